@@ -1,0 +1,37 @@
+"""The console script: `medgan COMMAND`, one file a command.
+
+A command file has `add_parser(subparsers)`, which declares its arguments without importing anything heavy, and
+`run(arguments) -> int`, which imports what it needs and returns the exit status.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from pytest_medgan.errors import MedganError
+
+COMMANDS: tuple[str, ...] = ()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command. Exit status: 0 done, 1 a gate or check failed, 2 the command could not be carried out."""
+    parser = argparse.ArgumentParser(
+        prog="medgan", description="Regression tests for generative models of medical images."
+    )
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        command = import_module(f"pytest_medgan.cli.{name}")
+        command.add_parser(subparsers).set_defaults(run=command.run)
+    arguments = parser.parse_args(argv)
+    try:
+        status: int = arguments.run(arguments)
+    except MedganError as error:
+        print(f"medgan: {error.for_terminal()}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("medgan: interrupted", file=sys.stderr)
+        return 130
+    return status

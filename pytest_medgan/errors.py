@@ -1,0 +1,69 @@
+"""One exception tree.
+
+MedganError
+ +-- SettingsError      an option, marker or ini value cannot be used
+ +-- DataError          images or studies cannot be read as asked
+ |    +-- LeakageError  one patient stands on both sides of a split
+ +-- CheckpointError    a generator cannot be loaded, saved or sampled
+ +-- TrainingError      a training run cannot start, or went astray
+ +-- ExtractorError     a feature extractor cannot be loaded or misbehaves
+ +-- MetricInputError   an array handed to a metric is not what the metric needs (also a ValueError)
+ +-- BaselineError      a baseline file is missing, malformed or must not be changed
+
+Every message is one line: what is wrong, then the way out. A message never holds a path: reports and JUnit files carry
+messages, and folder names of studies are patient identifiers more often than not. The file, relative to the data root,
+travels beside the message in `file` and only a terminal shows it (`for_terminal`).
+"""
+
+from __future__ import annotations
+
+
+class MedganError(Exception):
+    """Base of every error the package raises on purpose.
+
+    `message` says what is wrong and the way out in one line, without any path. `file` names the file it concerns,
+    relative to the data root (or as the user typed it), for the terminal only.
+    """
+
+    def __init__(self, message: str, *, file: str | None = None) -> None:
+        super().__init__(" ".join(message.split()))
+        self.file = file
+
+    def for_terminal(self) -> str:
+        """The message with its file in front; never to be written to a report."""
+        return f"{self.file}: {self}" if self.file else str(self)
+
+
+class SettingsError(MedganError):
+    """An option, marker or ini value cannot be used."""
+
+
+class DataError(MedganError):
+    """Images or studies cannot be read as asked."""
+
+
+class LeakageError(DataError):
+    """One patient stands on both sides of a split that promised otherwise."""
+
+
+class CheckpointError(MedganError):
+    """A generator cannot be loaded, saved or sampled."""
+
+
+class TrainingError(MedganError):
+    """A training run cannot start, or went astray."""
+
+
+class ExtractorError(MedganError):
+    """A feature extractor cannot be loaded or misbehaves."""
+
+
+class MetricInputError(MedganError, ValueError):
+    """An array handed to a metric is not what the metric needs; the message names the argument and its shape."""
+
+
+class BaselineError(MedganError):
+    """A baseline file is missing, malformed or must not be changed; the message names file and line.
+
+    A baseline is the project's own file and holds no patient data, so its name may stand in the message.
+    """
