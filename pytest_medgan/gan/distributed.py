@@ -1,0 +1,155 @@
+"""Training on several processes with torch's own engine (`torchrun --nproc-per-node N -m pytest_medgan train ...`).
+
+Every process draws the same global batch from the same seeds and takes its own rows of it; gradients are averaged by
+all-reduce after backward. DistributedDataParallel is not used: the gradient penalty differentiates gradients, which its
+hooks do not support. Without torchrun everything here is a no-op on a world of one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+
+from pytest_medgan.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class World:
+    """This process's place among all that train together."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def writes(self) -> bool:
+        """Whether this is the process that writes files and shows progress."""
+        return self.rank == 0
+
+    def share(self, batch: int) -> slice:
+        """This process's rows of a global batch.
+
+        Raises
+        ------
+        SettingsError
+            The batch cannot be shared equally.
+        """
+        if batch % self.size:
+            raise SettingsError(f"batch {batch} cannot be shared equally by {self.size} processes; choose a multiple")
+        each = batch // self.size
+        return slice(self.rank * each, (self.rank + 1) * each)
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replaces every gradient by its mean over the processes, in one message."""
+        if self.size == 1:
+            return
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        bucket = torch.cat([gradient.flatten() for gradient in gradients])
+        distributed.all_reduce(bucket)
+        bucket /= self.size
+        for gradient, mean in zip(gradients, torch.split(bucket, [g.numel() for g in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
+    def mean(self, value: Tensor) -> Tensor:
+        """A detached value's mean over the processes."""
+        if self.size == 1:
+            return value.detach()
+        total = value.detach().clone()
+        distributed.all_reduce(total)
+        return total / self.size
+
+    def any(self, flag: bool, device: torch.device) -> bool:
+        """Whether any process raised the flag."""
+        if self.size == 1:
+            return flag
+        raised = torch.tensor(float(flag), device=device)
+        distributed.all_reduce(raised, distributed.ReduceOp.MAX)
+        return bool(raised.item())
+
+    def wait(self) -> None:
+        """Returns when every process is here."""
+        if self.size > 1:
+            distributed.barrier()
+
+
+@contextmanager
+def join(device: torch.device) -> Iterator[World]:
+    """The world that torchrun started this process in; a world of one without torchrun."""
+    if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield World()
+        return
+    already = distributed.is_initialized()
+    if not already:
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield World(distributed.get_rank(), distributed.get_world_size())
+    finally:
+        if not already:
+            distributed.destroy_process_group()
+
+
+def local_device(device: torch.device) -> torch.device:
+    """Under torchrun, `cuda` becomes the GPU of this process's local rank."""
+    if device.type == "cuda" and device.index is None and "LOCAL_RANK" in os.environ:
+        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    return device
+
+
+# --------------------------------------------------------------------------------------------------------- batch norm
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """The sum over processes; since every process uses it, its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        total = value.detach().clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.contiguous().clone()
+        distributed.all_reduce(total)
+        return total
+
+
+class SharedBatchNorm2d(nn.BatchNorm2d):
+    """Batch norm whose moments are those of the global batch; SyncBatchNorm runs on CUDA alone."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training or self.running_mean is None or self.running_var is None:
+            return super().forward(input)
+        if self.momentum is None or self.num_batches_tracked is None:
+            raise SettingsError("batch norm shared between processes needs a momentum")
+        n = input.numel() / input.shape[1] * distributed.get_world_size()
+        mean = _SumOverProcesses.apply(input.sum((0, 2, 3))) / n
+        centred = input - mean[None, :, None, None]
+        variance = _SumOverProcesses.apply(centred.square().sum((0, 2, 3))) / n
+        with torch.no_grad():
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * n / (n - 1), self.momentum)
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        normalised: Tensor = centred * scale[None, :, None, None] + self.bias[None, :, None, None]
+        return normalised
+
+
+def share_batch_norm(network: nn.Module, world: World, device: torch.device) -> nn.Module:
+    """The network with batch norm over the global batch; the same network in a world of one."""
+    if world.size == 1:
+        return network
+    if device.type == "cuda":
+        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        return converted
+    for module in network.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = SharedBatchNorm2d  # the same parameters and buffers, another forward
+    return network
