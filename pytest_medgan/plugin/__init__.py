@@ -1,1 +1,122 @@
-"""pytest plugin."""
+"""The pytest plugin: hooks here, options, fixtures, session, collector, summary and progress in files of their own.
+
+Loading it imports neither torch nor pydicom nor numpy: a project with no medgan test pays for an argument parser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from pytest_medgan.errors import MedganError, SettingsError
+from pytest_medgan.plugin.collector import PROPERTY, model_payload
+from pytest_medgan.plugin.controller import Controller
+from pytest_medgan.plugin.fixtures import (
+    medgan_baseline,
+    medgan_embed,
+    medgan_extractor,
+    medgan_generator,
+    medgan_real,
+    medgan_real_row,
+    medgan_scores,
+    medgan_settings,
+)
+from pytest_medgan.plugin.options import MARKERS, add_options
+from pytest_medgan.plugin.session import OPENED, SESSION, VERDICTS, MedganSession, session_of
+
+__all__ = [
+    "medgan_baseline",
+    "medgan_embed",
+    "medgan_extractor",
+    "medgan_generator",
+    "medgan_real",
+    "medgan_real_row",
+    "medgan_scores",
+    "medgan_settings",
+]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    try:
+        config.stash[SESSION] = MedganSession(config)
+    except SettingsError as error:
+        raise pytest.UsageError(str(error)) from None
+    if not hasattr(config, "workerinput"):  # only the controller writes files and the summary
+        config.pluginmanager.register(Controller(config), "medgan-controller")
+    if config.stash[SESSION].options.gpu:
+        import torch
+
+        if not torch.cuda.is_available():
+            raise pytest.UsageError(
+                "--medgan-gpu: no CUDA device is usable here; leave the option out to run on the CPU, "
+                "or run on a machine with a GPU and a CUDA build of torch"
+            )
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    options = session_of(config).options
+    words = [f"device {options.device}"]
+    if options.report_only:
+        words.append("REPORT ONLY: verdicts are shown and fail nothing")
+    if options.full:
+        words.append("every look is computed")
+    return [f"medgan: {', '.join(words)}"]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests marked medgan_gpu run under --medgan-gpu alone, and with pytest-xdist on one worker."""
+    gpu = session_of(config).options.gpu
+    for item in items:
+        if item.get_closest_marker("medgan_gpu") is None:
+            continue
+        if not gpu:
+            item.add_marker(pytest.mark.skip(reason="needs a GPU: run with --medgan-gpu"))
+        elif config.pluginmanager.hasplugin("xdist"):
+            item.add_marker(pytest.mark.xdist_group("medgan_gpu"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Listens to the assertion helpers while the test runs, then hands over what it found."""
+    session = session_of(item.config)
+    try:
+        with session.listening(item):
+            return (yield)
+    finally:
+        payload = _findings(item)
+        if payload:
+            item.user_properties.append((PROPERTY, payload))
+
+
+def _findings(item: pytest.Item) -> dict[str, Any]:
+    """What the test looked at, as plain data; empty for a test that is none of ours."""
+    payload: dict[str, Any] = {}
+    if evaluations := item.stash.get(OPENED, []):
+        payload["models"] = [model_payload(evaluation) for evaluation in evaluations if evaluation.computed]
+        payload["verdicts"] = item.stash.get(VERDICTS, [])
+    if item.get_closest_marker("medgan_gpu") is not None:
+        payload["gpu"] = True
+    return payload
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Our own errors are one line in every report; the file they concern goes to the terminal alone."""
+    report = yield
+    error = call.excinfo.value if call.excinfo is not None else None
+    if isinstance(error, MedganError):
+        report.longrepr = f"medgan: {error}"
+        if error.file is not None:
+            item.user_properties.append((PROPERTY, {"terminal": [f"{item.nodeid}: {error.for_terminal()}"]}))
+            report.user_properties = list(item.user_properties)
+    return report

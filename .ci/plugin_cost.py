@@ -1,0 +1,49 @@
+"""What the plugin costs a project that has no medgan test: no torch, no pydicom, under 0.1 s of collection.
+
+The cost is the median difference over alternating runs with and without the plugin. Prints it; exits 1 over the limit.
+"""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROUNDS = 9
+LIMIT = 0.1
+HEAVY = ("torch", "pydicom", "numpy", "scipy", "sklearn", "matplotlib")
+TEST = f"""
+import sys
+
+def test_nothing_heavy_was_imported():
+    assert [name for name in {HEAVY!r} if name in sys.modules] == []
+"""
+
+
+def seconds(folder: Path, *arguments: str) -> float:
+    """Wall time of one collection."""
+    began = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", *arguments],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+    return time.perf_counter() - began
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "test_plain.py").write_text(TEST)
+        subprocess.run([sys.executable, "-m", "pytest", "-q"], cwd=folder, check=True)
+        seconds(folder)  # the first run compiles
+        pairs = [(seconds(folder), seconds(folder, "-p", "no:medgan")) for _ in range(ROUNDS)]
+    cost = statistics.median(with_it - without for with_it, without in pairs)
+    print(f"the plugin adds {cost:.3f} s to pytest --collect-only (limit {LIMIT} s)")
+    return int(cost >= LIMIT)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

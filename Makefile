@@ -1,0 +1,38 @@
+# Two commands: `make gate` and `make test`. Each sets up what it needs in .venv, given Python, make and a package index.
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+SHARED := $(abspath ../shared/data)
+# Tests on real CT run where the data lies and say why they were skipped where it does not.
+export MEDGAN_SHARED_DATA ?= $(if $(wildcard $(SHARED)),$(SHARED),)
+
+.PHONY: gate gate-collapsed test slow lint wheel clean
+
+gate: .venv/installed ## the main job: the example gate on the embedded phantom study
+	cd examples/gate && ../../$(PYTEST)
+
+gate-collapsed: .venv/installed ## the same gate on a mode-collapsed model; fails, as it should
+	cd examples/gate && ../../$(PYTEST) --medgan-generator ../../fixtures/dcgan_collapsed.safetensors
+
+test: .venv/installed ## everything but the slow tests
+	$(PYTEST) -m "not slow"
+
+slow: .venv/installed
+	$(PYTEST) -m slow
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+wheel: .venv/installed
+	$(BIN)/python -m build --wheel --outdir dist .
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,codecs]"
+	touch $@
+
+clean:
+	rm -rf .venv .medgan build dist medgan-report .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,113 @@
+"""`medgan evaluate`: the paper's table for your own models, in one command."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_medgan.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pytest_medgan.evaluate.protocol import Table
+    from pytest_medgan.records import Row
+
+PUBLISHED = "nsclc_radiomics_jang2022"
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Declares the command's arguments."""
+    parser = subparsers.add_parser("evaluate", help="score models as the source paper does and print its table")
+    parser.add_argument("--protocol", choices=["jang2022"], default="jang2022", help="the protocol (default: jang2022)")
+    parser.add_argument("--data", required=True, metavar="SOURCE", help="real images, as --medgan-data of the plugin")
+    parser.add_argument(
+        "--model", action="append", required=True, metavar="NAME=SPEC", help="a row of the table; may be given again"
+    )
+    parser.add_argument("--extractor", default="inception_v3,weights=imagenet", metavar="SPEC")
+    parser.add_argument(
+        "--samples", default="6080", metavar="N", help="images a sample group; 'all' takes as many as the reference has"
+    )
+    parser.add_argument("--seeds", default="0,1,2", metavar="SEEDS")
+    parser.add_argument("--metrics", default="", metavar="NAMES", help="default: the six of the paper's Table 1")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--cache-dir", type=Path, default=Path(".medgan"), metavar="DIR")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="also store the table as JSON")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints the table, measured beside published. Returns 0."""
+    from pytest_medgan.cli.progress import ConsoleProgress
+    from pytest_medgan.evaluate.protocol import METRICS, jang2022
+    from pytest_medgan.evaluate.settings import parse_data, parse_metrics, parse_samples, parse_seeds
+    from pytest_medgan.evaluate.workbench import Workbench
+    from pytest_medgan.gate.baseline import load
+
+    models = dict(_model(text) for text in arguments.model)
+    with ConsoleProgress() as progress:
+        table = jang2022(
+            parse_data(arguments.data),
+            models,
+            Workbench(arguments.cache_dir, arguments.device, progress),
+            extractor=arguments.extractor,
+            samples=None if arguments.samples == "all" else parse_samples(arguments.samples),
+            seeds=parse_seeds(arguments.seeds),
+            metrics=parse_metrics(arguments.metrics) if arguments.metrics else METRICS,
+        )
+    published = load(PUBLISHED)
+    for line in lines(table, {name: published.row(name) for name in published.rows}):
+        print(line)
+    if arguments.out is not None:
+        arguments.out.write_text(json.dumps(as_json(table), indent=1, sort_keys=True) + "\n")
+    return 0
+
+
+def lines(table: Table, published: dict[str, Row]) -> list[str]:
+    """The table as text: a row a metric, a column a model, published figures of the same name beside it."""
+    from pytest_medgan.catalogue import METRICS, ordered
+
+    shown = ordered({name for scores in table.rows.values() for name in scores.metrics})
+    heading = ["metric", *table.rows, *(f"{name} (published)" for name in published)]
+    cells = [heading]
+    for name in shown:
+        measured = [str(s.metrics[name]) if name in s.metrics else "not measured" for s in table.rows.values()]
+        printed = [_published(row, name) for row in published.values()]
+        cells.append([f"{METRICS[name].label} {METRICS[name].arrow}", *measured, *printed])
+    widths = [max(len(row[i]) for row in cells) for i in range(len(heading))]
+    text = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    extractor = f"features: {table.fingerprint.inputs['extractor']}"
+    notes = ["published figures: Jang, Yoo and Hong 2022, Table 1; comparable only with the same extractor and data"]
+    return [*text, extractor, *notes, *table.warnings, *([table.scaled_down] if table.scaled_down else [])]
+
+
+def as_json(table: Table) -> dict[str, object]:
+    """The table as plain data."""
+    from pytest_medgan.evaluate.plain import fingerprint_to_plain, scores_to_plain
+
+    return {
+        "protocol": "jang2022",
+        "samples": table.samples,
+        "scaled_down": table.scaled_down,
+        "warnings": list(table.warnings),
+        "fingerprint": fingerprint_to_plain(table.fingerprint),
+        "rows": {name: scores_to_plain(scores) for name, scores in table.rows.items()},
+    }
+
+
+def _published(row: Row, metric: str) -> str:
+    from pytest_medgan.catalogue import METRICS
+
+    limit = row.limits.get(metric)
+    if limit is None:
+        return "-"
+    value = next(iter(limit.values.values()))
+    digits = METRICS[metric].decimals
+    return f"{value.value:.{digits}f}" + (f" ± {value.sd:.{digits}f}" if value.sd else "")
+
+
+def _model(text: str) -> tuple[str, str]:
+    name, equals, spec = text.partition("=")
+    if not (name and equals and spec):
+        raise SettingsError(f"--model takes NAME=SPEC, such as dcgan=model.safetensors, not {text!r}")
+    return name, spec

@@ -1,0 +1,10 @@
+"""The pipeline: real images and a generator in, an Evaluation out. Each arrow of the house is one call here."""
+
+from __future__ import annotations
+
+from pytest_medgan.evaluate.evaluation import ModelEvaluation, real_row, real_scores
+from pytest_medgan.evaluate.settings import Settings
+from pytest_medgan.evaluate.subject import Subject
+from pytest_medgan.evaluate.workbench import Workbench
+
+__all__ = ["ModelEvaluation", "Settings", "Subject", "Workbench", "real_row", "real_scores"]

@@ -1,0 +1,244 @@
+"""A model's scores at growing counts: drawn, embedded and measured when first asked for, and kept."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cached_property
+from types import MappingProxyType
+
+import numpy as np
+
+from pytest_medgan.catalogue import METRICS, Metric
+from pytest_medgan.errors import CheckpointError, DataError
+from pytest_medgan.evaluate.fingerprint import make_fingerprint
+from pytest_medgan.evaluate.settings import Settings, looks
+from pytest_medgan.evaluate.subject import Subject, full_count
+from pytest_medgan.evaluate.workbench import digest_of
+from pytest_medgan.metrics import Battery, measure
+from pytest_medgan.records import (
+    Evidence,
+    Fingerprint,
+    Generator,
+    ImageSet,
+    Limit,
+    LimitValue,
+    MetricScore,
+    Row,
+    Scores,
+    UInt8,
+)
+
+
+class ModelEvaluation:
+    """The Evaluation of one generator against one body of real images (the protocol is records.Evaluation)."""
+
+    def __init__(self, name: str, generator: Generator, subject: Subject) -> None:
+        self.name = name
+        self.subject = subject
+        self._generator = generator
+        self._scores: dict[int, Scores] = {}
+        self._drawn: dict[int, UInt8] = {}
+        self._evidence: Evidence | None = None
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        return looks(full_count(self.subject))
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        return make_fingerprint(self.subject)
+
+    @property
+    def trained_on(self) -> str | None:
+        """The recipe of the generator's training set, where its checkpoint names one."""
+        return getattr(self._generator, "training_recipe", None)
+
+    @property
+    def identity(self) -> str | None:
+        """The generator's digest; None where it has none."""
+        return getattr(self._generator, "identity", None)
+
+    @cached_property
+    def key(self) -> str:
+        """Names this evaluation among a session's, the same in every process where the generator has an identity."""
+        subject = self.subject
+        return digest_of(
+            self.name, self.identity or "anonymous", subject.real.digest, subject.extractor.identity, subject.settings
+        )
+
+    @property
+    def computed(self) -> Mapping[int, Scores]:
+        """The looks computed so far, by count."""
+        return MappingProxyType(dict(sorted(self._scores.items())))
+
+    def at(self, n: int) -> Scores:
+        """The scores of the first `n` images of every sample group. Raises ValueError where `n` is no look."""
+        if n not in self.counts:
+            raise ValueError(f"no look at {n} images; the looks are {', '.join(map(str, self.counts))}")
+        if n not in self._scores:
+            settings = self.subject.settings
+            batteries = [self._measure(seed, n) for seed in settings.seeds]
+            self._scores[n] = gather(batteries, settings, len(self.subject.real.reference), n)
+        return self._scores[n]
+
+    def evidence(self) -> Evidence:
+        """What pictures need, from the first sample group at the largest count computed."""
+        if self._evidence is None:
+            largest = max(self._scores, default=self.counts[-1])
+            self._evidence = self._measure(self.subject.settings.seeds[0], largest, evidence=True).evidence
+        return self._evidence
+
+    def images(self, seed: int, n: int) -> ImageSet:
+        """The first `n` images of the sequence that `seed` names."""
+        recipe = digest_of("sampled", self.identity or "anonymous", seed)
+        window = self.subject.real.reference.window
+        return ImageSet(self._draw(seed, n), np.full(n, str(seed)), recipe, window=window)
+
+    def _draw(self, seed: int, n: int) -> UInt8:
+        """Rows 0..n, drawing only what earlier looks have not drawn."""
+        drawn = self._drawn.get(seed)
+        have = 0 if drawn is None else len(drawn)
+        if drawn is None or have < n:
+            shape = self.subject.real.reference.pixels.shape[1:]
+            sample_range = getattr(self._generator, "sample_range", None)
+            if sample_range is None:
+                full = self.counts[-1]
+                drawn = checked(self._generator(full, seed), full, shape)
+            else:
+                fresh = checked(sample_range(have, n, seed), n - have, shape)
+                drawn = fresh if drawn is None else np.concatenate([drawn, fresh])
+            self._drawn[seed] = drawn
+        return drawn[:n]
+
+    def _measure(self, seed: int, n: int, *, evidence: bool = False) -> Battery:
+        """The battery of one sample group."""
+        subject, images = self.subject, self.images(seed, n)
+        embedded = subject.bench.embed(subject.extractor, images)
+        metrics = subject.settings.metrics
+        return measure(
+            subject.bench.reference(subject.extractor, subject.real, metrics, self.trained_on),
+            embedded.features,
+            probabilities=embedded.probabilities,
+            pixels=images.pixels,
+            metrics=metrics,
+            evidence=evidence,
+        )
+
+
+class HeldOutGenerator:
+    """The held-out real images in a seeded order, played as a generator: the score an ideal generator could reach."""
+
+    def __init__(self, held_out: ImageSet, seed: int) -> None:
+        self._held_out = held_out
+        self._order = np.random.Generator(np.random.PCG64(seed)).permutation(len(held_out))
+        self.identity = digest_of("held out", held_out.recipe, seed)
+
+    def __call__(self, count: int, seed: int) -> UInt8:
+        return self.sample_range(0, count, seed)
+
+    def sample_range(self, start: int, stop: int, seed: int) -> UInt8:
+        """Rows start..stop; there is one sequence, whatever the seed. Raises DataError past its end."""
+        if stop > len(self._order):
+            raise DataError(
+                f"{stop} held-out real images were asked for and there are {len(self._order)}; "
+                "lower --medgan-samples or give more studies"
+            )
+        pixels: UInt8 = self._held_out.pixels[self._order[start:stop]]
+        return pixels
+
+
+def real_evaluation(subject: Subject) -> ModelEvaluation:
+    """The held-out images scored as if they had been generated, in one sample group, kept on the bench."""
+    settings = replace(subject.settings, seeds=(0,), generator=None, baseline=None)
+
+    def make() -> ModelEvaluation:
+        generator = HeldOutGenerator(subject.real.held_out, settings.data.seed)
+        return ModelEvaluation("Real", generator, replace(subject, settings=settings))
+
+    key = ("Real", subject.real.digest, subject.extractor.identity, settings.metrics, full_count(subject))
+    return subject.bench.keep(key, make)
+
+
+def real_scores(subject: Subject, counts: Iterable[int]) -> dict[int, Scores]:
+    """The Real row at those counts it has images for."""
+    evaluation = real_evaluation(subject)
+    available = len(subject.real.held_out)
+    return {n: evaluation.at(n) for n in counts if n <= available}
+
+
+def real_row(subject: Subject) -> Row:
+    """The Real row of this session as Limits without margins, at every count it has images for."""
+    evaluation = real_evaluation(subject)
+    scores = real_scores(subject, evaluation.counts)
+    return row_of("Real", list(scores.values()), evaluation.fingerprint, "the Real row of this session")
+
+
+def row_of(name: str, looks_: list[Scores], fingerprint: Fingerprint, origin: str) -> Row:
+    """Measured scores as a Row of Limits."""
+    names = dict.fromkeys(metric for scores in looks_ for metric in scores.metrics)
+    limits = {}
+    for metric in names:
+        values = {
+            scores.n_fake: LimitValue(m.mean, m.se, 0.0 if math.isnan(m.sd) else m.sd, m.se_total, len(m.values))
+            for scores in looks_
+            if (m := scores.metrics.get(metric)) is not None
+        }
+        limits[metric] = Limit(metric, MappingProxyType(values), origin, fingerprint=fingerprint, row=name)
+    return Row(name, MappingProxyType(limits), origin, fingerprint=fingerprint)
+
+
+def checked(pixels: UInt8, count: int, shape: tuple[int, ...]) -> UInt8:
+    """What a generator returned, or a CheckpointError that says what is wrong with it."""
+    array = np.asarray(pixels)
+    if array.dtype != np.uint8:
+        raise CheckpointError(
+            f"the generator returned {array.dtype} instead of uint8; map its output to 0..255 and round (see README)"
+        )
+    if array.shape != (count, *shape):
+        raise CheckpointError(
+            f"the generator returned shape {list(array.shape)} where {[count, *shape]} was asked for; "
+            "return exactly count images of the real images' size"
+        )
+    return array
+
+
+def gather(batteries: list[Battery], settings: Settings, n_real: int, n_fake: int) -> Scores:
+    """One look: the sample groups' estimates together."""
+    metrics: dict[str, MetricScore] = {}
+    unmeasured: dict[str, str] = {}
+    for name in dict.fromkeys((*settings.metrics, *(n for b in batteries for n in b.estimates))):
+        estimates = [battery.estimates.get(name) for battery in batteries]
+        present = [e for e in estimates if e is not None]
+        if len(present) < len(batteries):
+            reasons = [b.unmeasured[name] for b in batteries if name in b.unmeasured]
+            unmeasured[name] = reasons[0] if reasons else "not computed"
+            continue
+        metrics[name] = combine(
+            METRICS[name],
+            tuple(e.value for e in present),
+            tuple(e.se for e in present),
+            tuple(e.se_total for e in present),
+        )
+    groups = tuple(map(str, settings.seeds))
+    return Scores(n_real, n_fake, groups, MappingProxyType(metrics), MappingProxyType(unmeasured))
+
+
+def combine(
+    metric: Metric, values: tuple[float, ...], errors: tuple[float, ...], totals: tuple[float, ...]
+) -> MetricScore:
+    """Mean over sample groups. Groups are independent given the reference, so `se` falls with their number;
+    `se_total` holds the reference's own error, which the groups share, and only the rest falls."""
+    k = len(values)
+    se = math.sqrt(math.fsum(e * e for e in errors)) / k
+    shared = max(statistics.fmean(t * t for t in totals) - statistics.fmean(e * e for e in errors), 0.0)
+    return MetricScore(
+        metric=metric,
+        values=values,
+        mean=statistics.fmean(values),
+        sd=statistics.stdev(values) if k > 1 else math.nan,
+        se=se,
+        se_total=math.sqrt(shared + se * se),
+    )

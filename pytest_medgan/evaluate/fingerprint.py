@@ -1,0 +1,58 @@
+"""What must agree before two scores may be compared."""
+
+from __future__ import annotations
+
+import platform
+from types import MappingProxyType
+
+import numpy as np
+
+from pytest_medgan import __version__
+from pytest_medgan.evaluate.subject import Subject, full_count
+from pytest_medgan.metrics import SETTINGS
+from pytest_medgan.records import Fingerprint, Scalar
+
+# features may differ between machines by this much, relative, before two scores are no longer comparable
+CANARY_TOLERANCE = MappingProxyType({"float32": 1e-3, "tf32": 1e-2, "bfloat16": 5e-2})
+
+
+def make_fingerprint(subject: Subject) -> Fingerprint:
+    """What must agree before scores of this subject may be compared with others."""
+    real, extractor, data = subject.real, subject.extractor, subject.real.settings
+    inputs: dict[str, Scalar] = {
+        "crop": data.crop,
+        "crop_size": data.crop_size,
+        "data": real.digest,
+        "extractor": extractor.identity,
+        "fractions": ":".join(f"{f:g}" for f in data.fractions) if data.split == "patient" else None,
+        "metrics": SETTINGS,
+        "numeric_class": extractor.numeric_class,
+        "reference": len(real.reference),
+        "samples": full_count(subject),
+        "seeds": ",".join(map(str, subject.settings.seeds)),
+        "size": data.size,
+        "split": data.split,
+        "split_seed": data.seed,
+        "window": ":".join(f"{w:g}" for w in data.window),
+    }
+    return Fingerprint(
+        inputs=MappingProxyType(inputs),
+        canary=subject.bench.canary(extractor),
+        canary_tolerance=CANARY_TOLERANCE.get(extractor.numeric_class, 1e-3),
+        environment=MappingProxyType(environment(subject.bench.device)),
+    )
+
+
+def environment(device: str) -> dict[str, Scalar]:
+    """Facts that ride along and never block: versions, device, processor."""
+    import torch
+    import torchvision
+
+    return {
+        "device": torch.cuda.get_device_name() if device.startswith("cuda") else platform.machine(),
+        "medgan": __version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+    }

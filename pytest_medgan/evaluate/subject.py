@@ -1,0 +1,27 @@
+"""What a model is measured against and with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pytest_medgan.evaluate.settings import Settings
+from pytest_medgan.evaluate.workbench import Workbench
+from pytest_medgan.records import Extractor, RealSets
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One body of real images, one feature space, one set of counts, seeds and metrics."""
+
+    real: RealSets
+    extractor: Extractor
+    settings: Settings
+    bench: Workbench
+
+
+def full_count(subject: Subject) -> int:
+    """The full count a sample group: as asked, or as many as there are reference images, in whole eighths."""
+    if subject.settings.samples is not None:
+        return subject.settings.samples
+    reference = len(subject.real.reference)
+    return max(reference - reference % 8, 1)

@@ -1,0 +1,125 @@
+"""One session's store: images, extractors, embeddings and prepared references, each made once and kept by content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pytest_medgan.errors import SettingsError
+from pytest_medgan.evaluate.settings import Settings
+from pytest_medgan.records import Embeddings, Extractor, Generator, ImageSet, Progress, RealSets, no_progress
+
+if TYPE_CHECKING:
+    from pytest_medgan.embedding.cache import Cache
+    from pytest_medgan.metrics import Reference
+
+T = TypeVar("T")
+
+
+@dataclass
+class Workbench:
+    """What the handles of a session share. Nothing here is global: a session makes one and lets it go."""
+
+    cache_dir: Path
+    device: str = "cpu"
+    progress: Progress = no_progress
+    _kept: dict[Hashable, Any] = field(default_factory=dict)
+
+    def keep(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` returned the first time this key was asked for."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        value: T = self._kept[key]
+        return value
+
+    def real(self, settings: Settings) -> RealSets:
+        """The training, reference and held-out images that the settings name."""
+        from pytest_medgan.ct import load_real
+
+        data = settings.data
+        return self.keep(("real", data), lambda: load_real(data, cache_dir=self.cache_dir, progress=self.progress))
+
+    def extractor(self, spec: str, real: RealSets) -> Extractor:
+        """The feature space `spec` names; random weights are calibrated on the reference images."""
+        from pytest_medgan.embedding import load_extractor
+
+        def make() -> Extractor:
+            return load_extractor(spec, device=self.device, calibration=real.reference, progress=self.progress)
+
+        return self.keep(("extractor", spec, real.digest), make)
+
+    def generator(self, settings: Settings) -> Generator:
+        """The generator that the settings name."""
+        from pytest_medgan.gan import load_generator
+
+        spec = settings.generator
+        if spec is None:
+            raise SettingsError(
+                "no generator: name a checkpoint, package.module:callable or a folder of images by --medgan-generator, "
+                "the ini key medgan_generator or the marker, or override the fixture medgan_generator"
+            )
+        return self.keep(("generator", spec), lambda: load_generator(spec, device=self.device, progress=self.progress))
+
+    def cache(self) -> Cache:
+        """The features on disk."""
+        from pytest_medgan.embedding.cache import Cache
+
+        return self.keep("cache", lambda: Cache(self.cache_dir / "features"))
+
+    def embed(self, extractor: Extractor, images: ImageSet) -> Embeddings:
+        """Features of any images, through the cache on disk."""
+        from pytest_medgan.embedding import embed_images
+
+        return embed_images(extractor, images, cache=self.cache(), progress=self.progress)
+
+    def embedded(self, extractor: Extractor, real: RealSets, role: str) -> Embeddings:
+        """One role of the real images ("training", "reference" or "held_out"), embedded."""
+        key = ("embedded", role, real.digest, extractor.identity, extractor.numeric_class)
+        return self.keep(key, lambda: self.embed(extractor, getattr(real, role)))
+
+    def canary(self, extractor: Extractor) -> tuple[float, ...]:
+        """The extractor's features of eight canned images, projected."""
+        from pytest_medgan.embedding import canary
+
+        return self.keep(("canary", extractor.identity, extractor.numeric_class), lambda: canary(extractor))
+
+    def reference(
+        self, extractor: Extractor, real: RealSets, metrics: tuple[str, ...], trained_on: str | None
+    ) -> Reference:
+        """What the metrics need of the reference, prepared once.
+
+        `trained_on` is the recipe of the generator's training set: metrics of the nearest training image are measured
+        only where it is the training role of these very images.
+        """
+        from pytest_medgan.metrics import prepare_reference
+
+        knows_training = trained_on is not None and trained_on == real.training.recipe
+
+        def make() -> Reference:
+            reference = self.embedded(extractor, real, "reference")
+            training = (
+                self.embedded(extractor, real, "training").features
+                if knows_training and "authenticity" in metrics
+                else None
+            )
+            return prepare_reference(
+                reference.features,
+                groups=reference.groups,
+                pixels=real.reference.pixels,
+                train=training,
+                train_pixels=real.training.pixels if knows_training else None,
+                train_groups=real.training.groups if knows_training else None,
+                window=real.reference.window,
+                metrics=metrics,
+            )
+
+        key = ("reference", real.digest, extractor.identity, extractor.numeric_class, metrics, knows_training)
+        return self.keep(key, make)
+
+
+def digest_of(*parts: object) -> str:
+    """A short hex digest of plain values, in order."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]

@@ -1,0 +1,93 @@
+"""The hooks of the one process that writes: it gathers findings, then writes candidates, reports and the summary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_medgan.plugin.collector import PROPERTY, Collector, Model
+from pytest_medgan.plugin.session import session_of
+from pytest_medgan.plugin.summary import model_lines
+
+if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
+
+COLOURS: Mapping[str, dict[str, bool]] = {
+    "PASS": {"green": True},
+    "STALE": {"green": True, "bold": True},
+    "FAIL": {"red": True},
+    "MISSING": {"red": True},
+    "INCOMPARABLE": {"red": True},
+    "UNDECIDED": {"yellow": True},
+}
+
+
+class Controller:
+    """Registered on the controller of a distributed run and on the only process of any other."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._found = Collector()
+        self._candidates: dict[str, Path] = {}
+        self._problems: list[str] = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Takes our entry out before a JUnit file could show it, and leaves one plain property a metric."""
+        ours: list[dict[str, Any]] = [v for name, v in report.user_properties if name == PROPERTY]  # type: ignore[misc]
+        report.user_properties = [entry for entry in report.user_properties if entry[0] != PROPERTY]
+        if report.when == "teardown":
+            return  # the same entries once more
+        for payload in ours:
+            self._found.take(payload, report.nodeid)
+            for verdict in payload.get("verdicts", ()):
+                name = f"medgan.{verdict['metric']}"
+                report.user_properties += [(name, str(verdict["mean"])), (f"{name}.verdict", verdict["outcome"])]
+
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        options = session_of(self._config).options
+        if self._found.models:
+            self._write_candidates()
+        if options.gpu and not self._found.gpu_tests_run and exitstatus in (0, 5):
+            self._problems.append("--medgan-gpu: no test marked medgan_gpu ran; mark one, or leave the option out")
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
+    def _write_candidates(self) -> None:
+        """Every run writes a candidate a model; accepting it is a separate, deliberate act."""
+        from pytest_medgan.errors import MedganError
+        from pytest_medgan.plugin.candidates import write
+
+        for key, model in self._found.models.items():
+            try:
+                self._candidates[key] = write(model.plain, session_of(self._config).options.report_dir)
+            except (MedganError, OSError) as error:
+                self._problems.append(f"the candidate of {model.plain['name']} could not be written: {error}")
+
+    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+        found = self._found
+        if not (found.models or found.terminal_lines or self._problems):
+            return
+        terminalreporter.write_sep("=", "medgan")
+        for key, model in found.models.items():
+            self._write_model(terminalreporter, key, model)
+        for line in found.terminal_lines:
+            terminalreporter.write_line(line, yellow=True)
+        for line in self._problems:
+            terminalreporter.write_line(line, red=True)
+
+    def _write_model(self, reporter: TerminalReporter, key: str, model: Model) -> None:
+        for text, outcome in model_lines(model):
+            reporter.write_line(text, **COLOURS.get(outcome, {}))
+        if candidate := self._candidates.get(key):
+            reporter.write_line(f"candidate: {shown(candidate)}")
+
+
+def shown(path: Path) -> str:
+    """The path as the terminal shows it: from the working directory where it lies below."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

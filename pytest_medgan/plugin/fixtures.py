@@ -1,0 +1,101 @@
+"""The fixtures: function-scope handles over one session-wide store keyed by content, so that a marker can choose per
+test and nothing is computed twice. An override may have any scope."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_medgan.plugin.options import marker_values, settings_for
+from pytest_medgan.plugin.session import session_of
+
+if TYPE_CHECKING:
+    from pytest_medgan.evaluate import ModelEvaluation, Settings
+    from pytest_medgan.gate.baseline import Baseline
+    from pytest_medgan.records import Embeddings, Extractor, Generator, ImageSet, RealSets, Row
+
+
+@pytest.fixture
+def medgan_settings(request: pytest.FixtureRequest) -> Settings:
+    """What this test is asked to measure: marker, then command line, then ini, then default."""
+    return settings_for(request.node)
+
+
+@pytest.fixture
+def medgan_real(request: pytest.FixtureRequest, medgan_settings: Settings) -> RealSets:
+    """The real images in their three roles: `.training`, `.reference`, `.held_out`, each an ImageSet."""
+    return session_of(request.config).bench.real(medgan_settings)
+
+
+@pytest.fixture
+def medgan_extractor(request: pytest.FixtureRequest, medgan_settings: Settings, medgan_real: RealSets) -> Extractor:
+    """The feature space. An override returns anything with the members of records.Extractor."""
+    return session_of(request.config).bench.extractor(medgan_settings.extractor, medgan_real)
+
+
+@pytest.fixture
+def medgan_embed(request: pytest.FixtureRequest, medgan_extractor: Extractor) -> Callable[[ImageSet], Embeddings]:
+    """A function from an ImageSet to its Embeddings, through the cache."""
+    bench = session_of(request.config).bench
+
+    def embed(images: ImageSet) -> Embeddings:
+        return bench.embed(medgan_extractor, images)
+
+    return embed
+
+
+@pytest.fixture
+def medgan_generator(request: pytest.FixtureRequest, medgan_settings: Settings) -> Generator:
+    """The model under test: `(count, seed) -> uint8 [N,1,H,W]`. Override it to test a model of your own making."""
+    return session_of(request.config).bench.generator(medgan_settings)
+
+
+@pytest.fixture
+def medgan_baseline(medgan_settings: Settings) -> Baseline:
+    """The baseline file; `.row(name)` gives a Row of limits, of kind "missing" where there is none yet."""
+    from pytest_medgan.gate.baseline import load
+
+    return load(medgan_settings.baseline)
+
+
+@pytest.fixture
+def medgan_scores(
+    request: pytest.FixtureRequest, medgan_settings: Settings, medgan_real: RealSets, medgan_extractor: Extractor
+) -> ModelEvaluation:
+    """The model's scores, computed when first asked for: what the assertion helpers take."""
+    from pytest_medgan.evaluate import ModelEvaluation, Subject
+
+    session = session_of(request.config)
+    marked = marker_values(request.node)
+    if marked.get("generator") is not None:  # a marker goes before an overridden fixture
+        generator: Generator = session.bench.generator(medgan_settings)
+    else:
+        generator = request.getfixturevalue("medgan_generator")
+    name = str(marked.get("name") or model_name(medgan_settings, generator))
+    subject = Subject(medgan_real, medgan_extractor, medgan_settings, session.bench)
+    identity = getattr(generator, "identity", None) or id(generator)
+    key = ("evaluation", name, identity, medgan_real.digest, medgan_extractor.identity, medgan_settings)
+    evaluation = session.bench.keep(key, lambda: ModelEvaluation(name, generator, subject))
+    session.opened(request.node, evaluation)
+    return evaluation
+
+
+@pytest.fixture
+def medgan_real_row(
+    request: pytest.FixtureRequest, medgan_settings: Settings, medgan_real: RealSets, medgan_extractor: Extractor
+) -> Row:
+    """The Real row: held-out real images scored as if generated. `4 * medgan_real_row.fid` is a limit."""
+    from pytest_medgan.evaluate import Subject, real_row
+
+    return real_row(Subject(medgan_real, medgan_extractor, medgan_settings, session_of(request.config).bench))
+
+
+def model_name(settings: Settings, generator: Any) -> str:
+    """What tables call the model where no marker names it."""
+    if settings.generator:
+        head = settings.generator.split(",")[0]
+        return head.rpartition(":")[2] if ":" in head else PurePath(head).stem
+    return str(getattr(generator, "__name__", type(generator).__name__))

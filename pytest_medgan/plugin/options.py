@@ -1,0 +1,175 @@
+"""The command line, the ini keys and the markers, and how they become Settings.
+
+Precedence: marker, overridden fixture, command line, ini, default.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_medgan.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pytest_medgan.evaluate.settings import Settings
+
+# (name, metavar, help); each is an option --medgan-NAME and an ini key medgan_NAME
+SETTINGS = (
+    ("data", "SOURCE", "real images: a folder of DICOM studies, images or an .npz, or 'phantom'; then ,key=value"),
+    ("generator", "SPEC", "a checkpoint, package.module:callable, or a folder or .npz of images already made"),
+    ("extractor", "SPEC", "the feature space: inception_v3[,weights=imagenet|random|PATH] or package.module:callable"),
+    (
+        "baseline",
+        "FILE",
+        "the baseline file, or the name of one that ships with the package",
+    ),
+    ("samples", "N", "images a sample group at the full count (default: as many as there are reference images)"),
+    ("seeds", "SEEDS", "latent seeds, one sample group each (default: 0,1,2)"),
+    ("metrics", "NAMES", "the metrics to measure (default: all)"),
+    ("device", "DEVICE", "where networks run: cpu, cuda, cuda:1 (default: cpu)"),
+    ("cache-dir", "DIR", "where features and prepared images are kept (default: .medgan under the rootdir)"),
+    ("report", "KINDS", "reports to write after the run: html,md,json"),
+    ("report-dir", "DIR", "where candidates and reports go (default: medgan-report under the rootdir)"),
+)
+FLAGS = (
+    ("gpu", "select CUDA and run everything, tests marked medgan_gpu included; without a GPU a usage error"),
+    ("full", "compute every look, so that the candidate can be accepted as a baseline"),
+    ("report-only", "show verdicts and fail nothing: how a team adopts a gate"),
+    ("report-real", "let reports show real images; they are patient data"),
+)
+MARKERS = (
+    "medgan(name=, data=, generator=, extractor=, baseline=, samples=, seeds=, metrics=): what this test measures; "
+    "goes before the command line",
+    "medgan_gpu: needs a CUDA device; runs only under --medgan-gpu",
+)
+OWN_BASELINE = "medgan-baseline.yaml"  # under the rootdir, where no baseline is named
+MARKER_KEYS = ("name", "data", "generator", "extractor", "baseline", "samples", "seeds", "metrics")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What holds for the whole session."""
+
+    device: str
+    cache_dir: Path
+    report_dir: Path
+    reports: tuple[str, ...]
+    gpu: bool
+    full: bool
+    report_only: bool
+    report_real: bool
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declares every option of the group medgan and its ini key."""
+    group = parser.getgroup("medgan", "regression tests for generative models of medical images")
+    for name, metavar, text in SETTINGS:
+        group.addoption(f"--medgan-{name}", metavar=metavar, default=None, help=text)
+        parser.addini(f"medgan_{name.replace('-', '_')}", f"{text} (as --medgan-{name})", default=None)
+    for name, text in FLAGS:
+        group.addoption(f"--medgan-{name}", action="store_true", default=False, help=text)
+
+
+def value_of(config: pytest.Config, name: str) -> str | None:
+    """The command line's word, else the ini file's, else None."""
+    given = config.getoption(f"--medgan-{name}")
+    if given is None:
+        given = config.getini(f"medgan_{name.replace('-', '_')}")
+    return str(given) if given not in (None, "") else None
+
+
+def run_options(config: pytest.Config) -> RunOptions:
+    """The session's options, checked. Raises SettingsError."""
+    gpu = bool(config.getoption("--medgan-gpu"))
+    device = value_of(config, "device") or ("cuda" if gpu else "cpu")
+    if gpu and device.startswith("cpu"):
+        raise SettingsError("--medgan-gpu and --medgan-device=cpu contradict one another; leave one out")
+    reports = tuple(part for part in (value_of(config, "report") or "").replace(",", " ").split())
+    if unknown := [kind for kind in reports if kind not in ("html", "md", "json")]:
+        raise SettingsError(f"--medgan-report takes html, md and json, not {unknown[0]!r}")
+    root = config.rootpath
+    return RunOptions(
+        device=device,
+        cache_dir=root / (value_of(config, "cache-dir") or ".medgan"),
+        report_dir=root / (value_of(config, "report-dir") or "medgan-report"),
+        reports=reports,
+        gpu=gpu,
+        full=bool(config.getoption("--medgan-full")),
+        report_only=bool(config.getoption("--medgan-report-only")),
+        report_real=bool(config.getoption("--medgan-report-real")),
+    )
+
+
+def marker_values(item: pytest.Item) -> dict[str, Any]:
+    """What the closest medgan markers say, the closest first. Raises SettingsError on a word they do not take."""
+    values: dict[str, Any] = {}
+    for marker in item.iter_markers("medgan"):
+        if marker.args:
+            raise SettingsError("the marker medgan takes keywords only, such as medgan(generator='model.safetensors')")
+        if unknown := sorted(set(marker.kwargs) - set(MARKER_KEYS)):
+            raise SettingsError(f"the marker medgan takes {', '.join(MARKER_KEYS)}, not {unknown[0]!r}")
+        values = {**marker.kwargs, **values}
+    return values
+
+
+def settings_for(item: pytest.Item) -> Settings:
+    """The test's Settings: marker, then command line, then ini, then default."""
+    from pytest_medgan.evaluate import settings as reading
+
+    config, marker = item.config, marker_values(item)
+
+    def word(name: str) -> Any:
+        """As found, a path in it seen from where it was written."""
+        if marker.get(name) is not None:
+            return _located(marker[name], config.rootpath)
+        from_line = config.getoption(f"--medgan-{name}") is not None
+        return _located(value_of(config, name), config.invocation_params.dir if from_line else config.rootpath)
+
+    settings = reading.Settings()
+    if (data := word("data")) is not None:
+        settings = replace(settings, data=reading.parse_data(data) if isinstance(data, str) else data)
+    for name in ("generator", "extractor", "baseline"):
+        if (value := word(name)) is not None:
+            settings = replace(settings, **{name: value})
+    if (samples := word("samples")) is not None:
+        settings = replace(settings, samples=reading.parse_samples(str(samples)))
+    if (seeds := word("seeds")) is not None:
+        settings = replace(settings, seeds=reading.parse_seeds(_listed(seeds)))
+    if (metrics := word("metrics")) is not None:
+        settings = replace(settings, metrics=reading.parse_metrics(_listed(metrics)))
+    if settings.baseline is None:
+        ships = settings.data.source.startswith("phantom")
+        settings = replace(settings, baseline="phantom" if ships else _located(OWN_BASELINE, config.rootpath))
+    return settings
+
+
+def _located(value: Any, base: Path) -> Any:
+    """A string with the paths in it that exist under `base` made relative to the working directory; else as it was."""
+    if isinstance(value, Path):
+        value = str(value)
+    if not isinstance(value, str):
+        return value
+    from pytest_medgan.evaluate.settings import split_spec
+
+    def found(text: str) -> str:
+        path = base / text
+        if not text or not (path.exists() or text.endswith((".yaml", ".yml"))):
+            return text
+        try:
+            return os.path.relpath(path)
+        except ValueError:  # another drive on Windows
+            return str(path)
+
+    name, pairs = split_spec(value)
+    return ",".join([found(name), *(f"{key}={found(word)}" for key, word in pairs.items())])
+
+
+def _listed(value: Any) -> str:
+    """A marker's list, number or string as the command line would write it."""
+    if isinstance(value, str | int):
+        return str(value)
+    return ",".join(str(part) for part in value)

@@ -1,0 +1,73 @@
+"""Progress on whatever the session writes to: a bar on a terminal, a line now and then in a log."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+    from _pytest.terminal import TerminalReporter
+
+PATIENCE = 2.0  # seconds of work before anything is shown
+REDRAW = 0.2  # seconds between two states of a bar
+LINE = 15.0  # seconds between two lines of a log
+
+
+class TerminalProgress:
+    """records.Progress on pytest's terminal reporter; silent in a worker, which has no terminal of its own."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._what = ""
+        self._began = self._shown = 0.0
+        self._open = False
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if what != self._what:
+            self._finish()
+            self._what, self._began, self._shown = what, now, 0.0
+        if now - self._began < PATIENCE:
+            return
+        reporter: TerminalReporter | None = self._config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is None or self._config.getoption("verbose") < 0:
+            return
+        a_terminal = bool(reporter.isatty)
+        if now - self._shown < (REDRAW if a_terminal else LINE) and done < total:
+            return
+        self._shown = now
+        self._write(reporter, self._line(done, total, now), a_terminal)
+        if done >= total:
+            self._finish()
+
+    def _line(self, done: int, total: int, now: float) -> str:
+        rate = done / max(now - self._began, 1e-9)
+        left = f", {(total - done) / rate:.0f} s left" if 0 < done < total else ""
+        return f"medgan: {self._what} {done}/{total} ({rate:.0f}/s{left})"
+
+    def _write(self, reporter: TerminalReporter, line: str, a_terminal: bool) -> None:
+        capture = self._config.pluginmanager.get_plugin("capturemanager")
+        if capture is None:
+            self._put(reporter, line, a_terminal)
+            return
+        with capture.global_and_fixture_disabled():
+            self._put(reporter, line, a_terminal)
+
+    def _put(self, reporter: TerminalReporter, line: str, a_terminal: bool) -> None:
+        if a_terminal:
+            reporter.rewrite(line, erase=True)
+            self._open = True
+        else:
+            reporter.ensure_newline()
+            reporter.write_line(line)
+
+    def _finish(self) -> None:
+        """Leaves a bar behind as a finished line."""
+        if self._open:
+            reporter: TerminalReporter | None = self._config.pluginmanager.get_plugin("terminalreporter")
+            if reporter is not None:
+                self._write(reporter, "", True)
+                reporter.currentfspath = -2  # the next test starts a line of its own
+            self._open = False
+        self._what = ""

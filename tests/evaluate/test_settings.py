@@ -1,0 +1,64 @@
+"""Strings from a command line become Settings, or one line that says why not."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_medgan.catalogue import NAMES
+from pytest_medgan.errors import SettingsError
+from pytest_medgan.evaluate.settings import looks, parse_data, parse_metrics, parse_samples, parse_seeds, split_spec
+
+
+def test_a_source_alone_leaves_every_default() -> None:
+    assert parse_data("studies").source == "studies"
+    assert parse_data("studies").split == "patient"
+
+
+def test_every_key_of_the_data_is_read() -> None:
+    text = "a,b/c,split=slice,slices=all,window=-1000:400,fractions=0.6:0.2:0.2,patients=7,crop=image"
+    text += ",crop_size=96,size=64,seed=5"
+    data = parse_data(text)
+    assert (data.source, data.split, data.slices, data.window) == ("a,b/c", "slice", None, (-1000.0, 400.0))
+    assert (data.fractions, data.patients, data.crop) == ((0.6, 0.2, 0.2), 7, "image")
+    assert (data.crop_size, data.size, data.seed) == (96, 64, 5)
+
+
+@pytest.mark.parametrize("text", ["x,window=400", "x,split=half", "x,slices=few", "x,colour=red"])
+def test_a_key_that_cannot_be_read_is_named(text: str) -> None:
+    with pytest.raises(SettingsError, match=text.split(",")[1].split("=", maxsplit=1)[0]):
+        parse_data(text)
+
+
+def test_commas_without_a_key_belong_to_the_name() -> None:
+    assert split_spec("a,b,c=1,d=e=f") == ("a,b", {"c": "1", "d": "e=f"})
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("0,1,2", (0, 1, 2)), ("7", (7,)), ("3 1", (3, 1))])
+def test_seeds(text: str, seeds: tuple[int, ...]) -> None:
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "1,1", "-1", "a"])
+def test_seeds_that_cannot_be_used(text: str) -> None:
+    with pytest.raises(SettingsError, match="medgan-seeds"):
+        parse_seeds(text)
+
+
+def test_metrics_come_in_the_catalogues_order() -> None:
+    assert parse_metrics("improved_recall, fid") == ("fid", "improved_recall")
+    assert parse_metrics("all") == NAMES
+    with pytest.raises(SettingsError, match="fidd"):
+        parse_metrics("fidd")
+
+
+@pytest.mark.parametrize("text", ["0", "-5", "many", "15"])
+def test_too_few_samples_are_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="at least 16"):
+        parse_samples(text)
+
+
+@pytest.mark.parametrize(
+    ("full", "counts"), [(6080, (760, 1520, 3040, 6080)), (240, (30, 60, 120, 240)), (64, (16, 32, 64)), (20, (20,))]
+)
+def test_looks_are_eighths_of_the_full_count(full: int, counts: tuple[int, ...]) -> None:
+    assert looks(full) == counts

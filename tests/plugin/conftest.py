@@ -1,0 +1,94 @@
+"""A project of a user's: real images, a generator and a feature space of its own, small enough to run in a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest_plugins = ["pytester"]
+
+MODULE = '''
+"""A toy model and a toy feature space: blobs on a background, seen through fixed random projections."""
+import os
+
+import numpy as np
+
+def blobs(count, seed, spread=12.0, grey=0.0):
+    rng = np.random.default_rng([seed, 77])
+    rows, columns = np.mgrid[:32, :32]
+    centre = 16 + spread * (rng.random((count, 2)) - 0.5)
+    distance = (rows - centre[:, :1, None]) ** 2 + (columns - centre[:, 1:, None]) ** 2
+    images = 60 + grey + 140 * np.exp(-distance / 40) + rng.normal(0, 4, (count, 32, 32))
+    return np.clip(np.rint(images), 0, 255).astype(np.uint8)[:, None]
+
+def model(count, seed):
+    if log := os.environ.get("TOY_LOG"):
+        with open(log, "a") as file:
+            file.write(f"drawn {count} {seed}\\n")
+    return blobs(count, seed, spread=float(os.environ.get("TOY_SPREAD", 12)))
+
+model.identity = "toy " + os.environ.get("TOY_SPREAD", "12")
+
+class Features:
+    identity = "toy projections"
+    numeric_class = "float32"
+    def embed(self, pixels, progress=lambda *a: None):
+        matrix = np.random.default_rng(5).normal(size=(1024, 16)) / 32
+        flat = pixels.reshape(len(pixels), -1).astype(np.float64) / 255
+        return (flat @ matrix).astype(np.float32), None
+
+def features():
+    return Features()
+'''
+
+TEST = """
+from pytest_medgan import assert_fid_below, assert_improved_precision_above, assert_improved_recall_above
+
+def test_fid(medgan_scores, medgan_baseline):
+    assert_fid_below(medgan_scores, medgan_baseline.row("TOY").fid)
+
+def test_precision(medgan_scores, medgan_baseline):
+    assert_improved_precision_above(medgan_scores, medgan_baseline.row("TOY").improved_precision)
+
+def test_recall(medgan_scores, medgan_baseline):
+    assert_improved_recall_above(medgan_scores, medgan_baseline.row("TOY").improved_recall)
+"""
+
+INI = """
+[pytest]
+medgan_data = images.npz
+medgan_generator = toy:model
+medgan_extractor = toy:features
+medgan_metrics = fid improved_precision improved_recall
+pythonpath = .
+"""
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """The project in a folder of its own, with no baseline yet."""
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.delenv("TOY_SPREAD", raising=False)
+    pytester.makepyfile(toy=MODULE, test_gate=TEST)
+    pytester.makefile(".ini", pytest=INI)
+    scope: dict[str, Callable[..., np.ndarray]] = {}
+    exec(MODULE, scope)
+    pixels = np.concatenate([scope["blobs"](32, 1000 + patient) for patient in range(16)])
+    np.savez(pytester.path / "images.npz", pixels=pixels, patient=np.repeat(np.arange(16), 32).astype(str))
+    return pytester
+
+
+@pytest.fixture
+def accept(project: pytest.Pytester) -> Callable[..., pytest.RunResult]:
+    """Accepts the candidate of the last run, as a user would."""
+
+    def run(reason: str = "first measurement", into: str = "medgan-baseline.yaml") -> pytest.RunResult:
+        candidate = next(Path("medgan-report").glob("candidate-*.yaml"))
+        return project.run(
+            "medgan", "baseline", "accept", str(candidate), "--row", "TOY", "--into", into, "--reason", reason
+        )
+
+    return run

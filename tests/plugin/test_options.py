@@ -1,0 +1,147 @@
+"""Precedence (marker, override, command line, ini) and options that cannot be used."""
+
+from __future__ import annotations
+
+import pytest
+
+SHOW = """
+import pytest
+
+def show(settings):
+    print("SEEN", settings.samples, settings.seeds, settings.generator)
+
+def test_plain(medgan_settings):
+    show(medgan_settings)
+
+@pytest.mark.medgan(samples=48, seeds=(9,), generator="toy:marked")
+def test_marked(medgan_settings):
+    show(medgan_settings)
+"""
+
+
+def seen(result: pytest.RunResult) -> list[str]:
+    return [line.split("SEEN ")[1] for line in result.outlines if "SEEN" in line]
+
+
+def test_precedence_of_marker_command_line_and_ini(project: pytest.Pytester) -> None:
+    project.makepyfile(test_gate=SHOW)
+    ini = (project.path / "pytest.ini").read_text()
+    (project.path / "pytest.ini").write_text(ini + "medgan_samples = 64\nmedgan_seeds = 4 5\n")
+    marked = "48 (9,) toy:marked"
+    assert seen(project.runpytest_subprocess("-s")) == ["64 (4, 5) toy:model", marked]
+    line = ("--medgan-samples=32", "--medgan-seeds=7", "--medgan-generator=toy:line")
+    assert seen(project.runpytest_subprocess("-s", *line)) == ["32 (7,) toy:line", marked]
+
+
+OVERRIDE = """
+import pytest
+import toy
+
+@pytest.fixture(scope="session")
+def medgan_generator():
+    def overridden(count, seed):
+        print("DRAWN by the override")
+        return toy.blobs(count, seed)
+    return overridden
+
+def test_override(medgan_scores):
+    medgan_scores.at(medgan_scores.counts[0])
+
+@pytest.mark.medgan(generator="toy:model")
+def test_marker(medgan_scores):
+    medgan_scores.at(medgan_scores.counts[0])
+"""
+
+
+def test_an_override_goes_before_the_command_line_and_a_marker_before_both(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = project.path / "drawn.txt"
+    monkeypatch.setenv("TOY_LOG", str(log))
+    project.makepyfile(test_gate=OVERRIDE)
+    result = project.runpytest_subprocess("-s", "--medgan-generator=toy:model", "-k", "override")
+    assert any("DRAWN by the override" in line for line in result.outlines)
+    assert not log.exists()
+    result = project.runpytest_subprocess("-s", "-k", "marker")
+    assert not any("DRAWN" in line for line in result.outlines)
+    assert log.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--medgan-gpu",), "*--medgan-gpu: no CUDA device is usable here*"),
+        (("--medgan-gpu", "--medgan-device=cpu"), "*contradict one another*"),
+        (("--medgan-report=pdf",), "*--medgan-report takes html, md and json, not 'pdf'*"),
+    ],
+)
+def test_a_session_option_that_cannot_be_used_is_a_usage_error(
+    project: pytest.Pytester, arguments: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    result = project.runpytest_subprocess(*arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([message])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--medgan-samples=few",), "--medgan-samples takes a whole number of at least 16"),
+        (("--medgan-seeds=1,1",), "--medgan-seeds takes different seeds"),
+        (("--medgan-metrics=fidd",), "unknown metrics ['fidd']"),
+        (("--medgan-data=nowhere",), "nowhere"),
+        (("--medgan-generator=toy:nothing",), "nothing"),
+        (("--medgan-samples=4096",), "held-out"),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_one_line(
+    project: pytest.Pytester, arguments: tuple[str, ...], message: str
+) -> None:
+    result = project.runpytest_subprocess("-k", "fid", *arguments)
+    assert result.ret == 1
+    assert any(message in line for line in result.outlines)
+    assert not any("Traceback" in line for line in result.outlines)
+
+
+def test_a_marker_with_an_unknown_word_is_an_error(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_gate="""
+        import pytest
+
+        @pytest.mark.medgan(genrator="x")
+        def test_it(medgan_settings):
+            pass
+        """
+    )
+    result = project.runpytest_subprocess()
+    result.stdout.fnmatch_lines(["*the marker medgan takes *not 'genrator'*"])
+    assert result.ret == 1
+
+
+def test_gpu_tests_are_skipped_with_a_reason_without_the_option(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_gate="""
+        import pytest
+
+        @pytest.mark.medgan_gpu
+        def test_it():
+            raise SystemError
+        """
+    )
+    result = project.runpytest_subprocess("-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*needs a GPU: run with --medgan-gpu*"])
+
+
+def test_a_project_without_medgan_tests_loads_nothing_heavy(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_gate="""
+        import sys
+
+        def test_it():
+            heavy = {"torch", "pydicom", "numpy", "scipy", "yaml", "matplotlib"}
+            assert not heavy & set(sys.modules)
+        """
+    )
+    project.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
