@@ -1,0 +1,141 @@
+"""A seed names images; rounding and refusal."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pytest_medgan.errors import CheckpointError, SettingsError
+from pytest_medgan.gan import load_generator
+from pytest_medgan.gan.checkpoint import Checkpoint, load, save
+from pytest_medgan.gan.latents import BLOCK, latent_block
+from pytest_medgan.gan.networks import configuration, restore_generator
+from pytest_medgan.gan.sampling import from_checkpoint, from_grey, to_grey
+
+
+def test_every_grey_level_survives_the_way_to_tanh_and_back() -> None:
+    grey = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
+    scaled = from_grey(grey)
+    assert (scaled.min().item(), scaled.max().item()) == (-1.0, 1.0)
+    np.testing.assert_array_equal(to_grey(scaled), grey.numpy())
+
+
+def test_rounding_is_to_the_nearest_level_and_clips() -> None:
+    x = torch.tensor([-5.0, -1.0, -0.9960, -0.9962, 0.0, 1.0, 1.5]).reshape(1, 1, 1, 7)
+    # -0.9960 is level 0.51, -0.9962 is level 0.4845, 0 is level 127.5, which goes up
+    assert to_grey(x).ravel().tolist() == [0, 0, 1, 0, 128, 255, 255]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_pixels_that_are_not_finite_are_refused(value: float) -> None:
+    with pytest.raises(CheckpointError, match="NaN or infinite"):
+        to_grey(torch.tensor(value).reshape(1, 1, 1, 1))
+
+
+def test_the_images_of_a_seed_do_not_depend_on_the_count(finished_run: Path) -> None:
+    generator = load_generator(str(finished_run))
+    whole = generator(2 * BLOCK + 3, 5)
+    assert whole.dtype == np.uint8
+    assert whole.shape == (2 * BLOCK + 3, 1, 16, 16)
+    np.testing.assert_array_equal(generator(3, 5), whole[:3])
+    np.testing.assert_array_equal(generator(BLOCK, 5), whole[:BLOCK])
+    for start, stop in ((1, 2), (BLOCK - 1, BLOCK + 1), (BLOCK, 2 * BLOCK + 3)):
+        np.testing.assert_array_equal(generator.sample_range(start, stop, 5), whole[start:stop])
+    assert not np.array_equal(generator(3, 6), whole[:3])
+    assert len(np.unique(whole.reshape(len(whole), -1), axis=0)) == len(whole)
+
+
+def test_batch_norm_does_not_see_its_neighbours(finished_run: Path) -> None:
+    """One latent alone gives the image it gives among others: eval mode, within a grey level."""
+    checkpoint = load(finished_run / "generator.safetensors")
+    config = configuration("dcgan", checkpoint.configuration)
+    network = restore_generator(config, checkpoint.state("generator"))
+    z = torch.from_numpy(latent_block(5, 0, config.latent))
+    together, alone = to_grey(network(z)), to_grey(network(z[3:4]))
+    assert np.abs(together[3].astype(int) - alone[0].astype(int)).max() <= 1
+
+
+def test_another_thread_count_moves_few_pixels_by_one_level(finished_run: Path, tmp_path: Path) -> None:
+    generator = load_generator(str(finished_run))
+    ours = generator(200, 0).astype(int)
+    out = tmp_path / "one-thread.npy"
+    code = (
+        "import sys, numpy, torch; torch.set_num_threads(1); from pytest_medgan.gan import load_generator; "
+        "numpy.save(sys.argv[2], load_generator(sys.argv[1])(200, 0))"
+    )
+    subprocess.run([sys.executable, "-c", code, str(finished_run), str(out)], check=True)
+    gap = np.abs(np.load(out).astype(int) - ours)
+    assert gap.max() <= 1
+    assert (gap > 0).mean() <= 0.001
+
+
+def test_what_a_generator_says_of_itself(finished_run: Path) -> None:
+    generator = load_generator(str(finished_run / "generator.safetensors"))
+    checkpoint = load(finished_run / "generator.safetensors")
+    assert generator.identity == checkpoint.identity()
+    assert generator.training_recipe == "blobs-40-16-0"
+    assert generator.window == (-1000.0, 400.0)
+    truncated = from_checkpoint(checkpoint, truncation=0.5)
+    assert truncated.identity != generator.identity
+    assert not np.array_equal(truncated(4, 0), generator(4, 0))
+
+
+@pytest.mark.parametrize(("start", "stop", "seed"), [(0, 0, 0), (3, 2, 0), (-1, 2, 0), (0, 2, -1)])
+def test_what_cannot_be_drawn_is_refused(finished_run: Path, start: int, stop: int, seed: int) -> None:
+    with pytest.raises(SettingsError):
+        load_generator(str(finished_run)).sample_range(start, stop, seed)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_never_replaced_by_the_cpu(finished_run: Path) -> None:
+    with pytest.raises(SettingsError, match="no GPU"):
+        load_generator(str(finished_run), device="cuda")
+
+
+def test_a_device_that_does_not_exist_is_refused(finished_run: Path) -> None:
+    with pytest.raises(SettingsError, match="not one torch knows"):
+        load_generator(str(finished_run), device="abacus")
+
+
+def rewritten(run: Path, path: Path, **changes: object) -> Path:
+    checkpoint = load(run / "generator.safetensors")
+    save(Checkpoint(**{**checkpoint.__dict__, **changes}), path)
+    return path
+
+
+def test_weights_of_another_size_are_refused(finished_run: Path, tmp_path: Path) -> None:
+    configured = {**load(finished_run / "generator.safetensors").configuration, "size": 32}
+    path = rewritten(finished_run, tmp_path / "other.safetensors", configuration=configured)
+    with pytest.raises(CheckpointError, match="not those of a dcgan at 32x32") as caught:
+        load_generator(str(path))
+    assert caught.value.file == "other.safetensors"
+
+
+def test_a_configuration_that_claims_the_world_is_refused_before_memory_is(finished_run: Path, tmp_path: Path) -> None:
+    configured = {**load(finished_run / "generator.safetensors").configuration, "size": 1024, "generator_width": 4096}
+    with pytest.raises(CheckpointError, match="not those of"):
+        load_generator(str(rewritten(finished_run, tmp_path / "huge.safetensors", configuration=configured)))
+    for configured in ({"size": 100}, {"unheard": 1}, {"size": "wide"}):
+        with pytest.raises(CheckpointError):
+            load_generator(str(rewritten(finished_run, tmp_path / "odd.safetensors", configuration=configured)))
+    with pytest.raises(CheckpointError, match="architecture 'stylegan'"):
+        load_generator(str(rewritten(finished_run, tmp_path / "odd.safetensors", architecture="stylegan")))
+
+
+def test_weights_that_are_not_finite_are_refused(finished_run: Path, tmp_path: Path) -> None:
+    tensors = dict(load(finished_run / "generator.safetensors").tensors)
+    tensors["generator.layers.0.weight"] = torch.full_like(tensors["generator.layers.0.weight"], float("nan"))
+    with pytest.raises(CheckpointError, match="NaN"):
+        load_generator(str(rewritten(finished_run, tmp_path / "nan.safetensors", tensors=tensors)))
+
+
+def test_a_name_that_is_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        load_generator(str(tmp_path / "absent.safetensors"))
+    assert "absent" not in str(caught.value)
+    assert "absent.safetensors" in caught.value.for_terminal()
