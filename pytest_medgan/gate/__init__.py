@@ -1,1 +1,1 @@
-
+"""Evaluation and baseline to verdict."""
