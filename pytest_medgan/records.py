@@ -172,6 +172,7 @@ class Scores:
     groups: tuple[str, ...]  # the seeds, in order
     metrics: Mapping[str, MetricScore]
     unmeasured: Mapping[str, str] = field(default_factory=dict)  # metric -> why it could not be measured
+    fingerprint: Fingerprint | None = None  # what they may be compared with; None where nobody said
 
     def __getitem__(self, name: str) -> MetricScore:
         return self.metrics[name]
@@ -234,6 +235,8 @@ class Evidence:
     thumbnail_fake_index: Int64 | None = None  # [T]
     thumbnails_real: UInt8 | None = None  # [T,h,w], only where real images were asked for
     thumbnail_real_index: Int64 | None = None  # [T]
+    thumbnails_train: UInt8 | None = None  # [T,h,w], training images behind suspected copies, on the same condition
+    thumbnail_train_index: Int64 | None = None  # [T]
     window: tuple[float, float] | None = None  # HU of grey 0 and 255
     ties: int | None = None  # distances exactly equal to a radius
 

@@ -81,7 +81,8 @@ class ModelEvaluation:
         if n not in self._scores:
             settings = self.subject.settings
             batteries = [self._measure(seed, n) for seed in settings.seeds]
-            self._scores[n] = gather(batteries, settings, len(self.subject.real.reference), n)
+            scores = gather(batteries, settings, len(self.subject.real.reference), n)
+            self._scores[n] = replace(scores, fingerprint=self.fingerprint)
         return self._scores[n]
 
     def evidence(self) -> Evidence:
@@ -173,7 +174,7 @@ def real_row(subject: Subject) -> Row:
     """The Real row of this session as Limits without margins, at every count it has images for."""
     evaluation = real_evaluation(subject)
     scores = real_scores(subject, evaluation.counts)
-    return row_of("Real", list(scores.values()), evaluation.fingerprint, "the Real row of this session")
+    return row_of("Real", list(scores.values()), make_fingerprint(subject), "the Real row of this session")
 
 
 def row_of(name: str, looks_: list[Scores], fingerprint: Fingerprint, origin: str) -> Row:

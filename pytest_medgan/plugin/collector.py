@@ -21,6 +21,11 @@ class Model:
     plain: dict[str, Any]  # the payload with the most looks
     verdicts: list[dict[str, Any]] = field(default_factory=list)
 
+    @property
+    def row(self) -> str:
+        """The baseline row it was compared with, else its own name."""
+        return next((v["row"] for v in self.verdicts if v["row"]), None) or str(self.plain["name"])
+
 
 @dataclass
 class Collector:

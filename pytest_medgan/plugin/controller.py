@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_medgan.plugin.candidates import seen, write
 from pytest_medgan.plugin.collector import PROPERTY, Collector, Model
 from pytest_medgan.plugin.session import session_of
 from pytest_medgan.plugin.summary import model_lines
@@ -58,11 +59,10 @@ class Controller:
     def _write_candidates(self) -> None:
         """Every run writes a candidate a model; accepting it is a separate, deliberate act."""
         from pytest_medgan.errors import MedganError
-        from pytest_medgan.plugin.candidates import write
 
         for key, model in self._found.models.items():
             try:
-                self._candidates[key] = write(model.plain, session_of(self._config).options.report_dir)
+                self._candidates[key] = write(model.plain, model.row, session_of(self._config).options.report_dir)
             except (MedganError, OSError) as error:
                 self._problems.append(f"the candidate of {model.plain['name']} could not be written: {error}")
 
@@ -82,12 +82,4 @@ class Controller:
         for text, outcome in model_lines(model):
             reporter.write_line(text, **COLOURS.get(outcome, {}))
         if candidate := self._candidates.get(key):
-            reporter.write_line(f"candidate: {shown(candidate)}")
-
-
-def shown(path: Path) -> str:
-    """The path as the terminal shows it: from the working directory where it lies below."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+            reporter.write_line(f"candidate: {seen(candidate)}")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_medgan.plugin.candidates import accept_command
 from pytest_medgan.plugin.options import RunOptions, run_options
 from pytest_medgan.plugin.progress import TerminalProgress
 
@@ -31,6 +34,32 @@ class MedganSession:
 
         options = self.options
         return Workbench(options.cache_dir, options.device, TerminalProgress(self._config))
+
+    @contextmanager
+    def listening(self, item: pytest.Item) -> Iterator[None]:
+        """While it lasts, verdicts of the assertion helpers are noted with the test that caused them."""
+        evaluations = item.stash.get(OPENED, [])
+        if not evaluations:
+            yield
+            return
+        from pytest_medgan.gate.assertions import GateContext, context
+
+        model = evaluations[0]
+        verdicts = item.stash.setdefault(VERDICTS, [])
+        token = context.set(
+            GateContext(
+                listener=lambda verdict: verdicts.append({**verdict.as_dict(), "model": model.key}),
+                accept_command=accept_command(self.options.report_dir, model.name),
+                report_only=self.options.report_only,
+            )
+        )
+        try:
+            yield
+        finally:
+            context.reset(token)
+            if self.options.full:
+                for n in model.counts:
+                    model.at(n)
 
     def opened(self, item: pytest.Item, evaluation: ModelEvaluation) -> None:
         """Remembers that the test looked at this evaluation."""

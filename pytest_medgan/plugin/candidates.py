@@ -1,0 +1,66 @@
+"""The candidate that every run leaves behind for each model, and the command that accepts it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_medgan.records import Scalar
+
+
+def candidate_path(report_dir: Path, model: str) -> Path:
+    """Where the candidate of a model goes; the name is made safe for any file system."""
+    return report_dir / f"candidate-{re.sub(r'[^A-Za-z0-9_.-]+', '-', model).strip('-.') or 'model'}.yaml"
+
+
+def accept_command(report_dir: Path, model: str) -> str:
+    """What a person types to make the candidate the baseline; row and reason come behind it."""
+    return shlex.join(["medgan", "baseline", "accept", seen(candidate_path(report_dir, model))])
+
+
+def write(plain: Mapping[str, Any], row: str, report_dir: Path) -> Path:
+    """Writes a model's candidate from its payload. Raises OSError where it cannot be written."""
+    from pytest_medgan.evaluate.plain import fingerprint_from_plain, scores_from_plain
+    from pytest_medgan.gate.candidate import write_candidate
+
+    path = candidate_path(report_dir, plain["name"])
+    looks = {int(n): scores_from_plain(look) for n, look in plain["looks"].items()}
+    write_candidate(
+        path,
+        row=row,
+        scores=dict(sorted(looks.items())),
+        fingerprint=fingerprint_from_plain(plain["fingerprint"]),
+        complete=set(looks) == set(plain["counts"]),
+        real={int(n): scores_from_plain(look) for n, look in plain["real"].items()},
+        provenance={**version_control(Path.cwd()), "checkpoint": plain["identity"]},
+        baseline=plain["baseline"] or "",
+    )
+    return path
+
+
+def version_control(folder: Path) -> dict[str, Scalar]:
+    """The commit and whether tracked files differ from it; empty where there is no git or no repository."""
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"commit": commit, "dirty": bool(changed)}
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout.strip()
+
+
+def seen(path: Path) -> str:
+    """The path as a person in the working directory would type it."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
