@@ -1,0 +1,122 @@
+"""One stored block: the features of some images, with a digest of each image, in a file that proves itself whole.
+
+Layout, little-endian: the magic, the header's length (uint32), the header (JSON: count, width, classes, images), the
+SHA-256 of all that; then the features float32 [n,D], the probabilities float32 [n,C], and the SHA-256 of those two. A
+file appears by an atomic rename, so that a reader finds a whole file or none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from pytest_medgan.records import Float32
+
+MAGIC = b"medgan-features-1\n"
+HASH = 32  # bytes
+LONGEST_HEADER = 64 * 2**20  # bytes; a longer one is damage
+SUFFIX = ".block"
+TEMPORARY = ".tmp-"  # begins the name of a file being written
+
+
+class DamagedBlockError(Exception):
+    """The file is not what was written."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a block holds."""
+
+    images: tuple[str, ...]  # digest of each image, row for row
+    width: int  # D
+    classes: int  # C; 0 where there are no probabilities
+    start: int  # where the features begin, bytes
+
+    @property
+    def payload(self) -> int:
+        """Bytes of features and probabilities."""
+        return 4 * len(self.images) * (self.width + self.classes)
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """A block in memory."""
+
+    images: tuple[str, ...]
+    features: Float32  # [n,D]
+    probabilities: Float32 | None  # [n,C]
+
+
+def write_block(folder: Path, block: Block) -> Path:
+    """Writes the block under a name made of its images' digests; atomic. Raises OSError as the folder has it."""
+    n, width = block.features.shape
+    classes = 0 if block.probabilities is None else block.probabilities.shape[1]
+    header = json.dumps({"count": n, "width": width, "classes": classes, "images": block.images}).encode()
+    front = MAGIC + struct.pack("<I", len(header)) + header
+    payload = np.ascontiguousarray(block.features, dtype="<f4").tobytes()
+    if block.probabilities is not None:
+        payload += np.ascontiguousarray(block.probabilities, dtype="<f4").tobytes()
+    name = hashlib.sha256("".join(block.images).encode()).hexdigest()[:32]
+    return write_atomically(folder / f"{name}{SUFFIX}", [front, _hash(front), payload, _hash(payload)])
+
+
+def write_atomically(file: Path, parts: list[bytes]) -> Path:
+    """Writes beside the file and renames; nobody ever sees a part of it. Raises OSError."""
+    temporary = file.with_name(f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(6)}")
+    try:
+        with temporary.open("xb") as stream:
+            stream.writelines(parts)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(file)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    return file
+
+
+def read_header(file: Path) -> Header:
+    """What the file holds. Raises DamagedBlockError, or OSError where it is gone."""
+    with file.open("rb") as stream:
+        return _header(stream)
+
+
+def read_block(file: Path) -> Block:
+    """The block, every byte checked. Raises DamagedBlockError, or OSError where it is gone."""
+    with file.open("rb") as stream:
+        header = _header(stream)
+        payload = stream.read(header.payload)
+        if stream.read(HASH + 1) != _hash(payload):
+            raise DamagedBlockError("checksum of the features")
+    values = np.frombuffer(payload, dtype="<f4").astype(np.float32)
+    n, cut = len(header.images), len(header.images) * header.width
+    probabilities = values[cut:].reshape(n, header.classes) if header.classes else None
+    return Block(header.images, values[:cut].reshape(n, header.width), probabilities)
+
+
+def _header(stream: BinaryIO) -> Header:
+    lead = stream.read(len(MAGIC) + 4)
+    if lead[: len(MAGIC)] != MAGIC or len(lead) != len(MAGIC) + 4:
+        raise DamagedBlockError("magic")
+    length = int(struct.unpack("<I", lead[len(MAGIC) :])[0])
+    if length > LONGEST_HEADER:
+        raise DamagedBlockError("length of the header")
+    text = stream.read(length)
+    if stream.read(HASH) != _hash(lead + text):
+        raise DamagedBlockError("checksum of the header")
+    fields = json.loads(text)
+    return Header(tuple(fields["images"]), int(fields["width"]), int(fields["classes"]), stream.tell())
+
+
+def _hash(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()

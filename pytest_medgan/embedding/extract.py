@@ -1,0 +1,141 @@
+"""From a string to a feature space, from images to features: streamed, checked, and never computed twice."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from pytest_medgan.embedding.cache import Cache, image_digests
+from pytest_medgan.embedding.canned import canned_images, project
+from pytest_medgan.embedding.engines import Engine, make_engine
+from pytest_medgan.embedding.inception import PREPARATION, final_layer
+from pytest_medgan.embedding.spec import ExtractorSpec, parse
+from pytest_medgan.embedding.topology import FEATURES
+from pytest_medgan.embedding.weights import Weights, load_weights
+from pytest_medgan.errors import ExtractorError
+from pytest_medgan.records import Embeddings, Extractor, Float32, Float64, ImageSet, Progress, UInt8, no_progress
+
+BLOCK = 128  # images a stored block
+
+
+class InceptionExtractor:
+    """InceptionV3 behind the Extractor protocol: 2048-d average pool and class probabilities."""
+
+    def __init__(self, weights: Weights, spec: ExtractorSpec, engine: Engine) -> None:
+        self.identity = f"inception_v3;{weights.identity};pool2048;{spec.normalisation};{PREPARATION}"
+        self.numeric_class = spec.precision
+        self.engine = engine.name
+        self.summary = f"inception_v3, {weights.summary}, {spec.precision}, engine {engine.name}"
+        self.trained_on = weights.patients
+        self._engine = engine
+        self._batch = spec.batch or engine.batch
+        self._head_weight, self._head_bias = _head(weights.network)
+
+    def embed(self, pixels: UInt8, progress: Progress = no_progress) -> tuple[Float32, Float32 | None]:
+        """uint8 [N,1,H,W] => features float32 [N,2048], probabilities float32 [N,C]."""
+        features = np.empty((len(pixels), FEATURES), np.float32)
+        start = 0
+        while start < len(pixels):
+            part = torch.from_numpy(np.ascontiguousarray(pixels[start : start + self._batch]))
+            features[start : start + len(part)] = self._engine.features(part).numpy()
+            start += len(part)
+            progress("embedding", start, len(pixels))
+        return features, self.probabilities(features)
+
+    def probabilities(self, features: Float32) -> Float32:
+        """float32 [N,2048] => softmax of the last layer, computed in float64 on the host whatever the engine."""
+        logits = features.astype(np.float64) @ self._head_weight.T + self._head_bias
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        result: Float32 = (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
+        return result
+
+
+def _head(network: nn.Module) -> tuple[Float64, Float64]:
+    last = final_layer(network)
+    return last.weight.detach().double().numpy(), last.bias.detach().double().numpy()
+
+
+def load_extractor(
+    spec: str, *, device: str = "cpu", calibration: ImageSet | None = None, progress: Progress = no_progress
+) -> Extractor:
+    """The feature space that `spec` names, ready on `device`.
+
+    spec: `NAME[,key=value...]`, e.g. "inception_v3,weights=random". calibration: real images that weights=random sets
+    its batch norm from. Raises ExtractorError, one line, where it cannot be loaded.
+    """
+    parsed = parse(spec)
+    if parsed.name != "inception_v3":
+        raise ExtractorError(f"no feature space {parsed.name!r}; give inception_v3")
+    weights = load_weights(parsed, calibration, progress)
+    if weights.normalisation not in (None, parsed.normalisation):
+        raise ExtractorError(
+            f"these weights were fine-tuned with normalisation={weights.normalisation}; add it to the extractor"
+        )
+    return InceptionExtractor(weights, parsed, make_engine(weights.network, parsed, device))
+
+
+def embed_images(
+    extractor: Extractor, images: ImageSet, *, cache: Cache | None = None, progress: Progress = no_progress
+) -> Embeddings:
+    """Features of every image, row for row; what the cache holds is not computed again.
+
+    Raises ExtractorError where the extractor returns NaN, another width from one block to the next, or another count.
+    """
+    pixels = images.pixels
+    if pixels.ndim != 4 or pixels.shape[1] != 1 or pixels.dtype != np.uint8 or len(pixels) == 0:
+        raise ExtractorError(
+            f"images are {pixels.dtype} {list(pixels.shape)}; an extractor takes uint8 [N,1,H,W], N > 0"
+        )
+    total = len(pixels)
+
+    def compute(index: list[int], done: int) -> tuple[Float32, Float32 | None]:
+        part = np.ascontiguousarray(pixels[index])
+        answer = extractor.embed(part, lambda what, now, _: progress(what, done + now, total))
+        return checked(answer, len(part))
+
+    block = int(getattr(extractor, "block", BLOCK))
+    if cache is None:
+        parts = [compute(list(range(i, min(i + block, total))), i) for i in range(0, total, block)]
+        features, probabilities = joined(parts)
+    else:
+        space = cache.space(extractor.identity, extractor.numeric_class)
+        features, probabilities = space.gather(image_digests(pixels), compute, block)
+    progress("embedding", total, total)
+    return Embeddings(features, images.groups, extractor.identity, images.recipe, probabilities)
+
+
+def joined(parts: list[tuple[Float32, Float32 | None]]) -> tuple[Float32, Float32 | None]:
+    """Blocks in order as one. Raises ExtractorError where their widths differ."""
+    if len({(f.shape[1], None if p is None else p.shape[1]) for f, p in parts}) != 1:
+        raise ExtractorError("the extractor returned features of different widths; it must always return the same")
+    features = np.concatenate([f for f, _ in parts])
+    chances = [p for _, p in parts if p is not None]
+    return features, np.concatenate(chances) if chances else None
+
+
+def checked(answer: tuple[Float32, Float32 | None], count: int) -> tuple[Float32, Float32 | None]:
+    """What an extractor returned for `count` images, as float32, or an ExtractorError that says what is wrong."""
+    features = np.asarray(answer[0], dtype=np.float32)
+    probabilities = None if answer[1] is None else np.asarray(answer[1], dtype=np.float32)
+    if features.ndim != 2 or len(features) != count or features.shape[1] == 0:
+        raise ExtractorError(f"the extractor returned {list(features.shape)} for {count} images; return [{count},D]")
+    if not np.isfinite(features).all():
+        bad = int((~np.isfinite(features)).any(axis=1).sum())
+        raise ExtractorError(
+            f"the extractor returned NaN or infinite features for {bad} of {count} images; check its weights"
+        )
+    if probabilities is not None:
+        if probabilities.ndim != 2 or len(probabilities) != count:
+            raise ExtractorError(f"the extractor returned probabilities {list(probabilities.shape)} for {count} images")
+        sums = probabilities.sum(axis=1)
+        if not (np.isfinite(sums).all() and (probabilities >= 0).all() and (abs(sums - 1) < 1e-3).all()):
+            raise ExtractorError("the extractor's probabilities are negative, NaN, or do not sum to 1; apply a softmax")
+    return features, probabilities
+
+
+def canary(extractor: Extractor) -> tuple[float, ...]:
+    """128 numbers: features of eight canned images, projected to 16 numbers each. Raises ExtractorError as above."""
+    images = canned_images()
+    features, _ = checked(extractor.embed(images), len(images))
+    return project(features)

@@ -1,0 +1,68 @@
+"""torch's own operations over the folded network: the float32 engine that is always there, and bfloat16."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pytest_medgan.embedding.topology import Convolution, merge, run
+
+
+class FoldedInception(nn.Module):
+    """float [N,1,299,299] in (-1, 1) => [N,2048], batch norm folded, channels last, in the precision of `dtype`.
+
+    `mean` of the last maps is taken in float32 whatever the precision.
+    """
+
+    def __init__(self, convolutions: Mapping[str, Convolution], dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self._convolutions = dict(convolutions)
+        self._dtype = dtype
+        for name, convolution in self._convolutions.items():
+            self._keep(name, convolution)
+
+    def _keep(self, name: str, convolution: Convolution) -> None:
+        weight = convolution.weight.to(self._dtype, memory_format=torch.channels_last)
+        self.register_buffer(_key(name, "weight"), weight)
+        self.register_buffer(_key(name, "bias"), convolution.bias.to(self._dtype))
+
+    def _values(self, name: str) -> tuple[Tensor, Tensor]:
+        return self.get_buffer(_key(name, "weight")), self.get_buffer(_key(name, "bias"))
+
+    def forward(self, grey: Tensor) -> Tensor:
+        x = grey.to(self._dtype).contiguous(memory_format=torch.channels_last)
+        return run(self, self._convolutions, x)
+
+    def convolve(self, name: str, x: Tensor) -> Tensor:
+        weight, bias = self._values(name)
+        settings = self._convolutions[name]
+        y = functional.conv2d(x, weight, bias, settings.stride, settings.padding)
+        return functional.relu_(y)
+
+    def convolve_split(self, names: Sequence[str], x: Tensor, widths: Sequence[int]) -> list[Tensor]:
+        return [self.convolve(name, x) for name in names]  # merged, the parts would not be contiguous: no gain here
+
+    def convolve_pooled(self, name: str, x: Tensor) -> Tensor:
+        weight, bias = self._values(name)
+        y = functional.avg_pool2d(functional.conv2d(x, weight), 3, stride=1, padding=1)
+        return functional.relu_(y.add_(bias[None, :, None, None]))
+
+    def max_pool(self, x: Tensor) -> Tensor:
+        return functional.max_pool2d(x, 3, stride=2)
+
+    def join(self, parts: Sequence[Tensor]) -> Tensor:
+        return torch.cat(list(parts), 1)
+
+    def mean(self, x: Tensor) -> Tensor:
+        return x.float().mean((2, 3))
+
+
+def _key(name: str, what: str) -> str:
+    """Buffers may not have dots in their names."""
+    return f"{name.replace('.', '__')}__{what}"
+
+
+__all__ = ["FoldedInception", "merge"]

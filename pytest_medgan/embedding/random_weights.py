@@ -1,0 +1,113 @@
+"""weights=random: an InceptionV3 nobody trained, the same on every machine and under every version of torch.
+
+Random embeddings are a known choice for images far from ImageNet (Naeem et al. 2020, section 4.3). Convolution weights
+are uniform in +-sqrt(6 / fan_in) (He et al. 2015, the uniform form), made from the raw 64-bit output of numpy's PCG64,
+which numpy promises to keep (NEP 19), by integer shifts and one multiplication: no stream or transcendental function
+of any library's version has a part in them.
+
+With untouched batch norm the signal dies or explodes on its way through fifty layers, so each batch norm's mean and
+variance are set from calibration images, layer by layer, in one pass: every convolution's output is standardised
+before the next layer sees it. Statistics are accumulated in float64. The network is therefore named by its seed and
+by the digest of the calibration pixels, never by a float.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pytest_medgan.embedding.inception import build, final_layer, maps, prepare, to_three_channels
+from pytest_medgan.records import Float32, ImageSet, Progress, UInt8, no_progress
+
+CALIBRATION_IMAGES = 32
+LOGIT_SD = 2.0  # of the difference between the two logits over the calibration images
+
+
+def uniform(bits: np.random.PCG64, count: int, bound: float) -> Float32:
+    """float32 [count] in [-bound, bound): the top 24 bits of each raw number, scaled."""
+    raw = np.asarray(bits.random_raw(count), dtype=np.uint64)
+    whole = (raw >> np.uint64(40)).astype(np.int64) - 2**23
+    result: Float32 = (whole.astype(np.float64) * (bound / 2**23)).astype(np.float32)
+    return result
+
+
+def draw(seed: int) -> nn.Module:
+    """The network before calibration: weights in the order of torchvision's modules, one stream for all."""
+    network = build(2)
+    bits = np.random.PCG64(seed)
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                weight = module.weight
+                values = uniform(bits, weight.numel(), math.sqrt(6.0 / weight[0].numel()))
+                weight.copy_(torch.from_numpy(values).reshape(weight.shape))
+                if module.bias is not None:
+                    module.bias.zero_()
+            elif isinstance(module, nn.BatchNorm2d):
+                module.reset_parameters()
+    return network
+
+
+def choose(images: ImageSet, seed: int) -> UInt8:
+    """A seeded choice of at most 32 calibration images, uint8 [K,1,H,W], in the order of the set."""
+    order = np.argsort(np.random.PCG64(seed).random_raw(len(images)), kind="stable")
+    chosen = np.sort(order[:CALIBRATION_IMAGES])
+    return np.ascontiguousarray(images.pixels[chosen])
+
+
+def digest(pixels: UInt8) -> str:
+    """Hex digest of pixels and their shape."""
+    return hashlib.sha256(str(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()[:16]
+
+
+class _Calibrate:
+    """A hook on a batch norm: sets its statistics from what is about to pass through it."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self.progress, self.total, self.done = progress, total, 0
+
+    def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if not isinstance(module, nn.BatchNorm2d) or module.running_mean is None or module.running_var is None:
+            return
+        variance, mean = _moments(inputs[0])
+        module.running_mean.copy_(mean)
+        module.running_var.copy_(variance)
+        self.done += 1
+        self.progress("calibrating the random extractor", self.done, self.total)
+
+
+def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """[N,C,H,W] => biased variance and mean a channel, float64 [C]: Welford within an image, float64 across images."""
+    variance, mean = torch.var_mean(x, (2, 3), correction=0)
+    variance, mean = variance.double(), mean.double()
+    return variance.mean(0) + mean.var(0, correction=0), mean.mean(0)
+
+
+@torch.inference_mode()
+def calibrate(network: nn.Module, pixels: UInt8, normalisation: str, progress: Progress = no_progress) -> None:
+    """Sets every batch norm's statistics and the last layer's scale from pixels uint8 [K,1,H,W], in place.
+
+    The two logits' difference is centred on the calibration images and given a standard deviation of 2, so that
+    probabilities are neither all one half nor all 0 and 1. They mean nothing beyond that.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    hook = _Calibrate(progress, len(norms))
+    handles = [norm.register_forward_pre_hook(hook) for norm in norms]
+    network.to(memory_format=torch.channels_last)  # twice as fast
+    try:
+        x = to_three_channels(prepare(torch.from_numpy(pixels)), normalisation)
+        features = maps(network, x.contiguous(memory_format=torch.channels_last)).double()
+    finally:
+        for handle in handles:
+            handle.remove()
+    features = features.mean((2, 3))
+    last = final_layer(network)
+    logits = features @ last.weight.double().T
+    spread = float((logits[:, 0] - logits[:, 1]).std(correction=0))
+    scale = LOGIT_SD / spread if spread > 0 else 1.0
+    last.weight.mul_(scale)
+    last.bias.copy_(-scale * logits.mean(0))

@@ -1,0 +1,132 @@
+"""InceptionV3 (Szegedy et al. 2016, as torchvision lays it out) written once, over abstract operations.
+
+Every engine runs this description with its own operations, so that no engine has a network of its own. Batch norm is
+already folded into the convolutions (`fold`). Two rearrangements that change rounding only: convolutions of one pixel
+that read the same tensor become one wider convolution, and a 3x3 average pool before such a convolution is taken
+after it, on fewer maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+T = TypeVar("T")
+
+INPUT_SIZE = 299  # pixels a side
+FEATURES = 2048  # maps of the last average pool
+
+
+@dataclass(frozen=True, eq=False)
+class Convolution:
+    """One convolution with its batch norm folded in."""
+
+    weight: Tensor  # float32 [out,in,h,w]
+    bias: Tensor  # float32 [out]
+    stride: int
+    padding: tuple[int, int]
+
+
+class Operations(Protocol[T]):
+    """What an engine must be able to do; T is its tensor."""
+
+    def convolve(self, name: str, x: T) -> T:
+        """The convolution `name` and a ReLU."""
+
+    def convolve_split(self, names: Sequence[str], x: T, widths: Sequence[int]) -> list[T]:
+        """Convolutions of one pixel over the same tensor, each with a ReLU."""
+
+    def convolve_pooled(self, name: str, x: T) -> T:
+        """A 3x3 average pool (stride 1, zero padding counted), the convolution `name` of one pixel, and a ReLU."""
+
+    def max_pool(self, x: T) -> T:
+        """3x3, stride 2, no padding."""
+
+    def join(self, parts: Sequence[T]) -> T:
+        """Along the maps."""
+
+    def mean(self, x: T) -> T:
+        """[N,C,H,W] to [N,C]."""
+
+
+def fold(network: nn.Module) -> dict[str, Convolution]:
+    """Every convolution of a torchvision Inception3 (auxiliary classifier left out) with its batch norm folded in.
+
+    Folding is done in float64 and rounded once.
+    """
+    folded = {}
+    for name, block in network.named_modules():
+        conv, norm = getattr(block, "conv", None), getattr(block, "bn", None)
+        if not isinstance(conv, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d) or name.startswith("AuxLogits"):
+            continue
+        if norm.running_mean is None or norm.running_var is None:
+            raise ValueError(f"{name} has no running statistics")
+        scale = norm.weight.detach().double() / torch.sqrt(norm.running_var.double() + norm.eps)
+        bias = norm.bias.detach().double() - norm.running_mean.double() * scale
+        weight = conv.weight.detach().double() * scale[:, None, None, None]
+        vertical, horizontal = (int(p) for p in conv.padding)
+        folded[name] = Convolution(weight.float(), bias.float(), int(conv.stride[0]), (vertical, horizontal))
+    return folded
+
+
+def fold_input(first: Convolution, scale: Tensor, shift: Tensor) -> Convolution:
+    """The first convolution for one grey channel g in (-1, 1), whose three channels were scale * g + shift.
+
+    scale, shift: float64 [3]. Exact, since that convolution has no padding.
+    """
+    weight = (first.weight.double() * scale[None, :, None, None]).sum(1, keepdim=True)
+    bias = first.bias.double() + (first.weight.double() * shift[None, :, None, None]).sum((1, 2, 3))
+    return Convolution(weight.float(), bias.float(), first.stride, first.padding)
+
+
+def merge(parts: Sequence[Convolution]) -> Convolution:
+    """Sibling convolutions of one pixel as one."""
+    weight, bias = torch.cat([p.weight for p in parts]), torch.cat([p.bias for p in parts])
+    return Convolution(weight, bias, parts[0].stride, parts[0].padding)
+
+
+def run(ops: Operations[T], convolutions: Mapping[str, Convolution], x: T) -> T:
+    """x: [N,1,299,299] or [N,3,299,299] => [N,2048]."""
+
+    def split(block: str, *names: str) -> list[T]:
+        full = [f"{block}.{name}" for name in names]
+        return ops.convolve_split(full, x, [len(convolutions[name].bias) for name in full])
+
+    def chain(block: str, y: T, *names: str) -> T:
+        for name in names:
+            y = ops.convolve(f"{block}.{name}", y)
+        return y
+
+    x = ops.convolve("Conv2d_1a_3x3", x)
+    x = ops.convolve("Conv2d_2a_3x3", x)
+    x = ops.max_pool(ops.convolve("Conv2d_2b_3x3", x))
+    x = ops.convolve("Conv2d_3b_1x1", x)
+    x = ops.max_pool(ops.convolve("Conv2d_4a_3x3", x))
+    for block in ("Mixed_5b", "Mixed_5c", "Mixed_5d"):
+        one, five, three = split(block, "branch1x1", "branch5x5_1", "branch3x3dbl_1")
+        five = chain(block, five, "branch5x5_2")
+        three = chain(block, three, "branch3x3dbl_2", "branch3x3dbl_3")
+        x = ops.join([one, five, three, ops.convolve_pooled(f"{block}.branch_pool", x)])
+    three = chain("Mixed_6a", x, "branch3x3")
+    double = chain("Mixed_6a", x, "branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3")
+    x = ops.join([three, double, ops.max_pool(x)])
+    for block in ("Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e"):
+        one, seven, double = split(block, "branch1x1", "branch7x7_1", "branch7x7dbl_1")
+        seven = chain(block, seven, "branch7x7_2", "branch7x7_3")
+        double = chain(block, double, *(f"branch7x7dbl_{i}" for i in (2, 3, 4, 5)))
+        x = ops.join([one, seven, double, ops.convolve_pooled(f"{block}.branch_pool", x)])
+    three, seven = split("Mixed_7a", "branch3x3_1", "branch7x7x3_1")
+    three = chain("Mixed_7a", three, "branch3x3_2")
+    seven = chain("Mixed_7a", seven, "branch7x7x3_2", "branch7x7x3_3", "branch7x7x3_4")
+    x = ops.join([three, seven, ops.max_pool(x)])
+    for block in ("Mixed_7b", "Mixed_7c"):
+        one, three, double = split(block, "branch1x1", "branch3x3_1", "branch3x3dbl_1")
+        double = chain(block, double, "branch3x3dbl_2")
+        pairs = [(three, "branch3x3_2a"), (three, "branch3x3_2b"), (double, "branch3x3dbl_3a")]
+        ends = [chain(block, y, name) for y, name in [*pairs, (double, "branch3x3dbl_3b")]]
+        x = ops.join([one, *ends, ops.convolve_pooled(f"{block}.branch_pool", x)])
+    return ops.mean(x)
