@@ -1,0 +1,159 @@
+"""Table 1 of a run: one line a metric, ready for Markdown and HTML alike."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from pytest_medgan.records import Outcome
+from pytest_medgan.report.run import Measured, MetricFacts, ModelRecord, ReportRun, RowRecord, RowValue
+
+# what an outcome means, to someone who has not read the manual
+MEANING = {
+    Outcome.PASS: "within the margin of the baseline",
+    Outcome.FAIL: "worse than the baseline by more than the margin",
+    Outcome.UNDECIDED: "too few images to tell; an undecided gate is not green",
+    Outcome.INCOMPARABLE: "the settings or inputs differ from the baseline's, so nothing may be compared",
+    Outcome.MISSING: "there is nothing to compare with, or nothing was measured",
+    Outcome.STALE: "so much better than the baseline that it should be renewed",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One metric of one model, as text."""
+
+    metric: str
+    label: str
+    arrow: str
+    candidate: str
+    real: str
+    baseline: str
+    published: str
+    change: str  # "12.3 se worse", "0.4 se better", or a dash
+    outcome: str  # an Outcome, "not judged" or "not measured"
+    detail: str  # what the verdict says, or why there is no value
+
+    @property
+    def bad(self) -> bool:
+        return self.outcome in Outcome.__members__ and not Outcome(self.outcome).green
+
+
+def lines(model: ModelRecord) -> tuple[Line, ...]:
+    """The model's table at its largest look, in the catalogue's order."""
+    return tuple(_line(model, name) for name in model.metrics)
+
+
+def headline(run: ReportRun) -> str:
+    """The verdict in one line."""
+    outcome = run.outcome
+    if outcome is None:
+        return "Nothing was judged: this run holds scores and no verdict."
+    if run.problems:
+        return f"{outcome}: {run.problems[0]}"
+    counted = [(m, v) for m in run.models for v in m.verdicts]
+    bad = [(m, v) for m, v in counted if not v.green]
+    models = "one model" if len(run.models) == 1 else f"{len(run.models)} models"
+    if not bad:
+        stale = sum(v.outcome == Outcome.STALE for _, v in counted)
+        renew = f"; {stale} so much better that the baseline should be renewed" if stale else ""
+        return f"{outcome}: all {len(counted)} comparisons of {models} hold{renew}."
+    named = "; ".join(
+        f"{model.name}: " + ", ".join(dict.fromkeys(v.label for m, v in bad if m is model))
+        for model in run.models
+        if any(m is model for m, _ in bad)
+    )
+    return f"{outcome}: {len(bad)} of {len(counted)} comparisons of {models} did not hold ({named})."
+
+
+def cost(model: ModelRecord) -> str:
+    """How many images it took, of how many."""
+    seeds = max(len(model.groups), 1)
+    full = model.full_count * seeds
+    if not full:
+        return "No image was generated."
+    share = f" ({100 * model.images_used / full:.0f}% of the full count of {full:,})" if full else ""
+    looks = ", ".join(f"{look.n_fake:,}" for look in model.looks) or "none"
+    last = model.last
+    against = f" against {last.n_real:,} real images" if last else ""
+    plural = "s" if seeds > 1 else ""
+    return (
+        f"{model.images_used:,} images generated{share}, {seeds} sample group{plural}, "
+        f"looks at {looks} images a group{against}."
+    )
+
+
+def change(model: ModelRecord, metric: str) -> float | None:
+    """How much worse than the baseline in standard errors; negative is better. None where it cannot be told.
+
+    The verdict's own figure where there is one, else the difference at the largest look that the row holds too.
+    """
+    verdict = model.verdict(metric)
+    if verdict is not None and verdict.errors_lost is not None:
+        return verdict.errors_lost
+    last = model.last
+    if last is None or metric not in last.metrics or model.baseline is None:
+        return None
+    row = model.baseline.at(metric, last.n_fake, model.full_count)
+    if row is None:
+        return None
+    measured = last.metrics[metric]
+    error = math.hypot(measured.se, row.se)
+    gap = row.value - measured.mean if model.facts(metric).higher_is_better else measured.mean - row.value
+    return gap / error if error and math.isfinite(gap / error) else None
+
+
+def spread(facts: MetricFacts, value: Measured | RowValue | None) -> str:
+    """Mean ± standard deviation over the sample groups; a dash where there is no value."""
+    if value is None:
+        return "–"
+    mean = value.mean if isinstance(value, Measured) else value.value
+    groups = len(value.values) if isinstance(value, Measured) else value.groups
+    shown = facts.show(mean)
+    several = groups > 1 or (isinstance(value, RowValue) and value.sd > 0)
+    return f"{shown} ± {facts.show(value.sd)}" if several and shown != "–" else shown
+
+
+def _line(model: ModelRecord, metric: str) -> Line:
+    facts, last, verdict = model.facts(metric), model.last, model.verdict(metric)
+    measured = last.metrics.get(metric) if last else None
+    count = last.n_fake if last else model.full_count
+    reason = last.unmeasured.get(metric, "") if last else ""
+    worse = change(model, metric)
+    return Line(
+        metric=metric,
+        label=facts.label,
+        arrow=facts.arrow,
+        candidate=spread(facts, measured),
+        real=_beside(facts, model.real, metric, count, model.full_count),
+        baseline=_beside(facts, model.baseline, metric, count, model.full_count),
+        published=spread(facts, model.published.largest(metric)) if model.published else "–",
+        change="–" if worse is None else f"{abs(worse):.1f} se {'worse' if worse > 0 else 'better'}",
+        outcome=verdict.outcome if verdict else ("not judged" if measured else "not measured"),
+        detail=_detail(model, metric) or reason,
+    )
+
+
+def _beside(facts: MetricFacts, row: RowRecord | None, metric: str, count: int, full: int) -> str:
+    """The row's value at the very count of the table; at another count FID and recall would not compare."""
+    return "–" if row is None else spread(facts, row.at(metric, count, full))
+
+
+def _detail(model: ModelRecord, metric: str) -> str:
+    """The verdict in one sentence: at how many images, against what, and where that came from."""
+    verdict = model.verdict(metric)
+    if verdict is None:
+        return ""
+    show = verdict.facts.show
+    parts = []
+    if verdict.mean is not None and verdict.limit is not None:
+        allowed = f" with a margin of {verdict.margin:.3g}" if verdict.margin else ""
+        count = f" at {verdict.n_fake:,} images" if verdict.n_fake else ""
+        parts.append(f"{show(verdict.mean)} against {show(verdict.limit)}{allowed}{count}")
+    if verdict.reason:
+        parts.append(verdict.reason)
+    if verdict.needed_margin is not None:
+        parts.append(f"a margin of {verdict.needed_margin:.3g} would have passed")
+    if verdict.origin:
+        parts.append(f"limit from {verdict.origin}")
+    return "; ".join(parts)

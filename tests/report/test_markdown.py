@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_medgan.records import Evidence
+from pytest_medgan.report import ReportRun, markdown
+from pytest_medgan.report.markdown import escape
+
+GOLDEN = Path(__file__).parent / "golden"
+MakeRun = Callable[..., ReportRun]
+
+
+@pytest.mark.parametrize(
+    ("file", "errors"),
+    [
+        ("pass.md", {}),
+        (
+            "diversity.md",
+            {"fid": 9.0, "improved_recall": 9.0, "coverage": 7.0, "without": ("authenticity", "copy_rate")},
+        ),
+    ],
+)
+def test_the_report_is_the_one_on_file(make_run: MakeRun, file: str, errors: dict[str, float]) -> None:
+    assert markdown(make_run(**errors)) == (GOLDEN / file).read_text(encoding="utf-8")
+
+
+def test_an_intensity_shift_names_the_hu(make_run: MakeRun, broken_evidence: Evidence) -> None:
+    text = markdown(make_run(intensity_distance=30.0), {"PGGAN": broken_evidence})
+    assert "HU brighter than real ones" in text
+
+
+def test_names_can_break_neither_table_nor_page(make_run: MakeRun) -> None:
+    text = markdown(make_run("<script>alert(1)</script> | `x` [a](javascript:1)\n# b"))
+    assert "<script" not in text.replace("\\<script", "")
+    assert r"\<script\>alert(1)\</script\> \| \`x\` \[a\](javascript:1) \# b" in text
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert len({line.replace("\\|", "").count("|") for line in rows}) == 1
+
+
+def test_report_only_and_problems_are_said(make_run: MakeRun) -> None:
+    run = replace(make_run(), report_only=True, problems=("first thing", "second thing"))
+    text = markdown(run)
+    assert "**FAIL: first thing**" in text
+    assert "- second thing" in text
+    assert "no test was failed" in text
+
+
+def test_escape_keeps_a_text_on_one_line() -> None:
+    assert escape("a\n\n| b_c*") == r"a \| b\_c\*"

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from pytest_medgan.errors import SettingsError
+from pytest_medgan.records import Scalar
+from pytest_medgan.report.plain import from_plain, json_schema, to_plain
+
+
+@dataclass(frozen=True)
+class Inner:
+    number: float
+    maybe: float | None = None
+
+
+@dataclass(frozen=True)
+class Outer:
+    name: str
+    inners: tuple[Inner, ...] = ()
+    by_count: Mapping[int, Inner] = field(default_factory=dict)
+    free: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+def test_there_and_back() -> None:
+    outer = Outer("a", (Inner(1.5), Inner(2.0, 3.0)), {60: Inner(0.0)}, {"x": 1, "y": None, "z": True, "w": "t"})
+    assert from_plain(Outer, to_plain(outer)) == outer
+
+
+def test_what_is_not_finite_becomes_null_and_nan_again() -> None:
+    plain = to_plain(Inner(math.inf, math.nan))
+    assert plain == {"number": None, "maybe": None}
+    again = from_plain(Inner, plain)
+    assert math.isnan(again.number)
+    assert again.maybe is None
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({}, "run.name is absent"),
+        ({"name": 1}, "run.name must be a str, not int"),
+        ({"name": "a", "inners": {}}, "run.inners must be a list, not dict"),
+        ({"name": "a", "inners": [{"number": "x"}]}, r"run.inners\[0\].number must be a float, not str"),
+        ({"name": "a", "inners": [{"number": True}]}, "must be a float, not bool"),
+        ({"name": "a", "by_count": [1]}, "run.by_count must be a table, not list"),
+        ({"name": "a", "free": {"x": [1]}}, "run.free.x must be a single value, not list"),
+        ([], "run must be a table, not list"),
+    ],
+)
+def test_what_does_not_fit_is_named(data: object, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        from_plain(Outer, data)
+
+
+def test_the_schema_follows_the_types() -> None:
+    schema = json_schema(Outer, "outer")
+    assert schema["$ref"] == "#/$defs/Outer"
+    outer = schema["$defs"]["Outer"]
+    assert outer["required"] == ["name", "inners", "by_count", "free"]
+    assert outer["properties"]["inners"] == {"type": "array", "items": {"$ref": "#/$defs/Inner"}}
+    assert schema["$defs"]["Inner"]["properties"]["number"] == {"type": ["number", "null"]}
