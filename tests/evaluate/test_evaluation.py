@@ -1,0 +1,162 @@
+"""The pipeline on images and features small enough to check by hand."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pytest_medgan.catalogue import METRICS
+from pytest_medgan.errors import CheckpointError, DataError
+from pytest_medgan.evaluate import ModelEvaluation, Settings, Subject, Workbench, real_row
+from pytest_medgan.evaluate.evaluation import checked, combine
+from pytest_medgan.evaluate.plain import (
+    fingerprint_from_plain,
+    fingerprint_to_plain,
+    scores_from_plain,
+    scores_to_plain,
+)
+from pytest_medgan.metrics import frechet_distance, improved_precision_recall
+from pytest_medgan.records import DataSettings, Float32, ImageSet, Progress, RealSets, UInt8, no_progress
+
+
+class Projections:
+    """A feature space that counts what it embeds."""
+
+    identity = "fixed projections"
+    numeric_class = "float32"
+
+    def __init__(self) -> None:
+        self.embedded = 0
+
+    def embed(self, pixels: UInt8, progress: Progress = no_progress) -> tuple[Float32, None]:
+        self.embedded += len(pixels)
+        matrix = np.random.default_rng(5).normal(size=(pixels[0].size, 12)) / 16
+        return (pixels.reshape(len(pixels), -1) / 255.0 @ matrix).astype(np.float32), None
+
+
+class Noise:
+    """A generator that can draw any stretch of its sequence, and remembers which were asked for."""
+
+    identity = "noise"
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, int, int]] = []
+
+    def __call__(self, count: int, seed: int) -> UInt8:
+        return self.sample_range(0, count, seed)
+
+    def sample_range(self, start: int, stop: int, seed: int) -> UInt8:
+        self.asked.append((start, stop, seed))
+        rows = [np.random.default_rng([seed, i]).integers(40, 200, (1, 16, 16)) for i in range(start, stop)]
+        return np.array(rows, dtype=np.uint8)
+
+
+def images(count: int, seed: int, recipe: str) -> ImageSet:
+    pixels = np.random.default_rng(seed).integers(0, 256, (count, 1, 16, 16), dtype=np.uint8)
+    return ImageSet(pixels, np.repeat([f"p{seed}{i}" for i in range(4)], count // 4), recipe, window=(-1000.0, 400.0))
+
+
+@pytest.fixture
+def subject(tmp_path: Path) -> Subject:
+    real = RealSets(images(64, 1, "train"), images(64, 2, "ref"), images(64, 3, "held"), DataSettings("x"), "digest")
+    settings = Settings(metrics=("fid", "improved_precision", "improved_recall"), seeds=(0, 1, 2))
+    return Subject(real, Projections(), settings, Workbench(tmp_path))
+
+
+def test_scores_are_the_metrics_of_the_features(subject: Subject) -> None:
+    evaluation = ModelEvaluation("noise", Noise(), subject)
+    scores = evaluation.at(32)
+    real, _ = subject.extractor.embed(subject.real.reference.pixels)
+    fakes = [subject.extractor.embed(Noise()(32, seed))[0] for seed in (0, 1, 2)]
+    assert scores["fid"].values == pytest.approx([frechet_distance(real=real, fake=fake) for fake in fakes], rel=1e-9)
+    pairs = [improved_precision_recall(real=real, fake=fake, k=3) for fake in fakes]
+    assert scores["improved_precision"].values == tuple(p for p, _ in pairs)
+    assert scores["improved_recall"].values == tuple(r for _, r in pairs)
+    assert (scores.n_real, scores.n_fake, scores.groups) == (64, 32, ("0", "1", "2"))
+
+
+def test_a_later_look_draws_and_embeds_only_what_is_new(subject: Subject) -> None:
+    generator, extractor = Noise(), subject.extractor
+    evaluation = ModelEvaluation("noise", generator, subject)
+    assert evaluation.counts == (16, 32, 64)
+    evaluation.at(16)
+    assert isinstance(extractor, Projections)
+    before = extractor.embedded
+    evaluation.at(32)
+    evaluation.at(32)
+    assert generator.asked == [(0, 16, s) for s in range(3)] + [(16, 32, s) for s in range(3)]
+    assert extractor.embedded - before == 3 * 16
+
+
+def test_a_callable_without_ranges_is_asked_once_for_all(subject: Subject) -> None:
+    calls: list[tuple[int, int]] = []
+
+    def generator(count: int, seed: int) -> UInt8:
+        calls.append((count, seed))
+        return Noise()(count, seed)
+
+    evaluation = ModelEvaluation("plain", generator, subject)
+    for n in evaluation.counts:
+        evaluation.at(n)
+    assert calls == [(64, 0), (64, 1), (64, 2)]
+
+
+def test_the_real_row_is_the_held_out_set_scored_as_if_generated(subject: Subject) -> None:
+    row = real_row(subject)
+    real, _ = subject.extractor.embed(subject.real.reference.pixels)
+    fake, _ = subject.extractor.embed(subject.real.held_out.pixels)
+    assert row.fid.values[64].value == pytest.approx(frechet_distance(real=real, fake=fake), rel=1e-9)
+    assert row.fid.fingerprint == ModelEvaluation("x", Noise(), subject).fingerprint
+
+
+def test_a_count_that_is_no_look_is_refused(subject: Subject) -> None:
+    with pytest.raises(ValueError, match="16, 32, 64"):
+        ModelEvaluation("noise", Noise(), subject).at(20)
+
+
+def test_more_held_out_images_than_there_are_is_an_error(subject: Subject) -> None:
+    from pytest_medgan.evaluate.evaluation import HeldOutGenerator
+
+    with pytest.raises(DataError, match="65 held-out real images were asked for and there are 64"):
+        HeldOutGenerator(subject.real.held_out, 0)(65, 0)
+
+
+def test_the_fingerprint_tells_what_was_changed(subject: Subject) -> None:
+    from dataclasses import replace
+
+    ours = ModelEvaluation("x", Noise(), subject).fingerprint
+    other = replace(subject, settings=replace(subject.settings, seeds=(5,)))
+    theirs = ModelEvaluation("x", Noise(), other).fingerprint
+    assert ours.differences(ours) == ()
+    assert ours.differences(theirs) == ("seeds: 0,1,2 != 5",)
+
+
+def test_plain_data_is_json_and_comes_back_whole(subject: Subject) -> None:
+    import json
+
+    evaluation = ModelEvaluation("noise", Noise(), subject)
+    scores, fingerprint = evaluation.at(16), evaluation.fingerprint
+    back = scores_from_plain(json.loads(json.dumps(scores_to_plain(scores))))
+    assert dict(back.metrics) == dict(scores.metrics)
+    assert (back.n_real, back.n_fake, back.groups) == (scores.n_real, scores.n_fake, scores.groups)
+    again = fingerprint_from_plain(json.loads(json.dumps(fingerprint_to_plain(fingerprint))))
+    assert fingerprint.differences(again) == ()
+
+
+def test_groups_are_combined_as_independent_given_the_reference() -> None:
+    score = combine(METRICS["fid"], (1.0, 2.0, 3.0), (0.3, 0.3, 0.3), (0.5, 0.5, 0.5))
+    assert score.mean == 2.0
+    assert score.sd == pytest.approx(1.0)
+    assert score.se == pytest.approx(0.3 / math.sqrt(3))
+    assert score.se_total == pytest.approx(math.sqrt(0.5**2 - 0.3**2 + 0.3**2 / 3))
+
+
+def test_what_a_generator_returns_is_checked() -> None:
+    good = np.zeros((4, 1, 8, 8), np.uint8)
+    assert checked(good, 4, (1, 8, 8)) is good
+    for bad in (good[:3], good.astype(np.float32), good[:, 0], good[..., :4]):
+        with pytest.raises(CheckpointError, match="the generator returned"):
+            checked(bad, 4, (1, 8, 8))
