@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 
 from pytest_medgan.ct.phantom_dicom import patient_id, write_study
 from pytest_medgan.ct.phantom_field import Draws
-from pytest_medgan.ct.phantom_paint import Anatomy, draw_anatomy
+from pytest_medgan.ct.phantom_paint import draw_anatomy, draw_disease
 from pytest_medgan.errors import DataError, SettingsError
 from pytest_medgan.records import Progress, no_progress
 
@@ -55,7 +55,7 @@ def write_studies(
                 progress(_WHAT, number + 1, patients)
         else:
             _write_in_processes((str(root), str(slices), str(seed)), patients, workers, progress)
-        rows = [_COLUMNS, *(_table_row(draw_anatomy(seed, number)) for number in range(patients))]
+        rows = [_COLUMNS, *(_table_row(seed, number) for number in range(patients))]
         (root / TABLE).write_bytes(("\n".join(rows) + "\n").encode())
     except OSError as error:
         reason = error.strerror or type(error).__name__
@@ -72,19 +72,20 @@ def _cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def _table_row(anatomy: Anatomy) -> str:
+def _table_row(seed: int, number: int) -> str:
     """The clinical table's row: the wider the tumour, the higher its stage and the surer the death."""
-    draws = Draws(anatomy.seed, anatomy.number, 7)
-    radius = anatomy.tumour.radius
+    draws = Draws(seed, number, 7)
+    body, tumour = draw_disease(seed, number)
+    radius = tumour.radius
     dead = radius + draws.between(-5.0, 5.0) > 15.5
     days = int(draws.between(120.0, 900.0) if dead else draws.between(1200.0, 3600.0))
     t_stage = 1 + sum(radius > limit for limit in (10.0, 17.0, 25.0))
     n_stage = draws.whole(4) if t_stage > 1 else draws.whole(2)
     stage = "IIIb" if n_stage == 3 or t_stage == 4 else "IIIa" if n_stage == 2 else "II" if n_stage else "I"
-    histology = "squamous cell carcinoma" if anatomy.tumour.squamous else "adenocarcinoma"
-    gender = "female" if anatomy.person.female else "male"
+    histology = "squamous cell carcinoma" if tumour.squamous else "adenocarcinoma"
+    gender = "female" if body.person.female else "male"
     age = f"{draws.between(45.0, 86.0):.4f}"
-    fields = (patient_id(anatomy.number), age, t_stage, n_stage, 0, stage, histology, gender, days, int(dead))
+    fields = (patient_id(number), age, t_stage, n_stage, 0, stage, histology, gender, days, int(dead))
     return ",".join(str(field) for field in fields)
 
 

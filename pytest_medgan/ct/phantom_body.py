@@ -55,6 +55,7 @@ class Person:
     middle: float  # width factor of the mediastinum
     mediastinal_fat: float  # 0..1
     table: int  # kind of couch
+    effusion: tuple[float, float]  # side (-1 right, 1 left), y of the fluid's surface; beyond the cage where dry
     stomach: tuple[float, float]  # size factor, how full of fluid
 
 
@@ -86,6 +87,7 @@ def draw_person(draws: Draws) -> Person:
         middle=draws.between(0.85, 1.25),
         mediastinal_fat=draws.between(0.0, 1.0),
         table=draws.whole(2),
+        effusion=(2.0 * draws.whole(2) - 1.0, draws.between(28.0, 62.0) if draws.whole(5) == 0 else 200.0),
         stomach=(draws.between(0.6, 1.0), draws.between(0.0, 1.0)),
     )
 

@@ -59,11 +59,15 @@ class Anatomy:
     tumour: Tumour
 
 
+def draw_disease(seed: int, number: int) -> tuple[Body, Tumour]:
+    """A body and its tumour; even numbers have a large one, and histology alternates every second patient."""
+    body = Body(draw_person(Draws(seed, number, 1)), Draws(seed, number, 2))
+    return body, draw_tumour(body, Draws(seed, number, 6), large=number % 2 == 0, squamous=number // 2 % 2 == 0)
+
+
 def draw_anatomy(seed: int, number: int) -> Anatomy:
-    """One patient; even numbers have a large tumour, and histology alternates every second patient."""
-    draws = Draws(seed, number, 1)
-    person = draw_person(draws)
-    body = Body(person, Draws(seed, number, 2))
+    """One patient, whole."""
+    body, tumour = draw_disease(seed, number)
     pipes = Draws(seed, number, 3)
     widen = pipes.between(0.9, 1.14)
     shift = (pipes.between(-5.0, 6.0), pipes.between(-5.0, 5.0), pipes.between(-9.0, 9.0))
@@ -72,8 +76,7 @@ def draw_anatomy(seed: int, number: int) -> Anatomy:
     gullet = tubes_of((GULLET,), pipes, 2.5)
     tree = joined(*(grow_tree(body, side, Draws(seed, number, 4 + (side > 0)), _BRANCHES) for side in (-1.0, 1.0)))
     bronchi = _bronchi(tree)
-    tumour = draw_tumour(body, Draws(seed, number, 6), large=number % 2 == 0, squamous=number // 2 % 2 == 0)
-    return Anatomy(seed, number, person, body, vessels, airways, gullet, tree, bronchi, tumour)
+    return Anatomy(seed, number, body.person, body, vessels, airways, gullet, tree, bronchi, tumour)
 
 
 def _bronchi(tree: Tubes) -> Tubes:
@@ -134,6 +137,12 @@ def _paint_chest(canvas: Canvas, anatomy: Anatomy, cage: Float64, *, tumour: boo
     wall = body.middle(x, y, h) + 3.5 * medium + 1.5 * fine
     middle = union(wall, _tubes_coarse(canvas, anatomy.vessels), 7.0)
     lungs = cut(cut(body.cage(x, y, h) + 2.5, -middle, 8.0), -domes + 1.0, 5.0) + 1.4 * fine
+    side, surface = anatomy.person.effusion
+    if surface < 100.0:
+        # fluid gathers at the back of one side, higher towards the base
+        fluid = np.maximum(surface + 0.18 * (h - 60.0) - y + 4.0 * medium, 4.0 - side * x)
+        canvas.paint(ramp(canvas.grow(np.maximum(fluid, lungs)), 2.0), 12.0)
+        lungs = cut(lungs, 2.0 - fluid, 4.0)
     lung = ramp(canvas.grow(lungs), 1.8) if (lungs < 1.0).any() else None
     _paint_heart(canvas, anatomy)
     paint_tubes(canvas, anatomy.gullet, 36.0)
@@ -247,6 +256,10 @@ def _paint_tumour(canvas: Canvas, anatomy: Anatomy, lung: Float64 | None) -> Non
     flesh = 42.0 + 0.16 * (anatomy.person.blood - 40.0) + 12.0 * grain
     core = ramp(ball + 0.55 * tumour.radius + 5.0 * grain, 6.0) * tumour.necrosis
     canvas.paint_box(box, ramp(ball, 1.8), flesh - 26.0 * core)
+    if tumour.cavity:
+        hollow = tumour.distance(x + 3.0, y - 2.0, h) + (1.0 - tumour.cavity) * tumour.radius + 4.0 * grain
+        hollow = np.maximum(hollow, ball + 3.5)  # some wall is left all round
+        canvas.paint_box(box, ramp(hollow, 2.2), -900.0)
 
 
 def _scan(canvas: Canvas, anatomy: Anatomy, index: int) -> npt.NDArray[np.int16]:

@@ -25,6 +25,7 @@ class Tumour:
     roughness: float
     spikes: Tubes
     necrosis: float  # 0..1
+    cavity: float  # share of the radius that is hollow
     squamous: bool
 
     def distance(self, x: Float64, y: Float64, h: float) -> Float64:
@@ -73,7 +74,8 @@ def draw_tumour(body: Body, draws: Draws, *, large: bool, squamous: bool) -> Tum
     spikes = _spikes(draws, centre, radius, 18 + draws.whole(16))
     roughness = draws.between(0.16, 0.34)
     necrosis = draws.between(0.2, 1.0) if large else draws.between(0.0, 0.3)
-    return Tumour(centre, radius, stretch, lobes, roughness, spikes, necrosis, squamous)
+    cavity = draws.between(0.3, 0.6) if large and draws.whole(4) == 0 else 0.0
+    return Tumour(centre, radius, stretch, lobes, roughness, spikes, necrosis, cavity, squamous)
 
 
 def _site(body: Body, draws: Draws, radius: float, central: bool) -> tuple[float, float, float]:
