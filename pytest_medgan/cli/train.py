@@ -29,6 +29,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     training.add_argument("--steps", type=int, help="dcgan: updates at most (default 20000)")
     training.add_argument("--batch", type=int, help="images a step (default: dcgan 64)")
     training.add_argument("--learning-rate", type=float)
+    training.add_argument("--discriminator-learning-rate", type=float, help="dcgan: default as --learning-rate")
+    training.add_argument("--noise", type=float, help="dcgan: sd of the discriminator's noise at the start (default 0)")
     training.add_argument("--seed", type=int, default=0, help="of weights, latents and order (default 0)")
     training.add_argument("--tolerance", type=float, help="dcgan: stop when the losses change by less; 0 never")
     training.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
@@ -74,7 +76,9 @@ def run(arguments: argparse.Namespace) -> int:
         settings = DCGANSettings(
             seed=arguments.seed,
             precision=arguments.precision,
-            **_given(arguments, ("steps", "batch", "learning_rate", "tolerance")),
+            **_given(
+                arguments, ("steps", "batch", "learning_rate", "discriminator_learning_rate", "noise", "tolerance")
+            ),
         )
         generator = train(
             config,

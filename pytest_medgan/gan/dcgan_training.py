@@ -28,9 +28,11 @@ class DCGANSettings:
 
     steps: int = 20_000  # generator updates at most
     batch: int = 64  # images a step, over all processes
-    learning_rate: float = 2e-4
+    learning_rate: float = 2e-4  # of the generator
+    discriminator_learning_rate: float | None = None  # None: the generator's
     beta1: float = 0.5
     beta2: float = 0.999
+    noise: float = 0.0  # sd of the noise on what the discriminator sees, falling to 0 over the run
     seed: int = 0
     tolerance: float = 0.01  # converged when the smoothed losses change by less, relatively; 0 never stops early
     precision: str = "float32"  # or "bfloat16": autocast of the forward passes
@@ -69,12 +71,13 @@ class DCGANTrainer:
             share_batch_norm(network, world, device).to(device, dtype).to(memory_format=torch.channels_last)
             for network in (generator, discriminator)
         )
-        self._generator_optimiser = self._adam(self.generator)
-        self._discriminator_optimiser = self._adam(self.discriminator)
+        self._generator_optimiser = self._adam(self.generator, settings.learning_rate)
+        self._discriminator_optimiser = self._adam(
+            self.discriminator, settings.discriminator_learning_rate or settings.learning_rate
+        )
 
-    def _adam(self, network: nn.Module) -> torch.optim.Adam:
-        s = self.settings
-        return torch.optim.Adam(network.parameters(), lr=s.learning_rate, betas=(s.beta1, s.beta2))
+    def _adam(self, network: nn.Module, rate: float) -> torch.optim.Adam:
+        return torch.optim.Adam(network.parameters(), lr=rate, betas=(self.settings.beta1, self.settings.beta2))
 
     @property
     def steps(self) -> int:
@@ -95,9 +98,10 @@ class DCGANTrainer:
         z = training_latents(self.settings.seed, step, batch, self.config.latent, self._share)
         autocast = torch.autocast(self._device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16")
 
+        noise_real, noise_fake = self._noise(step, reals)
         with autocast:
-            fakes = self.generator(z.to(self._device, self._dtype))
-            loss_real = _loss(self.discriminator(reals), real=True)
+            fakes = self.generator(z.to(self._device, self._dtype)) + noise_fake
+            loss_real = _loss(self.discriminator(reals + noise_real), real=True)
             loss_fake = _loss(self.discriminator(fakes.detach()), real=False)
         self._update(self.discriminator, self._discriminator_optimiser, loss_real + loss_fake)
 
@@ -110,6 +114,16 @@ class DCGANTrainer:
             "discriminator": self._world.mean(loss_real + loss_fake),
             "generator": self._world.mean(loss_generator),
         }
+
+    def _noise(self, step: int, like: Tensor) -> tuple[Tensor, Tensor] | tuple[float, float]:
+        """Instance noise (Sønderby et al. 2017, section 3) for real and generated images in -1..1."""
+        sd = self.settings.noise * (1.0 - step / self.settings.steps)
+        if sd <= 0:
+            return 0.0, 0.0
+        seeded = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + step)
+        noise = torch.randn(2, self.settings.batch, *like.shape[1:], generator=seeded)[:, self._share] * sd
+        real, fake = noise.to(self._device, self._dtype)
+        return real, fake
 
     def _update(self, network: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
         optimiser.zero_grad(set_to_none=True)

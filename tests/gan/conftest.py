@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from pytest_medgan.gan.dcgan import DCGANConfig
 from pytest_medgan.gan.dcgan_training import DCGANSettings
@@ -28,6 +30,21 @@ def blobs(count: int = 40, size: int = 16, seed: int = 0) -> ImageSet:
     return ImageSet(pixels, groups, recipe=f"blobs-{count}-{size}-{seed}", window=(-1000.0, 400.0))
 
 
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny networks are faster on one thread, and a fixed count is what "to the bit" is promised for."""
+    with threads(1):
+        yield
+
+
 @pytest.fixture
 def make_images() -> MakeImages:
     return blobs
@@ -46,5 +63,6 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a finished run of ten steps; not to be written to."""
     folder = tmp_path_factory.mktemp("run") / "dcgan"
     run = RunSettings(checkpoint_every=4, log_every=2, grid_every=5)
-    train(TINY, DCGANSettings(steps=10, batch=8, seed=1, tolerance=0), blobs(), folder, run=run)
+    with threads(1):
+        train(TINY, DCGANSettings(steps=10, batch=8, seed=1, tolerance=0), blobs(), folder, run=run)
     return folder

@@ -63,9 +63,9 @@ def test_batch_norm_does_not_see_its_neighbours(finished_run: Path) -> None:
 def test_another_thread_count_moves_few_pixels_by_one_level(finished_run: Path, tmp_path: Path) -> None:
     generator = load_generator(str(finished_run))
     ours = generator(200, 0).astype(int)
-    out = tmp_path / "one-thread.npy"
+    out = tmp_path / "two-threads.npy"
     code = (
-        "import sys, numpy, torch; torch.set_num_threads(1); from pytest_medgan.gan import load_generator; "
+        "import sys, numpy, torch; torch.set_num_threads(2); from pytest_medgan.gan import load_generator; "
         "numpy.save(sys.argv[2], load_generator(sys.argv[1])(200, 0))"
     )
     subprocess.run([sys.executable, "-c", code, str(finished_run), str(out)], check=True)

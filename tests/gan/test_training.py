@@ -1,0 +1,347 @@
+"""Runs end the same however often they are interrupted, and stop when they go astray."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pytest_medgan.errors import CheckpointError, SettingsError, TrainingError
+from pytest_medgan.gan.checkpoint import load
+from pytest_medgan.gan.dcgan import DCGANConfig
+from pytest_medgan.gan.dcgan_training import DCGANSettings, DCGANTrainer
+from pytest_medgan.gan.distributed import World
+from pytest_medgan.gan.sampling import NetworkGenerator
+from pytest_medgan.gan.training import RunSettings, train, train_or_load
+from pytest_medgan.records import ImageSet
+
+SETTINGS = DCGANSettings(steps=10, batch=8, seed=1, tolerance=0)  # those of the finished run
+RUN = RunSettings(checkpoint_every=4, log_every=2, grid_every=0)
+MakeImages = Callable[..., ImageSet]
+
+
+def weights(folder: Path) -> Mapping[str, torch.Tensor]:
+    return load(folder / "generator.safetensors").tensors
+
+
+def assert_equal_weights(ours: Mapping[str, torch.Tensor], theirs: Mapping[str, torch.Tensor]) -> None:
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
+
+
+def test_a_run_leaves_what_it_promises(finished_run: Path) -> None:
+    names = sorted(path.name for path in finished_run.iterdir())
+    assert names == [
+        "checkpoint-00000004.safetensors",
+        "checkpoint-00000008.safetensors",
+        "checkpoint-00000010.safetensors",
+        "generator.safetensors",
+        "history.csv",
+        "run.lock",
+        "samples-00000005.png",
+        "samples-00000010.png",
+    ]
+    final = load(finished_run / "generator.safetensors")
+    assert (final.finished, final.step, final.seed, final.images) == (True, 10, 1, 40)
+    assert final.patients == ("P0000", "P0001", "P0002", "P0003")
+    assert {name.split(".")[0] for name in final.tensors} == {"generator"}
+    with (finished_run / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["step"]) for row in rows] == [2, 4, 6, 8, 10]
+    assert all(0 < float(row["discriminator"]) < 10 and 0 < float(row["generator"]) < 10 for row in rows)
+
+
+def test_the_same_run_twice_is_the_same_to_the_bit(
+    finished_run: Path, tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path
+) -> None:
+    train(tiny, SETTINGS, make_images(), tmp_path / "again", run=RUN)
+    assert_equal_weights(weights(tmp_path / "again"), weights(finished_run))
+    train(tiny, replace(SETTINGS, seed=2), make_images(), tmp_path / "other", run=RUN)
+    assert not torch.equal(
+        weights(tmp_path / "other")["generator.layers.0.weight"], weights(finished_run)["generator.layers.0.weight"]
+    )
+
+
+def test_training_moves_the_images_towards_the_real_ones(tiny: DCGANConfig, make_images: MakeImages) -> None:
+    """A hundred and fifty steps and the mean picture has a bright middle on a dark ground, as the discs have."""
+    images = make_images(200)
+    settings = DCGANSettings(batch=32, seed=0, learning_rate=2e-3)
+    trainer = DCGANTrainer(
+        replace(tiny, generator_width=8, discriminator_width=8),
+        settings,
+        images,
+        world=World(),
+        device=torch.device("cpu"),
+    )
+
+    def gap() -> float:
+        with torch.no_grad():
+            trainer.generator.eval()
+            drawn = trainer.generator(torch.randn(256, 8, generator=torch.Generator().manual_seed(0)))
+            trainer.generator.train()
+        return float(np.abs(drawn.mean(0).numpy() * 127.5 + 127.5 - images.pixels.mean(0)).mean())
+
+    before = gap()
+    for step in range(150):
+        trainer.step(step)
+    assert gap() < before / 2
+
+
+class InterruptionError(Exception):
+    """Stands for whatever ends a process."""
+
+
+def test_a_run_resumed_after_any_checkpoint_ends_as_if_it_had_not_stopped(
+    finished_run: Path, tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path
+) -> None:
+    calls = []
+
+    def stop_at_the_second(step: int, generator: NetworkGenerator) -> None:
+        calls.append(step)
+        if step == 8:
+            raise InterruptionError
+
+    with pytest.raises(InterruptionError):
+        train(tiny, SETTINGS, make_images(), tmp_path, run=RUN, on_checkpoint=stop_at_the_second)
+    assert calls == [4, 8]
+    assert load(sorted(tmp_path.glob("checkpoint-*"))[-1]).step == 4
+    train(tiny, SETTINGS, make_images(), tmp_path, run=RUN, resume=True)
+    assert_equal_weights(weights(tmp_path), weights(finished_run))
+    history = load(tmp_path / "generator.safetensors").progress["history"]
+    assert history == load(finished_run / "generator.safetensors").progress["history"]
+
+
+KILLED = """
+import os, random, signal, sys, threading
+from pathlib import Path
+from pytest_medgan.gan.dcgan import DCGANConfig
+from pytest_medgan.gan.dcgan_training import DCGANSettings
+from pytest_medgan.gan.pool import read_npz
+import torch
+from pytest_medgan.gan.training import RunSettings, train
+torch.set_num_threads(1)
+delay = float(sys.argv[3])
+timer = threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL))
+timer.daemon = True
+started = []
+def begin(what, done, total):
+    if not started:
+        started.append(1)
+        timer.start()
+train(DCGANConfig(16, latent=8, generator_width=4, discriminator_width=4),
+      DCGANSettings(steps=150, batch=8, seed=1, tolerance=0), read_npz(Path(sys.argv[1])), Path(sys.argv[2]),
+      run=RunSettings(checkpoint_every=5, log_every=3, grid_every=0), resume=True, progress=begin)
+"""
+
+
+def test_killed_at_random_moments_and_resumed_it_ends_with_the_same_weights(
+    tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path
+) -> None:
+    images = make_images()
+    np.savez(tmp_path / "images.npz", pixels=images.pixels, groups=images.groups, recipe=images.recipe)
+    settings = replace(SETTINGS, steps=150)
+    train(tiny, settings, images, tmp_path / "whole", run=replace(RUN, checkpoint_every=200))
+    moments = np.random.default_rng().uniform(0.02, 0.4, 20)
+    kills = 0
+    for moment in moments:
+        ended = subprocess.run(
+            [sys.executable, "-c", KILLED, str(tmp_path / "images.npz"), str(tmp_path / "killed"), str(moment)],
+            check=False,
+        )
+        if ended.returncode == 0:
+            break
+        assert ended.returncode == -signal.SIGKILL
+        kills += 1
+        if kills == 2:
+            break
+    assert kills >= 1
+    reached = [load(path).step for path in sorted((tmp_path / "killed").glob("checkpoint-*"))]
+    train(tiny, settings, images, tmp_path / "killed", run=RUN, resume=True)
+    assert_equal_weights(weights(tmp_path / "killed"), weights(tmp_path / "whole"))
+    assert not reached or reached[-1] < 150
+
+
+def test_ctrl_c_saves_and_then_stops(
+    finished_run: Path, tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path
+) -> None:
+    def press(what: str, done: int, total: int) -> None:
+        if done == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny, SETTINGS, make_images(), tmp_path, run=RUN, progress=press)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert load(sorted(tmp_path.glob("checkpoint-*"))[-1]).step == 6
+    assert not (tmp_path / "generator.safetensors").exists()
+    train(tiny, SETTINGS, make_images(), tmp_path, run=RUN, resume=True)
+    assert_equal_weights(weights(tmp_path), weights(finished_run))
+
+
+def test_two_runs_do_not_write_one_folder(tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path) -> None:
+    problems: list[BaseException] = []
+
+    def second(step: int, generator: NetworkGenerator) -> None:
+        def attempt() -> None:
+            try:
+                train(tiny, SETTINGS, make_images(), tmp_path / "run", run=RUN, resume=True)
+            except TrainingError as error:
+                problems.append(error)
+
+        thread = threading.Thread(target=attempt)
+        thread.start()
+        thread.join()
+
+    train(tiny, SETTINGS, make_images(), tmp_path / "run", run=RUN, on_checkpoint=second)
+    assert "another run is writing this folder" in str(problems[0])
+    assert str(tmp_path) not in str(problems[0])
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(
+    finished_run: Path, tiny: DCGANConfig, make_images: MakeImages
+) -> None:
+    before = (finished_run / "generator.safetensors").read_bytes()
+    with pytest.raises(TrainingError, match="--resume"):
+        train(tiny, SETTINGS, make_images(), finished_run, run=RUN)
+    assert (finished_run / "generator.safetensors").read_bytes() == before
+
+
+def test_another_run_is_not_resumed(finished_run: Path, tiny: DCGANConfig, make_images: MakeImages) -> None:
+    with pytest.raises(TrainingError, match=r"differs in batch, learning_rate;"):
+        train(tiny, replace(SETTINGS, batch=4, learning_rate=1.0), make_images(), finished_run, run=RUN, resume=True)
+    with pytest.raises(TrainingError, match="differs in training set;"):
+        train(tiny, SETTINGS, make_images(seed=3), finished_run, run=RUN, resume=True)
+    images = replace(make_images(size=32), recipe=make_images().recipe)
+    with pytest.raises(TrainingError, match="differs in generator_width, size;"):
+        train(replace(tiny, size=32, generator_width=5), SETTINGS, images, finished_run, run=RUN, resume=True)
+
+
+def test_an_unreadable_last_checkpoint_falls_back_to_the_one_before(
+    finished_run: Path, tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path
+) -> None:
+    train(tiny, replace(SETTINGS, steps=8), make_images(), tmp_path, run=RUN)
+    last = tmp_path / "checkpoint-00000008.safetensors"
+    last.write_bytes(last.read_bytes()[:1000])
+    train(tiny, SETTINGS, make_images(), tmp_path, run=RUN, resume=True)
+    assert_equal_weights(weights(tmp_path), weights(finished_run))
+    for path in tmp_path.glob("checkpoint-*"):
+        path.write_bytes(b"")
+    with pytest.raises(CheckpointError, match="truncated"):
+        train(tiny, SETTINGS, make_images(), tmp_path, run=RUN, resume=True)
+
+
+def test_divergence_stops_the_run_and_keeps_the_last_good_checkpoint(
+    tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = DCGANTrainer.step
+
+    def poisoned(self: DCGANTrainer, index: int) -> dict[str, torch.Tensor]:
+        losses = step(self, index)
+        if index == 8:
+            with torch.no_grad():
+                next(self.generator.parameters()).fill_(float("nan"))
+        return losses
+
+    monkeypatch.setattr(DCGANTrainer, "step", poisoned)
+    with pytest.raises(TrainingError, match="the checkpoint of step 8 is kept") as caught:
+        train(tiny, SETTINGS, make_images(), tmp_path, run=RUN)
+    assert "nan" in str(caught.value)
+    assert "lower the learning rate" in str(caught.value)
+    kept = sorted(tmp_path.glob("checkpoint-*"))
+    assert load(kept[-1]).step == 8
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in load(kept[-1]).tensors.values())
+    assert not (tmp_path / "generator.safetensors").exists()
+
+
+def test_exploding_losses_are_divergence_too(tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"training has diverged; (none|the checkpoint of step \d+) is kept"):
+        train(
+            tiny,
+            replace(SETTINGS, steps=150, learning_rate=30.0),
+            make_images(),
+            tmp_path,
+            run=RunSettings(log_every=2),
+        )
+
+
+def test_a_run_ends_early_once_the_smoothed_losses_have_converged(
+    tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def settling(self: DCGANTrainer, index: int) -> dict[str, torch.Tensor]:
+        loss = torch.tensor(1.0 + 2.0 * 0.9**index + 0.001 * (-1) ** index)
+        return {"discriminator": loss, "generator": 2 * loss}
+
+    monkeypatch.setattr(DCGANTrainer, "step", settling)
+    settings = replace(SETTINGS, steps=200, tolerance=0.02)
+    train(tiny, settings, make_images(), tmp_path / "a", run=replace(RUN, checkpoint_every=100))
+    stopped = load(tmp_path / "a" / "generator.safetensors").step
+    assert 40 <= stopped <= 100
+    train(tiny, replace(settings, tolerance=0.0), make_images(), tmp_path / "b", run=RUN)
+    assert load(tmp_path / "b" / "generator.safetensors").step == 200
+
+
+def test_what_a_checkpoint_callback_measures_joins_the_history(
+    tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path
+) -> None:
+    def quick(step: int, generator: NetworkGenerator) -> Mapping[str, float]:
+        return {"mean grey": float(generator(4, 0).mean())}
+
+    train(tiny, SETTINGS, make_images(), tmp_path, run=RUN, on_checkpoint=quick)
+    history = load(tmp_path / "generator.safetensors").progress["history"]
+    assert [row["step"] for row in history if "mean grey" in row] == [4, 8, 10]
+    assert "mean grey" in (tmp_path / "history.csv").read_text().splitlines()[0]
+
+
+def test_images_that_do_not_fit_are_refused(tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"uint8 \[40, 1, 32, 32\].*uint8 \[N, 1, 16, 16\]"):
+        train(tiny, SETTINGS, make_images(size=32), tmp_path, run=RUN)
+    with pytest.raises(TrainingError, match="empty"):
+        train(tiny, SETTINGS, make_images().take(slice(0, 0)), tmp_path, run=RUN)
+
+
+def test_settings_that_cannot_be_used_are_refused() -> None:
+    for build in (
+        lambda: DCGANSettings(steps=0),
+        lambda: DCGANSettings(batch=1),
+        lambda: DCGANSettings(precision="float8"),
+        lambda: RunSettings(keep=0),
+    ):
+        with pytest.raises(SettingsError):
+            build()
+
+
+def test_train_or_load_trains_resumes_and_loads(
+    tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = []
+    step = DCGANTrainer.step
+
+    def counted(self: DCGANTrainer, index: int) -> dict[str, torch.Tensor]:
+        steps.append(index)
+        if len(steps) == 7:
+            raise InterruptionError
+        return step(self, index)
+
+    monkeypatch.setattr(DCGANTrainer, "step", counted)
+
+    def ask(settings: DCGANSettings = SETTINGS) -> NetworkGenerator:
+        return train_or_load(tiny, make_images(), directory=tmp_path, settings=settings, run=RUN)
+
+    with pytest.raises(InterruptionError):
+        ask()
+    first = ask()
+    assert steps == [0, 1, 2, 3, 4, 5, 6, 4, 5, 6, 7, 8, 9]
+    assert ask().identity == first.identity
+    assert len(steps) == 13
+    assert ask(replace(SETTINGS, seed=4)).identity != first.identity
+    assert len(steps) == 23
