@@ -21,7 +21,7 @@ from pytest_medgan.records import Float64
 _DATE, _TIME = "20220101", "120000"
 _INTERCEPT = -1024
 _APEX = 105.0  # height in the standard frame of the middle of the chest, mm
-_CHEST = (-18.0, 236.0)  # heights worth imaging
+_CHEST = (-30.0, 216.0)  # heights worth imaging: the domes of the diaphragm to below the shoulders
 
 
 def uid(*parts: object) -> UID:
