@@ -30,7 +30,7 @@ def test_the_golden_digest() -> None:
     image = finish(pattern())
     assert image.shape == (128, 128)
     assert image.dtype == np.uint8
-    golden = ""
+    golden = "5db54aa92f6f9aad0b92002ae1affd1450fdb0aa9a404f5667606a127174e720"
     assert hashlib.sha256(image.tobytes()).hexdigest() == golden
 
 
