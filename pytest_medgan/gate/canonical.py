@@ -103,8 +103,10 @@ def _metric(name: str, entry: MetricRecord) -> list[str]:
 
 
 def _value(value: LimitValue) -> str:
-    parts = (("value", value.value), ("sd", value.sd), ("se", value.se), ("se_total", value.se_total))
-    return "{" + ", ".join(f"{key}: {number(part)}" for key, part in parts) + "}"
+    """An error of 0 is one that is not known, and is left out."""
+    parts = (("sd", value.sd), ("se", value.se), ("se_total", value.se_total))
+    known = [("value", value.value), *((key, part) for key, part in parts if part != 0)]
+    return "{" + ", ".join(f"{key}: {number(part)}" for key, part in known) + "}"
 
 
 def _flat(key: str, mapping: Mapping[str, Scalar], indent: int) -> list[str]:
