@@ -1,41 +1,68 @@
-"""What runs the folded network: one name, one way from prepared greys to features."""
+"""What runs the folded network, and which of them `engine=auto` takes.
+
+The order of preference is the order of benchmarks/embedding.md, fixed rather than timed anew on every run, so that the
+same command gives the same digits twice. Every float32 engine agrees with plain eager torchvision within 1e-5 relative;
+a test holds each of them to it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pytest_medgan.embedding.folded import FoldedInception
 from pytest_medgan.embedding.inception import channel_affine, maps, prepare, to_three_channels
+from pytest_medgan.embedding.onnx_graph import onnx_model
 from pytest_medgan.embedding.spec import ExtractorSpec
-from pytest_medgan.embedding.topology import Convolution, fold, fold_input
+from pytest_medgan.embedding.topology import FIRST, Convolution, fold, fold_input
 from pytest_medgan.errors import ExtractorError
 
-FIRST = "Conv2d_1a_3x3"
+CPU_BATCH = 16
+# (uint8 [N,1,H,W] on the CPU, images at once) -> float32 features of one batch after another, on the CPU
+Stream = Callable[[Tensor, int], Iterator[Tensor]]
 
 
 @dataclass(frozen=True, eq=False)
 class Engine:
-    """uint8 [N,1,H,W] on the CPU => float32 [N,2048] on the CPU."""
+    """One way to compute features."""
 
     name: str
     batch: int  # images at once that suit it
-    features: Callable[[Tensor], Tensor]
+    block: int  # images it likes to be handed together
+    stream: Stream
 
 
 def make_engine(network: nn.Module, spec: ExtractorSpec, device: str) -> Engine:
-    """The engine `spec` asks for; "auto" chooses among those whose float32 numbers agree.
+    """The engine `spec` asks for, on `device`. Raises ExtractorError where it cannot run here."""
+    kind = torch.device(device).type
+    name = spec.engine if spec.engine != "auto" else choose(kind, spec.precision)
+    if kind == "cpu" and spec.precision == "tf32":
+        raise ExtractorError("precision=tf32 is a CUDA format; on a CPU use float32 or bfloat16")
+    if name in ("onnxruntime", "openvino", "eager") and spec.precision != "float32":
+        raise ExtractorError(f"engine={name} computes in float32; leave engine= out for precision={spec.precision}")
+    if kind != "cpu" and name in ("onnxruntime", "openvino"):
+        raise ExtractorError(f"engine={name} runs on a CPU; leave engine= out on {kind}")
+    if kind == "cpu" and name == "graph":
+        raise ExtractorError("engine=graph captures a CUDA graph; leave engine= out on a CPU")
+    if kind != "cpu":
+        from pytest_medgan.embedding.cuda import cuda_engine
 
-    Raises ExtractorError where it cannot run here.
-    """
-    if spec.engine == "eager" and spec.precision == "float32":
-        return Engine("eager", 16, lambda pixels: _eager(network, pixels, spec.normalisation))
-    if device != "cpu" or spec.engine not in ("auto", "folded"):
-        raise ExtractorError(f"engine={spec.engine} with precision={spec.precision} does not run on {device} here")
-    return _folded(network, spec)
+        return cuda_engine(network, spec, name, device)
+    return _cpu_engine(network, spec, name)
+
+
+def choose(kind: str, precision: str) -> str:
+    """The name that "auto" stands for on this kind of device: the fastest that is installed."""
+    if kind == "cuda":
+        return "graph"
+    if kind == "cpu" and precision == "float32" and find_spec("onnxruntime") and find_spec("onnx"):
+        return "onnxruntime"
+    return "folded"
 
 
 def grey_convolutions(network: nn.Module, normalisation: str) -> dict[str, Convolution]:
@@ -45,18 +72,65 @@ def grey_convolutions(network: nn.Module, normalisation: str) -> dict[str, Convo
     return convolutions
 
 
-@torch.inference_mode()
-def _eager(network: nn.Module, pixels: Tensor, normalisation: str) -> Tensor:
-    return maps(network, to_three_channels(prepare(pixels), normalisation)).mean((2, 3))
+def _cpu_engine(network: nn.Module, spec: ExtractorSpec, name: str) -> Engine:
+    if name == "eager":
+        return _simple(name, lambda grey: maps(network, to_three_channels(grey, spec.normalisation)).mean((2, 3)))
+    convolutions = grey_convolutions(network, spec.normalisation)
+    try:
+        if name == "onnxruntime":
+            return _simple(name, _onnxruntime(onnx_model(convolutions)))
+        if name == "openvino":
+            return _simple(name, _openvino(onnx_model(convolutions)))
+    except ImportError as error:
+        raise ExtractorError(
+            f"engine={name} needs the package {error.name}; pip install 'pytest-medgan[onnx]' (and openvino for it), "
+            "or leave engine= out"
+        ) from None
+    folded = FoldedInception(convolutions, torch.bfloat16 if spec.precision == "bfloat16" else torch.float32)
+    if name == "compiled":
+        return _simple(name, compile_for(folded, spec.batch or CPU_BATCH))
+    return _simple(name, folded)
 
 
-def _folded(network: nn.Module, spec: ExtractorSpec) -> Engine:
-    dtype = torch.bfloat16 if spec.precision == "bfloat16" else torch.float32
-    folded = FoldedInception(grey_convolutions(network, spec.normalisation), dtype)
+def _simple(name: str, forward: Callable[[Tensor], Tensor]) -> Engine:
+    """An engine that takes prepared batches of any size, one after another."""
 
-    @torch.inference_mode()
-    def features(pixels: Tensor) -> Tensor:
-        result: Tensor = folded(prepare(pixels))
+    def stream(pixels: Tensor, batch: int) -> Iterator[Tensor]:
+        for part in torch.split(pixels, batch):
+            with torch.inference_mode():  # not around the yield: the caller's code is no part of it
+                features = forward(prepare(part))
+            yield features
+
+    return Engine(name, CPU_BATCH, 128, stream)
+
+
+def compile_for(folded: nn.Module, batch: int) -> Callable[[Tensor], Tensor]:
+    """torch.compile over batches of one size, smaller ones padded, so that it compiles once."""
+    forward = torch.compile(folded, dynamic=False)
+
+    def padded(grey: Tensor) -> Tensor:
+        short = batch - len(grey)
+        whole = torch.cat([grey, grey[-1:].expand(short, -1, -1, -1)]) if short > 0 else grey
+        result: Tensor = forward(whole)[: len(grey)]
         return result
 
-    return Engine("folded", 16, features)
+    return padded
+
+
+def _onnxruntime(model: bytes) -> Callable[[Tensor], Tensor]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3  # errors only
+    session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return lambda grey: torch.from_numpy(session.run(None, {"grey": grey.numpy()})[0])
+
+
+def _openvino(model: bytes) -> Callable[[Tensor], Tensor]:
+    import openvino
+
+    core = openvino.Core()
+    hints = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    ready: Any = core.compile_model(core.read_model(model), "CPU", hints)
+    return lambda grey: torch.from_numpy(ready(grey.numpy())[0].copy())

@@ -16,7 +16,7 @@ from pytest_medgan.embedding.weights import Weights, load_weights
 from pytest_medgan.errors import ExtractorError
 from pytest_medgan.records import Embeddings, Extractor, Float32, Float64, ImageSet, Progress, UInt8, no_progress
 
-BLOCK = 128  # images a stored block
+BLOCK = 128  # images a stored block, where the extractor does not say otherwise
 
 
 class InceptionExtractor:
@@ -28,6 +28,7 @@ class InceptionExtractor:
         self.engine = engine.name
         self.summary = f"inception_v3, {weights.summary}, {spec.precision}, engine {engine.name}"
         self.trained_on = weights.patients
+        self.block = engine.block  # images it likes to be handed together
         self._engine = engine
         self._batch = spec.batch or engine.batch
         self._head_weight, self._head_bias = _head(weights.network)
@@ -35,13 +36,29 @@ class InceptionExtractor:
     def embed(self, pixels: UInt8, progress: Progress = no_progress) -> tuple[Float32, Float32 | None]:
         """uint8 [N,1,H,W] => features float32 [N,2048], probabilities float32 [N,C]."""
         features = np.empty((len(pixels), FEATURES), np.float32)
+        whole = torch.from_numpy(np.ascontiguousarray(pixels))
         start = 0
-        while start < len(pixels):
-            part = torch.from_numpy(np.ascontiguousarray(pixels[start : start + self._batch]))
-            features[start : start + len(part)] = self._engine.features(part).numpy()
-            start += len(part)
-            progress("embedding", start, len(pixels))
+        while start < len(whole):
+            try:
+                for part in self._engine.stream(whole[start:], self._batch):
+                    features[start : start + len(part)] = part.numpy()
+                    start += len(part)
+                    progress("embedding", start, len(whole))
+            except Exception as error:  # runtimes have classes of their own; what is not about memory goes on
+                self._shrink(error)
         return features, self.probabilities(features)
+
+    def _shrink(self, error: Exception) -> None:
+        """Halves the batch when memory ran out. Raises ExtractorError where one image is too many, and other errors."""
+        if not _out_of_memory(error):
+            raise error
+        if self._batch == 1:
+            raise ExtractorError(
+                "memory ran out over a single image; close other programs or use another device"
+            ) from None
+        self._batch //= 2
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     def probabilities(self, features: Float32) -> Float32:
         """float32 [N,2048] => softmax of the last layer, computed in float64 on the host whatever the engine."""
@@ -49,6 +66,12 @@ class InceptionExtractor:
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         result: Float32 = (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
         return result
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """torch's CPU allocator, oneDNN and ONNX Runtime have no class of their own for it."""
+    words = ("not enough memory", "out of memory", "could not allocate", "failed to allocate", "bad_alloc", "bad alloc")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(w in str(error).lower() for w in words)
 
 
 def _head(network: nn.Module) -> tuple[Float64, Float64]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pytest_medgan.embedding.topology import Convolution, merge, run
+from pytest_medgan.embedding.topology import Convolution, run
 
 
 class FoldedInception(nn.Module):
@@ -19,9 +19,9 @@ class FoldedInception(nn.Module):
 
     def __init__(self, convolutions: Mapping[str, Convolution], dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
-        self._convolutions = dict(convolutions)
+        self.convolutions = dict(convolutions)
         self._dtype = dtype
-        for name, convolution in self._convolutions.items():
+        for name, convolution in self.convolutions.items():
             self._keep(name, convolution)
 
     def _keep(self, name: str, convolution: Convolution) -> None:
@@ -29,24 +29,22 @@ class FoldedInception(nn.Module):
         self.register_buffer(_key(name, "weight"), weight)
         self.register_buffer(_key(name, "bias"), convolution.bias.to(self._dtype))
 
-    def _values(self, name: str) -> tuple[Tensor, Tensor]:
+    def values(self, name: str) -> tuple[Tensor, Tensor]:
+        """Weight and bias of a convolution."""
         return self.get_buffer(_key(name, "weight")), self.get_buffer(_key(name, "bias"))
 
     def forward(self, grey: Tensor) -> Tensor:
         x = grey.to(self._dtype).contiguous(memory_format=torch.channels_last)
-        return run(self, self._convolutions, x)
+        return run(self, x)
 
     def convolve(self, name: str, x: Tensor) -> Tensor:
-        weight, bias = self._values(name)
-        settings = self._convolutions[name]
+        weight, bias = self.values(name)
+        settings = self.convolutions[name]
         y = functional.conv2d(x, weight, bias, settings.stride, settings.padding)
         return functional.relu_(y)
 
-    def convolve_split(self, names: Sequence[str], x: Tensor, widths: Sequence[int]) -> list[Tensor]:
-        return [self.convolve(name, x) for name in names]  # merged, the parts would not be contiguous: no gain here
-
     def convolve_pooled(self, name: str, x: Tensor) -> Tensor:
-        weight, bias = self._values(name)
+        weight, bias = self.values(name)
         y = functional.avg_pool2d(functional.conv2d(x, weight), 3, stride=1, padding=1)
         return functional.relu_(y.add_(bias[None, :, None, None]))
 
@@ -63,6 +61,3 @@ class FoldedInception(nn.Module):
 def _key(name: str, what: str) -> str:
     """Buffers may not have dots in their names."""
     return f"{name.replace('.', '__')}__{what}"
-
-
-__all__ = ["FoldedInception", "merge"]

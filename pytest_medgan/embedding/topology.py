@@ -1,14 +1,13 @@
 """InceptionV3 (Szegedy et al. 2016, as torchvision lays it out) written once, over abstract operations.
 
 Every engine runs this description with its own operations, so that no engine has a network of its own. Batch norm is
-already folded into the convolutions (`fold`). Two rearrangements that change rounding only: convolutions of one pixel
-that read the same tensor become one wider convolution, and a 3x3 average pool before such a convolution is taken
-after it, on fewer maps.
+already folded into the convolutions (`fold`). One rearrangement that changes rounding only: a 3x3 average pool before
+a convolution of one pixel is taken after it, on fewer maps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -19,6 +18,7 @@ T = TypeVar("T")
 
 INPUT_SIZE = 299  # pixels a side
 FEATURES = 2048  # maps of the last average pool
+FIRST = "Conv2d_1a_3x3"  # the convolution that sees the image
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +36,6 @@ class Operations(Protocol[T]):
 
     def convolve(self, name: str, x: T) -> T:
         """The convolution `name` and a ReLU."""
-
-    def convolve_split(self, names: Sequence[str], x: T, widths: Sequence[int]) -> list[T]:
-        """Convolutions of one pixel over the same tensor, each with a ReLU."""
 
     def convolve_pooled(self, name: str, x: T) -> T:
         """A 3x3 average pool (stride 1, zero padding counted), the convolution `name` of one pixel, and a ReLU."""
@@ -83,18 +80,11 @@ def fold_input(first: Convolution, scale: Tensor, shift: Tensor) -> Convolution:
     return Convolution(weight.float(), bias.float(), first.stride, first.padding)
 
 
-def merge(parts: Sequence[Convolution]) -> Convolution:
-    """Sibling convolutions of one pixel as one."""
-    weight, bias = torch.cat([p.weight for p in parts]), torch.cat([p.bias for p in parts])
-    return Convolution(weight, bias, parts[0].stride, parts[0].padding)
-
-
-def run(ops: Operations[T], convolutions: Mapping[str, Convolution], x: T) -> T:
+def run(ops: Operations[T], x: T) -> T:
     """x: [N,1,299,299] or [N,3,299,299] => [N,2048]."""
 
-    def split(block: str, *names: str) -> list[T]:
-        full = [f"{block}.{name}" for name in names]
-        return ops.convolve_split(full, x, [len(convolutions[name].bias) for name in full])
+    def each(block: str, *names: str) -> list[T]:
+        return [ops.convolve(f"{block}.{name}", x) for name in names]
 
     def chain(block: str, y: T, *names: str) -> T:
         for name in names:
@@ -107,7 +97,7 @@ def run(ops: Operations[T], convolutions: Mapping[str, Convolution], x: T) -> T:
     x = ops.convolve("Conv2d_3b_1x1", x)
     x = ops.max_pool(ops.convolve("Conv2d_4a_3x3", x))
     for block in ("Mixed_5b", "Mixed_5c", "Mixed_5d"):
-        one, five, three = split(block, "branch1x1", "branch5x5_1", "branch3x3dbl_1")
+        one, five, three = each(block, "branch1x1", "branch5x5_1", "branch3x3dbl_1")
         five = chain(block, five, "branch5x5_2")
         three = chain(block, three, "branch3x3dbl_2", "branch3x3dbl_3")
         x = ops.join([one, five, three, ops.convolve_pooled(f"{block}.branch_pool", x)])
@@ -115,16 +105,16 @@ def run(ops: Operations[T], convolutions: Mapping[str, Convolution], x: T) -> T:
     double = chain("Mixed_6a", x, "branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3")
     x = ops.join([three, double, ops.max_pool(x)])
     for block in ("Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e"):
-        one, seven, double = split(block, "branch1x1", "branch7x7_1", "branch7x7dbl_1")
+        one, seven, double = each(block, "branch1x1", "branch7x7_1", "branch7x7dbl_1")
         seven = chain(block, seven, "branch7x7_2", "branch7x7_3")
         double = chain(block, double, *(f"branch7x7dbl_{i}" for i in (2, 3, 4, 5)))
         x = ops.join([one, seven, double, ops.convolve_pooled(f"{block}.branch_pool", x)])
-    three, seven = split("Mixed_7a", "branch3x3_1", "branch7x7x3_1")
+    three, seven = each("Mixed_7a", "branch3x3_1", "branch7x7x3_1")
     three = chain("Mixed_7a", three, "branch3x3_2")
     seven = chain("Mixed_7a", seven, "branch7x7x3_2", "branch7x7x3_3", "branch7x7x3_4")
     x = ops.join([three, seven, ops.max_pool(x)])
     for block in ("Mixed_7b", "Mixed_7c"):
-        one, three, double = split(block, "branch1x1", "branch3x3_1", "branch3x3dbl_1")
+        one, three, double = each(block, "branch1x1", "branch3x3_1", "branch3x3dbl_1")
         double = chain(block, double, "branch3x3dbl_2")
         pairs = [(three, "branch3x3_2a"), (three, "branch3x3_2b"), (double, "branch3x3dbl_3a")]
         ends = [chain(block, y, name) for y, name in [*pairs, (double, "branch3x3dbl_3b")]]

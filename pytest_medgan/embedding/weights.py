@@ -58,7 +58,7 @@ def _random(spec: ExtractorSpec, calibration: ImageSet | None, progress: Progres
     pixels = random_weights.choose(calibration, spec.seed)
     network = random_weights.draw(spec.seed)
     random_weights.calibrate(network, pixels, spec.normalisation, progress)
-    identity = f"random-1:seed={spec.seed}:calibration={random_weights.digest(pixels)}"
+    identity = f"{random_weights.RECIPE} {random_weights.digest(pixels)}, seed {spec.seed}"
     return Weights(network, identity, f"random weights, calibrated on {len(pixels)} reference images")
 
 
