@@ -1,0 +1,90 @@
+"""Which probes lie in which owners' balls, gathered from blocks of squared distances.
+
+A ball's radius is its owner's k-th nearest neighbour. Membership is exact: a distance within rounding of a radius is
+computed again in float64, so that `<=` and `<` mean what they say even for duplicates and lattices full of ties.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from pytest_medgan.metrics.deletion import Deletion, depth, grown
+from pytest_medgan.metrics.gram import Points, exact, slices
+from pytest_medgan.metrics.neighbours import Neighbours
+from pytest_medgan.records import Int64
+
+
+class Balls:
+    """Membership of `probes` in the balls of `owners`, for every k of `near.ks` at once."""
+
+    def __init__(self, owners: Points, near: Neighbours, probes: Points, *, strict: bool = False) -> None:
+        device = owners.rows.device
+        self.owners, self.probes, self.near, self.strict = owners, probes, near, strict
+        self.ties = 0  # distances exactly equal to a radius
+        absent = len(near.ks)
+        self.probe_rank = torch.full((len(probes),), absent, dtype=torch.int64, device=device)  # first k that holds it
+        self.owner_rank = torch.full((len(owners),), absent, dtype=torch.int64, device=device)  # first k that is held
+        self.inside = torch.zeros(len(probes), absent + 1, dtype=torch.int64, device=device)  # balls entered at each k
+        self.deletions: dict[int, Deletion] = {}  # by k
+        self.spans: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # by k, least and greatest block of probes held
+        self._probe_block = torch.arange(len(probes), device=device)
+        self._reach = near.radii[:, -1]
+
+    def without_owners(self, k: int, block: Int64) -> None:
+        """Also follow what deleting blocks of owners does at this k; to be called before the first `see`."""
+        balls = grown(self.near, k, block)
+        self.deletions[k] = Deletion(balls, len(self.owners), len(self.probes))
+        last = self.near.near[:, min(depth(k), self.near.near.shape[1]) - 1].double()
+        self._reach = torch.maximum(self._reach, last)
+
+    def without_probes(self, k: int, block: Int64) -> None:
+        """Also follow which blocks of probes each ball holds at this k."""
+        self._probe_block = torch.as_tensor(block, device=self.probe_rank.device)
+        low = torch.full((len(self.owners),), int(block.max()) + 1, dtype=torch.int64, device=self.probe_rank.device)
+        self.spans[k] = (low, torch.full_like(low, -1))
+
+    def see(self, squared: torch.Tensor, part: slice, *, owners_are_rows: bool) -> None:
+        """A block of squared distances [rows, columns], whose rows are `part` of one side and columns the other."""
+        slack, norms = self.owners.slack, self.owners.norms
+        limit = (self._reach + slack * (3 * norms + 2 * self._reach)).float() * (1 + 1e-6)
+        if owners_are_rows:
+            row, column = (squared <= limit[part, None]).nonzero(as_tuple=True)
+            owner, probe = row + part.start, column
+        else:
+            row, column = (squared <= limit).nonzero(as_tuple=True)
+            owner, probe = column, row + part.start
+        size = 2**22 // self.inside.shape[1]
+        for chosen in slices(len(row), size):
+            self._pairs(owner[chosen], probe[chosen], squared[row[chosen], column[chosen]])
+
+    def _pairs(self, owner: torch.Tensor, probe: torch.Tensor, squared: torch.Tensor) -> None:
+        radii = self.near.radii[owner]
+        value = squared.double()
+        doubt = self.owners.slack * (self.owners.norms[owner] + self.probes.norms[probe])
+        near = ((value[:, None] - radii).abs() <= doubt[:, None]).any(1).nonzero()[:, 0]
+        value[near] = exact(self.owners, owner[near], self.probes, probe[near])
+        self.ties += int((value[near, None] == radii[near]).sum())
+        outside = radii <= value[:, None] if self.strict else radii < value[:, None]
+        rank = outside.sum(1)
+        self.probe_rank.scatter_reduce_(0, probe, rank, "amin")
+        self.owner_rank.scatter_reduce_(0, owner, rank, "amin")
+        place = probe * self.inside.shape[1] + rank
+        self.inside.view(-1).scatter_add_(0, place, torch.ones_like(place))
+        for k, deletion in self.deletions.items():
+            deletion.see(owner, probe, squared, rank <= self.near.ks.index(k))
+        for k, (low, high) in self.spans.items():
+            held = rank <= self.near.ks.index(k)
+            low.scatter_reduce_(0, owner[held], self._probe_block[probe[held]], "amin")
+            high.scatter_reduce_(0, owner[held], self._probe_block[probe[held]], "amax")
+
+    def members(self, k: int) -> torch.Tensor:
+        """bool [probes]: inside at least one ball of this k."""
+        return self.probe_rank <= self.near.ks.index(k)
+
+    def covered(self, k: int) -> torch.Tensor:
+        """bool [owners]: the ball of this k holds at least one probe."""
+        return self.owner_rank <= self.near.ks.index(k)
+
+    def counts(self, k: int) -> torch.Tensor:
+        """int64 [probes]: balls of this k that hold it."""
+        return self.inside[:, : self.near.ks.index(k) + 1].sum(1)

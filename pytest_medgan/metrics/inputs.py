@@ -1,0 +1,104 @@
+"""What an array must be before a metric looks at it; each check names the argument and the shape it found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from pytest_medgan.errors import MetricInputError
+from pytest_medgan.records import Float64, Int64, UInt8
+
+FLOATS = (torch.float32, torch.float64)
+
+
+def shape_of(value: Any) -> str:
+    """The shape as a message shows it: "[100, 2048]"."""
+    return str(list(getattr(value, "shape", ())))
+
+
+def features(value: Any, name: str, *, least: int = 1, width: int | None = None) -> torch.Tensor:
+    """A finite float32 or float64 tensor [N,D] on the device it came on; other numbers become float32 or float64."""
+    if not isinstance(value, torch.Tensor):
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiub":
+            raise MetricInputError(f"{name} holds {array.dtype}, not numbers; give features [N,D] of floats")
+        if array.dtype.kind == "f" and array.dtype.itemsize <= 4:
+            array = array.astype(np.float32, copy=False)
+        else:
+            array = array.astype(np.float64, copy=False)
+        # a read-only array (a memory map, say) would make torch warn, and nothing here writes to it
+        value = torch.from_numpy(np.ascontiguousarray(array if array.flags.writeable else array.copy()))
+    tensor: torch.Tensor = value.detach()
+    if tensor.dtype not in FLOATS:
+        tensor = tensor.to(torch.float32 if tensor.is_floating_point() else torch.float64)
+    if tensor.ndim != 2 or tensor.shape[1] == 0:
+        raise MetricInputError(f"{name} has shape {shape_of(tensor)}; give features [N,D], one row an image")
+    if len(tensor) < least:
+        raise MetricInputError(f"{name} has shape {shape_of(tensor)}: too few rows; give at least {least}")
+    if width is not None and tensor.shape[1] != width:
+        raise MetricInputError(
+            f"{name} has shape {shape_of(tensor)} but the real features are {width} wide; use one extractor for both"
+        )
+    if not bool(torch.isfinite(tensor).all()):
+        bad = int((~torch.isfinite(tensor)).any(1).sum())
+        raise MetricInputError(
+            f"{name} of shape {shape_of(tensor)} has NaN or infinite values in {bad} rows; check the extractor's input"
+        )
+    return tensor.contiguous()
+
+
+def pair(real: Any, fake: Any, *, least: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+    """Both feature sets, of one width, on one device, with at least `least` rows each."""
+    real = features(real, "real", least=least)
+    fake = features(fake, "fake", least=least, width=real.shape[1])
+    return real, fake.to(real.device)
+
+
+def probabilities(value: Any, name: str = "probabilities") -> Float64:
+    """float64 [N,C] with rows that are non-negative and sum to 1 (within 1e-3; softmax in half precision passes)."""
+    array = value.detach().double().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value, np.float64)
+    if array.ndim != 2 or 0 in array.shape:
+        raise MetricInputError(f"{name} has shape {shape_of(array)}; give class probabilities [N,C], none empty")
+    if not np.isfinite(array).all():
+        raise MetricInputError(f"{name} of shape {shape_of(array)} has NaN or infinite values; check the classifier")
+    if (array < 0).any():
+        raise MetricInputError(f"{name} of shape {shape_of(array)} has negative values; apply softmax to logits first")
+    total = array.sum(1, keepdims=True)
+    if (abs(total - 1) > 1e-3).any():
+        raise MetricInputError(
+            f"{name} of shape {shape_of(array)} has rows that do not sum to 1; apply softmax to logits first"
+        )
+    return np.asarray(array / total)
+
+
+def pixels(value: Any, name: str, *, like: tuple[int, ...] | None = None) -> UInt8:
+    """uint8 [N,1,H,W]; `like` is the (H,W) it must share."""
+    array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[1] != 1 or 0 in array.shape:
+        raise MetricInputError(f"{name} is {array.dtype} of shape {shape_of(array)}; give uint8 [N,1,H,W]")
+    if like is not None and array.shape[2:] != tuple(like):
+        raise MetricInputError(f"{name} has shape {shape_of(array)} but other images are {like[0]}x{like[1]} pixels")
+    return array
+
+
+def neighbour_counts(k: int | Sequence[int], *, rows: int, name: str) -> tuple[int, ...]:
+    """The k asked for, ascending and distinct; every one at least 1 and smaller than the rows of `name`."""
+    ks = (k,) if isinstance(k, int | np.integer) else tuple(k)
+    if not ks or any(isinstance(one, bool) or int(one) != one or one < 1 for one in ks):
+        raise MetricInputError(f"k is {k!r}; give a whole number of at least 1, or a sequence of them")
+    if max(ks) >= rows:
+        raise MetricInputError(f"k is {max(ks)} but {name} has {rows} rows; k must be smaller than the number of rows")
+    return tuple(sorted({int(one) for one in ks}))
+
+
+def block_of(groups: Any, rows: int, name: str) -> Int64:
+    """Integer group [N] of every row; without groups every row is its own."""
+    if groups is None:
+        return np.arange(rows)
+    array = np.asarray(groups)
+    if array.shape != (rows,):
+        raise MetricInputError(f"{name} has shape {shape_of(array)}; give one group for each of the {rows} rows")
+    return np.asarray(np.unique(array, return_inverse=True)[1], np.int64)
