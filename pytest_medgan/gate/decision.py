@@ -31,10 +31,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from scipy import stats
-
 from pytest_medgan.catalogue import METRICS, Metric
-from pytest_medgan.records import Evaluation, Limit, LimitValue, MetricScore, Outcome, Scores, Verdict
+from pytest_medgan.gate.uncertainty import Error, limit_error, measured_error, share_error
+from pytest_medgan.records import Evaluation, Limit, LimitValue, Outcome, Scores, Verdict
 
 PLAIN = 0  # the count under which a plain number stands in a Limit
 
@@ -63,78 +62,39 @@ class Settings:
 DEFAULT = Settings()
 
 
-@dataclass(frozen=True)
-class Error:
-    """A standard error and how well it is itself known."""
-
-    se: float
-    freedom: float = math.inf  # degrees of freedom; infinite when it rests on the images rather than on the groups
-
-    def __add__(self, other: Error) -> Error:
-        """Of a difference of two independent estimates (Welch-Satterthwaite)."""
-        total = self.se**2 + other.se**2
-        spent = self.se**4 / self.freedom + other.se**4 / other.freedom
-        return Error(math.sqrt(total), total**2 / spent if spent > 0 else math.inf)
-
-    def quantile(self, risk: float) -> float:
-        """The one-sided critical value that leaves `risk` above it."""
-        return float(stats.norm.isf(risk) if math.isinf(self.freedom) else stats.t.isf(risk, self.freedom))
-
-
-def measured_error(metric: Metric, score: MetricScore, n_fake: int) -> Error:
-    """The error of a measured mean over its sample groups of `n_fake` images each."""
-    groups = len(score.values)
-    return _error(metric, LimitValue(float(score.mean), float(score.se), float(score.sd), groups=groups), n_fake)
-
-
-def limit_error(metric: Metric, value: LimitValue, n_fake: int) -> Error:
-    """The error of a limit's value; none for a plain number."""
-    if value.se == 0 and value.sd == 0 and value.se_total == 0:
-        return Error(0.0)
-    return _error(metric, value, n_fake)
-
-
-def _error(metric: Metric, value: LimitValue, n_fake: int) -> Error:
-    """Student's t where the error is the groups' own spread, and a floor for shares near 0 and 1.
-
-    A share of 0 out of N was not measured without error: two successes and two failures are added (Agresti and Coull
-    1998), which only matters within a few images of either end.
-    """
-    se, groups = value.se, value.groups
-    spread = value.sd / math.sqrt(groups) if groups > 1 else math.nan
-    freedom = float(groups - 1) if math.isclose(se, spread, rel_tol=1e-6) and se > 0 else math.inf
-    if (metric.low, metric.high) == (0.0, 1.0):
-        floor = share_error(value.value, n_fake * groups, 4.0)
-        if floor > se:
-            return Error(floor)
-    return Error(se, freedom)
-
-
-def share_error(share: float, trials: int, added: float) -> float:
-    """Standard error of a share of `trials` images once `added` trials, half of them successes, are put in."""
-    if not 0.0 <= share <= 1.0:
-        return 0.0
-    total = trials + added
-    shrunk = (share * trials + added / 2) / total
-    return math.sqrt(shrunk * (1.0 - shrunk) / total)
-
-
 def auto_margin(metric: Metric, values: Mapping[int, LimitValue], settings: Settings = DEFAULT) -> float:
     """The smallest margin at which an unchanged model passes at the full count with its share of the promise.
 
-    `values` are the row's own at every look. An unchanged model has the same error as the row, so its loss has sqrt(2)
-    times that, and loss + c * se <= margin holds with probability 1 - a when margin = (c + z_a) * se. For shares the
-    error is that of the worst share that still explains what was seen, so that a row with none of something leaves
-    room for a handful.
+    `values` are the row's own at every look. With z the quantile of that share, an unchanged model's loss stays below
+    z * se; the gate then asks for loss + c * se <= margin, so margin = (z + c) * se with se that of the difference: the
+    row's own error twice, in quadrature. The error of a share depends on the share: the one the model would have at
+    the edge is solved for, so that a row with none of something leaves room for a handful.
     """
     full = max(values)
-    error = limit_error(metric, values[full], full)
-    both = error + error
-    alarm = both.quantile(settings.alarm_risk())
+    own = limit_error(metric, values[full], full)
+    both = own + own
+    alarm, accept = both.quantile(settings.alarm_risk()), both.quantile(settings.pass_risk(len(values)))
     if (metric.low, metric.high) == (0.0, 1.0):
-        trials = full * values[full].groups
-        both = replace(both, se=max(both.se, math.sqrt(2.0) * share_error(values[full].value, trials, alarm**2)))
-    return (both.quantile(settings.pass_risk(len(values))) + alarm) * both.se
+        both = replace(both, se=_edge(metric, values[full], full, own.se, alarm))
+    return (alarm + accept) * both.se
+
+
+def _edge(metric: Metric, value: LimitValue, n: int, se: float, alarm: float) -> float:
+    """The error of the difference between a share and the worst that chance makes of it.
+
+    A score interval (Wilson 1927) by fixed point: the edge lies `alarm` errors away, its variance is that of a share at
+    the edge times what the metric's own variance is to a binomial one.
+    """
+    trials = n * value.groups
+    here = share_error(value.value, trials, 4.0)
+    both = math.sqrt(2.0) * se
+    if here == 0.0:
+        return both
+    for _ in range(100):
+        edge = value.value + (-alarm if metric.higher_is_better else alarm) * both
+        there = share_error(min(max(edge, 0.0), 1.0), trials, 4.0)
+        both = se * math.hypot(1.0, there / here)
+    return both
 
 
 @dataclass(frozen=True)
@@ -182,7 +142,9 @@ def look(question: Question, scores: Scores, settings: Settings = DEFAULT) -> Ve
     base = replace(base, measured=score, real=real, margin=margin, loss=loss)
     if not math.isfinite(score.mean) or not math.isfinite(loss) or not all(map(math.isfinite, score.values)):
         return replace(base, outcome=Outcome.FAIL, reason="not a finite number, which never passes")
-    error = measured_error(metric, score, n) + limit_error(metric, at, n)
+    error = measured_error(metric, score, n)
+    if limit.kind != "number":
+        error = error + limit_error(metric, at, n)
     base = replace(base, loss_se=error.se)
     plan = _Plan(error, settings, len(question.looks), last=n == question.looks[-1])
     if margin is None:
