@@ -1,0 +1,94 @@
+"""medgan fetch: a public collection from the Imaging Data Commons, or the list of what it holds."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_medgan.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pytest_medgan.ct.fetch import RemoteSeries
+
+_ASK_ABOVE = 1_000_000_000  # bytes
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Declares the command's arguments."""
+    parser = subparsers.add_parser("fetch", help="download NSCLC-Radiomics from the Imaging Data Commons")
+    parser.add_argument("collection", metavar="COLLECTION", help="nsclc-radiomics")
+    parser.add_argument("--patients", type=int, metavar="N", help="the first N in PatientID order (default: all)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to download into; what it holds is kept")
+    parser.add_argument("--list", action="store_true", help="name every series and stop; needs no network")
+    parser.add_argument("--yes", action="store_true", help="do not ask before downloading more than 1 GB")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Lists or downloads; exit status 0, or 1 when the answer to the question was no."""
+    from pytest_medgan.cli.progress import ConsoleProgress
+    from pytest_medgan.ct.fetch import complete, fetch, list_series
+
+    if not arguments.list and arguments.out is None:
+        raise SettingsError("medgan fetch needs --out DIR to download into, or --list to see what there is")
+    series = list_series(arguments.collection, patients=arguments.patients)
+    if arguments.list:
+        try:
+            _print_list(arguments.collection, series)
+        except BrokenPipeError:  # `| head` has seen enough; what is still buffered must not complain at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    out: Path = arguments.out
+    missing = [one for one in series if not complete(one, out)]
+    size = sum(one.size for one in missing)
+    _print_terms(arguments.collection, series)
+    if size > _ASK_ABOVE and not arguments.yes and not _agreed(len(missing), size):
+        print("nothing downloaded")
+        return 1
+    with ConsoleProgress() as progress:
+        fetched, present = fetch(series, out, progress=progress)
+    print(f"{fetched} series downloaded ({_readable(size)}), {present} there already")
+    print(
+        "The clinical table is not in the Imaging Data Commons: put the collection's CSV from TCIA beside the patients."
+    )
+    return 0
+
+
+def _agreed(count: int, size: int) -> bool:
+    """Asks on a terminal; anywhere else there is nobody to ask."""
+    if not sys.stdin.isatty():
+        raise SettingsError(f"{_readable(size)} would be downloaded and nobody can be asked here; add --yes to agree")
+    answer = input(f"Download {count} series, {_readable(size)}? [y/N] ")
+    return answer.strip().lower() in ("y", "yes")
+
+
+def _print_list(collection: str, series: tuple[RemoteSeries, ...]) -> None:
+    print(f"{'patient':<12} {'kind':<9} {'files':>5} {'MB':>9}  series")
+    for one in series:
+        print(f"{one.patient:<12} {one.modality:<9} {one.files:>5} {one.size / 1e6:>9.2f}  {one.series}")
+    _print_terms(collection, series)
+    sys.stdout.flush()
+
+
+def _print_terms(collection: str, series: tuple[RemoteSeries, ...]) -> None:
+    """Totals, licence and whom to name."""
+    from pytest_medgan.ct.fetch import ATTRIBUTION
+
+    parts = []
+    for kind in ("CT", "RTSTRUCT"):
+        some = [one for one in series if one.modality == kind]
+        parts.append(
+            f"{len(some)} {kind} series ({sum(s.files for s in some)} files, {_readable(sum(s.size for s in some))})"
+        )
+    patients = len({one.patient for one in series})
+    print(f"{patients} patients: {' and '.join(parts)}, {_readable(sum(one.size for one in series))} in all")
+    licences = ", ".join(sorted({one.licence for one in series}))
+    print(f"licence: {licences}" + ("; non-commercial use only, and with attribution" if "NC" in licences else ""))
+    print(f"attribution: {ATTRIBUTION[collection]}")
+
+
+def _readable(size: int) -> str:
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

