@@ -1,8 +1,8 @@
 """NSCLC-Radiomics from the Imaging Data Commons (extra `fetch`).
 
-What would be downloaded is read from the index that idc-index carries in its wheel, so listing needs no network. Each
-series goes into a folder of its own beside its destination, is checked against the index's count and bytes, and only
-then takes its place: an interrupted download leaves nothing that looks complete, and the next run takes up what it left.
+What would be downloaded is read from the index that idc-index carries in its wheel, so listing needs no network.
+Each series goes into a hidden folder beside its destination, is checked against the index's count and bytes, and only
+then takes its place: an interrupted download leaves nothing that looks complete, and the next run takes it up.
 """
 
 from __future__ import annotations
@@ -121,9 +121,7 @@ def fetch(
             progress("downloading, MB", done // 1_000_000, needed // 1_000_000)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise DataError(
-            f"the download cannot be written ({reason}); free space and run the same command again"
-        ) from error
+        raise DataError(f"the download cannot be written ({reason}); free space, then run it again") from error
     return len(missing), len(series) - len(missing)
 
 

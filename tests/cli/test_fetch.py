@@ -95,17 +95,12 @@ def test_up_to_a_gigabyte_needs_no_answer(
     assert "1 series downloaded (900.0 MB), 0 there already" in printed
 
 
-@pytest.mark.parametrize(("answer", "status", "count"), [("y\n", 0, 2), ("yes\n", 0, 2), ("\n", 1, 0), ("n\n", 1, 0)])
+@pytest.mark.parametrize(("answer", "status", "count"), [("y", 0, 2), ("yes", 0, 2), ("", 1, 0), ("n", 1, 0)])
 def test_the_answer_counts(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    downloads: list[RemoteSeries],
-    answer: str,
-    status: int,
-    count: int,
+    monkeypatch: pytest.MonkeyPatch, downloads: list[RemoteSeries], answer: str, status: int, count: int
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", Terminal(answer))
-    assert command.run(parse("nsclc-radiomics", "--out", str(tmp_path))) == status
+    monkeypatch.setattr(sys, "stdin", Terminal(answer + "\n"))
+    assert command.run(parse("nsclc-radiomics", "--out", "never-written")) == status
     assert len(downloads) == count
 
 

@@ -280,7 +280,7 @@ def test_s5cmd_downloads_and_resumes(endpoint: tuple[str, list[str]], tmp_path: 
 
 @pytest.mark.usefixtures("direct")
 def test_a_series_that_is_gone_is_named(endpoint: tuple[str, list[str]], tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no longer holds it|0 of 3 files") as caught:
+    with pytest.raises(DataError, match=r"no longer holds it|0 of 3 files") as caught:
         fetch([remote(7)], tmp_path, transfer=room.s5cmd_transfer(endpoint[0]))
     assert "P7" not in str(caught.value)
 
