@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import warnings as python_warnings
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,13 +13,14 @@ from filelock import FileLock
 
 from pytest_medgan.ct.cohort import pseudonyms, split_images
 from pytest_medgan.ct.files import SourceFile, list_files
-from pytest_medgan.ct.headers import Header, Skipped, read_header
+from pytest_medgan.ct.headers import read_header
 from pytest_medgan.ct.images import check_geometry
-from pytest_medgan.ct.plan import Plan
+from pytest_medgan.ct.plan import Job, Plan
 from pytest_medgan.ct.store import Prepared, load_prepared, recall, remember, save_prepared
 from pytest_medgan.ct.studies import plan_studies
+from pytest_medgan.ct.workers import Crew, worker_count
 from pytest_medgan.errors import DataError, SettingsError
-from pytest_medgan.records import DataSettings, ImageSet, Progress, RealSets, no_progress
+from pytest_medgan.records import DataSettings, ImageSet, Progress, RealSets, UInt8, no_progress
 
 RECIPE = 1  # raised whenever the same files would give other images
 PHANTOM = re.compile(r"phantom(?::(?P<patients>\d{1,5})(?:x(?P<slices>\d{1,4}))?)?")
@@ -48,19 +48,21 @@ def prepare(root: Path, settings: DataSettings, *, cache_dir: Path, progress: Pr
     files = list_files(root)
     folder = cache_dir / "prepared"
     listing = folder / f"listing-{_listing_key(root, files, settings)}"
-    known = recall(listing)
-    if known and (stored := load_prepared(folder / f"{known}.npz")) is not None:
-        return stored
-    base = root if root.is_dir() else root.parent
-    plan = _plan(base, files, settings, progress)
-    digest = _digest(plan, settings)
     _make_folder(folder)
-    with FileLock(folder / f"{digest}.lock"):
-        made = load_prepared(folder / f"{digest}.npz")
-        if made is None:
-            made = _render(base, plan, digest, progress)
-            save_prepared(folder / f"{digest}.npz", made)
-    remember(listing, digest)
+    with FileLock(f"{listing}.lock"):  # other processes wait here rather than read the same files
+        known = recall(listing)
+        if known and (stored := load_prepared(folder / f"{known}.npz")) is not None:
+            return stored
+        base = root if root.is_dir() else root.parent
+        with Crew(base, worker_count(len(files))) as crew:
+            plan = _plan(base, files, settings, crew, progress)
+            digest = _digest(plan, settings)
+            with FileLock(folder / f"{digest}.lock"):
+                made = load_prepared(folder / f"{digest}.npz")
+                if made is None:
+                    made = _render(plan, digest, crew, progress)
+                    save_prepared(folder / f"{digest}.npz", made)
+        remember(listing, digest)
     return made
 
 
@@ -131,32 +133,24 @@ def _make_folder(folder: Path) -> None:
         raise DataError(f"the cache folder cannot be made ({error.strerror}); name another one") from error
 
 
-def _plan(root: Path, files: list[SourceFile], settings: DataSettings, progress: Progress) -> Plan:
+def _plan(root: Path, files: list[SourceFile], settings: DataSettings, crew: Crew, progress: Progress) -> Plan:
     dicom = [file.name for file in files if file.kind == "dicom"]
     if not dicom and not any(file.suffix == ".dcm" for file in files):
         raise DataError("the folder holds no DICOM file; give --medgan-data a folder of CT studies, or phantom")
-    found: list[Header | Skipped] = []
-    with python_warnings.catch_warnings():
-        python_warnings.simplefilter("ignore")
-        for done, name in enumerate(dicom):
-            progress("reading headers", done, len(dicom))
-            found.append(read_header(root, name))
-    progress("reading headers", len(dicom), len(dicom))
+    found = crew.map(read_header, dicom, what="reading headers", progress=progress)
     return plan_studies(root, files, found, settings)
 
 
-def _render(root: Path, plan: Plan, digest: str, progress: Progress) -> Prepared:
+def render_job(root: Path, job: Job) -> UInt8:
+    """What a worker does with one job."""
+    return job.render(root)
+
+
+def _render(plan: Plan, digest: str, crew: Crew, progress: Progress) -> Prepared:
     names = pseudonyms(plan.patients, plan.instances)
-    pixels = np.empty((0, 1, 1, 1), np.uint8)
-    for at, job in enumerate(plan.jobs):
-        progress("preparing images", at, len(plan.jobs))
-        image = job.render(root)
-        if at == 0:
-            pixels = np.empty((len(plan.jobs), 1, *image.shape), np.uint8)
-        pixels[at, 0] = image
-    progress("preparing images", len(plan.jobs), len(plan.jobs))
+    images = crew.map(render_job, plan.jobs, what="preparing images", progress=progress)
     return Prepared(
-        pixels=pixels,
+        pixels=np.stack(images)[:, None],
         groups=np.array([names[plan.patients[owner]] for owner in plan.owners], np.str_),
         labels=np.array([plan.labels[owner] for owner in plan.owners], np.int8),
         window=plan.window,

@@ -100,6 +100,7 @@ def read_structures(root: Path, name: str, digest: str) -> StructureFile:
             regions = tuple(
                 Region(int(roi.ReferencedROINumber), names[int(roi.ReferencedROINumber)], _contours(roi, name))
                 for roi in dataset.get("ROIContourSequence") or []
+                if _rank(names[int(roi.ReferencedROINumber)]) is not None  # parsing lungs takes seconds
             )
             series, frames = _references(dataset)
     except DataError:
