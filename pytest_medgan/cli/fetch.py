@@ -80,14 +80,17 @@ def _print_terms(collection: str, series: tuple[RemoteSeries, ...]) -> None:
     parts = []
     for kind in ("CT", "RTSTRUCT"):
         some = [one for one in series if one.modality == kind]
-        parts.append(
-            f"{len(some)} {kind} series ({sum(s.files for s in some)} files, {_readable(sum(s.size for s in some))})"
-        )
-    patients = len({one.patient for one in series})
-    print(f"{patients} patients: {' and '.join(parts)}, {_readable(sum(one.size for one in series))} in all")
+        size = _readable(sum(one.size for one in some))
+        parts.append(f"{len(some)} {kind} series ({_counted(sum(one.files for one in some), 'file')}, {size})")
+    patients = _counted(len({one.patient for one in series}), "patient")
+    print(f"{patients}: {' and '.join(parts)}, {_readable(sum(one.size for one in series))} in all")
     licences = ", ".join(sorted({one.licence for one in series}))
     print(f"licence: {licences}" + ("; non-commercial use only, and with attribution" if "NC" in licences else ""))
     print(f"attribution: {ATTRIBUTION[collection]}")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _readable(size: int) -> str:

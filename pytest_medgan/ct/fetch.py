@@ -98,8 +98,8 @@ def fetch(
     """Downloads what `root` lacks; how many series were downloaded, and how many were there.
 
     `transfer` fills one folder with one series; the default asks the Imaging Data Commons through s5cmd. Progress
-    counts megabytes. Raises DataError without network, where the disk is full or too small, and where what arrives is not what
-    the index promises; the same call resumes.
+    counts megabytes. Raises DataError without network, where the disk is full or too small, and where what arrives is
+    not what the index promises; the same call resumes.
     """
     missing = [one for one in series if not complete(one, root)]
     needed = sum(one.size for one in missing)

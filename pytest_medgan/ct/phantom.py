@@ -130,22 +130,34 @@ def _serve(
     """Feeds one child until the queue is empty; says False once if the child fails."""
     paths = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     environment = {**os.environ, **_ALLOCATOR, "PYTHONPATH": paths}
-    command = [sys.executable, "-c", _CHILD, *arguments]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
-    ) as child:
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-c", _CHILD, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        ) as child:
+            _feed(child, waiting, finished, stop)
+    except OSError:  # it could not be started, or its pipe broke
+        finished.put(False)
+
+
+def _feed(
+    child: subprocess.Popen[str], waiting: SimpleQueue[int], finished: SimpleQueue[bool], stop: threading.Event
+) -> None:
+    if child.stdin is None or child.stdout is None:
+        finished.put(False)
+        return
+    while not stop.is_set():
         try:
-            if child.stdin is None or child.stdout is None:
-                finished.put(False)
-                return
-            while not stop.is_set():
-                child.stdin.write(f"{waiting.get_nowait()}\n")
-                child.stdin.flush()
-                ended_well = child.stdout.readline() == "done\n"
-                finished.put(ended_well)
-                if not ended_well:
-                    return
+            number = waiting.get_nowait()
         except Empty:
             return
-        except OSError:
-            finished.put(False)
+        child.stdin.write(f"{number}\n")
+        child.stdin.flush()
+        ended_well = child.stdout.readline() == "done\n"
+        finished.put(ended_well)
+        if not ended_well:
+            return

@@ -264,6 +264,13 @@ def test_a_process_that_dies_is_an_error(tmp_path: Path, monkeypatch) -> None:
         write_studies(tmp_path, patients=2, slices=1)
 
 
+def test_a_process_that_cannot_start_is_an_error(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("pytest_medgan.ct.phantom.sys.executable", str(tmp_path / "no-such-python"))
+    monkeypatch.setattr("pytest_medgan.ct.phantom._WORTH_A_PROCESS", 1)
+    with pytest.raises(DataError, match="ended early"):
+        write_studies(tmp_path, patients=2, slices=1)
+
+
 def test_progress_counts_patients(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     report: Progress = lambda what, done, total: seen.append((done, total))  # noqa: E731
