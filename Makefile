@@ -12,7 +12,7 @@ gate: .venv/installed ## the main job: the example gate on the embedded phantom 
 	cd examples/gate && ../../$(PYTEST)
 
 gate-collapsed: .venv/installed ## the same gate on a mode-collapsed model; fails, as it should
-	cd examples/gate && ../../$(PYTEST) --medgan-generator ../../fixtures/dcgan_collapsed.safetensors
+	cd examples/gate && ../../$(PYTEST) --medgan-generator=../../fixtures/dcgan_collapsed.safetensors
 
 test: .venv/installed ## everything but the slow tests
 	$(PYTEST) -m "not slow"

@@ -13,7 +13,7 @@ from importlib import import_module
 
 from pytest_medgan.errors import MedganError
 
-COMMANDS: tuple[str, ...] = ()
+COMMANDS = ("fetch", "train", "sample", "evaluate", "baseline")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

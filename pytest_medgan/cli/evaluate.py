@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         table = jang2022(
             parse_data(arguments.data),
             models,
-            Workbench(arguments.cache_dir, arguments.device, progress),
+            Workbench(arguments.cache_dir, arguments.device, progress=progress),
             extractor=arguments.extractor,
             samples=None if arguments.samples == "all" else parse_samples(arguments.samples),
             seeds=parse_seeds(arguments.seeds),

@@ -81,7 +81,8 @@ class ModelEvaluation:
         if n not in self._scores:
             settings = self.subject.settings
             batteries = [self._measure(seed, n) for seed in settings.seeds]
-            scores = gather(batteries, settings, len(self.subject.real.reference), n)
+            own = [custom.metric for custom in self.subject.bench.custom]
+            scores = gather(batteries, settings, len(self.subject.real.reference), n, own)
             self._scores[n] = replace(scores, fingerprint=self.fingerprint)
         return self._scores[n]
 
@@ -121,10 +122,11 @@ class ModelEvaluation:
         metrics = subject.settings.metrics
         return measure(
             subject.bench.reference(subject.extractor, subject.real, metrics, self.trained_on),
-            embedded.features,
+            fake=embedded.features,
             probabilities=embedded.probabilities,
             pixels=images.pixels,
             metrics=metrics,
+            custom=subject.bench.custom,
             evidence=evidence,
         )
 
@@ -206,8 +208,11 @@ def checked(pixels: UInt8, count: int, shape: tuple[int, ...]) -> UInt8:
     return array
 
 
-def gather(batteries: list[Battery], settings: Settings, n_real: int, n_fake: int) -> Scores:
-    """One look: the sample groups' estimates together."""
+def gather(
+    batteries: list[Battery], settings: Settings, n_real: int, n_fake: int, own: Iterable[Metric] = ()
+) -> Scores:
+    """One look: the sample groups' estimates together. `own` are the project's own metrics beside the catalogue's."""
+    known = {**METRICS, **{metric.name: metric for metric in own}}
     metrics: dict[str, MetricScore] = {}
     unmeasured: dict[str, str] = {}
     for name in dict.fromkeys((*settings.metrics, *(n for b in batteries for n in b.estimates))):
@@ -218,7 +223,7 @@ def gather(batteries: list[Battery], settings: Settings, n_real: int, n_fake: in
             unmeasured[name] = reasons[0] if reasons else "not computed"
             continue
         metrics[name] = combine(
-            METRICS[name],
+            known[name],
             tuple(e.value for e in present),
             tuple(e.se for e in present),
             tuple(e.se_total for e in present),

@@ -9,7 +9,7 @@ import numpy as np
 
 from pytest_medgan import __version__
 from pytest_medgan.evaluate.subject import Subject, full_count
-from pytest_medgan.metrics import SETTINGS
+from pytest_medgan.metrics.reference import Ks
 from pytest_medgan.records import Fingerprint, Scalar
 
 # features may differ between machines by this much, relative, before two scores are no longer comparable
@@ -25,7 +25,7 @@ def make_fingerprint(subject: Subject) -> Fingerprint:
         "data": real.digest,
         "extractor": extractor.identity,
         "fractions": ":".join(f"{f:g}" for f in data.fractions) if data.split == "patient" else None,
-        "metrics": SETTINGS,
+        "metrics": f"improved k={Ks().improved}, density k={Ks().density}",
         "numeric_class": extractor.numeric_class,
         "reference": len(real.reference),
         "samples": full_count(subject),

@@ -14,7 +14,7 @@ from pytest_medgan.records import Embeddings, Extractor, Generator, ImageSet, Pr
 
 if TYPE_CHECKING:
     from pytest_medgan.embedding.cache import Cache
-    from pytest_medgan.metrics import Reference
+    from pytest_medgan.metrics import CustomMetric, Reference
 
 T = TypeVar("T")
 
@@ -25,6 +25,7 @@ class Workbench:
 
     cache_dir: Path
     device: str = "cpu"
+    custom: tuple[CustomMetric, ...] = ()  # the project's own metrics
     progress: Progress = no_progress
     _kept: dict[Hashable, Any] = field(default_factory=dict)
 
@@ -114,6 +115,7 @@ class Workbench:
                 train_groups=real.training.groups if knows_training else None,
                 window=real.reference.window,
                 metrics=metrics,
+                device=self.device,
             )
 
         key = ("reference", real.digest, extractor.identity, extractor.numeric_class, metrics, knows_training)

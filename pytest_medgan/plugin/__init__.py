@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_medgan.errors import MedganError, SettingsError
+from pytest_medgan.plugin import hookspecs
 from pytest_medgan.plugin.collector import PROPERTY, model_payload
 from pytest_medgan.plugin.controller import Controller
 from pytest_medgan.plugin.fixtures import (
@@ -24,6 +25,7 @@ from pytest_medgan.plugin.fixtures import (
     medgan_settings,
 )
 from pytest_medgan.plugin.options import MARKERS, add_options
+from pytest_medgan.plugin.rootdir import check_rootdir
 from pytest_medgan.plugin.session import OPENED, SESSION, VERDICTS, MedganSession, session_of
 
 __all__ = [
@@ -42,10 +44,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(parser)
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    pluginmanager.add_hookspecs(hookspecs)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     try:
+        check_rootdir(config)
         config.stash[SESSION] = MedganSession(config)
     except SettingsError as error:
         raise pytest.UsageError(str(error)) from None

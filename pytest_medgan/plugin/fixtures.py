@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_medgan.plugin.options import marker_values, settings_for
+from pytest_medgan.plugin.options import OWN_BASELINE, marker_values, settings_for
 from pytest_medgan.plugin.session import session_of
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def medgan_baseline(medgan_settings: Settings) -> Baseline:
     """The baseline file; `.row(name)` gives a Row of limits, of kind "missing" where there is none yet."""
     from pytest_medgan.gate.baseline import load
 
-    return load(medgan_settings.baseline)
+    return load(medgan_settings.baseline or OWN_BASELINE)
 
 
 @pytest.fixture

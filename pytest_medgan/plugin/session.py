@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_medgan.catalogue import METRICS
+from pytest_medgan.errors import SettingsError
 from pytest_medgan.plugin.candidates import accept_command
 from pytest_medgan.plugin.options import RunOptions, run_options
 from pytest_medgan.plugin.progress import TerminalProgress
 
 if TYPE_CHECKING:
     from pytest_medgan.evaluate import ModelEvaluation, Workbench
+    from pytest_medgan.metrics import CustomMetric
 
 SESSION = pytest.StashKey["MedganSession"]()
 OPENED = pytest.StashKey[list["ModelEvaluation"]]()
@@ -33,7 +36,16 @@ class MedganSession:
         from pytest_medgan.evaluate import Workbench
 
         options = self.options
-        return Workbench(options.cache_dir, options.device, TerminalProgress(self._config))
+        return Workbench(options.cache_dir, options.device, self.custom, TerminalProgress(self._config))
+
+    @cached_property
+    def custom(self) -> tuple[CustomMetric, ...]:
+        """The metrics that conftest files and other plugins register through pytest_medgan_metrics."""
+        given = [metric for metrics in self._config.hook.pytest_medgan_metrics() for metric in metrics]
+        names = [custom.metric.name for custom in given]
+        if taken := sorted({name for name in names if name in METRICS or names.count(name) > 1}):
+            raise SettingsError(f"pytest_medgan_metrics: the name {taken[0]!r} is taken; choose another")
+        return tuple(given)
 
     @contextmanager
     def listening(self, item: pytest.Item) -> Iterator[None]:
@@ -51,6 +63,7 @@ class MedganSession:
                 listener=lambda verdict: verdicts.append({**verdict.as_dict(), "model": model.key}),
                 accept_command=accept_command(self.options.report_dir, model.name),
                 report_only=self.options.report_only,
+                metrics={**METRICS, **{custom.metric.name: custom.metric for custom in self.custom}},
             )
         )
         try:

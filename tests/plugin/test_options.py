@@ -104,6 +104,23 @@ def test_an_option_that_cannot_be_used_is_one_line(
     assert not any("Traceback" in line for line in result.outlines)
 
 
+def test_a_value_that_pytest_took_for_a_test_path_is_a_usage_error(project: pytest.Pytester) -> None:
+    """Behind a space, pytest takes the path for a test path and misses the ini file beside the tests."""
+    elsewhere = project.mkdir("elsewhere")
+    inner = project.mkdir("inner")
+    (project.path / "pytest.ini").rename(inner / "pytest.ini")
+    (project.path / "test_gate.py").rename(inner / "test_gate.py")
+    project.chdir()
+    import os
+
+    os.chdir(inner)
+    apart = project.runpytest_subprocess("--medgan-data", str(elsewhere))
+    assert apart.ret == pytest.ExitCode.USAGE_ERROR
+    apart.stderr.fnmatch_lines(["*missed pytest.ini; write --medgan-data=*elsewhere*"])
+    together = project.runpytest_subprocess(f"--medgan-data={elsewhere}")
+    together.stdout.fnmatch_lines(["configfile: pytest.ini"])
+
+
 def test_a_marker_with_an_unknown_word_is_an_error(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_gate="""
