@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_medgan.errors import SettingsError
 
 if TYPE_CHECKING:
-    from pytest_medgan.gan.training import RunSettings
+    from pytest_medgan.gan.loop import RunSettings
     from pytest_medgan.records import ImageSet, Progress
 
 
@@ -100,7 +100,7 @@ def _given(arguments: argparse.Namespace, names: tuple[str, ...]) -> dict[str, A
 
 
 def _run_settings(arguments: argparse.Namespace) -> RunSettings:
-    from pytest_medgan.gan.training import RunSettings
+    from pytest_medgan.gan.loop import RunSettings
 
     return RunSettings(
         checkpoint_every=arguments.checkpoint_every,

@@ -43,7 +43,8 @@ class Checkpoint:
     architecture: str  # "dcgan" or "pggan"
     configuration: Mapping[str, Scalar]  # the fields of DCGANConfig or PGGANConfig
     tensors: Mapping[str, Tensor]  # by prefixed name
-    training_recipe: str  # the recipe of the ImageSet it was trained on
+    stage: tuple[int, float] | None = None  # resolution and fade of a growing generator; None is full grown
+    training_recipe: str = ""  # the recipe of the ImageSet it was trained on
     patients: tuple[str, ...] = ()  # the pseudonyms of those in the training set, sorted
     images: int = 0  # in the training set
     window: tuple[float, float] | None = None  # the HU that grey 0 and 255 stand for
@@ -63,7 +64,9 @@ class Checkpoint:
 
     def identity(self) -> str:
         """Hex digest of architecture, configuration and the generator's weights: equal ones draw equal images."""
-        digest = hashlib.sha256(json.dumps([self.architecture, dict(self.configuration)], sort_keys=True).encode())
+        digest = hashlib.sha256(
+            json.dumps([self.architecture, dict(self.configuration), self.stage], sort_keys=True).encode()
+        )
         for name, tensor in sorted(self.state("generator").items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
@@ -179,6 +182,9 @@ def load(path: Path, *, prefixes: tuple[str, ...] | None = None) -> Checkpoint:
         if header.get("window") is not None:
             low, high = header["window"]
             header["window"] = (float(low), float(high))
+        if header.get("stage") is not None:
+            resolution, alpha = header["stage"]
+            header["stage"] = (int(resolution), float(alpha))
         header["patients"] = tuple(map(str, header.get("patients", ())))
         known = {name: value for name, value in header.items() if name in Checkpoint.__dataclass_fields__}
         return Checkpoint(**known, tensors={name: _loaded(t) for name, t in tensors.items()})
@@ -214,11 +220,12 @@ def refuse_pickle(path: Path) -> None:
     """Raises CheckpointError if the file is missing or is one that only unpickling could read."""
     try:
         with path.open("rb") as file:
-            start = file.read(4)
+            start = file.read(9)
     except OSError as error:
         raise CheckpointError(f"cannot be opened: {error.strerror or error}", file=path.name) from error
-    # a pickle of protocol 2 or later, and torch.save's zip (before torch 1.6: a bare pickle)
-    if start[:1] == b"\x80" or start == b"PK\x03\x04":
+    # a pickle of protocol 2 or later, and torch.save's zip (before torch 1.6: a bare pickle); the length that a
+    # safetensors file begins with may start with the same byte, but there JSON follows it
+    if start[:4] == b"PK\x03\x04" or (start[:1] == b"\x80" and start[8:9] != b"{"):
         raise CheckpointError(
             "a pickle, which runs code when loaded, so it is refused; convert it where you trust it: "
             'safetensors.torch.save_file(torch.load(FILE, weights_only=True), "weights.safetensors"), or export the '

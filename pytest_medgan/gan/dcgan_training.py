@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
@@ -83,9 +84,24 @@ class DCGANTrainer:
     def steps(self) -> int:
         return self.settings.steps
 
-    def describe(self, step: int) -> str:
-        """What a progress line calls this stage of the training."""
+    def describe(self) -> str:
+        """What a progress line calls the training."""
         return "training the DCGAN"
+
+    def stage(self, step: int) -> None:
+        """A DCGAN does not grow."""
+
+    def converged(self, history: list[dict[str, float]], log_every: int) -> bool:
+        """Whether both losses, smoothed over windows of a twentieth of the budget, have stopped moving."""
+        window, patience = max(1, self.settings.steps // 20 // log_every), 4
+        if not self.settings.tolerance or len(history) < window * patience or len(history) % window:
+            return False
+        recent = history[-window * patience :]
+        for name in ("discriminator", "generator"):
+            means = np.array([row[name] for row in recent]).reshape(patience, window).mean(axis=1)
+            if np.ptp(means) > self.settings.tolerance * abs(float(means.mean())):
+                return False
+        return True
 
     def images_seen(self, step: int) -> int:
         """Real images shown before `step`."""
@@ -140,7 +156,7 @@ class DCGANTrainer:
             **optimiser_state("discriminator_optimiser", self._discriminator_optimiser),
         }
 
-    def restore(self, tensors: Mapping[str, Tensor], step: int) -> None:
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """The inverse of `state`."""
         restore_network("generator", self.generator, tensors)
         restore_network("discriminator", self.discriminator, tensors)

@@ -138,7 +138,7 @@ def from_checkpoint(
     """
     config = configuration(checkpoint.architecture, checkpoint.configuration)
     return NetworkGenerator(
-        restore_generator(config, checkpoint.state("generator")),
+        restore_generator(config, checkpoint.state("generator"), checkpoint.stage),
         latent=config.latent,
         identity=checkpoint.identity(),
         training_recipe=checkpoint.training_recipe,

@@ -12,7 +12,8 @@ import torch
 
 from pytest_medgan.gan.dcgan import DCGANConfig
 from pytest_medgan.gan.dcgan_training import DCGANSettings
-from pytest_medgan.gan.training import RunSettings, train
+from pytest_medgan.gan.loop import RunSettings
+from pytest_medgan.gan.training import train
 from pytest_medgan.records import ImageSet
 
 MakeImages = Callable[..., ImageSet]

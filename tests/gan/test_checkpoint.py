@@ -51,6 +51,16 @@ def test_what_is_saved_comes_back(checkpoint: Checkpoint, tmp_path: Path) -> Non
     assert back.identity() == checkpoint.identity()
 
 
+def test_a_header_of_any_length_is_read(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    """A safetensors file begins with its header's length, which may look like the start of a pickle."""
+    starts = set()
+    for extra in range(0, 256, 8):
+        save(Checkpoint(**{**checkpoint.__dict__, "key": "k" * extra}), tmp_path / "a.safetensors")
+        starts.add((tmp_path / "a.safetensors").read_bytes()[0])
+        assert load(tmp_path / "a.safetensors").key == "k" * extra
+    assert 0x80 in starts
+
+
 def test_only_the_generator_is_read_when_asked(checkpoint: Checkpoint, tmp_path: Path) -> None:
     save(checkpoint, tmp_path / "a.safetensors")
     assert {n.split(".")[0] for n in load(tmp_path / "a.safetensors", prefixes=("generator",)).tensors} == {"generator"}

@@ -21,8 +21,9 @@ from pytest_medgan.gan.checkpoint import load
 from pytest_medgan.gan.dcgan import DCGANConfig
 from pytest_medgan.gan.dcgan_training import DCGANSettings, DCGANTrainer
 from pytest_medgan.gan.distributed import World
+from pytest_medgan.gan.loop import RunSettings
 from pytest_medgan.gan.sampling import NetworkGenerator
-from pytest_medgan.gan.training import RunSettings, train, train_or_load
+from pytest_medgan.gan.training import train, train_or_load
 from pytest_medgan.records import ImageSet
 
 SETTINGS = DCGANSettings(steps=10, batch=8, seed=1, tolerance=0)  # those of the finished run
@@ -128,7 +129,8 @@ from pytest_medgan.gan.dcgan import DCGANConfig
 from pytest_medgan.gan.dcgan_training import DCGANSettings
 from pytest_medgan.gan.pool import read_npz
 import torch
-from pytest_medgan.gan.training import RunSettings, train
+from pytest_medgan.gan.loop import RunSettings
+from pytest_medgan.gan.training import train
 torch.set_num_threads(1)
 delay = float(sys.argv[3])
 timer = threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL))

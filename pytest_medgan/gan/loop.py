@@ -1,0 +1,253 @@
+"""The loop around a step: history, checkpoints, resumption, divergence, interruption.
+
+What a step computes is the business of dcgan_training.py and pggan_training.py. Everything random is a function of the
+seed and the step, so weights, optimiser state and step are all that a run resumes from.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from math import isfinite
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from pytest_medgan.errors import SettingsError, TrainingError
+from pytest_medgan.gan.checkpoint import Checkpoint, configuration_of
+from pytest_medgan.gan.dcgan_training import DCGANSettings
+from pytest_medgan.gan.distributed import World
+from pytest_medgan.gan.networks import Config, architecture_of
+from pytest_medgan.gan.pggan_training import PGGANSettings
+from pytest_medgan.gan.run_folder import FINISHED, RunFolder
+from pytest_medgan.gan.sampling import NetworkGenerator, from_checkpoint
+from pytest_medgan.records import ImageSet, Progress
+
+Settings = DCGANSettings | PGGANSettings
+# called with the step and the generator as it stands; what it returns (a quick FID, say) joins the history
+OnCheckpoint = Callable[[int, NetworkGenerator], Mapping[str, float] | None]
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How a run is kept, which does not touch the weights it ends with."""
+
+    checkpoint_every: int = 1000  # steps
+    keep: int = 3  # checkpoints to resume from
+    log_every: int = 50  # steps between two rows of the history; also how soon divergence is noticed
+    grid_every: int = 1000  # steps between sample grids; 0 draws none
+    half: bool = False  # store the finished generator's weights as float16
+
+    def __post_init__(self) -> None:
+        if min(self.checkpoint_every, self.keep, self.log_every) < 1 or self.grid_every < 0:
+            raise SettingsError("checkpoint_every, keep and log_every must be at least 1, grid_every at least 0")
+
+
+class Trainer(Protocol):
+    """What the loop needs of a DCGANTrainer or PGGANTrainer."""
+
+    explodes: float
+
+    @property
+    def steps(self) -> int: ...
+    def describe(self) -> str: ...
+    def images_seen(self, step: int) -> int: ...
+    def stage(self, step: int) -> tuple[int, float] | None: ...
+    def converged(self, history: list[dict[str, float]], log_every: int) -> bool: ...
+    def step(self, step: int) -> dict[str, Tensor]: ...
+    def state(self) -> dict[str, Tensor]: ...
+    def restore(self, tensors: Mapping[str, Tensor]) -> None: ...
+
+
+@contextmanager
+def interruptible() -> Iterator[threading.Event]:
+    """An event that the first SIGINT or SIGTERM sets; the second does what it always did."""
+    interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, frame: object) -> None:
+        interrupted.set()
+        signal.signal(number, before[signal.Signals(number)] or signal.SIG_DFL)
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield interrupted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+class Loop:
+    """One run: steps, history, checkpoints."""
+
+    def __init__(
+        self,
+        config: Config,
+        settings: Settings,
+        images: ImageSet,
+        *,
+        trainer: Trainer,
+        key: str,
+        folder: RunFolder,
+        run: RunSettings,
+        world: World,
+        device: torch.device,
+        on_checkpoint: OnCheckpoint | None,
+        progress: Progress,
+    ) -> None:
+        self.config, self.settings, self.images, self.folder, self.run = config, settings, images, folder, run
+        self.trainer, self.key, self.world, self.device = trainer, key, world, device
+        self.on_checkpoint, self.progress = on_checkpoint, progress
+        self.step = 0
+        self.history: list[dict[str, float]] = []
+        self.pending: list[dict[str, Tensor | float]] = []  # losses since the last row of the history
+        self.clock = (time.monotonic(), 0)
+
+    def begin(self, resume: bool) -> None:
+        """Picks up the run in the folder, or makes sure there is none."""
+        if not resume:
+            if self.world.writes and (self.folder.checkpoints() or (self.folder.folder / FINISHED).exists()):
+                raise TrainingError(
+                    "the folder holds a run already; continue it with --resume or choose another --out",
+                    file=self.folder.folder.name,
+                )
+            self.world.wait()
+            return
+        found = self.folder.latest(self.progress)
+        if found is None:
+            return
+        self._refuse_other_run(found)
+        self.trainer.restore(found.tensors)
+        self.step = found.step
+        self.history = [dict(row) for row in found.progress.get("history", [])]
+        self.pending = [dict(row) for row in found.progress.get("pending", [])]
+        self.clock = (time.monotonic(), self.step)
+
+    def _refuse_other_run(self, found: Checkpoint) -> None:
+        ours: dict[str, object] = {"architecture": architecture_of(self.config), "training set": self.images.recipe}
+        theirs: dict[str, object] = {"architecture": found.architecture, "training set": found.training_recipe}
+        ours |= configuration_of(self.config) | plain_settings(self.settings)
+        theirs |= dict(found.configuration) | dict(found.settings)
+        # a longer budget continues the same run, unless something falls with the budget
+        free = set() if ours.get("noise") else {"steps"}
+        names = [name for name in sorted({*ours, *theirs} - free) if ours.get(name) != theirs.get(name)]
+        if names:
+            raise TrainingError(
+                f"the run in this folder differs in {', '.join(names)}; resume it as it was begun or choose another "
+                "--out",
+                file=self.folder.folder.name,
+            )
+
+    def run_to_end(self, interrupted: threading.Event) -> None:
+        """Steps until the budget is spent or the losses have converged, then writes the finished generator."""
+        saved = self.step
+        while self.step < self.trainer.steps and not self.trainer.converged(self.history, self.run.log_every):
+            self.pending.append({**self.trainer.step(self.step)})
+            self.step += 1
+            if self.step % self.run.log_every == 0:
+                self._log()
+            if self.step % self.run.checkpoint_every == 0:
+                self._save()
+                saved = self.step
+            if self.run.grid_every and self.step % self.run.grid_every == 0 and self.world.writes:
+                self.folder.write_grid(self._generator()(64, self.settings.seed), self.step)
+            if self.world.any(interrupted.is_set(), self.device):
+                if saved != self.step:
+                    self._save()
+                raise KeyboardInterrupt
+        if saved != self.step or not self.folder.checkpoints():
+            self._save()
+        if self.world.writes:
+            finished = replace(self._checkpoint(finished=True), storage="float16" if self.run.half else "float32")
+            kept = {n: t for n, t in finished.tensors.items() if n.startswith("generator.")}
+            self.folder.finish(replace(finished, tensors=kept))
+
+    # --------------------------------------------------------------------------------------------- losses and files
+
+    def _log(self) -> None:
+        """Moves the losses since the last row into the history."""
+        means = self._checked_losses()
+        self.pending.clear()
+        self.history.append({"step": self.step, **means})
+        self._show(means)
+
+    def _checked_losses(self) -> dict[str, float]:
+        """The mean of the losses since the last row; raises TrainingError where they have gone astray."""
+        self.pending = [{name: float(value) for name, value in losses.items()} for losses in self.pending]
+        names = self.pending[0] if self.pending else {}
+        means = {name: sum(float(losses[name]) for losses in self.pending) / len(self.pending) for name in names}
+        for name, value in means.items():
+            if not isfinite(value) or abs(value) > self.trainer.explodes:
+                kept = self.folder.checkpoints()
+                where = f"the checkpoint of step {int(kept[-1].stem.split('-')[1])} is kept" if kept else "none is kept"
+                raise TrainingError(
+                    f"the {name} loss is {value:.4g} at step {self.step}: training has diverged; {where}; lower the "
+                    "learning rate or change the seed"
+                )
+        return means
+
+    def _show(self, means: Mapping[str, float]) -> None:
+        since, step = self.clock
+        now = time.monotonic()
+        seen = self.trainer.images_seen(self.step) - self.trainer.images_seen(step)
+        losses = ", ".join(f"{name} {value:.3f}" for name, value in means.items())
+        rate = seen / max(now - since, 1e-9)
+        stage = self.trainer.stage(self.step)
+        at = f" at {stage[0]}x{stage[0]}" if stage else ""
+        self.progress(f"{self.trainer.describe()}: {losses}, {rate:.0f} images/s{at}", self.step, self.trainer.steps)
+        self.clock = (now, self.step)
+
+    def _generator(self) -> NetworkGenerator:
+        """The generator as it stands, on copies of its weights."""
+        return from_checkpoint(self._checkpoint(finished=False), device=str(self.device))
+
+    def _save(self) -> None:
+        self._checked_losses()
+        if not all(bool(torch.isfinite(t).all()) for t in self.trainer.state().values()):
+            raise TrainingError(
+                f"the weights are not finite at step {self.step}: training has diverged; the checkpoints before it "
+                "are kept; lower the learning rate or change the seed"
+            )
+        if not self.world.writes:
+            return
+        if self.on_checkpoint is not None:
+            measured = self.on_checkpoint(self.step, self._generator())
+            if measured and self.history:
+                self.history[-1] |= {name: float(value) for name, value in measured.items()}
+        self.folder.save(self._checkpoint(finished=False), keep=self.run.keep)
+        self.folder.write_history(self.history)
+
+    def _checkpoint(self, *, finished: bool) -> Checkpoint:
+        return Checkpoint(
+            architecture=architecture_of(self.config),
+            configuration=configuration_of(self.config),
+            tensors={name: tensor.detach().cpu().clone() for name, tensor in self.trainer.state().items()},
+            stage=self.trainer.stage(self.step),
+            training_recipe=self.images.recipe,
+            patients=tuple(sorted(set(map(str, self.images.groups)))),
+            images=len(self.images),
+            window=self.images.window,
+            seed=self.settings.seed,
+            step=self.step,
+            finished=finished,
+            key=self.key,
+            settings=plain_settings(self.settings),
+            progress={"history": self.history, "pending": self.pending},
+        )
+
+
+def plain_settings(settings: Settings) -> dict[str, object]:
+    """The settings as JSON gives them back: lists for tuples."""
+    plain = asdict(settings)
+    if "batches" in plain:
+        plain["batches"] = [list(pair) for pair in plain["batches"]]
+    return plain

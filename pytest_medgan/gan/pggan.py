@@ -1,0 +1,213 @@
+"""PGGAN (Karras et al. 2018), as tkarras/progressive_growing_of_gans builds it, at any power of two.
+
+Equalised learning rate: weights are N(0, 1) at rest and scaled by gain / sqrt(fan-in) when used. The generator
+normalises each pixel's maps after every layer but toRGB, behind bias and LeakyReLU; the discriminator does not, and
+sees, before its 4x4 convolution, one map more: the standard deviation within a group of the minibatch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod, sqrt
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, conv2d, interpolate, leaky_relu, linear
+
+from pytest_medgan.errors import SettingsError
+
+NEGATIVE_SLOPE = 0.2
+EPSILON = 1e-8
+GAIN = sqrt(2.0)  # of layers in front of a LeakyReLU (He et al. 2015)
+MAX_SIZE = 1024
+
+
+@dataclass(frozen=True)
+class PGGANConfig:
+    """Everything that determines the two networks' shapes."""
+
+    size: int = 128  # pixels of the finished square image, a power of two from 8
+    channels: int = 1
+    latent: int = 512  # dimensions of z
+    generator_width: int = 512  # maps at 4x4 to 32x32; halved with each doubling beyond
+    discriminator_width: int = 512
+    group: int = 4  # images that share a minibatch standard deviation
+
+    def __post_init__(self) -> None:
+        if self.size not in [2**power for power in range(3, MAX_SIZE.bit_length())]:
+            raise SettingsError(f"size {self.size} must be a power of two from 8 to {MAX_SIZE}")
+        for name in ("channels", "latent", "generator_width", "discriminator_width", "group"):
+            value = getattr(self, name)
+            if not 1 <= value <= 4096:
+                raise SettingsError(f"{name} {value} must lie between 1 and 4096")
+
+    @property
+    def resolutions(self) -> tuple[int, ...]:
+        """4, 8, ... size."""
+        return tuple(2**power for power in range(2, self.size.bit_length()))
+
+
+def maps(width: int, resolution: int) -> int:
+    """Feature maps at a resolution: `width` up to 32x32, half as many with each doubling beyond."""
+    return max(1, min(width, width * 32 // resolution))
+
+
+class EqualConv2d(nn.Module):
+    """A convolution that keeps the resolution, with equalised learning rate."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, gain: float = GAIN) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, kernel, kernel))
+        self.bias = nn.Parameter(torch.empty(outputs))
+        self._scale = gain / sqrt(inputs * kernel * kernel)
+        self._padding = kernel // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        return conv2d(x, self.weight * self._scale, self.bias, padding=self._padding)
+
+
+class EqualDense(nn.Module):
+    """A dense layer [N,inputs] -> [N,*shape] with equalised learning rate and one bias a map (the first of shape)."""
+
+    def __init__(self, inputs: int, shape: tuple[int, ...], gain: float = GAIN) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(prod(shape), inputs))
+        self.bias = nn.Parameter(torch.empty(shape[0]))
+        self._shape = shape
+        self._scale = gain / sqrt(inputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = linear(x, self.weight * self._scale).reshape(-1, *self._shape)
+        return out + self.bias.reshape(-1, *[1] * (len(self._shape) - 1))
+
+
+def pixel_norm(x: Tensor) -> Tensor:
+    """Divides by the root mean square over maps (dimension 1)."""
+    return x * torch.rsqrt(x.square().mean(1, keepdim=True) + EPSILON)
+
+
+def upsample(x: Tensor) -> Tensor:
+    """Twice the resolution, each pixel four times."""
+    return interpolate(x, scale_factor=2, mode="nearest")
+
+
+def fade(old: Tensor, new: Tensor, alpha: float) -> Tensor:
+    """`old` at alpha 0 and `new` at alpha 1, exactly."""
+    return torch.lerp(old, new, alpha)
+
+
+def minibatch_deviation(x: Tensor, group: int) -> Tensor:
+    """Appends to [N,C,H,W] one map that holds, for each group of adjacent images, the mean of their deviations.
+
+    sqrt(biased variance + 1e-8) over the group, averaged over maps and pixels. The reference strides through the batch
+    where this takes neighbours, which keeps a group within one process; images come in random order either way.
+    """
+    n, channels, height, width = x.shape
+    group = min(group, n)
+    if n % group:
+        raise SettingsError(f"{n} images a process cannot be shared equally by minibatch groups of {group}")
+    grouped = x.reshape(n // group, group, channels, height, width)
+    centred = grouped - grouped.mean(1, keepdim=True)
+    deviation = (centred.square().mean(1) + EPSILON).sqrt().mean((1, 2, 3))
+    extra = deviation.repeat_interleave(group)[:, None, None, None].expand(n, 1, height, width)
+    return torch.cat([x, extra], 1)
+
+
+class PGGANGenerator(nn.Module):
+    """z [N,latent] -> images [N,channels,resolution,resolution], about -1..1 (toRGB is linear)."""
+
+    def __init__(self, config: PGGANConfig) -> None:
+        super().__init__()
+        width = config.generator_width
+        first = maps(width, 4)
+        self.dense = EqualDense(config.latent, (first, 4, 4), GAIN / 4)
+        blocks = [nn.ModuleList([EqualConv2d(first, first, 3)])]
+        for resolution in config.resolutions[1:]:
+            inputs, outputs = maps(width, resolution // 2), maps(width, resolution)
+            blocks.append(nn.ModuleList([EqualConv2d(inputs, outputs, 3), EqualConv2d(outputs, outputs, 3)]))
+        self.blocks = nn.ModuleList(blocks)
+        self.to_rgb = nn.ModuleList(
+            EqualConv2d(maps(width, resolution), config.channels, 1, gain=1.0) for resolution in config.resolutions
+        )
+        self._resolutions = config.resolutions
+
+    def forward(self, z: Tensor, resolution: int, alpha: float = 1.0) -> Tensor:
+        """Images at `resolution`; with alpha below 1, faded from those of half the resolution."""
+        stage = self._resolutions.index(resolution)
+        x = pixel_norm(leaky_relu(self.dense(pixel_norm(z)), NEGATIVE_SLOPE))
+        before = x
+        for index in range(stage + 1):
+            before = x
+            if index:
+                x = upsample(x)
+            for convolution in _layers(self.blocks[index]):
+                x = pixel_norm(leaky_relu(convolution(x), NEGATIVE_SLOPE))
+        images: Tensor = self.to_rgb[stage](x)
+        if stage and alpha < 1:
+            images = fade(upsample(self.to_rgb[stage - 1](before)), images, alpha)
+        return images
+
+
+class PGGANDiscriminator(nn.Module):
+    """Images [N,channels,resolution,resolution] -> scores [N], greater for real."""
+
+    def __init__(self, config: PGGANConfig) -> None:
+        super().__init__()
+        width = config.discriminator_width
+        first = maps(width, 4)
+        blocks = [nn.ModuleList([EqualConv2d(first + 1, first, 3)])]
+        for resolution in config.resolutions[1:]:
+            inputs, outputs = maps(width, resolution), maps(width, resolution // 2)
+            blocks.append(nn.ModuleList([EqualConv2d(inputs, inputs, 3), EqualConv2d(inputs, outputs, 3)]))
+        self.blocks = nn.ModuleList(blocks)
+        self.from_rgb = nn.ModuleList(
+            EqualConv2d(config.channels, maps(width, resolution), 1) for resolution in config.resolutions
+        )
+        self.dense = EqualDense(first * 16, (first,))
+        self.score = EqualDense(first, (1,), gain=1.0)
+        self._resolutions = config.resolutions
+        self._group = config.group
+
+    def forward(self, images: Tensor, resolution: int, alpha: float = 1.0) -> Tensor:
+        """Scores of images at `resolution`; with alpha below 1, faded from those of half the resolution."""
+        stage = self._resolutions.index(resolution)
+        x = leaky_relu(self.from_rgb[stage](images), NEGATIVE_SLOPE)
+        for index in range(stage, 0, -1):
+            for convolution in _layers(self.blocks[index]):
+                x = leaky_relu(convolution(x), NEGATIVE_SLOPE)
+            x = avg_pool2d(x, 2)
+            if index == stage and alpha < 1:
+                halved = self.from_rgb[stage - 1](avg_pool2d(images, 2))
+                x = fade(leaky_relu(halved, NEGATIVE_SLOPE), x, alpha)
+        x = minibatch_deviation(x, self._group)
+        for convolution in _layers(self.blocks[0]):
+            x = leaky_relu(convolution(x), NEGATIVE_SLOPE)
+        x = leaky_relu(self.dense(x.flatten(1)), NEGATIVE_SLOPE)
+        scores: Tensor = self.score(x)
+        return scores.flatten()
+
+
+def _layers(block: nn.Module) -> list[nn.Module]:
+    return list(block.children())
+
+
+class StagedGenerator(nn.Module):
+    """A generator at one stage of its growth: z [N,latent] -> images at the full size, pixels repeated."""
+
+    def __init__(self, network: PGGANGenerator, config: PGGANConfig, resolution: int, alpha: float) -> None:
+        super().__init__()
+        self.network, self._resolution, self._alpha = network, resolution, alpha
+        self._factor = config.size // resolution
+
+    def forward(self, z: Tensor) -> Tensor:
+        images: Tensor = self.network(z, self._resolution, self._alpha)
+        return images if self._factor == 1 else interpolate(images, scale_factor=self._factor, mode="nearest")
+
+
+@torch.no_grad()
+def initialise(network: nn.Module, generator: torch.Generator) -> None:
+    """Weights N(0, 1), biases 0."""
+    for module in network.modules():
+        if isinstance(module, EqualConv2d | EqualDense):
+            module.weight.normal_(0.0, 1.0, generator=generator)
+            module.bias.zero_()
