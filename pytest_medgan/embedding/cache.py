@@ -29,6 +29,7 @@ from pytest_medgan.embedding.blocks import (
     write_atomically,
     write_block,
 )
+from pytest_medgan.embedding.housekeeping import ABOUT, make_room
 from pytest_medgan.errors import ExtractorError
 from pytest_medgan.records import Float32, UInt8
 
@@ -95,6 +96,7 @@ class Space:
         self.folder = cache.folder / self.key
         self._headers: dict[Path, Header] = {}
         self._places: dict[str, _Place] = {}
+        self._wrote = False
 
     # ------------------------------------------------------------------------------------------------------- gather
 
@@ -120,6 +122,7 @@ class Space:
             if len(later) == len(pending):  # all are locked by others: wait for the first of them
                 self._settle(later.pop(0), rows, first, compute, wait=True)
             pending = later
+        self._make_room()
         return _stack([rows[image] for image in images])
 
     def _settle(
@@ -231,12 +234,19 @@ class Space:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            about = self.folder / "about.json"
+            about = self.folder / ABOUT
             if not about.exists():
                 write_atomically(about, [json.dumps(self.about, indent=1).encode()])
             write_block(self.folder, block)
+            self._wrote = True
         except OSError as error:
             self.cache.step_aside(error)
+
+    def _make_room(self) -> None:
+        """Keeps the whole folder within its limit, once a set, if this process wrote to it."""
+        if self._wrote:
+            make_room(self.cache.folder, self.cache.limit)
+            self._wrote = False
 
 
 def _stack(rows: Sequence[tuple[Float32, Float32 | None]]) -> tuple[Float32, Float32 | None]:

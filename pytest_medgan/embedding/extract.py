@@ -6,16 +6,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from pytest_medgan.embedding.cache import Cache, image_digests
+from pytest_medgan.embedding.cache import Cache, Compute, image_digests
 from pytest_medgan.embedding.canned import canned_images, project
 from pytest_medgan.embedding.engines import Engine, make_engine
 from pytest_medgan.embedding.inception import PREPARATION, final_layer
+from pytest_medgan.embedding.sharding import everyone, local_device, place, share
+from pytest_medgan.embedding.spaces import load_other
 from pytest_medgan.embedding.spec import ExtractorSpec, parse
 from pytest_medgan.embedding.topology import FEATURES
 from pytest_medgan.embedding.weights import Weights, load_weights
 from pytest_medgan.errors import ExtractorError
 from pytest_medgan.records import Embeddings, Extractor, Float32, Float64, ImageSet, Progress, UInt8, no_progress
 
+Answer = tuple[Float32, Float32 | None]  # features [N,D], probabilities [N,C]
 BLOCK = 128  # images a stored block, where the extractor does not say otherwise
 
 
@@ -30,33 +33,36 @@ class InceptionExtractor:
         self.trained_on = weights.patients
         self.block = engine.block  # images it likes to be handed together
         self._engine = engine
-        self._batch = spec.batch or engine.batch
+        self.batch = spec.batch or engine.batch
         self._head_weight, self._head_bias = _head(weights.network)
 
-    def embed(self, pixels: UInt8, progress: Progress = no_progress) -> tuple[Float32, Float32 | None]:
+    def embed(self, pixels: UInt8, progress: Progress = no_progress) -> Answer:
         """uint8 [N,1,H,W] => features float32 [N,2048], probabilities float32 [N,C]."""
         features = np.empty((len(pixels), FEATURES), np.float32)
+        probabilities = np.empty((len(pixels), len(self._head_bias)), np.float32)
         whole = torch.from_numpy(np.ascontiguousarray(pixels))
         start = 0
         while start < len(whole):
             try:
-                for part in self._engine.stream(whole[start:], self._batch):
-                    features[start : start + len(part)] = part.numpy()
+                for part in self._engine.stream(whole[start:], self.batch):
+                    rows = slice(start, start + len(part))
+                    features[rows] = part.numpy()
+                    probabilities[rows] = self.probabilities(features[rows])
                     start += len(part)
                     progress("embedding", start, len(whole))
             except Exception as error:  # runtimes have classes of their own; what is not about memory goes on
                 self._shrink(error)
-        return features, self.probabilities(features)
+        return features, probabilities
 
     def _shrink(self, error: Exception) -> None:
         """Halves the batch when memory ran out. Raises ExtractorError where one image is too many, and other errors."""
         if not _out_of_memory(error):
             raise error
-        if self._batch == 1:
+        if self.batch == 1:
             raise ExtractorError(
                 "memory ran out over a single image; close other programs or use another device"
             ) from None
-        self._batch //= 2
+        self.batch //= 2
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
@@ -88,8 +94,13 @@ def load_extractor(
     its batch norm from. Raises ExtractorError, one line, where it cannot be loaded.
     """
     parsed = parse(spec)
+    device = local_device(device)
+    if parsed.name.startswith("timm:"):
+        from pytest_medgan.embedding.timm_models import load_timm
+
+        return load_timm(parsed, device)
     if parsed.name != "inception_v3":
-        raise ExtractorError(f"no feature space {parsed.name!r}; give inception_v3")
+        return load_other(parsed, device)
     weights = load_weights(parsed, calibration, progress)
     if weights.normalisation not in (None, parsed.normalisation):
         raise ExtractorError(
@@ -103,7 +114,9 @@ def embed_images(
 ) -> Embeddings:
     """Features of every image, row for row; what the cache holds is not computed again.
 
-    Raises ExtractorError where the extractor returns NaN, another width from one block to the next, or another count.
+    In a process group (sharding.processes) every process embeds its share and all return everything; then all of them
+    must call this alike. Raises ExtractorError where the extractor returns NaN, another width from one block to the
+    next, or another count.
     """
     pixels = images.pixels
     if pixels.ndim != 4 or pixels.shape[1] != 1 or pixels.dtype != np.uint8 or len(pixels) == 0:
@@ -111,24 +124,38 @@ def embed_images(
             f"images are {pixels.dtype} {list(pixels.shape)}; an extractor takes uint8 [N,1,H,W], N > 0"
         )
     total = len(pixels)
+    rank, size = place()
+    mine = share(total, _unit(extractor), rank, size)
+    offset = mine.start
 
-    def compute(index: list[int], done: int) -> tuple[Float32, Float32 | None]:
-        part = np.ascontiguousarray(pixels[index])
-        answer = extractor.embed(part, lambda what, now, _: progress(what, done + now, total))
+    def compute(index: list[int], done: int) -> Answer:
+        part = np.ascontiguousarray(pixels[offset:][index])
+        answer = extractor.embed(part, lambda what, now, _: progress(what, offset + done + now, total))
         return checked(answer, len(part))
 
-    block = int(getattr(extractor, "block", BLOCK))
-    if cache is None:
-        parts = [compute(list(range(i, min(i + block, total))), i) for i in range(0, total, block)]
-        features, probabilities = joined(parts)
-    else:
-        space = cache.space(extractor.identity, extractor.numeric_class)
-        features, probabilities = space.gather(image_digests(pixels), compute, block)
+    answer = _embed(extractor, pixels[mine], compute, cache) if mine.stop > mine.start else None
+    if answer is None or size > 1:
+        answer = joined(everyone(answer))
     progress("embedding", total, total)
-    return Embeddings(features, images.groups, extractor.identity, images.recipe, probabilities)
+    return Embeddings(answer[0], images.groups, extractor.identity, images.recipe, answer[1])
 
 
-def joined(parts: list[tuple[Float32, Float32 | None]]) -> tuple[Float32, Float32 | None]:
+def _unit(extractor: Extractor) -> int:
+    """Images that are embedded together wherever they are embedded."""
+    return int(getattr(extractor, "batch", BLOCK))
+
+
+def _embed(extractor: Extractor, pixels: UInt8, compute: Compute, cache: Cache | None) -> Answer:
+    """One process's share, through the cache where there is one."""
+    unit, total = _unit(extractor), len(pixels)
+    block = max(int(getattr(extractor, "block", BLOCK)) // unit, 1) * unit  # whole batches, so that sharding cuts none
+    if cache is None:
+        return joined([compute(list(range(i, min(i + block, total))), i) for i in range(0, total, block)])
+    space = cache.space(extractor.identity, extractor.numeric_class)
+    return space.gather(image_digests(pixels), compute, block)
+
+
+def joined(parts: list[Answer]) -> Answer:
     """Blocks in order as one. Raises ExtractorError where their widths differ."""
     if len({(f.shape[1], None if p is None else p.shape[1]) for f, p in parts}) != 1:
         raise ExtractorError("the extractor returned features of different widths; it must always return the same")
@@ -137,7 +164,7 @@ def joined(parts: list[tuple[Float32, Float32 | None]]) -> tuple[Float32, Float3
     return features, np.concatenate(chances) if chances else None
 
 
-def checked(answer: tuple[Float32, Float32 | None], count: int) -> tuple[Float32, Float32 | None]:
+def checked(answer: Answer, count: int) -> Answer:
     """What an extractor returned for `count` images, as float32, or an ExtractorError that says what is wrong."""
     features = np.asarray(answer[0], dtype=np.float32)
     probabilities = None if answer[1] is None else np.asarray(answer[1], dtype=np.float32)

@@ -145,6 +145,20 @@ def from_file(file: Path) -> Weights:
     )
 
 
+def read_state(file: Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors or torch file, nothing of it executed. Raises ExtractorError."""
+    if not file.is_file():
+        raise ExtractorError("weights= names no file; give a .safetensors or .pth", file=str(file))
+    if file.suffix != ".safetensors":
+        return _torch_state(file)
+    try:
+        return load_file(file)
+    except (safetensors.SafetensorError, OSError):
+        raise ExtractorError(
+            "weights are no readable safetensors file; fetch or make it again", file=str(file)
+        ) from None
+
+
 def _torch_state(file: Path) -> dict[str, Tensor]:
     """A state_dict, read without running anything that the file holds."""
     try:

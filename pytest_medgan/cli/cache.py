@@ -1,0 +1,71 @@
+"""medgan cache: look at stored features, prune them, carry them in one file."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from pytest_medgan.errors import SettingsError
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+DAY = 86400.0  # seconds
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Declares the command's arguments."""
+    parser = subparsers.add_parser("cache", help="look at stored features, prune, export or import them")
+    parser.add_argument("--cache-dir", type=Path, default=Path(".medgan"), metavar="DIR", help="default: .medgan")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("look", help="what is stored, one line a feature space")
+    prune = actions.add_parser("prune", help="remove what is old, too much or damaged")
+    prune.add_argument("--limit", metavar="SIZE", help="keep at most this much, e.g. 500M or 2G; the oldest go first")
+    prune.add_argument("--older-than", type=float, metavar="DAYS", help="remove what was not used for so long")
+    prune.add_argument("--check", action="store_true", help="read every block and remove the damaged ones")
+    prune.add_argument("--all", action="store_true", help="remove everything")
+    export = actions.add_parser("export", help="write everything into one file for a CI cache")
+    export.add_argument("file", type=Path, metavar="FILE.tar")
+    bring_in = actions.add_parser("import", help="add what another machine exported")
+    bring_in.add_argument("file", type=Path, metavar="FILE.tar")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Does as told and says what was done; exit status 0."""
+    from pytest_medgan.embedding import housekeeping
+
+    folder: Path = arguments.cache_dir / "features"
+    if arguments.action == "look":
+        _look(folder)
+    elif arguments.action == "prune":
+        limit = 0 if arguments.all else None if arguments.limit is None else size(arguments.limit)
+        older = None if arguments.older_than is None else arguments.older_than * DAY
+        removed = housekeeping.prune(folder, limit=limit, older_than=older, check=arguments.check)
+        print(f"{removed.files} files removed, {removed.size / 1e6:.1f} MB")
+    elif arguments.action == "export":
+        print(f"{housekeeping.export(folder, arguments.file)} blocks exported")
+    else:
+        print(f"{housekeeping.bring_in(folder, arguments.file)} blocks imported")
+    return 0
+
+
+def _look(folder: Path) -> None:
+    from datetime import UTC, datetime
+
+    from pytest_medgan.embedding.housekeeping import look
+
+    spaces = look(folder)
+    for space in spaces:
+        used = datetime.fromtimestamp(space.used, UTC).strftime("%Y-%m-%d %H:%M")
+        print(
+            f"{space.images:8d} images {space.size / 1e6:9.1f} MB  used {used}  {space.numeric_class}  {space.identity}"
+        )
+    print(f"{sum(s.images for s in spaces)} images in {sum(s.size for s in spaces) / 1e6:.1f} MB")
+
+
+def size(text: str) -> int:
+    """ "500M" or "2 GB" to bytes. Raises SettingsError on anything else."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", text.strip().lower())
+    if found is None:
+        raise SettingsError(f"--limit takes a size such as 500M or 2G, not {text!r}")
+    return int(float(found[1]) * _UNITS[found[2]])
