@@ -26,6 +26,9 @@ from pytest_medgan.report.run import (
     VerdictRecord,
 )
 
+Sweeps = Mapping[str, Mapping[int, tuple[float, ...]]]  # metric -> k -> one value a sample group
+NOTHING: Sweeps = MappingProxyType({})
+
 
 def model_record(
     name: str,
@@ -38,12 +41,15 @@ def model_record(
     published: Row | None = None,
     fingerprint: Fingerprint | None = None,
     history: Iterable[HistoryPoint] = (),
+    baseline_sweeps: Sweeps = NOTHING,
+    published_sweeps: Sweeps = NOTHING,
 ) -> ModelRecord:
     """One model's part of a run.
 
     `looks` are the looks taken, in any order; `full_count` is the last possible look, images a sample group;
     `verdicts` are dictionaries as `Verdict.as_dict` makes them, which may have a `nodeid`, the test that asked; `real`
-    is the Real row, or the scores of the held-out images at every count; `history` is oldest first.
+    is the Real row, or the scores of the held-out images at every count; `history` is oldest first; sweeps go by
+    metric, then by k, one value a sample group.
     """
     taken = sorted(looks, key=lambda scores: scores.n_fake)
     records = tuple(_look(scores) for scores in taken)
@@ -64,8 +70,8 @@ def model_record(
         images_used=taken[-1].n_fake * len(groups) if taken else 0,
         verdicts=judged,
         real=row_record(real) if isinstance(real, Row) or real is None else _real_record(real),
-        baseline=row_record(baseline),
-        published=row_record(published),
+        baseline=row_record(baseline, baseline_sweeps),
+        published=row_record(published, published_sweeps),
         history=tuple(history),
         fingerprint=MappingProxyType(dict(fingerprint.inputs)) if fingerprint else {},
         environment=MappingProxyType(dict(fingerprint.environment)) if fingerprint else {},
@@ -78,7 +84,7 @@ def verdict_record(data: Mapping[str, Any]) -> VerdictRecord:
     return replace(from_plain(VerdictRecord, plain, "verdict"), test=str(data.get("nodeid", data.get("test", ""))))
 
 
-def row_record(row: Row | None) -> RowRecord | None:
+def row_record(row: Row | None, sweeps: Sweeps = NOTHING) -> RowRecord | None:
     """A row with its values at every count; None of None."""
     if row is None:
         return None
@@ -88,6 +94,7 @@ def row_record(row: Row | None) -> RowRecord | None:
         origin=row.origin,
         metrics=MappingProxyType({metric: _row_values(limit) for metric, limit in row.limits.items()}),
         provenance=MappingProxyType(dict(row.provenance)),
+        sweeps=MappingProxyType({metric: MappingProxyType(dict(by_k)) for metric, by_k in sweeps.items()}),
     )
 
 

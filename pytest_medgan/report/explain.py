@@ -110,7 +110,7 @@ def _marks(model: ModelRecord, lost: frozenset[str], evidence: Evidence | None) 
             "window, another scaling of the network's output to 0..255, or training images prepared differently. "
             "A shift of this kind drags the other metrics along: settle it first."
         )
-        found.append(Finding("intensity", "An intensity shift", text, because, "histogram"))
+        found.append(Finding("intensity", "An intensity shift", text, because, "curves"))
     return found
 
 

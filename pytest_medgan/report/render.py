@@ -10,7 +10,7 @@ from pytest_medgan.report.evidence import without_real
 from pytest_medgan.report.markdown import markdown
 from pytest_medgan.report.run import from_dict, read_run, to_dict
 
-FORMATS = ("md", "json")
+FORMATS = ("html", "md", "json")
 
 
 def render(
@@ -18,11 +18,13 @@ def render(
     formats: Iterable[str] = FORMATS,
     *,
     include_real: bool = False,
+    against: Path | None = None,
 ) -> tuple[Path, ...]:
-    """Writes `report.md` into a run folder and returns what was asked for.
+    """Writes `report.html` and `report.md` into a run folder and returns what was asked for.
 
     "json" is the folder's own `scores.json`, which is there already. `include_real` shows pictures of real images where
-    the folder holds any. Raises SettingsError for an unknown format or an unreadable folder.
+    the folder holds any; `against` is another run folder, such as the accepted baseline's, whose generated images are
+    shown beside this run's. Raises SettingsError for an unknown format or an unreadable folder.
     """
     wanted = tuple(dict.fromkeys(formats))
     unknown = [name for name in wanted if name not in FORMATS]
@@ -33,6 +35,11 @@ def render(
     if not include_real:
         evidence = {name: without_real(found) for name, found in evidence.items()}
     written = []
+    if "html" in wanted:
+        from pytest_medgan.report.html import page  # jinja2 and matplotlib
+
+        before = read_run(against)[1] if against is not None else {}
+        written.append(_write(directory / "report.html", page(run, evidence, before=before)))
     if "md" in wanted:
         written.append(_write(directory / "report.md", markdown(run, evidence)))
     if "json" in wanted:

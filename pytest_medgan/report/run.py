@@ -95,6 +95,7 @@ class RowRecord:
     origin: str  # file:line
     metrics: Mapping[str, Mapping[int, RowValue]]  # metric -> count -> value; count 0 holds at the full count
     provenance: Mapping[str, Scalar] = field(default_factory=dict)
+    sweeps: Mapping[str, Mapping[int, tuple[float, ...]]] = field(default_factory=dict)  # metric -> k -> groups
 
     def at(self, metric: str, count: int, full: int) -> RowValue | None:
         """The value at a count, or None; a value filed under 0 stands for the full count."""

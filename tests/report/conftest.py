@@ -237,7 +237,7 @@ def measured_evidence(real: Pixels, fake: Pixels) -> Evidence:
         duplicates=twins,
         ks=ks,
         sweep={name: np.array(curve) for name, curve in sweep.items()},
-        prd_curve=np.stack([np.clip(1.6 * np.sin(angle), 0, 0.95), np.clip(1.6 * np.cos(angle), 0, 0.9)], 1),
+        prd_curve=np.stack([0.95 * np.sin(angle) ** 0.4, 0.9 * np.cos(angle) ** 0.4], 1),
         histogram_real=np.bincount(real.ravel(), minlength=256),
         histogram_fake=np.bincount(fake.ravel(), minlength=256),
         window=(-1000.0, 400.0),

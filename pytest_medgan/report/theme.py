@@ -1,0 +1,51 @@
+"""Colours that a page and its figures share, in light and in dark.
+
+A figure is an SVG in an `<img>`, which cannot see the page's style. So it is drawn with stand-in colours that occur
+nowhere else, and these are exchanged for custom properties which the SVG's own style sets by the reader's preference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Colour:
+    """One role."""
+
+    name: str  # of the custom property
+    stand_in: str  # what a figure is drawn with
+    light: str
+    dark: str
+
+
+# contrast with the surface is at least 4.5:1 in both, measured in the tests
+INK = Colour("ink", "#010a01", "#1a1f26", "#e8ebef")
+MUTED = Colour("muted", "#010a02", "#5a636e", "#a5aeb9")
+RULE = Colour("rule", "#010a03", "#c9cfd6", "#434b55")
+SURFACE = Colour("surface", "#010a04", "#ffffff", "#15191e")
+REAL = Colour("real", "#010a05", "#c02626", "#ff8f86")
+FAKE = Colour("fake", "#010a06", "#1a5fb4", "#8ab8ff")
+BEFORE = Colour("before", "#010a07", "#8a5a00", "#e0b25a")
+GOOD = Colour("good", "#010a08", "#1b7a3d", "#6fd394")
+BAD = Colour("bad", "#010a09", "#b3261e", "#ff9d94")
+COLOURS = (INK, MUTED, RULE, SURFACE, REAL, FAKE, BEFORE, GOOD, BAD)
+
+
+def properties(dark: bool) -> str:
+    """The custom properties' declarations."""
+    return "".join(f"--{c.name}:{c.dark if dark else c.light};" for c in COLOURS)
+
+
+def stylesheet() -> str:
+    """Light, and dark where the reader prefers it."""
+    return f":root{{{properties(False)}}}@media (prefers-color-scheme:dark){{:root{{{properties(True)}}}}}"
+
+
+def themed(svg: str) -> str:
+    """The SVG with stand-ins exchanged and its own style put in; what precedes the root element is dropped."""
+    body = svg[svg.index("<svg") :]
+    for colour in COLOURS:
+        body = body.replace(colour.stand_in, f"var(--{colour.name})")
+    end = body.index(">") + 1
+    return f"{body[:end]}<style>{stylesheet()}</style>{body[end:]}"

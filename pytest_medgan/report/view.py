@@ -1,0 +1,242 @@
+"""What the page shows of a model, ready for the template: text, figures and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pytest_medgan.records import Evidence, Float64, Int64, UInt8
+from pytest_medgan.report import sheets
+from pytest_medgan.report.explain import Finding, caveats, explain
+from pytest_medgan.report.figures import (
+    Curve,
+    Picture,
+    change_figure,
+    histogram_figure,
+    history_figure,
+    prd_figure,
+    sweep_figure,
+)
+from pytest_medgan.report.offenders import duplicate_groups, furthest_outside, suspected_copies
+from pytest_medgan.report.pictures import GRID
+from pytest_medgan.report.plane import Plane, plane
+from pytest_medgan.report.run import ModelRecord, RowRecord
+from pytest_medgan.report.table import Line, change, cost, lines
+from pytest_medgan.report.theme import BEFORE, FAKE, MUTED, REAL
+
+SWEPT = ("improved_precision", "improved_recall", "density", "coverage")
+COLUMNS = 8  # of a sample grid
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture with its words."""
+
+    source: str  # data URI
+    alt: str
+    title: str = ""
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One offender: a few pictures side by side and what they are."""
+
+    pictures: tuple[Shown, ...]
+    caption: str
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """A kind of worst offenders."""
+
+    anchor: str
+    title: str
+    text: str
+    tiles: tuple[Tile, ...]
+
+
+@dataclass(frozen=True)
+class ModelView:
+    """One model's section."""
+
+    name: str
+    anchor: str
+    outcome: str
+    cost: str
+    lines: tuple[Line, ...]
+    baseline: str  # the column's heading
+    published: str  # empty without such a row
+    findings: tuple[Finding, ...]
+    caveats: tuple[str, ...]
+    change: Shown | None
+    grids: tuple[Shown, ...]
+    no_baseline_pictures: bool
+    galleries: tuple[Gallery, ...]
+    plane: Plane | None
+    curves: tuple[Shown, ...]
+    history: tuple[Shown, ...]
+    facts: tuple[tuple[str, str], ...]
+    provenance: tuple[tuple[str, str], ...]
+
+
+def model_view(model: ModelRecord, evidence: Evidence | None, before: Evidence | None, anchor: str) -> ModelView:
+    """Everything the page shows of one model. `before` is the evidence of the run that the baseline came from."""
+    found = evidence or Evidence()
+    changes = {name: worse for name in model.metrics if (worse := change(model, name)) is not None}
+    drawn = change_figure(model, changes)
+    outcome = model.outcome
+    galleries, drawn_plane, curves = _galleries(found), plane(found), _curves(model, found, before)
+    grids = _grids(found, before)
+    places = {gallery.anchor for gallery in galleries} | {"table"}
+    places |= {name for name, there in (("samples", grids), ("tsne", drawn_plane), ("curves", curves)) if there}
+    return ModelView(
+        name=model.name,
+        anchor=anchor,
+        outcome=str(outcome) if outcome else "not judged",
+        cost=cost(model),
+        lines=lines(model),
+        baseline=_baseline_heading(model.baseline),
+        published=model.published.name if model.published else "",
+        findings=tuple(f if f.look_at in places else replace(f, look_at="") for f in explain(model, found)),
+        caveats=caveats(model) if outcome is not None and not outcome.green else (),
+        change=_shown(drawn) if drawn else None,
+        grids=grids,
+        no_baseline_pictures=found.thumbnails_fake is not None and (before is None or before.thumbnails_fake is None),
+        galleries=galleries,
+        plane=drawn_plane,
+        curves=curves,
+        history=tuple(_shown(p) for name in model.metrics if (p := history_figure(model, name)) is not None),
+        facts=tuple((key, _text(value)) for key, value in (*model.fingerprint.items(), *model.environment.items())),
+        provenance=tuple((k, _text(v)) for k, v in model.baseline.provenance.items()) if model.baseline else (),
+    )
+
+
+def _baseline_heading(row: RowRecord | None) -> str:
+    if row is None:
+        return "Baseline"
+    return f"Baseline {row.name}" + (" (missing)" if row.kind == "missing" else "")
+
+
+def _text(value: object) -> str:
+    return "none" if value is None else str(value)
+
+
+def _shown(picture: Picture, caption: str = "") -> Shown:
+    return Shown(picture.source, picture.alt, picture.title, caption)
+
+
+def _grids(found: Evidence, before: Evidence | None) -> tuple[Shown, ...]:
+    """Baseline, this run and real, side by side, the first images of each in order."""
+    earlier = before or Evidence()
+    sides = (
+        ("Baseline", earlier.thumbnails_fake, earlier.thumbnail_fake_index),
+        ("This run", found.thumbnails_fake, found.thumbnail_fake_index),
+        ("Real", found.thumbnails_real, found.thumbnail_real_index),
+    )
+    shown = []
+    for title, pictures, index in sides:
+        if pictures is None or index is None:
+            continue
+        first = pictures[index < GRID]
+        if len(first):
+            kind = "real" if title == "Real" else "generated"
+            alt = f"{title}: the first {len(first)} {kind} images in {COLUMNS} columns"
+            shown.append(Shown(sheets.jpeg(sheets.sheet(first, COLUMNS, 2)), alt, title))
+    return tuple(shown)
+
+
+def _galleries(found: Evidence) -> tuple[Gallery, ...]:
+    fake = _Album(found.thumbnails_fake, found.thumbnail_fake_index, "generated image")
+    real = _Album(found.thumbnails_real, found.thumbnail_real_index, "nearest real image")
+    train = _Album(found.thumbnails_train, found.thumbnail_train_index, "training image")
+    outside = []
+    for i in furthest_outside(found):
+        nearest = None if found.nearest_real is None else int(found.nearest_real[i])
+        realism = "" if found.realism is None else f", realism {found.realism[i]:.2f}"
+        outside.append(_tile(f"No. {i}{realism}", fake.get(i), real.get(nearest)))
+    copies = [
+        _tile(f"No. {c.fake} beside training image {c.train}", fake.get(c.fake), train.get(c.train))
+        for c in suspected_copies(found)
+    ]
+    twins = [
+        _tile(f"{t.size} alike: No. {', '.join(map(str, t.members))}", *(fake.get(m) for m in t.members))
+        for t in duplicate_groups(found)
+    ]
+    copied = 0 if found.copies is None else len(found.copies)
+    stray = 0 if found.fake_in_real is None else int((~found.fake_in_real).sum())
+    total = 0 if found.fake_in_real is None else len(found.fake_in_real)
+    kinds = (
+        ("copies", f"Suspected copies of training images ({copied})", _COPIES, copies),
+        ("duplicates", "Generated images that repeat one another", _TWINS, twins),
+        ("outside", f"Furthest outside the real manifold ({stray} of {total} lie outside)", _OUTSIDE, outside),
+    )
+    return tuple(Gallery(kind, title, text, tuple(t)) for kind, title, text, t in kinds if t)
+
+
+_COPIES = "Pixel by pixel nearly equal to an image the model was trained on; the numbers name rows of the two sets."
+_TWINS = "Different latents that end in near-identical images, the largest group first."
+_OUTSIDE = (
+    "No real image is as near to these as its own neighbours are (improved precision, k=3); "
+    "realism under 1 lies outside, and the least realistic come first."
+)
+
+
+class _Album:
+    """Pictures by row number."""
+
+    def __init__(self, pictures: UInt8 | None, index: Int64 | None, what: str) -> None:
+        self._pictures = pictures
+        self._places = {} if index is None else {int(row): place for place, row in enumerate(index)}
+        self._what = what
+
+    def get(self, row: int | None) -> Shown | None:
+        if row is None or self._pictures is None or row not in self._places:
+            return None
+        return Shown(sheets.jpeg(self._pictures[self._places[row]]), f"{self._what} {row}")
+
+
+def _tile(caption: str, *pictures: Shown | None) -> Tile:
+    return Tile(tuple(p for p in pictures if p is not None), caption)
+
+
+def _curves(model: ModelRecord, found: Evidence, before: Evidence | None) -> tuple[Shown, ...]:
+    shown = []
+    for metric in SWEPT:
+        curves = _sweeps(model, metric, found, before)
+        if curves:
+            shown.append(_shown(sweep_figure(model.facts(metric), curves)))
+    prd = {"this run": (found.prd_curve, FAKE)} if found.prd_curve is not None else {}
+    if prd and before is not None and before.prd_curve is not None:
+        prd["baseline"] = (before.prd_curve, BEFORE)
+    if prd:
+        shown.append(_shown(prd_figure(prd)))
+    histogram = histogram_figure(found, "this run")
+    return (*shown, _shown(histogram)) if histogram else tuple(shown)
+
+
+def _sweeps(model: ModelRecord, metric: str, found: Evidence, before: Evidence | None) -> Sequence[Curve]:
+    """This run, the Real row, the baseline and the published row, as far as they hold the metric's sweep."""
+    curves = []
+    if found.ks is not None:
+        ks = found.ks.astype(np.float64)
+        for label, key, colour, dashes in (("this run", metric, FAKE, "-"), ("Real", f"real:{metric}", REAL, "--")):
+            if key in found.sweep:
+                curves.append(Curve(label, colour, ks, found.sweep[key], dashes))
+    if before is not None and before.ks is not None and metric in before.sweep:
+        curves.append(Curve("baseline", BEFORE, before.ks.astype(np.float64), before.sweep[metric], "-."))
+    elif row := _row_sweep(model.baseline, metric):
+        curves.append(Curve("baseline", BEFORE, *row, "-."))
+    if row := _row_sweep(model.published, metric):
+        curves.append(Curve("published", MUTED, *row, ":"))
+    return curves
+
+
+def _row_sweep(row: RowRecord | None, metric: str) -> tuple[Float64, Float64] | None:
+    """The k and the mean over the sample groups."""
+    by_k = row.sweeps.get(metric) if row else None
+    if not by_k:
+        return None
+    return np.array(sorted(by_k), float), np.array([float(np.mean(by_k[k])) for k in sorted(by_k)])
