@@ -1,21 +1,34 @@
 """Arrays in, floats out: fidelity and diversity of generated images, and how certain the numbers are."""
 
+from pytest_medgan.metrics.authenticity import authenticity
 from pytest_medgan.metrics.battery import Battery, CustomMetric, measure, score_features
+from pytest_medgan.metrics.copies import copy_rate, duplicate_rate
 from pytest_medgan.metrics.density_coverage import density_coverage
 from pytest_medgan.metrics.frechet import frechet_distance
 from pytest_medgan.metrics.improved_pr import improved_precision_recall
+from pytest_medgan.metrics.inception_score import inception_score
+from pytest_medgan.metrics.intensity import intensity_distance
 from pytest_medgan.metrics.kernel import kernel_distance
+from pytest_medgan.metrics.ms_ssim import ms_ssim_diversity
+from pytest_medgan.metrics.prd import precision_recall_distribution
 from pytest_medgan.metrics.reference import Reference, prepare_reference
 
 __all__ = [
     "Battery",
     "CustomMetric",
     "Reference",
+    "authenticity",
+    "copy_rate",
     "density_coverage",
+    "duplicate_rate",
     "frechet_distance",
     "improved_precision_recall",
+    "inception_score",
+    "intensity_distance",
     "kernel_distance",
     "measure",
+    "ms_ssim_diversity",
+    "precision_recall_distribution",
     "prepare_reference",
     "score_features",
 ]

@@ -11,10 +11,20 @@ import torch
 
 from pytest_medgan.catalogue import METRICS, NAMES, Metric, ordered
 from pytest_medgan.errors import MetricInputError
-from pytest_medgan.metrics import density_coverage, frechet, improved_pr, inputs, kernel
+from pytest_medgan.metrics import inputs
+from pytest_medgan.metrics.authenticity import authenticity_estimate
+from pytest_medgan.metrics.copies import copy_estimate, duplicate_estimate
+from pytest_medgan.metrics.density_coverage import coverage_estimate, density_estimate
 from pytest_medgan.metrics.evidence import gather
+from pytest_medgan.metrics.frechet import frechet_estimate
 from pytest_medgan.metrics.gram import points
+from pytest_medgan.metrics.improved_pr import precision_estimate, recall_estimate
+from pytest_medgan.metrics.inception_score import inception_estimate
+from pytest_medgan.metrics.intensity import intensity_estimate
+from pytest_medgan.metrics.kernel import kernel_estimate
 from pytest_medgan.metrics.look import Look
+from pytest_medgan.metrics.ms_ssim import ms_ssim_estimate
+from pytest_medgan.metrics.prd import prd_precision_estimate, prd_recall_estimate
 from pytest_medgan.metrics.reference import Reference, prepare_reference
 from pytest_medgan.metrics.uncertainty import jackknife_se
 from pytest_medgan.records import Estimate, Evidence
@@ -22,12 +32,20 @@ from pytest_medgan.records import Estimate, Evidence
 # one row a metric, in the catalogue's order
 ESTIMATES: Mapping[str, Callable[[Look], Estimate]] = MappingProxyType(
     {
-        "fid": frechet.estimate,
-        "kid": kernel.estimate,
-        "improved_precision": improved_pr.precision_estimate,
-        "improved_recall": improved_pr.recall_estimate,
-        "density": density_coverage.density_estimate,
-        "coverage": density_coverage.coverage_estimate,
+        "inception_score": inception_estimate,
+        "fid": frechet_estimate,
+        "kid": kernel_estimate,
+        "precision": prd_precision_estimate,
+        "recall": prd_recall_estimate,
+        "improved_precision": precision_estimate,
+        "improved_recall": recall_estimate,
+        "density": density_estimate,
+        "coverage": coverage_estimate,
+        "authenticity": authenticity_estimate,
+        "copy_rate": copy_estimate,
+        "duplicate_rate": duplicate_estimate,
+        "intensity_distance": intensity_estimate,
+        "ms_ssim": ms_ssim_estimate,
     }
 )
 
@@ -73,8 +91,7 @@ def measure(
         probabilities = inputs.probabilities(probabilities)
         _same_count("probabilities", len(probabilities), len(generated))
     if pixels is not None:
-        like = None if reference.pixels is None else (reference.pixels.shape[2], reference.pixels.shape[3])
-        pixels = inputs.pixels(pixels, "pixels", like=like)
+        pixels = inputs.pixels(pixels, "pixels", like=reference.image_size)
         _same_count("pixels", len(pixels), len(generated))
     unmeasured = {name: why for name in asked if (why := _missing(name, reference, probabilities, pixels))}
     look = Look(
@@ -109,7 +126,7 @@ def _missing(name: str, reference: Reference, probabilities: Any, pixels: Any) -
         return "the reference was not prepared for it"
     needs = METRICS[name].needs
     why = None
-    if "pixels" in needs and (pixels is None or ("train" not in needs and reference.pixels is None)):
+    if "pixels" in needs and (pixels is None or ("train" not in needs and reference.image_size is None)):
         why = "needs the images' pixels, and only features were given"
     if "train" in needs and (reference.train_pixels if "pixels" in needs else reference.train) is None:
         why = "needs the generator's own training images, which are not known"

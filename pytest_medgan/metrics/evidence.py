@@ -34,12 +34,21 @@ def gather(look: Look) -> Evidence:
         ties += cross.fake_balls.ties
         sweep["improved_recall"] = member_rates(cross.fake_balls)
         in_fake = cross.fake_balls.members(ks.improved).cpu().numpy()
+    names = set(look.metrics)
+    train = look.nearest_training if "authenticity" in names else None
     return Evidence(
         fake_in_real=in_real,
         real_in_fake=in_fake,
         nearest_real=_array(cross.nearest),
         nearest_real_distance=_array(cross.nearest_distance),
         realism=_array(cross.realism),
+        nearest_train=None if train is None else train.index[:, 0].cpu().numpy(),
+        nearest_train_distance=None if train is None else train.squared.sqrt().float().cpu().numpy(),
+        copies=look.copies if "copy_rate" in names else None,
+        duplicates=look.duplicates if "duplicate_rate" in names else None,
+        prd_curve=look.clustered.curve() if {"precision", "recall"} & names else None,
+        histogram_real=look.reference.of_histograms.sum(0) if "intensity_distance" in names else None,
+        histogram_fake=look.fake_histograms.sum(0) if "intensity_distance" in names else None,
         ks=np.array(look.ks, np.int64) if look.ks else None,
         sweep=sweep,
         window=look.reference.window,

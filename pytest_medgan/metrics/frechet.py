@@ -120,7 +120,7 @@ def _undo(reference: Moments, columns: torch.Tensor) -> torch.Tensor:
     return reference.factor @ (columns / squares.clamp_min(1e-12 * float(squares.max()))[:, None])
 
 
-def estimate(look: Look) -> Estimate:
+def frechet_estimate(look: Look) -> Estimate:
     """FID with its standard errors."""
     reference, real, fake = look.reference.of_moments, look.real.raw, look.fake.raw
     outer, product, gram = _projected(reference, fake)

@@ -107,7 +107,7 @@ def kernel_distance(*, real: Any, fake: Any) -> float:
     return total - 2 * float(sums[1].over_columns().sum()) / (n * m)
 
 
-def estimate(look: Look) -> Estimate:
+def kernel_estimate(look: Look) -> Estimate:
     """KID with its standard errors: first-order projections, less the second-order noise they count twice."""
     centre, n, m = look.reference.centre, len(look.real), len(look.fake)
     fakes = (look.fake_kernel.over_columns() - own_kernel(look.fake, centre)) / (m - 1)

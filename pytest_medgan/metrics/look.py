@@ -7,11 +7,15 @@ from functools import cached_property
 
 import torch
 
+from pytest_medgan.metrics.authenticity import Nearest, nearest_training
 from pytest_medgan.metrics.balls import Balls
+from pytest_medgan.metrics.copies import COPY_DISTANCE, copies, duplicates
 from pytest_medgan.metrics.deletion import depth
 from pytest_medgan.metrics.gram import Points, distances_, products
+from pytest_medgan.metrics.intensity import histograms
 from pytest_medgan.metrics.kernel import KernelSums
 from pytest_medgan.metrics.neighbours import Neighbours, neighbours
+from pytest_medgan.metrics.prd import CLUSTERS, RUNS, Clustered
 from pytest_medgan.metrics.reference import Reference
 from pytest_medgan.metrics.uncertainty import blocks_of
 from pytest_medgan.records import Float64, Int64, UInt8
@@ -95,6 +99,39 @@ class Look:
         if self.cross.fake_balls is None:
             raise LookupError("improved_recall was not asked for")
         return self.cross.fake_balls
+
+    @cached_property
+    def clustered(self) -> Clustered:
+        """Both sets in the clusters of the PRD."""
+        return Clustered(self.real, self.fake, CLUSTERS, RUNS, self.seed)
+
+    @cached_property
+    def nearest_training(self) -> Nearest:
+        train, own = self.reference.train, self.reference.train_near
+        if train is None or own is None:
+            raise LookupError("no training features were given")
+        return nearest_training(self.fake, train, own)
+
+    @cached_property
+    def copies(self) -> Int64:
+        """(generated, training) pairs int64 [P,2]."""
+        if self.pixels is None or self.reference.train_pixels is None:
+            raise LookupError("no pixels were given")
+        return copies(self.pixels, self.reference.train_pixels, COPY_DISTANCE)
+
+    @cached_property
+    def duplicates(self) -> Int64:
+        """(generated, generated) pairs int64 [P,2]."""
+        if self.pixels is None or self.reference.duplicate_distance is None:
+            raise LookupError("no pixels were given")
+        return duplicates(self.pixels, self.reference.duplicate_distance)
+
+    @cached_property
+    def fake_histograms(self) -> Int64:
+        """Grey levels int64 [M,256]."""
+        if self.pixels is None:
+            raise LookupError("no pixels were given")
+        return histograms(self.pixels)
 
     @cached_property
     def cross(self) -> Cross:

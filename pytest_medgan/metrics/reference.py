@@ -10,9 +10,11 @@ import torch
 
 from pytest_medgan.catalogue import NAMES
 from pytest_medgan.metrics import inputs
+from pytest_medgan.metrics.copies import duplicate_distance
 from pytest_medgan.metrics.deletion import depth
 from pytest_medgan.metrics.frechet import Moments, moments
 from pytest_medgan.metrics.gram import Points, centre_of, points
+from pytest_medgan.metrics.intensity import histograms
 from pytest_medgan.metrics.kernel import KernelSums, own_kernel
 from pytest_medgan.metrics.neighbours import Neighbours, neighbours
 from pytest_medgan.metrics.uncertainty import blocks_of
@@ -49,7 +51,8 @@ class Reference:
     moments: Moments | None = None  # fid
     kernel: torch.Tensor | None = None  # float64 [N], kernel summed over the other rows; kid
     near: Neighbours | None = None  # the ball metrics
-    pixels: UInt8 | None = None  # [N,1,H,W]
+    image_size: tuple[int, int] | None = None  # (H,W) of the images the features were taken from, where given
+    histograms: Int64 | None = None  # [N,256], grey levels; intensity_distance
     train: Points | None = None  # the generator's training features [T,D], centred likewise
     train_near: Neighbours | None = None
     train_group: Int64 | None = None
@@ -65,6 +68,12 @@ class Reference:
         if self.moments is None:
             raise LookupError("the reference was not prepared for fid")
         return self.moments
+
+    @property
+    def of_histograms(self) -> Int64:
+        if self.histograms is None:
+            raise LookupError("the reference was not prepared for intensity_distance")
+        return self.histograms
 
     @property
     def of_kernel(self) -> torch.Tensor:
@@ -125,12 +134,14 @@ def prepare_reference(
         moments=moments(real) if "fid" in asked else None,
         kernel=kernel,
         near=near,
-        pixels=pixels,
+        image_size=None if pixels is None else (pixels.shape[2], pixels.shape[3]),
+        histograms=histograms(pixels) if pixels is not None and "intensity_distance" in asked else None,
         train=train_ready,
         train_near=neighbours(train_ready, (1,)) if train_ready is not None and "authenticity" in asked else None,
         train_group=None if train is None else train_group,
         train_pixels=train_pixels,
         window=window,
+        duplicate_distance=duplicate_distance(pixels) if pixels is not None and "duplicate_rate" in asked else None,
     )
 
 
