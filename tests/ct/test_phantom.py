@@ -70,18 +70,32 @@ def test_the_bytes_are_the_golden_ones(tmp_path: Path) -> None:
     assert tree_digest(tmp_path) == GOLDEN
 
 
-def test_the_bytes_do_not_depend_on_vector_units(tmp_path: Path) -> None:
-    """A child whose numpy may use nothing beyond its baseline instructions paints the same files."""
+# every organ that a study may show: abdomen, effusion, cavity, hilum, shoulders, neck
+PLACES = [(0, -25.0), (0, 40.0), (2, 70.0), (3, 125.0), (22, 131.0), (1, 205.0), (1, 245.0)]
+
+CHILD = """
+import hashlib, sys
+from pathlib import Path
+from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
+left = [name for name in __cpu_dispatch__ if __cpu_features__[name]]
+if left:
+    sys.exit(f"still enabled: {left}")
+from pytest_medgan.ct.phantom import write_studies
+from pytest_medgan.ct.phantom_paint import draw_anatomy, paint_slice
+write_studies(Path(sys.argv[1]), patients=1, slices=3)
+for number, height in eval(sys.argv[2]):
+    print(hashlib.sha256(paint_slice(draw_anatomy(0, number), height, 5.0, 0).tobytes()).hexdigest())
+"""
+
+
+def test_nothing_depends_on_vector_units(tmp_path: Path) -> None:
+    """A child whose numpy may use nothing beyond its baseline instructions paints the same."""
     environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": " ".join(dispatched())}
-    program = (
-        "import sys; from pathlib import Path; import numpy; from pytest_medgan.ct.phantom import write_studies\n"
-        "from numpy._core._multiarray_umath import __cpu_features__ as have, __cpu_dispatch__ as asked\n"
-        "left = [name for name in asked if have[name]]\n"
-        "sys.exit(f'still enabled: {left}') if left else write_studies(Path(sys.argv[1]), patients=1, slices=3)"
-    )
-    command = [sys.executable, "-c", program, str(tmp_path)]
-    subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    command = [sys.executable, "-c", CHILD, str(tmp_path), repr(PLACES)]
+    child = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     assert tree_digest(tmp_path) == GOLDEN
+    here = [paint_slice(draw_anatomy(0, number), height, 5.0, 0) for number, height in PLACES]
+    assert child.stdout.split() == [hashlib.sha256(pixels.tobytes()).hexdigest() for pixels in here]
 
 
 def dispatched() -> list[str]:
