@@ -61,7 +61,8 @@ def moved(verdict: Verdict) -> str:
     """One metric in one line."""
     if verdict.measured is None or verdict.limit is None or verdict.loss is None:
         return f"{verdict.metric.name}: {verdict.outcome} {verdict.reason}".rstrip()
-    times = f" ({-verdict.loss / verdict.loss_se:+.1f} standard errors)" if verdict.loss_se else ""
+    worse = "worse" if verdict.loss > 0 else "better"
+    times = f" ({abs(verdict.loss) / verdict.loss_se:.1f} standard errors {worse})" if verdict.loss_se else ""
     was = _number(verdict, verdict.limit)
     return f"{verdict.metric.name} {verdict.metric.arrow}: {was} -> {verdict.measured}{times}, {_state(verdict)}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy import stats
+from scipy import special
 
 from pytest_medgan.catalogue import Metric
 from pytest_medgan.records import LimitValue, MetricScore
@@ -26,7 +26,8 @@ class Error:
 
     def quantile(self, risk: float) -> float:
         """The one-sided critical value that leaves `risk` above it."""
-        return float(stats.norm.isf(risk) if math.isinf(self.freedom) else stats.t.isf(risk, self.freedom))
+        upper = special.ndtri(risk) if math.isinf(self.freedom) else special.stdtrit(self.freedom, risk)
+        return -float(upper)
 
 
 def measured_error(metric: Metric, score: MetricScore, n_fake: int) -> Error:

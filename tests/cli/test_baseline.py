@@ -1,0 +1,109 @@
+"""medgan baseline accept | diff | format, run as a person would."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from pytest_medgan.catalogue import METRICS
+from pytest_medgan.cli import baseline as command
+from pytest_medgan.errors import BaselineError, SettingsError
+from pytest_medgan.gate import baseline
+from pytest_medgan.gate.candidate import write_candidate
+from pytest_medgan.records import Fingerprint, Margin, MetricScore, Scores
+
+
+@pytest.fixture(autouse=True)
+def _workplace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.delenv("BUILD_NUMBER", raising=False)
+
+
+def candidate(fid: float = 20.0, *, size: int = 128, dirty: bool = False) -> str:
+    def scores(n: int) -> Scores:
+        score = MetricScore(METRICS["fid"], (fid,) * 3, fid, 0.1, 0.2, 0.3)
+        return Scores(1000, n, ("0", "1", "2"), MappingProxyType({"fid": score}))
+
+    write_candidate(
+        Path("candidate.yaml"),
+        row="model",
+        scores={n: scores(n) for n in (256, 512)},
+        fingerprint=Fingerprint({"size": size}),
+        complete=True,
+        provenance={"dirty": dirty},
+        baseline="base.yaml",
+    )
+    return "candidate.yaml"
+
+
+def medgan(*words: str) -> int:
+    parser = argparse.ArgumentParser(prog="medgan")
+    command.add_parser(parser.add_subparsers(required=True))
+    return command.run(parser.parse_args(["baseline", *words]))
+
+
+def test_accept_creates_then_replaces(capsys):
+    assert medgan("accept", candidate(), "--row", "model", "--reason", "first") == 0
+    assert "base.yaml: created with model" in capsys.readouterr().out
+    assert medgan("accept", candidate(21.0), "--reason", "a new schedule") == 0
+    out = capsys.readouterr().out
+    assert "row replaced: model" in out
+    assert "20.000 -> 21.000 ± 0.100 at 512" in out
+    row = baseline.load("base.yaml").row("model")
+    assert row.fid.values[512].value == 21.0
+    assert row.provenance["reason"] == "a new schedule"
+
+
+def test_accept_into_another_file_with_a_margin():
+    medgan("accept", candidate(), "--into", "other.yaml", "--reason", "first", "--margin", "fid=relative:0.05")
+    assert baseline.load("other.yaml").row("model").fid.margin == Margin("relative", 0.05)
+    assert not Path("base.yaml").exists()
+
+
+def test_overrides_are_shown(capsys):
+    with pytest.raises(BaselineError, match="--override dirty"):
+        medgan("accept", candidate(dirty=True), "--reason", "first")
+    medgan("accept", candidate(dirty=True), "--reason", "first", "--override", "dirty")
+    assert "overridden and recorded: measured on a dirty tree" in capsys.readouterr().out
+
+
+def test_a_reason_is_required(capsys):
+    with pytest.raises(SystemExit):
+        medgan("accept", candidate())
+    assert "--reason" in capsys.readouterr().err
+    with pytest.raises(BaselineError, match="a reason is required"):
+        medgan("accept", candidate(), "--reason", " ")
+
+
+@pytest.mark.parametrize("spec", ["fid", "fid=5", "fid=relative", "fid=auto:3", "fid=absolute:x", "fid=absolute:-1"])
+def test_a_margin_that_cannot_be_read(spec):
+    with pytest.raises(SettingsError, match="--margin"):
+        medgan("accept", candidate(), "--reason", "first", "--margin", spec)
+
+
+def test_diff_prints_old_beside_new_and_exits_1(capsys):
+    medgan("accept", candidate(), "--reason", "first")
+    assert medgan("diff", "base.yaml", candidate()) == 0
+    assert "unchanged" in capsys.readouterr().out
+    assert medgan("diff", "base.yaml", candidate(22.0, size=64)) == 1
+    out = capsys.readouterr().out
+    assert "20.000 -> 22.000" in out
+    assert "fingerprint: size: 64 != 128" in out
+    with pytest.raises(SettingsError, match="neither file has a row"):
+        medgan("diff", "base.yaml", candidate(), "--row", "other")
+
+
+def test_format_moves_remarks_and_check_writes_nothing(capsys):
+    medgan("accept", candidate(), "--reason", "first")
+    text = Path("base.yaml").read_text()
+    assert medgan("format", "base.yaml", "--check") == 0
+    Path("base.yaml").write_text(f"# mine\n{text}")
+    assert medgan("format", "base.yaml", "--check") == 1
+    assert Path("base.yaml").read_text() == f"# mine\n{text}"
+    assert medgan("format", "base.yaml") == 0
+    assert "formatted" in capsys.readouterr().out
+    assert baseline.load("base.yaml").document.note == "mine"

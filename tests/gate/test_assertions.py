@@ -1,0 +1,196 @@
+"""What a test calls, what it gets back, and what a failure says."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from types import MappingProxyType
+
+import pytest
+
+import pytest_medgan
+from pytest_medgan import assert_fid_below, assert_metric, assert_no_regression
+from pytest_medgan.catalogue import METRICS, NAMES, Metric
+from pytest_medgan.errors import SettingsError
+from pytest_medgan.gate import baseline
+from pytest_medgan.gate.assertions import GateContext, context
+from pytest_medgan.records import Limit, Margin, Outcome, Row, Scores
+
+ABSOLUTE = Margin("absolute", 1.0)
+
+
+@pytest.fixture
+def row(limit):
+    """row(fid=20, ...): a baseline row with absolute margins of 1 (shares: 0.1) and a Real row."""
+
+    def make(**means: float) -> Row:
+        limits = {
+            name: limit(name, mean, margin=Margin("absolute", 1.0 if mean > 1 else 0.1), real=mean / 10)
+            for name, mean in means.items()
+        }
+        fingerprint = next(iter(limits.values())).fingerprint
+        return Row("model", MappingProxyType(limits), "base.yaml:12", fingerprint=fingerprint)
+
+    return make
+
+
+@pytest.fixture
+def heard():
+    """Verdicts that reach the session."""
+    verdicts: list = []
+    token = context.set(GateContext(verdicts.append, "medgan baseline accept medgan-report/candidate.yaml"))
+    yield verdicts
+    context.reset(token)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "ms_ssim"])
+def test_every_metric_has_its_named_helper(name, evaluation):
+    side = "above" if METRICS[name].higher_is_better else "below"
+    helper = getattr(pytest_medgan, f"assert_{name}_{side}")
+    worse = -1 if METRICS[name].higher_is_better else 1
+    given = evaluation(**{name: 0.5})
+    assert helper(given, 0.5 + 0.3 * worse).outcome is Outcome.PASS
+    with pytest.raises(AssertionError, match=name):
+        helper(given, 0.5 - 0.3 * worse)
+
+
+def test_it_returns_what_it_compared(evaluation, row):
+    verdict = assert_fid_below(evaluation(fid=20.0), row(fid=20.0))
+    assert (verdict.limit, verdict.margin, verdict.origin, verdict.row) == (20.0, 1.0, "base.yaml:31", "model")
+    assert verdict.measured.mean == 20.0
+    both = assert_no_regression(evaluation(fid=20.0, improved_recall=0.8), row(improved_recall=0.8, fid=20.0))
+    assert [verdict.metric.name for verdict in both] == ["fid", "improved_recall"]
+
+
+def test_a_row_an_entry_and_arithmetic_are_limits(evaluation, row):
+    base = row(fid=20.0, improved_recall=0.8)
+    given = evaluation(fid=20.0, improved_recall=0.75)
+    assert assert_metric(given, "fid", base).limit == 20.0
+    assert assert_metric(given, "fid", base.fid).limit == 20.0
+    scaled = assert_metric(given, "improved_recall", 0.9 * base.improved_recall)
+    assert scaled.limit == pytest.approx(0.72)
+    assert scaled.origin == "base.yaml:31"
+
+
+def test_a_failure_names_everything_a_reader_needs(evaluation, row, heard):
+    with pytest.raises(AssertionError) as caught:
+        assert_fid_below(evaluation(fid=25.0, se=0.1), row(fid=20.0))
+    message = str(caught.value)
+    for part in (
+        "FID is beyond its limit",
+        "fid ↓ (lower is better): FAIL",
+        "25.000 ± 0.020  (3 groups of 128 images)",
+        "20.000, margin 1.000  (base.yaml:31, row model)",
+        "5.000 ± 0.284 (standard error) worse",
+        "Real row  2.000",
+        "medgan baseline accept medgan-report/candidate.yaml --row model --reason '...'",
+    ):
+        assert part in message
+    assert [verdict.outcome for verdict in heard] == [Outcome.FAIL]
+
+
+def test_one_failure_lists_all_that_regressed_and_what_else_moved(evaluation, row):
+    given = evaluation(fid=25.0, improved_recall=0.3, kid=0.5, se=0.001)
+    with pytest.raises(AssertionError) as caught:
+        assert_no_regression(given, row(fid=20.0, improved_recall=0.8, kid=0.5))
+    message = str(caught.value)
+    assert message.startswith("2 of 3 metrics do not pass: fid, improved_recall")
+    moved = "what else moved:\n  kid ↓: 0.50000 -> 0.50000 ± 0.02000 (0.0 standard errors better), PASS"
+    assert moved in message
+
+
+def test_a_number_says_where_it_stands(evaluation):
+    with pytest.raises(AssertionError, match=r"limit     10\.000  \(test_assertions\.py:\d+\)"):
+        assert_fid_below(evaluation(fid=20.0), 10)
+
+
+def test_frozen_scores_are_one_look_against_a_number(evaluation, row):
+    scores = evaluation(fid=20.0).at(512)
+    assert isinstance(scores, Scores)
+    assert assert_fid_below(scores, 30).n_fake == 512
+    with pytest.raises(AssertionError, match="without a fingerprint"):
+        assert_fid_below(scores, row(fid=20.0))
+
+
+def test_a_missing_row_is_red_and_shows_what_was_measured(evaluation, tmp_path, heard):
+    given = evaluation(fid=20.0, improved_recall=0.8)
+    missing = baseline.load(tmp_path / "none.yaml").row("model")
+    for call in (lambda: assert_fid_below(given, missing), lambda: assert_fid_below(given, missing.fid)):
+        with pytest.raises(AssertionError, match="MISSING"):
+            call()
+    with pytest.raises(AssertionError) as caught:
+        assert_no_regression(given, missing)
+    assert "2 of 2 metrics" in str(caught.value)
+    assert "--row model" in str(caught.value)
+    assert all(verdict.outcome is Outcome.MISSING for verdict in heard)
+
+
+def test_a_metric_that_the_row_has_not_is_red(evaluation, row):
+    with pytest.raises(AssertionError, match="MISSING"):
+        assert_metric(evaluation(kid=0.1), "kid", row(fid=20.0))
+
+
+def test_a_metric_of_the_row_that_was_not_measured_is_red(evaluation, row):
+    with pytest.raises(AssertionError, match="not measured"):
+        assert_no_regression(evaluation(fid=20.0), row(fid=20.0, authenticity=0.5))
+
+
+def test_published_figures_must_be_asked_for(evaluation):
+    table = baseline.load("nsclc_radiomics_jang2022").row("DCGAN")
+    given = evaluation(fid=100.0)
+    with pytest.raises(AssertionError, match="published=True"):
+        assert_fid_below(given, table)
+    assert given.asked == []
+    given.table = {6080: given.table[1024]}
+    assert assert_metric(given, "fid", table, published=True).outcome is Outcome.PASS
+    with pytest.raises(AssertionError, match="published=True"):
+        assert_no_regression(given, table)
+
+
+def test_report_only_fails_nothing_and_hides_nothing(evaluation, row):
+    verdicts: list = []
+    token = context.set(GateContext(verdicts.append, report_only=True))
+    try:
+        verdict = assert_fid_below(evaluation(fid=50.0), row(fid=20.0))
+    finally:
+        context.reset(token)
+    assert verdict.outcome is Outcome.FAIL
+    assert verdicts == [verdict]
+
+
+def test_a_metric_of_ones_own(evaluation, limit, score):
+    own = Metric("lesion_dice", "Lesion Dice", True, 0.0, 1.0, "ours", True)
+    given = evaluation(fid=1.0)
+    given.table = {n: {"lesion_dice": replace(score("fid", 0.5), metric=own)} for n in given.counts}
+    token = context.set(GateContext(metrics={**METRICS, "lesion_dice": own}))
+    try:
+        assert assert_metric(given, "lesion_dice", 0.4).outcome is Outcome.PASS
+        with pytest.raises(AssertionError, match="lesion_dice ↑"):
+            assert_metric(given, "lesion_dice", 0.6)
+    finally:
+        context.reset(token)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [
+        ("fit", 1.0, "no metric is named fit"),
+        ("fid", math.nan, "the limit for fid is nan"),
+        ("fid", True, "the limit for fid is True"),
+        (
+            "fid",
+            Limit("kid", MappingProxyType({}), "base.yaml:3"),
+            r"a limit for kid \(base\.yaml:3\) was given for fid",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_an_error_and_no_failure(evaluation, name, given, message):
+    with pytest.raises(SettingsError, match=message):
+        assert_metric(evaluation(fid=1.0), name, given)
+
+
+def test_helpers_survive_optimised_python(evaluation):
+    """They raise; an assert statement would be dropped by -O."""
+    with pytest.raises(AssertionError) as caught:
+        assert_fid_below(evaluation(fid=20.0), 10)
+    assert type(caught.value) is AssertionError
