@@ -122,7 +122,8 @@ def tube_distance(x: Float64, y: Float64, h: float, tubes: Tubes, index: Int64, 
     t = np.minimum(np.maximum(t, 0.0), 1.0)
     dx, dy = dx - t * ex, dy - t * ey
     dh = np.maximum(np.abs(dh - t * eh) - slab, 0.0)
-    return np.sqrt(dx * dx + dy * dy + dh * dh) - (r0 + (r1 - r0) * t)
+    distance: Float64 = np.sqrt(dx * dx + dy * dy + dh * dh) - (r0 + (r1 - r0) * t)
+    return distance
 
 
 def paint_tubes(canvas: Canvas, tubes: Tubes, value: float, wider: float = 0.0, softness: float = 1.0) -> None:

@@ -140,7 +140,8 @@ class Cloud:
         iy, wy = self._steps(1, y)
         rows = layer[iy] + (layer[iy + 1] - layer[iy]) * wy[:, None]
         ix, wx = self._steps(0, x)
-        return rows[:, ix] + (rows[:, ix + 1] - rows[:, ix]) * wx
+        values: Float64 = rows[:, ix] + (rows[:, ix + 1] - rows[:, ix]) * wx
+        return values
 
     def at(self, x: Float64, y: Float64, z: Float64) -> Float64:
         """At scattered points, arrays of one shape."""
