@@ -1,0 +1,94 @@
+"""medgan finetune: the feature space of one's own images, by the paper's recipe."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_medgan.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pytest_medgan.embedding.finetune import EpochReport
+    from pytest_medgan.records import ImageSet
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Declares the command's arguments."""
+    parser = subparsers.add_parser("finetune", help="fine-tune InceptionV3 on survival, as a feature space")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
+    parser.add_argument("--resume", action="store_true", help="continue the run in DIR")
+    parser.add_argument(
+        "--data",
+        default="phantom",
+        metavar="SOURCE",
+        help="whatever --medgan-data takes: studies with a clinical table, or phantom (default)",
+    )
+    parser.add_argument("--cache-dir", type=Path, default=Path(".medgan"), metavar="DIR", help="default: .medgan")
+    recipe = parser.add_argument_group("recipe")
+    recipe.add_argument("--weights", default="imagenet", help="imagenet (default), random or a file to start from")
+    recipe.add_argument("--epochs", type=int, default=10)
+    recipe.add_argument("--batch", type=int, default=8, help="images a step (default 8)")
+    recipe.add_argument("--learning-rate", type=float, default=1e-3)
+    recipe.add_argument(
+        "--train-head", action="store_true", help="train the new output layers too (the paper does not)"
+    )
+    recipe.add_argument("--normalisation", choices=("symmetric", "imagenet"), default="symmetric")
+    recipe.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--checkpoint-every", type=int, default=200, metavar="STEPS")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Trains, reports every epoch, and leaves DIR/inception_v3.safetensors; exit status 0."""
+    from pytest_medgan.cli.progress import ConsoleProgress
+    from pytest_medgan.ct import load_real
+    from pytest_medgan.embedding.finetune import FinetuneSettings, class_counts, finetune
+    from pytest_medgan.evaluate.settings import parse_data
+
+    if min(arguments.epochs, arguments.batch, arguments.checkpoint_every) < 1 or arguments.seed < 0:
+        raise SettingsError("--epochs, --batch and --checkpoint-every must be at least 1, --seed not negative")
+    settings = FinetuneSettings(
+        weights=arguments.weights,
+        epochs=arguments.epochs,
+        batch=arguments.batch,
+        learning_rate=arguments.learning_rate,
+        train_head=arguments.train_head,
+        normalisation=arguments.normalisation,
+        seed=arguments.seed,
+    )
+    with ConsoleProgress() as progress:
+        real = load_real(parse_data(arguments.data), cache_dir=arguments.cache_dir, progress=progress)
+        held_out = real.held_out if real.settings.split == "patient" else None
+        for line in (*real.warnings, _balance(class_counts(real.training), real.training)):
+            print(line)
+        artefact = finetune(
+            settings,
+            real.training,
+            arguments.out,
+            held_out=held_out,
+            device=arguments.device,
+            resume=arguments.resume,
+            checkpoint_every=arguments.checkpoint_every,
+            on_epoch=_tell,
+            progress=progress,
+        )
+    print(f"{artefact.name} is ready; use it by --medgan-extractor inception_v3,weights=FILE")
+    return 0
+
+
+def _balance(counts: tuple[int, int, int], images: ImageSet) -> str:
+    """The class imbalance of the training images, in a line."""
+    alive, deceased, unknown = counts
+    known = max(alive + deceased, 1)
+    return (
+        f"training on {alive + deceased} images of {len(set(images.groups.tolist()))} patients: {alive} of survivors "
+        f"({alive / known:.0%}), {deceased} of the deceased ({deceased / known:.0%}), {unknown} without label left out"
+    )
+
+
+def _tell(report: EpochReport) -> None:
+    print(f"epoch {report.epoch}: training loss {report.loss:.4f}")
+    if report.held_out is not None:
+        print(f"held-out patients\n{report.held_out}")

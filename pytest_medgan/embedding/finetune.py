@@ -1,0 +1,256 @@
+"""Fine-tuning the feature space on the same kind of image that it will judge (Jang, Yoo, Hong 2022, section 3.2).
+
+As stated there: ImageNet weights, the auxiliary and the final classifier 1000 to 2 (survival, death), 10 epochs over
+the training images, all layers trained but the new output layers, which stay as initialised (`train_head` trains them
+too). What is not stated follows PyTorch's tutorial "Finetuning Torchvision Models": SGD, learning rate 0.001, momentum
+0.9, batch 8, the auxiliary loss at 0.4.
+
+Everything random is a function of the seed and the place in training: the order of an epoch, the dropout of a step, the
+new heads. So a run is resumed from weights, momenta and a step number alone and ends as it would have ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import isfinite
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pytest_medgan.embedding.confusion import Confusion, confusion
+from pytest_medgan.embedding.finetune_files import FINISHED, RunState, load_run, save_finished, save_run
+from pytest_medgan.embedding.inception import features_and_logits, prepare, to_three_channels
+from pytest_medgan.embedding.sharding import place, processes
+from pytest_medgan.embedding.two_classes import head_names, starting_network
+from pytest_medgan.errors import TrainingError
+from pytest_medgan.records import ImageSet, Int64, Progress, no_progress
+
+
+@dataclass(frozen=True)
+class FinetuneSettings:
+    """The recipe. All of it belongs to the artefact's identity."""
+
+    weights: str = "imagenet"  # what to start from: "imagenet", "random" or a file
+    epochs: int = 10
+    batch: int = 8  # images a step, shared by all processes
+    learning_rate: float = 1e-3
+    momentum: float = 0.9
+    auxiliary: float = 0.4  # weight of the auxiliary classifier's loss
+    train_head: bool = False  # train the new output layers too
+    normalisation: str = "symmetric"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """One epoch."""
+
+    epoch: int  # from 1
+    loss: float  # mean over the training steps, auxiliary part included
+    held_out: Confusion | None  # on the held-out patients
+
+
+OnEpoch = Callable[[EpochReport], None]
+
+
+def class_counts(images: ImageSet) -> tuple[int, int, int]:
+    """Images alive, deceased and unknown."""
+    if images.labels is None:
+        return 0, 0, len(images)
+    return int((images.labels == 0).sum()), int((images.labels == 1).sum()), int((images.labels < 0).sum())
+
+
+def finetune(
+    settings: FinetuneSettings,
+    training: ImageSet,
+    folder: Path,
+    *,
+    held_out: ImageSet | None = None,
+    device: str = "cpu",
+    resume: bool = False,
+    checkpoint_every: int = 200,
+    on_epoch: OnEpoch | None = None,
+    progress: Progress = no_progress,
+) -> Path:
+    """Trains on the labelled images of `training` and returns the artefact, `folder`/inception_v3.safetensors.
+
+    The artefact names the (pseudonymous) patients it has seen. `checkpoint_every` steps and after every epoch, what is
+    needed to resume is stored; `resume` goes on from it. Under torchrun every process calls this alike.
+
+    Raises TrainingError where labels are missing or of one class only, a patient of the held-out images is among the
+    training images, the folder holds another run, or the loss is no number; ExtractorError where the weights to start
+    from cannot be loaded.
+    """
+    labelled = _labelled(training, "training")
+    judged = None if held_out is None else _labelled(held_out, "held-out")
+    shared = set() if judged is None else set(labelled.groups.tolist()) & set(judged.groups.tolist())
+    if shared:
+        raise TrainingError(f"{len(shared)} patients are both trained on and held out; split by patient")
+    with processes() as (rank, size):
+        if settings.batch % size or settings.batch < 2 * size or len(labelled) < 2 * size:
+            raise TrainingError(
+                f"batch {settings.batch} of {len(labelled)} images cannot be shared by {size} processes; "
+                "choose a multiple with at least two images for each (batch norm needs two)"
+            )
+        tuner = _Tuner(settings, labelled, device, progress if rank == 0 else no_progress)
+        state = load_run(folder, tuner.key) if resume else None
+        if state is not None:
+            tuner.restore(state)
+        writes = rank == 0
+        while tuner.step < tuner.steps:
+            loss = tuner.advance()
+            ended = tuner.step % tuner.steps_an_epoch == 0
+            if writes and (ended or tuner.step % checkpoint_every == 0):
+                save_run(folder, tuner.state())
+            if ended and on_epoch is not None and writes:
+                on_epoch(EpochReport(tuner.step // tuner.steps_an_epoch, loss, judge(tuner, judged)))
+        if writes:
+            save_finished(folder, tuner.network, _metadata(settings, labelled, tuner.key))
+    return folder / FINISHED
+
+
+def judge(tuner: _Tuner, images: ImageSet | None) -> Confusion | None:
+    """The network as it stands on labelled images that it has not seen."""
+    if images is None or images.labels is None:
+        return None
+    network, was = tuner.network, tuner.network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            parts = [
+                features_and_logits(network, torch.from_numpy(part).to(tuner.device), tuner.settings.normalisation)[1]
+                for part in np.array_split(images.pixels, -(-len(images) // 16))
+            ]
+    finally:
+        network.train(was)
+    chances = torch.cat(parts).double().softmax(1).float().cpu().numpy()
+    return confusion(images.labels.astype(np.int64), chances)
+
+
+def _labelled(images: ImageSet, what: str) -> ImageSet:
+    """Those images whose label is known. Raises TrainingError where a class is missing."""
+    alive, deceased, unknown = class_counts(images)
+    if what == "training" and not (alive and deceased):
+        raise TrainingError(
+            f"of the training images {alive} are of survivors, {deceased} of the deceased and {unknown} without label; "
+            "fine-tuning needs both classes"
+        )
+    known = np.flatnonzero(images.labels >= 0) if images.labels is not None else np.empty(0, np.int64)
+    return images.take(known)
+
+
+def _metadata(settings: FinetuneSettings, images: ImageSet, key: str) -> dict[str, object]:
+    """What the artefact says of itself; pseudonyms only."""
+    alive, deceased, _ = class_counts(images)
+    return {
+        "classes": ["alive", "deceased"],
+        "counts": [alive, deceased],
+        "epochs": settings.epochs,
+        "key": key,
+        "normalisation": settings.normalisation,
+        "patients": sorted(set(images.groups.tolist())),
+        "recipe": images.recipe,
+        "seed": settings.seed,
+        "start": settings.weights if settings.weights in ("imagenet", "random") else "file",
+        "train_head": settings.train_head,
+    }
+
+
+class _Tuner:
+    """Network, momenta and the place in training."""
+
+    def __init__(self, settings: FinetuneSettings, images: ImageSet, device: str, progress: Progress) -> None:
+        self.settings, self.images, self.progress = settings, images, progress
+        self.device = torch.device(device)
+        self.rank, self.size = place()
+        network, start = starting_network(settings.weights, images, settings.seed, settings.normalisation, progress)
+        self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.key = run_key(settings, images, start)
+        frozen = () if settings.train_head else head_names(network)
+        for name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(name not in frozen)
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        self.optimiser = torch.optim.SGD(trained, settings.learning_rate, settings.momentum)
+        self.steps_an_epoch = max(len(images) // settings.batch, 1)
+        self.steps = settings.epochs * self.steps_an_epoch
+        self.step = 0
+        self._losses: list[float] = []
+
+    def advance(self) -> float:
+        """One step; the mean loss of the epoch so far."""
+        index = self._rows()
+        labels = self.images.labels
+        if labels is None:
+            raise TrainingError("the training images have no labels")
+        target = torch.from_numpy(labels[index].astype(np.int64)).to(self.device)
+        loss = self._loss(torch.from_numpy(self.images.pixels[index]).to(self.device), target)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._average()
+        self.optimiser.step()
+        value = float(loss.detach())
+        if not isfinite(value):
+            raise TrainingError("the loss is no longer a number; lower --learning-rate and start again")
+        if self.step % self.steps_an_epoch == 0:
+            self._losses = []
+        self._losses.append(value)
+        self.step += 1
+        self.progress("fine-tuning", self.step, self.steps)
+        return sum(self._losses) / len(self._losses)
+
+    def _rows(self) -> Int64:
+        """This process's rows of the step's batch: an order an epoch, the last images that fill no batch left out."""
+        epoch, place_in_epoch = divmod(self.step, self.steps_an_epoch)
+        order = np.random.Generator(np.random.PCG64([self.settings.seed, epoch])).permutation(len(self.images))
+        batch = order[place_in_epoch * self.settings.batch :][: self.settings.batch]
+        mine: Int64 = batch[self.rank :: self.size]
+        return mine
+
+    def _loss(self, pixels: Tensor, target: Tensor) -> Tensor:
+        x = to_three_channels(prepare(pixels), self.settings.normalisation)
+        self.network.train()
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            place_in_run = np.random.SeedSequence([self.settings.seed, self.step, self.rank])
+            torch.manual_seed(int(place_in_run.generate_state(1)[0]))  # of dropout
+            logits, auxiliary = self.network(x.contiguous(memory_format=torch.channels_last))
+        main = functional.cross_entropy(logits, target)
+        return main + self.settings.auxiliary * functional.cross_entropy(auxiliary, target)
+
+    def _average(self) -> None:
+        """Gradients and running statistics, over the processes."""
+        if self.size == 1:
+            return
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        buffers = [b for b in self.network.buffers() if b.is_floating_point()]
+        for tensor in (*gradients, *buffers):
+            torch.distributed.all_reduce(tensor)
+            tensor.div_(self.size)
+
+    def state(self) -> RunState:
+        """What resuming needs."""
+        names = {id(p): name for name, p in self.network.named_parameters()}
+        momenta = {
+            names[id(p)]: values["momentum_buffer"].detach()
+            for p, values in self.optimiser.state.items()
+            if values.get("momentum_buffer") is not None
+        }
+        return RunState(self.key, self.step, tuple(self._losses), dict(self.network.state_dict()), momenta)
+
+    def restore(self, state: RunState) -> None:
+        """Goes on where `state` stands."""
+        self.network.load_state_dict(dict(state.network))
+        for name, parameter in self.network.named_parameters():
+            if name in state.momenta:
+                self.optimiser.state[parameter]["momentum_buffer"] = state.momenta[name].to(self.device).clone()
+        self.step, self._losses = state.step, list(state.losses)
+
+
+def run_key(settings: FinetuneSettings, images: ImageSet, start: str) -> str:
+    """Hex digest of all that determines the artefact: equal keys, equal artefacts on one machine."""
+    rest = replace(settings, weights=start)
+    return hashlib.sha256(repr((rest, images.recipe, len(images), place()[1])).encode()).hexdigest()[:24]

@@ -1,0 +1,67 @@
+"""InceptionV3 with its two classifiers made new for two classes."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from pytest_medgan.embedding.inception import build
+from pytest_medgan.embedding.random_weights import uniform
+from pytest_medgan.embedding.spec import ExtractorSpec
+from pytest_medgan.embedding.weights import imagenet_state, load_weights, read_state, state_digest
+from pytest_medgan.errors import ExtractorError
+from pytest_medgan.records import ImageSet, Progress, no_progress
+
+HEADS = ("fc", "AuxLogits.fc")
+
+
+def head_names(network: nn.Module) -> tuple[str, ...]:
+    """The parameters of the new output layers."""
+    return tuple(f"{head}.{kind}" for head in HEADS for kind in ("weight", "bias"))
+
+
+def starting_network(
+    weights: str, images: ImageSet, seed: int, normalisation: str, progress: Progress = no_progress
+) -> tuple[nn.Module, str]:
+    """The network to fine-tune, auxiliary classifier included, and a name for where it starts.
+
+    weights: "imagenet", "random" (calibrated on `images`) or a file of an InceptionV3 with its auxiliary classifier or
+    without. New heads, and an auxiliary convolution where the file has none, are drawn from `seed`. Raises
+    ExtractorError where the weights cannot be loaded.
+    """
+    network = build(2, auxiliary=True)
+    with torch.no_grad():
+        _reset(network, np.random.PCG64([seed, 1]))
+    if weights == "random":
+        spec = ExtractorSpec("inception_v3", weights=weights, seed=seed, normalisation=normalisation)
+        loaded = load_weights(spec, images, progress)
+        state, name = loaded.network.state_dict(), loaded.identity
+    else:
+        state = imagenet_state() if weights == "imagenet" else read_state(Path(weights))
+        name = f"{'imagenet' if weights == 'imagenet' else 'file'}:{state_digest(state)}"
+    kept = {key: value.contiguous() for key, value in state.items() if not key.startswith(HEADS)}
+    try:
+        missing, unexpected = network.load_state_dict(kept, strict=False)
+    except RuntimeError:
+        missing, unexpected = [], ["shapes"]
+    if unexpected or [key for key in missing if not key.startswith((*HEADS, "AuxLogits"))]:
+        raise ExtractorError("weights do not fit torchvision's InceptionV3; give imagenet, random or a file of one")
+    return network, name
+
+
+def _reset(network: nn.Module, bits: np.random.PCG64) -> None:
+    """Values for what the loaded state does not hold: the heads and the auxiliary classifier."""
+    for name, module in network.named_modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()
+        elif isinstance(module, nn.Conv2d | nn.Linear) and name.startswith((*HEADS, "AuxLogits")):
+            width = module.weight[0].numel()
+            bound = 1.0 / math.sqrt(width) if isinstance(module, nn.Linear) else math.sqrt(6.0 / width)
+            values = uniform(bits, module.weight.numel(), bound).reshape(module.weight.shape)
+            module.weight.copy_(torch.from_numpy(values))
+            if module.bias is not None:
+                module.bias.zero_()
