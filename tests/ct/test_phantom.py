@@ -111,9 +111,9 @@ def dispatched() -> list[str]:
 def test_neither_the_number_of_patients_nor_of_processes_changes_a_patient(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("pytest_medgan.ct.phantom._cores", lambda: 2)
     monkeypatch.setattr("pytest_medgan.ct.phantom._WORTH_A_PROCESS", 2)
-    write_studies(tmp_path / "processes", patients=3, slices=2)
+    write_studies(tmp_path / "processes", patients=2, slices=2)
     monkeypatch.setattr("pytest_medgan.ct.phantom._cores", lambda: 0)
-    write_studies(tmp_path / "here", patients=3, slices=2)
+    write_studies(tmp_path / "here", patients=2, slices=2)
     assert tree_digest(tmp_path / "processes") == tree_digest(tmp_path / "here")
     write_studies(tmp_path / "one", patients=1, slices=2)
     name = "PHANTOM-001"
