@@ -105,7 +105,7 @@ def main() -> None:
             memory = Memory()
             memory.start()
             start = time.perf_counter()
-            prepared = prepare(data, DataSettings(slices=None), cache_dir=folder / f"cache-{number}")
+            prepared = prepare(DataSettings(source=str(data), slices=None), cache_dir=folder / f"cache-{number}")
             seconds = time.perf_counter() - start
             memory.stop.set()
             memory.join()

@@ -69,6 +69,7 @@ class DataSettings:
     window: tuple[float, float] = (-1000.0, 400.0)  # HU of 0 and 255
     slices: int | None = 64  # a patient, around the tumour or the middle; None takes all
     patients: int | None = None  # the first N in PatientID order; None takes all
+    histologies: tuple[str, ...] = ()  # only patients of these, by the clinical table; () takes all
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ from pytest_medgan.errors import DataError, LeakageError, SettingsError
 from pytest_medgan.records import DataSettings, Int64, Names
 
 DECEASED, ALIVE, UNKNOWN = 1, 0, -1
+LEAK = "possible leakage"  # how a warning begins that split=patient turns into a LeakageError
 PROTOCOL_HISTOLOGIES = ("adenocarcinoma", "squamous cell carcinoma")  # the paper's
 _COLUMNS = {
     "patient": ("patientid", "patient", "patient_id", "case", "subject", "subjectid"),
@@ -74,6 +75,41 @@ def read_table(path: Path, name: str) -> dict[str, ClinicalRow] | None:
         if rows.setdefault(row.patient, row) != row:
             raise DataError(f"line {number} contradicts an earlier line on the same patient; remove one", file=name)
     return rows
+
+
+def read_tables(root: Path, names: Sequence[str]) -> dict[str, ClinicalRow]:
+    """All clinical tables of a source together. Raises DataError where two of them contradict each other."""
+    rows: dict[str, ClinicalRow] = {}
+    for name in names:
+        for patient, row in (read_table(root / name, name) or {}).items():
+            if rows.setdefault(patient, row) != row:
+                raise DataError("contradicts another clinical table; remove one", file=name)
+    return rows
+
+
+def choose_patients(
+    patients: Sequence[str], table: Mapping[str, ClinicalRow], settings: DataSettings, warnings: list[str]
+) -> list[str]:
+    """Who takes part, in PatientID order: those of the wanted histologies, and of them the first N.
+
+    Adds to `warnings` how many have no row or no images. Raises DataError where the histology cannot be told.
+    """
+    if table:
+        unlisted = sum(patient not in table for patient in patients)
+        absent = len(set(table) - set(patients))
+        if unlisted:
+            warnings.append(f"{unlisted} of {len(patients)} patients are not in the clinical table: label unknown")
+        if absent:
+            warnings.append(f"{absent} patients of the clinical table have no images")
+    wanted = {name.strip().casefold() for name in settings.histologies}
+    if wanted and not table:
+        raise DataError("histologies were asked for but there is no clinical table; add it, or leave them out")
+    chosen = [name for name in patients if not wanted or (name in table and table[name].histology in wanted)]
+    if not chosen:
+        raise DataError("no patient has a histology that was asked for; see the clinical table's names")
+    if settings.patients is not None and settings.patients > len(chosen):
+        warnings.append(f"{settings.patients} patients were asked for and {len(chosen)} are there")
+    return chosen[: settings.patients]
 
 
 def _find_columns(head: Sequence[str]) -> dict[str, int | None]:

@@ -7,20 +7,20 @@ SliceLocation play no part. The distance of slices is that of their positions, n
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from pytest_medgan.ct.headers import Header
 from pytest_medgan.ct.pixels import read_hounsfield
+from pytest_medgan.ct.slices import Header
 from pytest_medgan.errors import DataError
 from pytest_medgan.records import Float64
 
 _COSINE_TOLERANCE = 1e-3  # direction cosines carry four decimals in some files
-_SPACING_TOLERANCE = 1e-3  # mm in the plane
-_STEP_TOLERANCE = 0.1  # of the slice distance, between neighbours; tables stop to a tenth of a millimetre or so
+_STEP_TOLERANCE = 0.1  # of the slice distance: a table does not miss by more
 _SAME_PLACE = 1e-3  # mm
+_BESIDE = 0.5  # mm in the plane that a slice may lie beside the others
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Series:
     positions: tuple[float, ...]  # mm along the normal, ascending
     normal: tuple[float, float, float]
     step: float  # mm between neighbouring slices; 0 for a single slice
+    uneven: float = 0.0  # mm by which a slice lies off the even, straight line of the others, beyond rounding
     duplicates: int = 0  # identical copies of a slice, left out
 
     @property
@@ -46,6 +47,11 @@ class Series:
         """Neighbouring slices share tissue: the distance is below the thickness."""
         thickness = self.slices[0].thickness
         return thickness is not None and 0 < self.step < thickness - _SAME_PLACE
+
+    def nearest(self, position: float) -> int:
+        """Index of the slice within half a step of `position` (mm along the normal); -1 for none."""
+        index = int(np.argmin(np.abs(np.array(self.positions) - position)))
+        return index if abs(self.positions[index] - position) <= max(self.step / 2, 0.5) + _SAME_PLACE else -1
 
     def __len__(self) -> int:
         return len(self.slices)
@@ -67,8 +73,8 @@ def build_series(headers: Iterable[Header]) -> Series:
     slices = tuple(unique[index] for index in order)
     positions = tuple(places[index] for index in order)
     step = _check_steps(slices, positions)
-    _check_line(slices, positions)
-    return Series(slices, positions, normal, step, duplicates)
+    uneven = _check_line(slices, normal)
+    return Series(slices, positions, normal, step, uneven, duplicates)
 
 
 def read_volume(root: Path, series: Series) -> Float64:
@@ -83,9 +89,9 @@ def _check_alike(headers: Sequence[Header]) -> None:
         ("StudyInstanceUID", lambda h: h.study),
         ("FrameOfReferenceUID", lambda h: h.frame_of_reference),
         ("matrix", lambda h: (h.pixels.rows, h.pixels.columns)),
-        ("PixelSpacing", lambda h: tuple(round(value / _SPACING_TOLERANCE) for value in h.spacing)),
-        ("ImageOrientationPatient", lambda h: tuple(round(value / _COSINE_TOLERANCE) for value in h.orientation)),
-        ("rescale or pixel format", lambda h: (h.pixels.slope, h.pixels.intercept, h.pixels.signed, h.pixels.stored)),
+        ("PixelSpacing", lambda h: h.spacing),
+        ("ImageOrientationPatient", lambda h: tuple(round(value, 4) for value in h.orientation)),
+        ("rescale, padding or pixel format", lambda h: replace(h.pixels, syntax="", lossy=False)),
     ):
         values = [key(header) for header in headers]
         if len(set(values)) > 1:
@@ -156,17 +162,25 @@ def _check_steps(slices: Sequence[Header], positions: Sequence[float]) -> float:
     return float(positions[-1] - positions[0]) / (len(positions) - 1)
 
 
-def _check_line(slices: Sequence[Header], positions: Sequence[float]) -> None:
-    """First pixels lie on one line: upright, or slanted by a tilted gantry; a slice beside it was shifted."""
-    if len(slices) < 3:
-        return
+def _check_line(slices: Sequence[Header], normal: tuple[float, float, float]) -> float:
+    """The most that a first pixel lies off the even, straight line of the others, in mm; 0 where rounding explains it.
+
+    The line may slant, as under a tilted gantry. A slice shifted in its own plane is refused.
+    """
+    if len(slices) < 4:
+        return 0.0
     corners = np.array([header.position for header in slices])
-    place = np.array(positions)
-    slope = np.median(np.diff(corners, axis=0) / np.diff(place)[:, None], axis=0)
-    offsets = corners - slope * place[:, None]
-    beside = np.abs(offsets - np.median(offsets, axis=0)).max(axis=1)
-    if beside.max() > max(0.5, 0.5 * slices[0].spacing[0]):
+    half = len(corners) // 2
+    # medians of distances over half the series: no single slice can pull the line towards itself
+    slope = np.median(corners[half:] - corners[:-half], axis=0) / half
+    off = corners - slope * np.arange(len(corners))[:, None]
+    off -= np.median(off, axis=0)
+    rounding = np.maximum(1e-3, 6 * np.median(np.abs(off), axis=0))
+    off[np.abs(off) <= rounding] = 0.0
+    beside = np.linalg.norm(off - np.outer(off @ np.array(normal), normal), axis=1)
+    if beside.max() > _BESIDE:
         raise DataError(
             "lies beside the other slices of its series in the plane; copy it again, or leave the series out",
             file=slices[int(beside.argmax())].file,
         )
+    return float(np.linalg.norm(off, axis=1).max())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import struct
 import warnings
 from dataclasses import dataclass
@@ -12,7 +11,9 @@ from typing import Any, BinaryIO
 import pydicom
 from pydicom.dataset import Dataset
 
+from pytest_medgan.ct.enhanced import GROUP_SEQUENCES, frame_headers, lift_first_frame
 from pytest_medgan.ct.files import content_digest
+from pytest_medgan.ct.slices import Header, PixelFormat, Skipped, number_list
 from pytest_medgan.errors import DataError
 
 CT_CLASSES = {
@@ -54,6 +55,8 @@ _TAGS = [
     "RescaleIntercept",
     "RescaleSlope",
     "RescaleType",
+    "LossyImageCompression",
+    *GROUP_SEQUENCES,
 ]
 _UNCOMPRESSED = {
     "1.2.840.10008.1.2": (True, "<"),  # Implicit VR Little Endian
@@ -62,59 +65,8 @@ _UNCOMPRESSED = {
 }
 
 
-@dataclass(frozen=True)
-class PixelFormat:
-    """How stored values lie in a file and what they mean; equal throughout a sound series."""
-
-    rows: int
-    columns: int
-    allocated: int  # bits
-    stored: int  # bits
-    high_bit: int
-    signed: bool
-    slope: float
-    intercept: float
-    syntax: str  # transfer syntax UID
-    padding: tuple[int, int] | None  # lowest and highest stored value that stands for no measurement
-
-
-@dataclass(frozen=True)
-class Header:
-    """One CT file that holds one slice."""
-
-    file: str  # relative to the data root
-    digest: str  # of the data set, that is without preamble and file meta information
-    patient: str
-    study: str
-    series: str
-    instance: str
-    frame_of_reference: str
-    kind: str  # "CT"
-    number: int | None  # InstanceNumber
-    position: tuple[float, float, float]  # mm, centre of the first pixel
-    orientation: tuple[float, ...]  # six direction cosines
-    spacing: tuple[float, float]  # mm between rows, between columns
-    thickness: float | None  # mm
-    location: float | None  # SliceLocation, mm
-    pixels: PixelFormat
-    offset: int  # of the pixel values in the file; -1 where they are compressed
-    length: int  # bytes of pixel values
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A DICOM file that is no slice of a CT volume."""
-
-    file: str
-    digest: str
-    reason: str  # "localizer", "secondary capture", "RTSTRUCT", "SEG", "modality MR", ...
-    patient: str
-    series: str
-    instance: str = ""
-
-
-def read_header(root: Path, name: str) -> Header | Skipped:
-    """One DICOM file's header.
+def read_headers(root: Path, name: str) -> list[Header | Skipped]:
+    """One DICOM file's header: one for a single slice or a skipped file, one a frame for an enhanced CT.
 
     Raises DataError where the file is truncated, no DICOM, or lacks what a CT slice must have.
     """
@@ -127,14 +79,10 @@ def read_header(root: Path, name: str) -> Header | Skipped:
             skip = _skip(dataset)
             digest = content_digest(path, skip=_dataset_start(stream))
             if skip is not None:
-                return Skipped(
-                    name,
-                    digest,
-                    skip,
-                    _text(dataset, "PatientID"),
-                    _text(dataset, "SeriesInstanceUID"),
-                    _text(dataset, "SOPInstanceUID"),
+                patient, series, instance = (
+                    _text(dataset, key) for key in ("PatientID", "SeriesInstanceUID", "SOPInstanceUID")
                 )
+                return [Skipped(name, digest, skip, patient, series, instance)]
             return _ct_header(dataset, stream, end, name, digest)
     except DataError:
         raise
@@ -176,18 +124,18 @@ def _skip(dataset: Dataset) -> str | None:
     return None
 
 
-def _ct_header(dataset: Dataset, stream: BinaryIO, end: int, name: str, digest: str) -> Header:
+def _ct_header(dataset: Dataset, stream: BinaryIO, end: int, name: str, digest: str) -> list[Header | Skipped]:
+    multiframe = CT_CLASSES[_text(dataset, "SOPClassUID")] != "CT"
+    if multiframe:
+        lift_first_frame(dataset)
     fields = _Fields(dataset, name)
-    kind = CT_CLASSES[_text(dataset, "SOPClassUID")]
-    if kind != "CT":
-        raise DataError("is an enhanced multi-frame CT, which is not read yet; convert it to single frames", file=name)
     pixels = _pixel_format(fields, dataset)
     offset, length = _pixel_place(dataset, stream, end, pixels, name)
     x, y, z = fields.floats("ImagePositionPatient", 3)
     row_spacing, column_spacing = fields.floats("PixelSpacing", 2)
     if not (row_spacing > 0 and column_spacing > 0):
         raise DataError("PixelSpacing is not positive; the file is damaged, copy it again", file=name)
-    return Header(
+    header = Header(
         file=name,
         digest=digest,
         patient=fields.text("PatientID"),
@@ -195,7 +143,6 @@ def _ct_header(dataset: Dataset, stream: BinaryIO, end: int, name: str, digest: 
         series=fields.text("SeriesInstanceUID"),
         instance=fields.text("SOPInstanceUID"),
         frame_of_reference=_text(dataset, "FrameOfReferenceUID"),
-        kind=kind,
         number=None if dataset.get("InstanceNumber") is None else int(dataset.InstanceNumber),
         position=(x, y, z),
         orientation=fields.floats("ImageOrientationPatient", 6),
@@ -206,6 +153,7 @@ def _ct_header(dataset: Dataset, stream: BinaryIO, end: int, name: str, digest: 
         offset=offset,
         length=length,
     )
+    return [*frame_headers(dataset, header)] if multiframe else [header]
 
 
 @dataclass(frozen=True)
@@ -228,15 +176,7 @@ class _Fields:
         return int(value)
 
     def floats(self, keyword: str, count: int) -> tuple[float, ...]:
-        value: Any = self.dataset.get(keyword)
-        if value is None or value == "":
-            raise DataError(f"has no {keyword}; a CT image must have one", file=self.file)
-        numbers = tuple(float(part) for part in ([value] if count == 1 else value))
-        if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
-            raise DataError(
-                f"{keyword} is not {count} finite numbers; the file is damaged, copy it again", file=self.file
-            )
-        return numbers
+        return number_list(self.dataset.get(keyword), count, keyword, self.file)
 
     def optional_float(self, keyword: str) -> float | None:
         value: Any = self.dataset.get(keyword)
@@ -279,6 +219,7 @@ def _pixel_format(fields: _Fields, dataset: Dataset) -> PixelFormat:
         intercept=intercept,
         syntax=str(dataset.file_meta.get("TransferSyntaxUID", "1.2.840.10008.1.2")),
         padding=_padding(dataset, signed, allocated),
+        lossy=_text(dataset, "LossyImageCompression") == "01",
     )
 
 
@@ -305,9 +246,10 @@ def _pixel_place(dataset: Dataset, stream: BinaryIO, start: int, pixels: PixelFo
     expected = pixels.rows * pixels.columns * pixels.allocated // 8
     if not 1 <= pixels.rows <= 8192 or not 1 <= pixels.columns <= 8192:
         raise DataError("Rows or Columns is out of range; the file is damaged, copy it again", file=name)
-    frames = dataset.get("NumberOfFrames")
-    if frames not in (None, "", 1):
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if frames != 1 and CT_CLASSES[_text(dataset, "SOPClassUID")] == "CT":
         raise DataError("holds several frames in a single-frame class; the file is damaged, copy it again", file=name)
+    whole = expected * frames
     size = stream.seek(0, 2)
     stream.seek(start)
     if stream.read(4) not in (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10"):
@@ -319,8 +261,8 @@ def _pixel_place(dataset: Dataset, stream: BinaryIO, start: int, pixels: PixelFo
     stream.seek(start)
     raw = stream.read(head)
     length = struct.unpack(order + "I", raw[-4:])[0] if len(raw) == head else 0
-    if start + head + expected > size or length == 0:
+    if frames < 1 or start + head + whole > size or length == 0:
         raise DataError("is truncated: its pixel data end early; copy it again", file=name)
-    if length not in (expected, expected + expected % 2):
+    if length not in (whole, whole + whole % 2):
         raise DataError("has pixel data that do not fit its Rows and Columns; copy it again", file=name)
     return start + head, expected

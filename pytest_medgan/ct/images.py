@@ -38,6 +38,22 @@ def finish_image(
     return resize(to_grey(crop(hounsfield, *corner, crop_size), window), size)
 
 
+def upright(image: UInt8, orientation: tuple[float, ...]) -> UInt8:
+    """The image turned so that rows run to the patient's left and columns to the back, whatever plane was stored.
+
+    Without it a prone scan, which scanners store turned by 180 degrees, would be the only one upside down.
+    `orientation` is ImageOrientationPatient; the planes are axial (build_series sees to that).
+    """
+    along_row, along_column = orientation[:3], orientation[3:]
+    if abs(along_row[0]) < abs(along_row[1]):  # rows run front to back
+        image, along_row, along_column = image.T, along_column, along_row
+    if along_row[0] < 0:
+        image = image[:, ::-1]
+    if along_column[1] < 0:
+        image = image[::-1]
+    return np.ascontiguousarray(image)
+
+
 def check_geometry(crop_size: int, size: int, window: tuple[float, float]) -> None:
     """Raises SettingsError for a crop, size or window that makes no image."""
     for name, value in (("crop_size", crop_size), ("size", size)):

@@ -7,12 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pydicom
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import UID, JPEG2000TransferSyntaxes
 
-from pytest_medgan.ct.headers import Header, PixelFormat
+from pytest_medgan.ct.slices import Header, PixelFormat
 from pytest_medgan.errors import DataError
 from pytest_medgan.records import Float64
 
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
+# By preference: RLE by pydicom itself, JPEG 2000 by OpenJPEG, JPEG-LS by CharLS, the older JPEGs by GDCM. One order
+# everywhere, since decoders of lossy images may differ by a grey level. pylibjpeg's own libjpeg is GPL and comes last.
+_DECODERS = ("pydicom", "pyjpegls", "gdcm", "pylibjpeg")
+_JPEG_2000 = ("pylibjpeg", "gdcm")
 
 
 def read_hounsfield(root: Path, header: Header, rows: slice | None = None) -> Float64:
@@ -47,21 +54,24 @@ def _read_rows(root: Path, header: Header, first: int, last: int) -> npt.NDArray
 
 
 def _decode(root: Path, header: Header) -> npt.NDArray[np.integer]:
-    import pydicom
-
+    """Compressed pixels by pydicom and the first decoder of our list that is installed."""
+    syntax = UID(header.pixels.syntax)
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError as error:
+        raise DataError("has a transfer syntax that is not read; convert the series", file=header.file) from error
+    order = _JPEG_2000 if syntax in JPEG2000TransferSyntaxes else _DECODERS
+    plugin = next((name for name in order if name in decoder.available_plugins), "")
+    if not plugin:
+        raise DataError(f"is compressed as {syntax.name}; install pytest-medgan[codecs]", file=header.file)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             dataset = pydicom.dcmread(root / header.file, force=True)
-            values: npt.NDArray[np.integer] = dataset.pixel_array
+            values: npt.NDArray[np.integer] = decoder.as_array(dataset, index=header.frame, decoding_plugin=plugin)[0]
     except Exception as error:  # decoders raise anything at all on damaged input
-        name = header.pixels.syntax
-        if isinstance(error, (RuntimeError, NotImplementedError)) and "plugin" in str(error).lower():
-            remedy = "install pytest-medgan[codecs]"
-        else:
-            remedy = "copy it again, or install pytest-medgan[codecs] if it is compressed"
         raise DataError(
-            f"pixel data of transfer syntax {name} cannot be decoded; {remedy}", file=header.file
+            f"holds damaged pixel data ({type(error).__name__}); copy it again", file=header.file
         ) from error
     if values.shape != (header.pixels.rows, header.pixels.columns) or values.dtype.kind not in "iu":
         raise DataError("decodes to another matrix than its Rows and Columns; copy it again", file=header.file)

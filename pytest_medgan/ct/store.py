@@ -8,17 +8,48 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from pytest_medgan.errors import DataError
-from pytest_medgan.records import Names, UInt8
+from pytest_medgan.records import DataSettings, Int64, Names, UInt8
 
 FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ImageSettings:
+    """The settings that decide which images there are and how they look, as they took effect."""
+
+    crop: str  # "tumour" or "image"
+    crop_size: int
+    size: int
+    window: tuple[float, float]
+    slices: int | None
+    patients: int | None
+    histologies: tuple[str, ...]
+
+    @classmethod
+    def of(cls, settings: DataSettings, crop: str) -> ImageSettings:
+        """Those of `settings`, with the crop that `auto` came to."""
+        return cls(
+            crop=crop,
+            crop_size=settings.crop_size,
+            size=settings.size,
+            window=(float(settings.window[0]), float(settings.window[1])),
+            slices=settings.slices,
+            patients=settings.patients,
+            histologies=tuple(settings.histologies),
+        )
+
+    def as_fields(self) -> dict[str, Any]:
+        """Field by field."""
+        return {**asdict(self), "window": self.window, "histologies": self.histologies}
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,22 +59,22 @@ class Prepared:
     pixels: UInt8  # [N,1,size,size]
     groups: Names  # [N], pseudonyms
     labels: npt.NDArray[np.int8]  # [N]
-    window: tuple[float, float] | None
-    crop: str  # "tumour" or "image"
+    window: tuple[float, float] | None  # HU of grey 0 and 255
+    settings: ImageSettings
     digest: str  # of the source's files, the settings and the choice of patients
     warnings: tuple[str, ...]
     counts: Mapping[str, int]
 
 
-def save_prepared(path: Path, prepared: Prepared) -> None:
-    """Writes an .npz with pixels, groups, labels and a JSON description that holds a checksum.
+def save_prepared(path: Path, prepared: Prepared, roles: Mapping[str, Int64] | None = None) -> None:
+    """Writes an .npz with pixels, groups, labels and a JSON description that holds a checksum; `roles` rides along.
 
     Raises DataError where the disk is full or the folder cannot be written; nothing half-written stays behind.
     """
     description = {
         "format": FORMAT,
         "window": prepared.window,
-        "crop": prepared.crop,
+        "settings": prepared.settings.as_fields(),
         "digest": prepared.digest,
         "warnings": prepared.warnings,
         "counts": dict(prepared.counts),
@@ -60,37 +91,44 @@ def save_prepared(path: Path, prepared: Prepared) -> None:
                 groups=prepared.groups,
                 labels=prepared.labels,
                 description=np.array(json.dumps(description, sort_keys=True)),
+                **(roles or {}),  # type: ignore[arg-type]  # savez has one more named argument of another type
             )
         os.replace(temporary, path)
         temporary = None
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        what = "the disk is full" if full else f"cannot be written ({error.strerror})"
-        raise DataError(
-            f"{what}: the prepared set was not stored; free some space or name another folder", file=path.name
-        ) from error
+        raise _unwritable(error, "the prepared set was not stored") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
 
 
+def _unwritable(error: OSError, what: str) -> DataError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DataError(f"the disk is full, {what}; free some space or name another folder")
+    return DataError(f"the folder cannot be written ({error.strerror}), {what}; name another one")
+
+
 def load_prepared(path: Path) -> Prepared | None:
-    """A stored set; None where there is none or it is damaged (it is then made again)."""
+    """A stored set; None where there is none, or it is damaged or not ours."""
     try:
         with np.load(path, allow_pickle=False) as stored:
+            if "description" not in stored:
+                return None
             description = json.loads(str(stored["description"]))
             pixels, groups, labels = stored["pixels"], stored["groups"], stored["labels"]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, AttributeError):
         return None
     if description.get("format") != FORMAT or description.get("checksum") != _checksum(pixels, groups, labels):
         return None
-    window = description["window"]
+    window, settings = description["window"], description["settings"]
     return Prepared(
         pixels=pixels,
         groups=groups,
         labels=labels,
         window=None if window is None else (float(window[0]), float(window[1])),
-        crop=str(description["crop"]),
+        settings=ImageSettings(
+            **{**settings, "window": tuple(settings["window"]), "histologies": tuple(settings["histologies"])}
+        ),
         digest=str(description["digest"]),
         warnings=tuple(description["warnings"]),
         counts={str(name): int(count) for name, count in description["counts"].items()},
@@ -107,11 +145,13 @@ def _checksum(pixels: UInt8, groups: Names, labels: npt.NDArray[np.int8]) -> str
 
 
 def remember(path: Path, key: str) -> None:
-    """Writes a pointer to a stored set, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".partial-", delete=False) as stream:
-        stream.write(key)
-    os.replace(stream.name, path)
+    """Writes a pointer to a stored set, whole or not at all. Raises DataError where it cannot."""
+    try:
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".partial-", delete=False) as stream:
+            stream.write(key)
+        os.replace(stream.name, path)
+    except OSError as error:
+        raise _unwritable(error, "the prepared set was not noted") from error
 
 
 def recall(path: Path) -> str | None:
@@ -121,3 +161,11 @@ def recall(path: Path) -> str | None:
     except (OSError, UnicodeDecodeError):
         return None
     return key if len(key) == 64 and key.isalnum() else None
+
+
+def make_folder(folder: Path) -> None:
+    """Raises DataError where the folder cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(error, "nothing was prepared") from error

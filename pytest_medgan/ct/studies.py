@@ -9,15 +9,16 @@ from fractions import Fraction
 from math import floor
 from pathlib import Path
 
-from pytest_medgan.ct.cohort import UNKNOWN, ClinicalRow, read_table
+from pytest_medgan.ct.cohort import LEAK, UNKNOWN, ClinicalRow, choose_patients
 from pytest_medgan.ct.dicom import Series, build_series
 from pytest_medgan.ct.files import SourceFile
-from pytest_medgan.ct.headers import Header, Skipped
-from pytest_medgan.ct.images import crop_corner, finish_image
+from pytest_medgan.ct.images import crop_corner, finish_image, upright
 from pytest_medgan.ct.pixels import read_hounsfield
 from pytest_medgan.ct.plan import Plan
-from pytest_medgan.ct.tumour import Centre, StructureFile, Tumour, locate_tumour, pick, read_structures
-from pytest_medgan.errors import DataError, SettingsError
+from pytest_medgan.ct.regions import StructureFile, choose_file
+from pytest_medgan.ct.slices import Header, Skipped
+from pytest_medgan.ct.tumour import Centre, Tumour, locate_tumour
+from pytest_medgan.errors import DataError
 from pytest_medgan.records import DataSettings, UInt8
 
 
@@ -37,50 +38,51 @@ class SliceJob:
         top, left = crop_corner(pixels.rows, pixels.columns, self.centre, self.crop_size)
         rows = slice(min(max(top, 0), pixels.rows), min(max(top + self.crop_size, 0), pixels.rows))
         band = read_hounsfield(root, self.header, rows)
-        return finish_image(
+        image = finish_image(
             band, corner=(top - rows.start, left), crop_size=self.crop_size, size=self.size, window=self.window
         )
+        return upright(image, self.header.orientation)
 
 
 def plan_studies(
-    root: Path, files: Sequence[SourceFile], found: Iterable[Header | Skipped], settings: DataSettings
+    files: Sequence[SourceFile],
+    found: Iterable[Header | Skipped],
+    structures: Sequence[StructureFile],
+    table: Mapping[str, ClinicalRow],
+    settings: DataSettings,
 ) -> Plan:
     """Which slices of which patients make the data set.
+
+    `found` is what every DICOM file's header said, `structures` and `table` are read already (empty where crop=image).
 
     Raises DataError where the studies contradict themselves or one another, or hold too little.
     """
     headers, others = _part(found)
-    counts = Counter(_plural(item.reason) for item in others)
-    counts["files"] = len(files)
-    counts["slices found"] = len(headers)
     _check_strangers(files, headers)
     _check_mixed(headers, others)
     series = _series_of_patients(headers)
-    structures = _structures(root, others) if settings.crop != "image" else {}
-    tables = _tables(root, files)
-    warnings: list[str] = []
-    chosen = {
-        patient: _choose_series(own, structures.get(patient, []), warnings) for patient, own in sorted(series.items())
-    }
-    eligible = _eligible(sorted(chosen), tables, warnings)
-    if settings.patients is not None:
-        eligible = eligible[: _positive(settings.patients, "patients")]
-    tumours = {patient: _tumour(chosen[patient], structures.get(patient, [])) for patient in eligible}
-    crop = _crop(settings.crop, tumours)
+    warnings = [*_studies_shared(headers), *orphans(series, structures)]
+    chosen = {patient: _choose_series(own, structures, warnings) for patient, own in series.items()}
+    eligible = choose_patients(sorted(chosen), table, settings, warnings)
+    tumours = {patient: _tumour(chosen[patient], structures) for patient in eligible}
+    crop = _crop(settings.crop, tumours, warnings)
     jobs, owners = _jobs(chosen, tumours if crop == "tumour" else {}, eligible, settings)
+    used = [chosen[patient] for patient in eligible]
+    warnings += _remarks(used, settings)
+    counts = Counter(f"skipped: {item.reason}" for item in others)
+    counts["files"] = len(files)
+    counts["slices found"] = len(headers)
     counts["patients"] = len(eligible)
     counts["slices used"] = len(jobs)
-    counts["patients with fewer slices than asked for"] = sum(
-        len(chosen[patient]) < (settings.slices or 0) for patient in eligible
-    )
-    counts["overlapping series"] = sum(chosen[patient].overlapping for patient in eligible)
-    counts["identical copies left out"] = sum(chosen[patient].duplicates for patient in eligible)
+    counts["overlapping series"] = sum(series.overlapping for series in used)
+    counts["identical copies left out"] = sum(series.duplicates for series in used)
+    drawn = {choice.digest for item in used if (choice := choose_file(structures, item)) is not None}
     return Plan(
         patients=tuple(eligible),
-        labels=tuple(tables[patient].label if patient in tables else UNKNOWN for patient in eligible),
+        labels=tuple(table[patient].label if patient in table else UNKNOWN for patient in eligible),
         owners=tuple(owners),
         jobs=tuple(jobs),
-        inputs=tuple(sorted(job.header.digest for job in jobs)),
+        inputs=tuple(sorted(job.header.digest for job in jobs)) + tuple(sorted(drawn if crop == "tumour" else ())),
         instances=tuple(header.instance for series in chosen.values() for header in series.slices),
         window=settings.window,
         crop=crop,
@@ -109,16 +111,6 @@ def _part(found: Iterable[Header | Skipped]) -> tuple[list[Header], list[Skipped
     return headers, others
 
 
-def _plural(reason: str) -> str:
-    return f"skipped: {reason}"
-
-
-def _positive(value: int, name: str) -> int:
-    if value < 1:
-        raise SettingsError(f"{name} is {value}; give 1 or more, or leave it out for all")
-    return value
-
-
 def _check_strangers(files: Sequence[SourceFile], headers: Sequence[Header]) -> None:
     """A file named like the slices beside it that is no DICOM at all was a slice once."""
     named = {(header.file.rpartition("/")[0], Path(header.file).suffix.lower()) for header in headers}
@@ -137,41 +129,56 @@ def _check_mixed(headers: Sequence[Header], others: Sequence[Skipped]) -> None:
 
 
 def _series_of_patients(headers: Sequence[Header]) -> dict[str, list[Series]]:
+    """Patient -> series, both in order."""
     by_uid: dict[str, list[Header]] = defaultdict(list)
     for header in headers:
         by_uid[header.series].append(header)
     if not by_uid:
         raise DataError("the folder holds no CT slice; give --medgan-data a folder of CT studies, or phantom")
-    patients: dict[str, list[Series]] = defaultdict(list)
-    for uid in sorted(by_uid):
-        series = build_series(by_uid[uid])
+    built = [build_series(by_uid[uid]) for uid in sorted(by_uid)]
+    patients: dict[str, list[Series]] = {patient: [] for patient in sorted({series.patient for series in built})}
+    for series in built:
         patients[series.patient].append(series)
     return patients
 
 
-def _structures(root: Path, others: Sequence[Skipped]) -> dict[str, list[StructureFile]]:
-    found: dict[str, list[StructureFile]] = defaultdict(list)
-    for item in others:
-        if item.reason == "RTSTRUCT":
-            found[item.patient].append(read_structures(root, item.file, item.digest))
-    return found
+def _studies_shared(headers: Sequence[Header]) -> list[str]:
+    """A study or an image belongs to one patient; two PatientIDs on one are the same person twice."""
+    owners: dict[str, set[str]] = defaultdict(set)
+    for header in headers:
+        owners[header.study].add(header.patient)
+        owners[header.instance].add(header.patient)
+    shared = {patient for patients in owners.values() if len(patients) > 1 for patient in patients}
+    return [f"{LEAK}: {len(shared)} PatientIDs share a study or an image with another"] if shared else []
 
 
-def _tables(root: Path, files: Sequence[SourceFile]) -> dict[str, ClinicalRow]:
-    rows: dict[str, ClinicalRow] = {}
-    for file in files:
-        if file.kind == "csv":
-            for patient, row in (read_table(root / file.name, file.name) or {}).items():
-                if rows.setdefault(patient, row) != row:
-                    raise DataError("contradicts another clinical table; remove one", file=file.name)
-    return rows
+def orphans(series: Mapping[str, Sequence[Series]], structures: Sequence[StructureFile]) -> list[str]:
+    """Structure sets that belong to no series at hand.
+
+    Raises DataError where one was drawn on the series of another patient, or on a series of its patient's that is not
+    here.
+    """
+    lost = 0
+    for structure in structures:
+        on = [patient for patient, own in series.items() if any(structure.drawn_on(item) for item in own)]
+        if on and structure.patient not in on:
+            raise DataError("is a structure set of another patient than its images; correct one", file=structure.file)
+        if not on and structure.patient in series:
+            own = [other for other in structures if other.patient == structure.patient and other is not structure]
+            if not any(other.drawn_on(item) for other in own for item in series[structure.patient]):
+                raise DataError(
+                    f"is an {structure.kind} drawn on another series; add that series, or use crop=image",
+                    file=structure.file,
+                )
+        lost += not on
+    return [f"{lost} structure sets were drawn on series that are not here"] if lost else []
 
 
 def _choose_series(own: Sequence[Series], structures: Sequence[StructureFile], warnings: list[str]) -> Series:
     """The series a structure set was drawn on, else the one with the most slices."""
     if len(own) == 1:
         return own[0]
-    drawn = [series for series in own if pick(structures, series) is not None]
+    drawn = [series for series in own if choose_file(structures, series) is not None]
     chosen = max(drawn or own, key=lambda series: (len(series), series.uid))
     rest = sum(len(series) for series in own) - len(chosen)
     warnings.append(
@@ -181,35 +188,37 @@ def _choose_series(own: Sequence[Series], structures: Sequence[StructureFile], w
     return chosen
 
 
-def _eligible(patients: Sequence[str], table: Mapping[str, ClinicalRow], warnings: list[str]) -> list[str]:
-    if not table:
-        return list(patients)
-    unlisted = [patient for patient in patients if patient not in table]
-    if unlisted:
-        warnings.append(f"{len(unlisted)} of {len(patients)} patients are not in the clinical table: label unknown")
-    absent = len(set(table) - set(patients))
-    if absent:
-        warnings.append(f"{absent} patients of the clinical table have no images")
-    return list(patients)
-
-
 def _tumour(series: Series, structures: Sequence[StructureFile]) -> Tumour | None:
-    if not structures:
-        return None
-    fitting = pick(structures, series)
-    return locate_tumour(fitting or structures[0], series)
+    drawn = choose_file(structures, series)
+    return None if drawn is None else locate_tumour(drawn, series)
 
 
-def _crop(asked: str, tumours: Mapping[str, Tumour | None]) -> str:
-    if asked not in ("auto", "tumour", "image"):
-        raise SettingsError(f"crop is {asked!r}; give tumour, image or auto")
+def _crop(asked: str, tumours: Mapping[str, Tumour | None], warnings: list[str]) -> str:
+    """The crop in effect: auto takes the tumour only where every patient has one."""
     without = sum(tumour is None for tumour in tumours.values())
     if asked == "tumour" and without:
         raise DataError(
             f"{without} of {len(tumours)} patients have no GTV contour, which crop=tumour needs; "
             "add their structure sets, or use crop=image"
         )
+    if asked == "auto" and 0 < without < len(tumours):
+        warnings.append(f"{without} of {len(tumours)} patients have no GTV contour: all are cropped on the image")
     return "tumour" if asked != "image" and not without else "image"
+
+
+def _remarks(used: Sequence[Series], settings: DataSettings) -> list[str]:
+    """What a reader of the report should know about the series."""
+    remarks = []
+    uneven = [series.uneven for series in used if series.uneven]
+    if uneven:
+        remarks.append(f"{len(uneven)} series are uneven: a slice lies {max(uneven):.3f} mm off its place")
+    short = sum(len(series) < (settings.slices or 0) for series in used)
+    if short and not settings.source.startswith("phantom"):
+        remarks.append(f"{short} of {len(used)} patients have fewer than {settings.slices} slices, all taken")
+    lossy = sum(any(header.pixels.lossy for header in series.slices) for series in used)
+    if lossy:
+        remarks.append(f"{lossy} series were compressed with loss")
+    return remarks
 
 
 def _jobs(
@@ -221,7 +230,7 @@ def _jobs(
     """The slices to render in order of patient and position, and each one's patient."""
     jobs: list[SliceJob] = []
     owners: list[int] = []
-    wanted = None if settings.slices is None else _positive(settings.slices, "slices")
+    wanted = settings.slices
     for row, patient in enumerate(eligible):
         series, tumour = chosen[patient], tumours.get(patient)
         middle = Fraction(len(series) - 1, 2) if tumour is None else tumour.middle

@@ -1,0 +1,86 @@
+"""Enhanced multi-frame CT: one file, one slice a frame, geometry and rescale in functional groups."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from pytest_medgan.ct.slices import Header, number_list
+from pytest_medgan.errors import DataError
+
+# where PS3.3 C.7.6.16 keeps what a single-frame image has at the top
+GROUPS = {
+    "ImagePositionPatient": "PlanePositionSequence",
+    "ImageOrientationPatient": "PlaneOrientationSequence",
+    "PixelSpacing": "PixelMeasuresSequence",
+    "SliceThickness": "PixelMeasuresSequence",
+    "RescaleSlope": "PixelValueTransformationSequence",
+    "RescaleIntercept": "PixelValueTransformationSequence",
+    "RescaleType": "PixelValueTransformationSequence",
+    "FrameType": "CTImageFrameTypeSequence",
+}
+GROUP_SEQUENCES = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+
+
+def lift_first_frame(dataset: Dataset) -> None:
+    """Puts the first frame's geometry and rescale at the top, where the single-frame reader looks for them."""
+    frames = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    for keyword in GROUPS:
+        if frames and keyword != "FrameType":
+            value = frame_value(dataset, frames[0], keyword)
+            if value is not None:
+                setattr(dataset, keyword, value)
+
+
+def frame_value(dataset: Dataset, frame: Dataset, keyword: str) -> Any:
+    """One value of one frame: its own functional group, else the shared one; None where neither has it."""
+    shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    for group in (frame, shared):
+        items = group.get(GROUPS[keyword]) or []
+        if items and keyword in items[0]:
+            return items[0][keyword].value
+    return None
+
+
+def frame_headers(dataset: Dataset, first: Header) -> list[Header]:
+    """One header a frame; `first` is the file's own, read as if it had a single frame.
+
+    Raises DataError where frames and their functional groups do not agree in number.
+    """
+    frames = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    count = int(dataset.get("NumberOfFrames") or 0)
+    if count < 1 or len(frames) != count:
+        raise DataError("has another number of frames than functional groups; copy it again", file=first.file)
+    found = []
+    for number, frame in enumerate(frames):
+        if "LOCALIZER" in [str(part).upper() for part in frame_value(dataset, frame, "FrameType") or []]:
+            continue
+        values = {
+            keyword: number_list(frame_value(dataset, frame, keyword), size, keyword, first.file)
+            for keyword, size in (
+                ("ImagePositionPatient", 3),
+                ("ImageOrientationPatient", 6),
+                ("PixelSpacing", 2),
+                ("RescaleSlope", 1),
+                ("RescaleIntercept", 1),
+            )
+        }
+        x, y, z = values["ImagePositionPatient"]
+        pixels = replace(first.pixels, slope=values["RescaleSlope"][0], intercept=values["RescaleIntercept"][0])
+        found.append(
+            replace(
+                first,
+                digest=f"{first.digest}/{number}",
+                instance=f"{first.instance}/{number}",
+                number=number,
+                position=(x, y, z),
+                orientation=values["ImageOrientationPatient"],
+                spacing=(values["PixelSpacing"][0], values["PixelSpacing"][1]),
+                pixels=pixels,
+                offset=first.offset + number * first.length if first.offset >= 0 else -1,
+                frame=number,
+            )
+        )
+    return found

@@ -1,0 +1,86 @@
+"""A prepared set dealt to its three roles, and the proof that no patient plays two of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from dataclasses import replace
+
+import numpy as np
+
+from pytest_medgan.ct.cohort import LEAK, Split, split_images
+from pytest_medgan.ct.store import Prepared
+from pytest_medgan.errors import LeakageError
+from pytest_medgan.records import DataSettings, ImageSet, Int64, RealSets
+
+
+def divide(prepared: Prepared, settings: DataSettings) -> RealSets:
+    """Training, reference and held-out images of a prepared set.
+
+    Raises as `split_images`, and LeakageError under split=patient where two patients on different sides share a study
+    or an image; split=slice turns both into warnings.
+    """
+    split = split_images(prepared.groups, settings)
+    warnings = [*prepared.warnings, *_leaks(prepared, split, settings)]
+    chosen: dict[str, object] = {"images": prepared.digest, "split": settings.split, "seed": settings.seed}
+    if settings.split == "patient":
+        chosen["fractions"] = settings.fractions
+    digest = sha256(chosen)
+    everything = ImageSet(prepared.pixels, prepared.groups, "", prepared.labels, prepared.window)
+
+    def role(name: str, rows: Int64) -> ImageSet:
+        return replace(everything.take(rows), recipe=sha256({"set": digest, "role": name}))
+
+    return RealSets(
+        training=role("training", split.training),
+        reference=role("reference", split.reference),
+        held_out=role("held out", split.held_out),
+        settings=replace(settings, **prepared.settings.as_fields()),
+        digest=digest,
+        warnings=tuple(warnings),
+        counts=dict(prepared.counts),
+    )
+
+
+def _leaks(prepared: Prepared, split: Split, settings: DataSettings) -> list[str]:
+    """What lets one person stand on two sides: a warning under split=slice, an error under split=patient."""
+    known = [warning for warning in prepared.warnings if warning.startswith(LEAK)]
+    copies = _copies(prepared, split)
+    if settings.split == "patient":
+        if known:
+            raise LeakageError(f"{known[0].removeprefix(LEAK + ': ')}; give one person one PatientID, or leave one out")
+        if copies:
+            raise LeakageError(
+                f"{copies} images are identical to one of a patient on another side; leave the copies out"
+            )
+        return []
+    found = [
+        "split=slice: slices of one patient stand on both sides, so the Real row is flattered; split=patient avoids it"
+    ]
+    if copies:
+        found.append(f"{LEAK}: {copies} images of the reference are identical to held-out ones")
+    return found
+
+
+def _copies(prepared: Prepared, split: Split) -> int:
+    """Images that are equal to the last pixel to one on another side; flat ones prove nothing and are not counted."""
+    apart = prepared.pixels.reshape(len(prepared.pixels), -1)
+    flat = apart.min(axis=1) == apart.max(axis=1)
+    sides: dict[bytes, set[int]] = defaultdict(set)
+    names: dict[bytes, int] = defaultdict(int)
+    roles = [split.reference, split.held_out]
+    if not np.isin(split.training, np.concatenate(roles)).any():  # under split=slice training is both together
+        roles.append(split.training)
+    for side, rows in enumerate(roles):
+        for row in rows.tolist():
+            if not flat[row]:
+                key = hashlib.blake2b(apart[row].data, digest_size=16).digest()
+                sides[key].add(side)
+                names[key] += 1
+    return sum(names[key] for key, on in sides.items() if len(on) > 1)
+
+
+def sha256(value: object) -> str:
+    """Hex digest of plain data."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

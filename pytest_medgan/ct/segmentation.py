@@ -1,0 +1,114 @@
+"""DICOM SEG: segments as masks on the slices they were drawn on. pydicom alone reads them."""
+
+from __future__ import annotations
+
+import warnings
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from pydicom.dataset import Dataset
+
+from pytest_medgan.ct.dicom import Series
+from pytest_medgan.ct.regions import StructureFile, rank
+from pytest_medgan.errors import DataError
+from pytest_medgan.records import Bool, UInt8
+
+
+@dataclass(frozen=True)
+class SegmentFrame:
+    """One frame of one segment."""
+
+    image: str  # SOPInstanceUID (with /frame for enhanced CT) it was drawn on, or ""
+    position: tuple[float, ...]  # mm, of its first pixel; () where not given
+    packed: UInt8  # bits, row by row
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """One segment."""
+
+    number: int
+    name: str
+    rows: int
+    columns: int
+    frames: tuple[SegmentFrame, ...]
+
+    def masks(self, series: Series, file: str) -> dict[int, Bool]:
+        """The segment on each slice it lies on: slice index -> bool [H,W].
+
+        Raises DataError where a frame belongs to no slice of the series, or has another matrix.
+        """
+        pixels = series.slices[0].pixels
+        if (self.rows, self.columns) != (pixels.rows, pixels.columns):
+            raise DataError("has another matrix than its series; use crop=image, or leave it out", file=file)
+        by_instance = {header.instance: index for index, header in enumerate(series.slices)}
+        found: dict[int, Bool] = {}
+        for frame in self.frames:
+            index = by_instance.get(frame.image, -1)
+            if index < 0 and frame.position:
+                index = series.nearest(float(np.dot(frame.position, series.normal)))
+            if index < 0:
+                raise DataError("has a GTV outside the image volume; use crop=image, or leave it out", file=file)
+            bits = np.unpackbits(frame.packed, count=self.rows * self.columns)
+            mask = bits.astype(bool).reshape(self.rows, self.columns)
+            found[index] = found[index] | mask if index in found else mask
+        return found
+
+
+def read_segmentation(root: Path, name: str, digest: str) -> StructureFile:
+    """A DICOM SEG; fractional ones count from half.
+
+    Raises DataError where it is damaged.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dataset = pydicom.dcmread(root / name, force=True)
+            regions = _segments(dataset)
+            series = frozenset(str(item.SeriesInstanceUID) for item in dataset.get("ReferencedSeriesSequence") or [])
+            frame_of_reference = str(dataset.get("FrameOfReferenceUID", ""))
+    except Exception as error:  # a damaged file can make pydicom raise anything at all
+        raise DataError(f"is no sound SEG ({type(error).__name__}); copy it again", file=name) from error
+    return StructureFile(
+        file=name,
+        digest=digest,
+        kind="SEG",
+        patient=str(dataset.get("PatientID", "")).strip(),
+        series=series,
+        frames=frozenset({frame_of_reference} - {""}),
+        images=frozenset(frame.image for region in regions for frame in region.frames if frame.image),
+        regions=regions,
+    )
+
+
+def _segments(dataset: Dataset) -> tuple[Segment, ...]:
+    names = {int(item.SegmentNumber): str(item.SegmentLabel).strip() for item in dataset.SegmentSequence}
+    wanted = {number for number, name in names.items() if rank(name) is not None}
+    if not wanted:
+        return ()
+    pixels = np.atleast_3d(dataset.pixel_array)
+    pixels = pixels.reshape(-1, int(dataset.Rows), int(dataset.Columns))
+    threshold = 1 if str(dataset.SegmentationType) == "BINARY" else int(dataset.MaximumFractionalValue) / 2
+    frames: dict[int, list[SegmentFrame]] = defaultdict(list)
+    for plane, groups in zip(pixels, dataset.PerFrameFunctionalGroupsSequence, strict=True):
+        number = int(groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
+        if number in wanted:
+            frames[number].append(SegmentFrame(*_origin(groups), np.packbits(plane >= threshold)))
+    rows, columns = pixels.shape[1:]
+    return tuple(Segment(number, names[number], rows, columns, tuple(frames[number])) for number in sorted(frames))
+
+
+def _origin(groups: Dataset) -> tuple[str, tuple[float, ...]]:
+    """The image a frame was drawn on, and where its first pixel lies."""
+    image = ""
+    for derivation in groups.get("DerivationImageSequence") or []:
+        for source in derivation.get("SourceImageSequence") or []:
+            image = str(source.ReferencedSOPInstanceUID)
+            if "ReferencedFrameNumber" in source:
+                image += f"/{int(source.ReferencedFrameNumber) - 1}"
+    planes = groups.get("PlanePositionSequence") or []
+    position = tuple(float(value) for value in planes[0].ImagePositionPatient) if planes else ()
+    return image, position
