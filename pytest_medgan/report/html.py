@@ -19,9 +19,9 @@ from markupsafe import Markup
 from pytest_medgan.records import Evidence
 from pytest_medgan.report.plane import Plane
 from pytest_medgan.report.run import ReportRun
-from pytest_medgan.report.table import MEANING, headline
+from pytest_medgan.report.table import MEANING, lost, verdict_line
 from pytest_medgan.report.theme import properties, stylesheet
-from pytest_medgan.report.view import model_view
+from pytest_medgan.report.view import LOOK_AT, model_view
 
 
 def page(run: ReportRun, evidence: Mapping[str, Evidence], *, before: Mapping[str, Evidence] | None = None) -> str:
@@ -37,12 +37,14 @@ def page(run: ReportRun, evidence: Mapping[str, Evidence], *, before: Mapping[st
         "report.html.j2",
         "report",
         run=run,
-        headline=headline(run),
+        headline=verdict_line(run),
+        lost=() if run.problems else lost(run),
         outcome=str(outcome) if outcome else "not judged",
         green=outcome is not None and outcome.green,
         models=models,
         facts=[(str(key), "none" if value is None else str(value)) for key, value in run.facts.items()],
         meanings=seen,
+        look_at=LOOK_AT,
         shows_real=shows_real,
         planes={model.anchor: _points(model.plane) for model in models if model.plane is not None},
     )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pytest_medgan.records import Evidence
 from pytest_medgan.report.explain import caveats, explain
 from pytest_medgan.report.run import ModelRecord, ReportRun
-from pytest_medgan.report.table import MEANING, cost, headline, lines
+from pytest_medgan.report.table import MEANING, accept_command, cost, headline, lines
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!$@&])")
 
@@ -63,8 +63,11 @@ def _model(model: ModelRecord, evidence: Evidence | None) -> list[str]:
             because = f" ({escape('; '.join(finding.because))})" if finding.because else ""
             parts.append(f"- **{escape(finding.title)}**{because}. {escape(finding.text)}")
         parts.append("")
-    if model.outcome is not None and not model.outcome.green:
-        parts += [*(f"- {escape(note)}" for note in caveats(model)), ""] if caveats(model) else []
+    if model.outcome is not None and not model.outcome.green and caveats(model):
+        parts += [*(f"- {escape(note)}" for note in caveats(model)), ""]
+    if accept_command(model):
+        command = accept_command(model).replace("`", "'")
+        parts += [f"If this change is meant, accept it with a reason: `{command}`", ""]
     return parts
 
 

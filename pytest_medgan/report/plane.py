@@ -17,7 +17,7 @@ from pytest_medgan.report.figures import STYLE, Picture, picture
 from pytest_medgan.report.theme import FAKE, REAL
 
 SIDE = 7.0  # inches
-EDGE = 1.06  # the axes' half width; the coordinates lie within -1..1
+EDGE = 1.12  # the axes' half width; the coordinates lie within -1..1
 FRAMED = 70  # thumbnails in the picture
 THUMBNAIL = 26  # points wide in the picture
 TILE = 64  # pixels of a thumbnail on the sprite

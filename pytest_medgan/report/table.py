@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from dataclasses import dataclass
 
 from pytest_medgan.records import Outcome
@@ -45,25 +46,32 @@ def lines(model: ModelRecord) -> tuple[Line, ...]:
 
 
 def headline(run: ReportRun) -> str:
-    """The verdict in one line."""
+    """The verdict in one line, with what did not hold."""
+    named = "; ".join(f"{name}: {', '.join(labels)}" for name, labels in lost(run))
+    return verdict_line(run) + (f" ({named})." if named and not run.problems else "" if run.problems else ".")
+
+
+def lost(run: ReportRun) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Each model with comparisons that did not hold, and the metrics they were about."""
+    named = ((m.name, tuple(dict.fromkeys(v.label for v in m.verdicts if not v.green))) for m in run.models)
+    return tuple((name, labels) for name, labels in named if labels)
+
+
+def verdict_line(run: ReportRun) -> str:
+    """The verdict and how many comparisons stand behind it, without names and without a full stop."""
     outcome = run.outcome
     if outcome is None:
-        return "Nothing was judged: this run holds scores and no verdict."
+        return "Nothing was judged: this run holds scores and no verdict"
     if run.problems:
         return f"{outcome}: {run.problems[0]}"
-    counted = [(m, v) for m in run.models for v in m.verdicts]
-    bad = [(m, v) for m, v in counted if not v.green]
+    verdicts = [v for m in run.models for v in m.verdicts]
+    bad = sum(not v.green for v in verdicts)
     models = "one model" if len(run.models) == 1 else f"{len(run.models)} models"
     if not bad:
-        stale = sum(v.outcome == Outcome.STALE for _, v in counted)
+        stale = sum(v.outcome == Outcome.STALE for v in verdicts)
         renew = f"; {stale} so much better that the baseline should be renewed" if stale else ""
-        return f"{outcome}: all {len(counted)} comparisons of {models} hold{renew}."
-    named = "; ".join(
-        f"{model.name}: " + ", ".join(dict.fromkeys(v.label for m, v in bad if m is model))
-        for model in run.models
-        if any(m is model for m, _ in bad)
-    )
-    return f"{outcome}: {len(bad)} of {len(counted)} comparisons of {models} did not hold ({named})."
+        return f"{outcome}: all {len(verdicts)} comparisons of {models} hold{renew}"
+    return f"{outcome}: {bad} of {len(verdicts)} comparisons of {models} did not hold"
 
 
 def cost(model: ModelRecord) -> str:
@@ -81,6 +89,12 @@ def cost(model: ModelRecord) -> str:
         f"{model.images_used:,} images generated{share}, {seeds} sample group{plural}, "
         f"looks at {looks} images a group{against}."
     )
+
+
+def accept_command(model: ModelRecord) -> str:
+    """The command that makes this run the new baseline row; empty where every verdict is green and not stale."""
+    row = next((v.row for v in model.verdicts if v.row and (not v.green or v.outcome == Outcome.STALE)), None)
+    return f'medgan baseline accept CANDIDATE.yaml --row {shlex.quote(row)} --reason "..."' if row else ""
 
 
 def change(model: ModelRecord, metric: str) -> float | None:

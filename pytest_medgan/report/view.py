@@ -9,7 +9,7 @@ import numpy as np
 
 from pytest_medgan.records import Evidence, Float64, Int64, UInt8
 from pytest_medgan.report import sheets
-from pytest_medgan.report.explain import Finding, caveats, explain
+from pytest_medgan.report.explain import Finding, caveats, explain, is_lost
 from pytest_medgan.report.figures import (
     Curve,
     Picture,
@@ -23,10 +23,11 @@ from pytest_medgan.report.offenders import duplicate_groups, furthest_outside, s
 from pytest_medgan.report.pictures import GRID
 from pytest_medgan.report.plane import Plane, plane
 from pytest_medgan.report.run import ModelRecord, RowRecord
-from pytest_medgan.report.table import Line, change, cost, lines
+from pytest_medgan.report.table import Line, accept_command, change, cost, lines
 from pytest_medgan.report.theme import BEFORE, FAKE, MUTED, REAL
 
 SWEPT = ("improved_precision", "improved_recall", "density", "coverage")
+FIRST = ("fid", "improved_precision", "improved_recall")  # whose history is shown in any case
 COLUMNS = 8  # of a sample grid
 
 
@@ -71,13 +72,15 @@ class ModelView:
     published: str  # empty without such a row
     findings: tuple[Finding, ...]
     caveats: tuple[str, ...]
+    accept: str  # the command that accepts the change; empty where there is nothing to accept
     change: Shown | None
     grids: tuple[Shown, ...]
     no_baseline_pictures: bool
     galleries: tuple[Gallery, ...]
     plane: Plane | None
     curves: tuple[Shown, ...]
-    history: tuple[Shown, ...]
+    history: tuple[Shown, ...]  # of metrics that were lost, and of those a reader looks for first
+    more_history: tuple[Shown, ...]
     facts: tuple[tuple[str, str], ...]
     provenance: tuple[tuple[str, str], ...]
 
@@ -87,6 +90,7 @@ def model_view(model: ModelRecord, evidence: Evidence | None, before: Evidence |
     found = evidence or Evidence()
     changes = {name: worse for name in model.metrics if (worse := change(model, name)) is not None}
     drawn = change_figure(model, changes)
+    telling = {*FIRST, *(name for name in model.metrics if is_lost(model, name))}
     outcome = model.outcome
     galleries, drawn_plane, curves = _galleries(found), plane(found), _curves(model, found, before)
     grids = _grids(found, before)
@@ -102,13 +106,15 @@ def model_view(model: ModelRecord, evidence: Evidence | None, before: Evidence |
         published=model.published.name if model.published else "",
         findings=tuple(f if f.look_at in places else replace(f, look_at="") for f in explain(model, found)),
         caveats=caveats(model) if outcome is not None and not outcome.green else (),
+        accept=accept_command(model),
         change=_shown(drawn) if drawn else None,
         grids=grids,
         no_baseline_pictures=found.thumbnails_fake is not None and (before is None or before.thumbnails_fake is None),
         galleries=galleries,
         plane=drawn_plane,
         curves=curves,
-        history=tuple(_shown(p) for name in model.metrics if (p := history_figure(model, name)) is not None),
+        history=_history(model, [n for n in model.metrics if n in telling]),
+        more_history=_history(model, [n for n in model.metrics if n not in telling]),
         facts=tuple((key, _text(value)) for key, value in (*model.fingerprint.items(), *model.environment.items())),
         provenance=tuple((k, _text(v)) for k, v in model.baseline.provenance.items()) if model.baseline else (),
     )
@@ -126,6 +132,10 @@ def _text(value: object) -> str:
 
 def _shown(picture: Picture, caption: str = "") -> Shown:
     return Shown(picture.source, picture.alt, picture.title, caption)
+
+
+def _history(model: ModelRecord, metrics: Sequence[str]) -> tuple[Shown, ...]:
+    return tuple(_shown(p) for name in metrics if (p := history_figure(model, name)) is not None)
 
 
 def _grids(found: Evidence, before: Evidence | None) -> tuple[Shown, ...]:
@@ -168,13 +178,25 @@ def _galleries(found: Evidence) -> tuple[Gallery, ...]:
     copied = 0 if found.copies is None else len(found.copies)
     stray = 0 if found.fake_in_real is None else int((~found.fake_in_real).sum())
     total = 0 if found.fake_in_real is None else len(found.fake_in_real)
+    beside = _OUTSIDE + (" Beside each stands the nearest real image." if found.thumbnails_real is not None else "")
     kinds = (
         ("copies", f"Suspected copies of training images ({copied})", _COPIES, copies),
         ("duplicates", "Generated images that repeat one another", _TWINS, twins),
-        ("outside", f"Furthest outside the real manifold ({stray} of {total} lie outside)", _OUTSIDE, outside),
+        ("outside", f"Furthest outside the real manifold ({stray} of {total} lie outside)", beside, outside),
     )
     return tuple(Gallery(kind, title, text, tuple(t)) for kind, title, text, t in kinds if t)
 
+
+# where a finding sends its reader, in the words of the link
+LOOK_AT = {
+    "samples": "Compare the samples",
+    "tsne": "See where they lie",
+    "curves": "See the grey levels",
+    "copies": "See the suspected copies",
+    "duplicates": "See the repeated images",
+    "outside": "See the worst images",
+    "table": "See the table",
+}
 
 _COPIES = "Pixel by pixel nearly equal to an image the model was trained on; the numbers name rows of the two sets."
 _TWINS = "Different latents that end in near-identical images, the largest group first."

@@ -24,6 +24,8 @@ from pytest_medgan.records import (
     Verdict,
 )
 from pytest_medgan.report import HistoryPoint, ModelRecord, ReportRun, RowValue, model_record
+from pytest_medgan.report.evidence import without_real
+from pytest_medgan.report.pictures import with_pictures
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -117,7 +119,7 @@ def make_model() -> Callable[..., ModelRecord]:
     """A model whose metrics lie the given numbers of standard errors on the worse side of the accepted row."""
 
     def make(
-        name: str = "PGGAN", *, judged: bool = True, without: tuple[str, ...] = (), **errors: float
+        name: str = "PGGAN", *, judged: bool = True, past: bool = True, without: tuple[str, ...] = (), **errors: float
     ) -> ModelRecord:
         looks = []
         for n in (60, 120, 480):
@@ -148,7 +150,7 @@ def make_model() -> Callable[..., ModelRecord]:
             baseline=row("PGGAN", ACCEPTED),
             published=row("PGGAN", {"fid": (6.79, 0.354)}, "published", "baselines/nsclc_radiomics_jang2022.yaml:20"),
             fingerprint=Fingerprint({"extractor": "inception_v3:9f2c", "seeds": "0,1,2", "split": "patient"}),
-            history=history,
+            history=history if past else (),
         )
 
     return make
@@ -247,8 +249,8 @@ def measured_evidence(real: Pixels, fake: Pixels) -> Evidence:
 
 @pytest.fixture(scope="session")
 def images() -> dict[str, Pixels]:
-    """Real slices, a fair model's and a collapsed and shifted one's."""
-    return {"real": slices(160, 1), "fair": slices(160, 2), "broken": slices(160, 3, kinds=2, shade=12.0)}
+    """Real slices, a fair model's and a collapsed and shifted one's; as few as a grid and a plane need."""
+    return {"real": slices(72, 1), "fair": slices(72, 2), "broken": slices(72, 3, kinds=2, shade=12.0)}
 
 
 @pytest.fixture(scope="session")
@@ -260,3 +262,25 @@ def evidence(images: dict[str, Pixels]) -> Evidence:
 @pytest.fixture(scope="session")
 def broken_evidence(images: dict[str, Pixels]) -> Evidence:
     return replace(measured_evidence(images["real"], images["broken"]), copies=np.empty((0, 2), np.int64))
+
+
+@pytest.fixture(scope="session")
+def draw(images: dict[str, Pixels]) -> Callable[..., Evidence]:
+    """`draw(kind, include_real=False)`: the evidence of a kind of images with its pictures, drawn once."""
+    known: dict[str, Evidence] = {}
+
+    def drawn(kind: str, *, include_real: bool = False) -> Evidence:
+        if kind not in known:
+            real, fake = images["real"], images[kind]
+            known[kind] = with_pictures(
+                measured_evidence(real, fake),
+                real_features=features(real),
+                fake_features=features(fake),
+                real_pixels=real,
+                fake_pixels=fake,
+                train_pixels=real,
+                include_real=True,
+            )
+        return known[kind] if include_real else without_real(known[kind])
+
+    return drawn
