@@ -123,7 +123,7 @@ def render_job(root: Path, job: Job) -> UInt8:
 
 def _render(plan: Plan, settings: DataSettings, digest: str, crew: Crew, progress: Progress) -> Prepared:
     names = pseudonyms(plan.patients, plan.instances)
-    images = crew.map(render_job, plan.jobs, what="preparing images", progress=progress)
+    images = crew.map(render_job, plan.jobs, what="preparing images", progress=progress, apart=plan.compressed)
     return Prepared(
         pixels=np.stack(images)[:, None],
         groups=np.array([names[plan.patients[owner]] for owner in plan.owners], np.str_),

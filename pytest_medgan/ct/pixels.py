@@ -16,6 +16,7 @@ from pytest_medgan.errors import DataError
 from pytest_medgan.records import Float64
 
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
+_METAL, _VOID = 3500.0, -1500.0  # HU beyond 12 bits on the usual scale of -1024 to 3071
 # By preference: RLE by pydicom itself, JPEG 2000 by OpenJPEG, JPEG-LS by CharLS, the older JPEGs by GDCM. One order
 # everywhere, since decoders of lossy images may differ by a grey level. pylibjpeg's own libjpeg is GPL and comes last.
 _DECODERS = ("pydicom", "pyjpegls", "gdcm", "pylibjpeg")
@@ -34,7 +35,23 @@ def read_hounsfield(root: Path, header: Header, rows: slice | None = None) -> Fl
     hounsfield = values.astype(np.float64) * pixels.slope + pixels.intercept
     if pixels.padding is not None:
         hounsfield[(values >= pixels.padding[0]) & (values <= pixels.padding[1])] = np.nan
+    _check_lone(hounsfield, header.file)
     return hounsfield
+
+
+def _check_lone(hounsfield: Float64, name: str) -> None:
+    """A lone pixel far brighter than metal or darker than a vacuum amid ordinary ones is a flipped bit.
+
+    A scanner blurs every point over several pixels, so that real metal never stands alone.
+    """
+    extreme = np.argwhere((hounsfield > _METAL) | (hounsfield < _VOID))
+    if not 1 <= len(extreme) <= 8:
+        return
+    for row, column in extreme.tolist():
+        patch = hounsfield[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
+        others = np.delete(patch.ravel(), min(row, 1) * patch.shape[1] + min(column, 1))
+        if not ((others > _METAL / 2) | (others < _VOID)).any():
+            raise DataError("has a lone pixel that no scanner measures; copy it again", file=name)
 
 
 def _read_rows(root: Path, header: Header, first: int, last: int) -> npt.NDArray[np.integer]:

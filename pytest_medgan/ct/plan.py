@@ -13,6 +13,10 @@ from pytest_medgan.records import UInt8
 class Job(Protocol):
     """One finished image, to be made by any worker."""
 
+    @property
+    def file(self) -> str:
+        """The file it reads, relative to the data root."""
+
     def render(self, root: Path) -> UInt8:
         """uint8 [size,size]; raises DataError."""
 
@@ -29,5 +33,6 @@ class Plan:
     instances: tuple[str, ...]  # what the key of the pseudonyms is made of
     window: tuple[float, float] | None  # HU of grey 0 and 255; None for pictures that were grey already
     crop: str  # "tumour" or "image", as used
+    compressed: bool = False  # some pixels need a decoder, which is kept apart
     warnings: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)

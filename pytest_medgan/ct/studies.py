@@ -32,6 +32,11 @@ class SliceJob:
     size: int
     window: tuple[float, float]
 
+    @property
+    def file(self) -> str:
+        """The file it reads, relative to the data root."""
+        return self.header.file
+
     def render(self, root: Path) -> UInt8:
         """uint8 [size,size]; reads only the rows that the crop needs."""
         pixels = self.header.pixels
@@ -86,6 +91,7 @@ def plan_studies(
         instances=tuple(header.instance for series in chosen.values() for header in series.slices),
         window=settings.window,
         crop=crop,
+        compressed=any(job.header.offset < 0 for job in jobs),
         warnings=tuple(warnings),
         counts={name: count for name, count in sorted(counts.items()) if count},
     )

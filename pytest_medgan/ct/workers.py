@@ -31,6 +31,7 @@ _BOOT = (
     "from pytest_medgan.ct.workers import serve; serve()"
 )
 _CHUNK = 16  # items handed over at a time
+_PATIENCE = 300.0  # seconds for one chunk; a slice takes milliseconds
 WORTH_WORKERS = 600  # files; below this a worker's start costs more than it saves
 
 
@@ -62,13 +63,24 @@ class Crew:
             worker.wait()
 
     def map(
-        self, work: Callable[[Path, Item], Result], items: Sequence[Item], *, what: str, progress: Progress
+        self,
+        work: Callable[[Path, Item], Result],
+        items: Sequence[Item],
+        *,
+        what: str,
+        progress: Progress,
+        apart: bool = False,
     ) -> list[Result]:
         """`work(root, item)` of every item; `work` is a function of a module, items and results can be pickled.
 
+        `apart` keeps the work out of this process even for few items: a damaged file can crash a decoder written in C,
+        or hang it, and then only the worker ends.
+
         Raises what the first failing item raised, in the items' order, however the work was shared out.
         """
-        if not self._workers or len(items) <= _CHUNK:
+        if apart and not self._workers and items and sys.executable:
+            self._workers.append(_start())
+        if not self._workers or (len(items) <= _CHUNK and not apart):
             return self._alone(work, items, what, progress)
         chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
         waiting: SimpleQueue[int] = SimpleQueue()
@@ -111,7 +123,11 @@ class Crew:
             try:
                 answer = _ask(worker, (work, self._root, list(chunks[number])))
             except Exception as error:  # the worker is gone, or the answer could not be read
-                answer = DataError(f"a worker process ended unexpectedly ({type(error).__name__}); run it again")
+                first = getattr(chunks[number][0], "file", None)
+                answer = DataError(
+                    "a decoder crashed or hung on this file or one of the next 15; copy them again, or leave them out",
+                    file=first if isinstance(first, str) else None,
+                )
                 answer.__cause__ = error
             if isinstance(answer, Exception):
                 _drain(waiting)  # earlier chunks are already in hand, later ones no longer matter
@@ -168,8 +184,14 @@ def _start() -> subprocess.Popen[bytes]:
 def _ask(worker: subprocess.Popen[bytes], job: object) -> Any:
     if worker.stdin is None or worker.stdout is None:
         raise BrokenPipeError
-    _write(worker.stdin, job)
-    return _read(worker.stdout)
+    limit = threading.Timer(_PATIENCE, worker.kill)
+    limit.daemon = True
+    limit.start()
+    try:
+        _write(worker.stdin, job)
+        return _read(worker.stdout)
+    finally:
+        limit.cancel()
 
 
 def _write(pipe: BinaryIO | Any, value: object) -> None:
