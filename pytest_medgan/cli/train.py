@@ -31,10 +31,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     training.add_argument("--learning-rate", type=float)
     training.add_argument("--discriminator-learning-rate", type=float, help="dcgan: default as --learning-rate")
     training.add_argument("--noise", type=float, help="dcgan: sd of the discriminator's noise at the start (default 0)")
+    training.add_argument(
+        "--average", type=float, help="moving average of the generator (default: dcgan 0, pggan 0.999)"
+    )
     training.add_argument("--seed", type=int, default=0, help="of weights, latents and order (default 0)")
     training.add_argument("--tolerance", type=float, help="dcgan: stop when the losses change by less; 0 never")
     training.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     training.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
+    training.add_argument("--threads", type=int, help="of the CPU; a fixed number makes a run repeatable to the bit")
     files = parser.add_argument_group("files")
     files.add_argument("--checkpoint-every", type=int, default=1000, metavar="STEPS")
     files.add_argument("--grid-every", type=int, default=1000, metavar="STEPS", help="0 draws no sample grids")
@@ -66,6 +70,10 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_medgan.gan.dcgan_training import DCGANSettings
     from pytest_medgan.gan.training import train
 
+    if arguments.threads is not None:
+        import torch
+
+        torch.set_num_threads(max(1, arguments.threads))
     with ConsoleProgress() as progress:
         images = training_images(arguments, progress)
         config = DCGANConfig(
@@ -77,7 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             precision=arguments.precision,
             **_given(
-                arguments, ("steps", "batch", "learning_rate", "discriminator_learning_rate", "noise", "tolerance")
+                arguments,
+                ("steps", "batch", "learning_rate", "discriminator_learning_rate", "noise", "average", "tolerance"),
             ),
         )
         generator = train(

@@ -34,6 +34,10 @@ HEADER_KEY = (
     "medgan"  # one key: safetensors writes several in random order, and equal checkpoints should be equal files
 )
 SUFFIX = ".safetensors"
+CONVERSION = (
+    "export the model where you trust it with torch.export.save(...) or torch.jit.script(model).save(...), name a bare "
+    "state_dict as dcgan,weights=FILE, or wrap the model as package.module:callable"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,9 +231,7 @@ def refuse_pickle(path: Path) -> None:
     # safetensors file begins with may start with the same byte, but there JSON follows it
     if start[:4] == b"PK\x03\x04" or (start[:1] == b"\x80" and start[8:9] != b"{"):
         raise CheckpointError(
-            "a pickle, which runs code when loaded, so it is refused; convert it where you trust it: "
-            'safetensors.torch.save_file(torch.load(FILE, weights_only=True), "weights.safetensors"), or export the '
-            "model with torch.jit.script or torch.export",
+            f"a pickle, which runs code when loaded, so it is refused; {CONVERSION}",
             file=path.name,
         )
 

@@ -7,6 +7,7 @@ moments of its own, and the generator is updated on the images the discriminator
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,7 @@ class DCGANSettings:
     beta1: float = 0.5
     beta2: float = 0.999
     noise: float = 0.0  # sd of the noise on what the discriminator sees, falling to 0 over the run
+    average: float = 0.0  # moving average of the generator kept a step; 0 samples the generator itself, as published
     seed: int = 0
     tolerance: float = 0.01  # converged when the smoothed losses change by less, relatively; 0 never stops early
     precision: str = "float32"  # or "bfloat16": autocast of the forward passes
@@ -41,6 +43,8 @@ class DCGANSettings:
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 2 or self.learning_rate <= 0 or self.seed < 0:
             raise SettingsError("steps must be at least 1, batch 2, the learning rate above 0, the seed not negative")
+        if not 0 <= self.average < 1 or self.noise < 0:
+            raise SettingsError("average must lie between 0 and 1, noise must not be negative")
         if self.precision not in ("float32", "bfloat16"):
             raise SettingsError(f"precision {self.precision!r} must be float32 or bfloat16")
 
@@ -72,6 +76,7 @@ class DCGANTrainer:
             share_batch_norm(network, world, device).to(device, dtype).to(memory_format=torch.channels_last)
             for network in (generator, discriminator)
         )
+        self.averaged = deepcopy(self.generator).requires_grad_(False) if settings.average else None
         self._generator_optimiser = self._adam(self.generator, settings.learning_rate)
         self._discriminator_optimiser = self._adam(
             self.discriminator, settings.discriminator_learning_rate or settings.learning_rate
@@ -126,6 +131,7 @@ class DCGANTrainer:
             loss_generator = _loss(self.discriminator(fakes), real=True)
         self._update(self.generator, self._generator_optimiser, loss_generator)
         self.discriminator.requires_grad_(True)
+        self._move_average()
         return {
             "discriminator": self._world.mean(loss_real + loss_fake),
             "generator": self._world.mean(loss_generator),
@@ -147,10 +153,24 @@ class DCGANTrainer:
         self._world.average_gradients(network.parameters())
         optimiser.step()
 
+    @torch.no_grad()
+    def _move_average(self) -> None:
+        """Weights and batch-norm moments alike; the count of batches is copied."""
+        if self.averaged is None:
+            return
+        now = self.generator.state_dict()
+        for name, average in self.averaged.state_dict().items():
+            if average.is_floating_point():
+                average.lerp_(now[name], 1.0 - self.settings.average)
+            else:
+                average.copy_(now[name])
+
     def state(self) -> dict[str, Tensor]:
         """Everything the next step depends on; `generator.*` is what is sampled."""
+        sampled = {} if self.averaged is None else network_state("generator", self.averaged)
         return {
-            **network_state("generator", self.generator),
+            **network_state("generator" if self.averaged is None else "trained_generator", self.generator),
+            **sampled,
             **network_state("discriminator", self.discriminator),
             **optimiser_state("generator_optimiser", self._generator_optimiser),
             **optimiser_state("discriminator_optimiser", self._discriminator_optimiser),
@@ -158,7 +178,9 @@ class DCGANTrainer:
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """The inverse of `state`."""
-        restore_network("generator", self.generator, tensors)
+        restore_network("generator" if self.averaged is None else "trained_generator", self.generator, tensors)
+        if self.averaged is not None:
+            restore_network("generator", self.averaged, tensors)
         restore_network("discriminator", self.discriminator, tensors)
         restore_optimiser("generator_optimiser", self._generator_optimiser, tensors)
         restore_optimiser("discriminator_optimiser", self._discriminator_optimiser, tensors)

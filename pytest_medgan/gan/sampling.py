@@ -69,7 +69,7 @@ def choose_device(device: str) -> torch.device:
 
 
 class NetworkGenerator:
-    """A generator network: the same call gives the same images."""
+    """A generator network, in eval mode: the same call gives the same images."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class NetworkGenerator:
         self.training_recipe = training_recipe
         self.window = window
         self._device = choose_device(device)
-        self._network = network.to(self._device).eval()
+        self._network = network.to(self._device)
         self._latent = latent
         self._truncation = truncation
         self._progress = progress

@@ -1,0 +1,321 @@
+"""One string, one generator; nothing foreign runs on the way."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import sys
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pytest_medgan.errors import CheckpointError, MedganError, SettingsError
+from pytest_medgan.gan import load_generator
+from pytest_medgan.gan.checkpoint import load
+from pytest_medgan.gan.run_folder import write_png
+
+
+class Draws(nn.Module):
+    """z [N,latent] -> images [N,1,16,16]."""
+
+    def __init__(self, latent: int = 12, gain: float = 1.0) -> None:
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.layer = nn.Linear(latent, 256)
+        self.gain = gain
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(self.layer(z)).reshape(-1, 1, 16, 16) * self.gain
+
+
+def script(module: nn.Module, path: Path) -> Path:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.script(module), path)
+    return path
+
+
+def export(module: nn.Module, path: Path, latent: int = 12) -> Path:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        shapes = {"z": {0: torch.export.Dim("count", min=1, max=4096)}}
+        torch.export.save(torch.export.export(module, (torch.zeros(2, latent),), dynamic_shapes=shapes), path)
+    return path
+
+
+class Payload:
+    """Makes a folder when unpickled."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return os.mkdir, (str(self.target),)
+
+
+# ---------------------------------------------------------------------------------------------------------- archives
+
+
+@pytest.mark.parametrize("write", [script, export], ids=["TorchScript", "torch.export"])
+def test_an_exported_model_draws_what_the_model_draws(write: Callable[..., Path], tmp_path: Path) -> None:
+    from pytest_medgan.gan.latents import latents
+    from pytest_medgan.gan.sampling import to_grey
+
+    path = write(Draws(), tmp_path / "generator-z12.pt")
+    generator = load_generator(str(path))
+    with torch.no_grad():
+        expected = to_grey(Draws()(torch.from_numpy(latents(0, 40, 3, 12))))
+    ours = generator(40, 3)
+    assert ours.shape == (40, 1, 16, 16)
+    assert np.abs(ours.astype(int) - expected.astype(int)).max() <= 1
+    np.testing.assert_array_equal(generator.sample_range(30, 40, 3), ours[30:])
+    assert generator.training_recipe is None
+    assert generator.identity == load_generator(str(path)).identity
+
+
+def test_the_latent_is_found_in_the_program_or_by_trying(tmp_path: Path) -> None:
+    assert load_generator(str(export(Draws(12), tmp_path / "any.pt2")))(2, 0).shape == (2, 1, 16, 16)
+    assert load_generator(str(script(Draws(512), tmp_path / "any.pt")))(2, 0).shape == (2, 1, 16, 16)
+    with pytest.raises(CheckpointError, match="none of the usual latents"):
+        load_generator(str(script(Draws(13), tmp_path / "odd.pt")))
+
+
+def test_a_model_that_does_not_end_in_minus_one_to_one_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"end the model in -1\.\.1"):
+        load_generator(str(script(Draws(gain=255.0), tmp_path / "wide-z12.pt")))
+
+
+@pytest.mark.parametrize("name", ["model.pt", "model.pth", "model.pkl", "model.bin"])
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_pickle_with_a_payload_is_refused_and_does_not_run(tmp_path: Path, name: str, legacy: bool) -> None:
+    ran = tmp_path / "ran"
+    torch.save({"model": Payload(ran)}, tmp_path / name, _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(CheckpointError) as caught:
+        load_generator(str(tmp_path / name))
+    assert not ran.exists()
+    assert caught.value.file == name
+    assert name not in str(caught.value)
+    if not legacy:
+        assert "torch.export.save" in str(caught.value)
+
+
+@pytest.mark.parametrize("protocol", [0, 2])
+def test_a_payload_hidden_in_an_exported_program_does_not_run(tmp_path: Path, protocol: int) -> None:
+    """Every member that could be unpickled is replaced by one that would run code."""
+    ran = tmp_path / "ran"
+    whole = export(Draws(), tmp_path / "whole.pt2")
+    with zipfile.ZipFile(whole) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    suspects = [n for n in members if "weight" in n or "inputs" in n or "constants" in n or n.endswith(".pt")]
+    assert suspects
+    for suspect in suspects:
+        contents = [pickle.dumps(Payload(ran), protocol=protocol)]
+        if members[suspect][:1] == b"{":
+            flagged = members[suspect].replace(b'"use_pickle": false', b'"use_pickle": true')
+            contents.append(flagged.replace(b'"use_pickle":false', b'"use_pickle":true'))
+        for content in contents:
+            evil = tmp_path / "evil.pt2"
+            with zipfile.ZipFile(evil, "w", zipfile.ZIP_STORED) as archive:
+                for name, original in members.items():
+                    replaced = content if name == suspect else original
+                    if name != suspect and content[:1] == b"{" and name.rsplit("/", 1)[-1].startswith("weight_"):
+                        replaced = pickle.dumps(Payload(ran), protocol=protocol)
+                    archive.writestr(name, replaced)
+            with contextlib.suppress(CheckpointError):
+                load_generator(str(evil))
+            assert not ran.exists(), f"{suspect} ran"
+
+
+def test_a_truncated_archive_is_refused(tmp_path: Path) -> None:
+    path = script(Draws(), tmp_path / "whole-z12.pt")
+    cut = tmp_path / "cut-z12.pt"
+    for length in (0, 3, 500, path.stat().st_size - 1):
+        cut.write_bytes(path.read_bytes()[:length])
+        with pytest.raises(CheckpointError) as caught:
+            load_generator(str(cut))
+        assert caught.value.file == "cut-z12.pt"
+
+
+# -------------------------------------------------------------------------------------------------------- state dicts
+
+
+def test_a_state_dict_of_pytorchs_own_example_is_loaded_as_weights_only(finished_run: Path, tmp_path: Path) -> None:
+    checkpoint = load(finished_run / "generator.safetensors")
+    theirs = {f"module.{n.replace('layers.', 'main.')}": t for n, t in checkpoint.state("generator").items()}
+    torch.save(theirs, tmp_path / "netG.pth")
+    spec = f"dcgan,weights={tmp_path / 'netG.pth'},size=16,latent=8,generator_width=4,discriminator_width=4"
+    generator = load_generator(spec)
+    np.testing.assert_array_equal(generator(5, 2), load_generator(str(finished_run))(5, 2))
+    with pytest.raises(CheckpointError, match="not those of a dcgan at 32x32"):
+        load_generator(spec.replace("size=16", "size=32"))
+    ran = tmp_path / "ran"
+    torch.save({**theirs, "extra": Payload(ran)}, tmp_path / "netG.pth")
+    with pytest.raises(CheckpointError, match="more than tensors"):
+        load_generator(spec)
+    assert not ran.exists()
+    torch.save([1, 2], tmp_path / "netG.pth")
+    with pytest.raises(CheckpointError, match="no state dict"):
+        load_generator(spec)
+    (tmp_path / "netG.pth").write_bytes(b"PK\x03\x04")
+    with pytest.raises(CheckpointError, match="truncated"):
+        load_generator(spec)
+
+
+@pytest.mark.parametrize("spec", ["dcgan", "pggan", "dcgan,weights=x,colour=3", "dcgan,weights=x,size=wide"])
+def test_a_built_in_name_says_what_it_needs(spec: str) -> None:
+    with pytest.raises(SettingsError):
+        load_generator(spec)
+
+
+# ---------------------------------------------------------------------------------------------------------- callables
+
+SOURCE = """
+import numpy as np
+def good(count, seed):
+    return np.random.default_rng(seed).integers(0, 256, (count, 1, 8, 8), dtype=np.uint8)
+class Ranged:
+    identity = "v1"
+    training_recipe = "abc"
+    def __call__(self, count, seed):
+        return self.sample_range(0, count, seed)
+    def sample_range(self, start, stop, seed):
+        return good(100, seed)[start:stop]
+ranged = Ranged()
+def short(count, seed):
+    return good(count - 1, seed)
+def floats(count, seed):
+    return good(count, seed) / 255.0
+def flat(count, seed):
+    return good(count, seed)[:, 0]
+def nothing(count, seed):
+    return None
+number = 3
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "my_generators.py").write_text(SOURCE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_generators", raising=False)
+    return "my_generators"
+
+
+def test_a_callable_is_checked_and_passed_on(module: str) -> None:
+    plain = load_generator(f"{module}:good")
+    np.testing.assert_array_equal(plain(5, 3), plain(5, 3))
+    assert plain.identity is None
+    assert not hasattr(plain, "sample_range")
+    ranged = load_generator(f"{module}:ranged")
+    assert (ranged.identity, ranged.training_recipe) == ("v1", "abc")
+    np.testing.assert_array_equal(ranged.sample_range(3, 5, 0), ranged(5, 0)[3:])
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("short", "returned 4 images where 5 were asked for"),
+        ("floats", r"returned float64 \[5, 1, 8, 8\]; return uint8"),
+        ("flat", r"returned uint8 \[5, 8, 8\]"),
+        ("nothing", "returned NoneType"),
+    ],
+)
+def test_what_a_callable_returns_is_not_taken_on_trust(module: str, name: str, words: str) -> None:
+    with pytest.raises(CheckpointError, match=words):
+        load_generator(f"{module}:{name}")(5, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("absent", "no such name"), ("number", "is a int; name a callable"), ("good.deep", "no such")]
+)
+def test_a_name_that_is_no_callable_is_refused(module: str, name: str, words: str) -> None:
+    with pytest.raises(CheckpointError, match=words):
+        load_generator(f"{module}:{name}")
+
+
+def test_a_module_that_is_not_there_is_refused() -> None:
+    with pytest.raises(CheckpointError, match="cannot be imported"):
+        load_generator("no_such_module_anywhere:draw")
+
+
+# ------------------------------------------------------------------------------------------------------------- images
+
+
+def test_an_npz_of_seeds_gives_each_seed_its_own(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 1, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "made.npz", pixels=pixels, groups=np.repeat(["0", "7"], 10))
+    generator = load_generator(str(tmp_path / "made.npz"))
+    np.testing.assert_array_equal(generator(10, 7), pixels[10:])
+    np.testing.assert_array_equal(generator.sample_range(2, 5, 0), pixels[2:5])
+    with pytest.raises(CheckpointError, match="11 images were asked of seed 7 and the set holds 10"):
+        generator(11, 7)
+
+
+def test_images_without_seeds_are_shuffled_by_seed_without_repeats(tmp_path: Path) -> None:
+    pixels = np.arange(30, dtype=np.uint8)[:, None, None].repeat(8, 1).repeat(8, 2)
+    np.savez(tmp_path / "made.npz", pixels=pixels)
+    generator = load_generator(str(tmp_path / "made.npz"))
+    first, second = generator(30, 0)[:, 0, 0, 0], generator(30, 1)[:, 0, 0, 0]
+    assert sorted(first) == sorted(second) == list(range(30))
+    assert list(first) != list(second)
+    np.testing.assert_array_equal(generator(4, 0)[:, 0, 0, 0], first[:4])
+    with pytest.raises(CheckpointError, match="31 images"):
+        generator(31, 0)
+
+
+def test_a_folder_of_pictures_is_a_generator(tmp_path: Path) -> None:
+    for index in range(5):
+        write_png(np.full((8, 8, 1), index * 10, np.uint8), tmp_path / f"{index}.png")
+    generator = load_generator(str(tmp_path))
+    assert sorted(generator(5, 0)[:, 0, 0, 0]) == [0, 10, 20, 30, 40]
+    write_png(np.zeros((9, 8, 1), np.uint8), tmp_path / "9.png")
+    with pytest.raises(CheckpointError, match="the pictures before it") as caught:
+        load_generator(str(tmp_path))
+    assert caught.value.file == "9.png"
+    (tmp_path / "9.png").write_bytes(b"\x89PNG nonsense")
+    with pytest.raises(CheckpointError, match="cannot be read as a picture"):
+        load_generator(str(tmp_path))
+
+
+def test_arrays_of_objects_are_not_unpickled(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    np.savez(tmp_path / "evil.npz", pixels=np.array([Payload(ran)], dtype=object))
+    with pytest.raises(CheckpointError, match="plain arrays"):
+        load_generator(str(tmp_path / "evil.npz"))
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("pixels", [np.zeros((3, 8, 8)), np.zeros((0, 8, 8), np.uint8), np.zeros((8, 8), np.uint8)])
+def test_pixels_of_another_kind_are_refused(tmp_path: Path, pixels: Any) -> None:
+    np.savez(tmp_path / "odd.npz", pixels=pixels)
+    with pytest.raises(CheckpointError, match="must be uint8"):
+        load_generator(str(tmp_path / "odd.npz"))
+
+
+# ----------------------------------------------------------------------------------------------------------- the string
+
+
+def test_truncation_is_part_of_the_string_and_of_the_identity(finished_run: Path) -> None:
+    path = finished_run / "generator.safetensors"
+    plain, cut = load_generator(str(path)), load_generator(f"{path},truncation=0.5")
+    assert plain.identity != cut.identity
+    assert not np.array_equal(plain(4, 0), cut(4, 0))
+    for bad in ("truncation=no", "truncation=0", "colour=3"):
+        with pytest.raises(SettingsError):
+            load_generator(f"{path},{bad}")
+
+
+@pytest.mark.parametrize("spec", ["absent.pt", "absent/folder", "absent.safetensors", "", "C:\\absent.pt"])
+def test_what_is_not_there_is_refused_in_one_line(spec: str) -> None:
+    with pytest.raises(MedganError) as caught:
+        load_generator(spec)
+    assert "\n" not in str(caught.value)
