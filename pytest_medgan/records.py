@@ -280,6 +280,7 @@ class LimitValue:
     sd: float = 0.0  # over its sample groups
     se_total: float = 0.0
     groups: int = 1  # sample groups it was measured on
+    values: tuple[float, ...] = ()  # of each sample group, where kept: what a paired comparison needs
 
 
 @dataclass(frozen=True)
@@ -297,7 +298,14 @@ class Limit:
 
     def _map(self, function: Callable[[float], float], scale: float) -> Limit:
         values = {
-            n: replace(v, value=function(v.value), se=v.se * scale, sd=v.sd * scale, se_total=v.se_total * scale)
+            n: replace(
+                v,
+                value=function(v.value),
+                se=v.se * scale,
+                sd=v.sd * scale,
+                se_total=v.se_total * scale,
+                values=tuple(map(function, v.values)),
+            )
             for n, v in self.values.items()
         }
         return replace(self, values=MappingProxyType(values), margin=None)

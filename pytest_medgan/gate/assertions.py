@@ -36,7 +36,7 @@ context: ContextVar[GateContext | None] = ContextVar("pytest_medgan_gate", defau
 
 
 def assert_metric(
-    scores: Evaluation | Scores, name: str, limit: float | Limit | Row, *, published: bool = False
+    scores: Evaluation | Scores, name: str, limit: float | Limit | Row, *, published: bool = False, paired: bool = False
 ) -> Verdict:
     """Asserts that a metric is within its limit; which side is worse comes from the catalogue.
 
@@ -50,6 +50,9 @@ def assert_metric(
         A number, a Limit such as `row.fid`, `0.9 * row.improved_recall` or `4 * real.fid`, or a Row.
     published
         Allows a limit from published figures, which were measured with another extractor on other images.
+    paired
+        Compares sample groups drawn from the same latents: for a candidate that should draw what the baseline drew (a
+        refactoring, a quantisation, another runtime). The verdict says where it does not help.
 
     Returns
     -------
@@ -64,11 +67,15 @@ def assert_metric(
         There is no such metric.
     """
     __tracebackhide__ = True
-    return _gate(scores, ((name, _limit(name, limit)),), published)[0]
+    return _gate(scores, ((name, _limit(name, limit)),), published, paired)[0]
 
 
-def assert_no_regression(scores: Evaluation | Scores, row: Row, *, published: bool = False) -> tuple[Verdict, ...]:
+def assert_no_regression(
+    scores: Evaluation | Scores, row: Row, *, published: bool = False, paired: bool = False
+) -> tuple[Verdict, ...]:
     """Asserts that no metric of a baseline row has become worse by more than its margin.
+
+    `published` and `paired` as in `assert_metric`.
 
     Returns
     -------
@@ -87,7 +94,10 @@ def assert_no_regression(scores: Evaluation | Scores, row: Row, *, published: bo
     elif not names:
         raise SettingsError(f"row {row.name!r} has no metric to compare with; accept it again")
     return _gate(
-        scores, tuple((name, row[name] if name in row.limits else _absent(name, row)) for name in names), published
+        scores,
+        tuple((name, row[name] if name in row.limits else _absent(name, row)) for name in names),
+        published,
+        paired,
     )
 
 
@@ -190,7 +200,9 @@ class _Frozen:
         return Evidence()
 
 
-def _gate(scores: Evaluation | Scores, limits: tuple[tuple[str, Limit], ...], published: bool) -> tuple[Verdict, ...]:
+def _gate(
+    scores: Evaluation | Scores, limits: tuple[tuple[str, Limit], ...], published: bool, paired: bool
+) -> tuple[Verdict, ...]:
     __tracebackhide__ = True
     current = _current()
     unknown = [name for name, _ in limits if name not in current.metrics]
@@ -207,7 +219,7 @@ def _gate(scores: Evaluation | Scores, limits: tuple[tuple[str, Limit], ...], pu
         )
     else:
         evaluation = _Frozen(scores) if isinstance(scores, Scores) else scores
-        verdicts = decide(evaluation, pairs, current.settings)
+        verdicts = decide(evaluation, pairs, current.settings, paired=paired)
         if missing_row:  # nothing says which metrics it would have had: those that were measured
             verdicts = tuple(v for v in verdicts if v.measured is not None) or verdicts[:1]
     for verdict in verdicts:

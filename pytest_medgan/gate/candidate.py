@@ -100,4 +100,5 @@ def _value(score: MetricScore) -> LimitValue:
     """NaN errors (a single group has no sd) are written as 0: nothing is known, and `se` says what is."""
     sd = 0.0 if score.sd != score.sd else score.sd
     total = 0.0 if score.se_total != score.se_total else score.se_total
-    return LimitValue(score.mean, score.se, sd, total, len(score.values))
+    values = score.values if len(score.values) > 1 else ()
+    return LimitValue(score.mean, score.se, sd, total, len(score.values), tuple(map(float, values)))

@@ -106,7 +106,10 @@ def _value(value: LimitValue) -> str:
     """An error of 0 is one that is not known, and is left out."""
     parts = (("sd", value.sd), ("se", value.se), ("se_total", value.se_total))
     known = [("value", value.value), *((key, part) for key, part in parts if part != 0)]
-    return "{" + ", ".join(f"{key}: {number(part)}" for key, part in known) + "}"
+    shown = [f"{key}: {number(part)}" for key, part in known]
+    if value.values:
+        shown.append(f"groups: {_list(value.values)}")
+    return "{" + ", ".join(shown) + "}"
 
 
 def _flat(key: str, mapping: Mapping[str, Scalar], indent: int) -> list[str]:

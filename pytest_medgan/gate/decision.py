@@ -32,7 +32,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_medgan.catalogue import METRICS, Metric
-from pytest_medgan.gate.uncertainty import Error, limit_error, measured_error, share_error
+from pytest_medgan.gate.uncertainty import Error, limit_error, measured_error, paired_error, share_error
 from pytest_medgan.records import Evaluation, Limit, LimitValue, Outcome, Scores, Verdict
 
 PLAIN = 0  # the count under which a plain number stands in a Limit
@@ -104,13 +104,10 @@ class Question:
     metric: Metric
     limit: Limit
     looks: tuple[int, ...]  # ascending; the last one must decide
-
-    @property
-    def origin(self) -> str:
-        return self.limit.origin
+    paired: bool = False  # baseline and candidate were drawn from the same latents
 
 
-def ask(metric: Metric, limit: Limit, counts: Sequence[int]) -> Question | Verdict:
+def ask(metric: Metric, limit: Limit, counts: Sequence[int], paired: bool = False) -> Question | Verdict:
     """The looks at which a limit can be compared with an evaluation of these counts; a Verdict where there are none."""
     if limit.kind == "missing" or not limit.values:
         reason = f"no baseline yet: {limit.origin} has no row {limit.row!r} with {metric.name}"
@@ -123,7 +120,7 @@ def ask(metric: Metric, limit: Limit, counts: Sequence[int]) -> Question | Verdi
     if not looks:
         has, asked = (", ".join(f"{n:,}" for n in sorted(some)) for some in (limit.values, counts))
         return _closed(metric, limit, Outcome.INCOMPARABLE, f"the limit has a value at {has} images, not at {asked}")
-    return Question(metric, limit, looks)
+    return Question(metric, limit, looks, paired and limit.kind != "number")
 
 
 def look(question: Question, scores: Scores, settings: Settings = DEFAULT) -> Verdict:
@@ -146,12 +143,27 @@ def look(question: Question, scores: Scores, settings: Settings = DEFAULT) -> Ve
     if limit.kind != "number":
         error = error + limit_error(metric, at, n)
     base = replace(base, loss_se=error.se)
-    plan = _Plan(error, settings, len(question.looks), last=n == question.looks[-1])
-    if margin is None:
-        return _plain(base, loss, plan)
-    if not math.isfinite(margin):
+    if margin is not None and not math.isfinite(margin):
         return replace(base, outcome=Outcome.INCOMPARABLE, reason="the margin needs a Real row at this count")
-    return _with_margin(base, loss, margin, plan)
+    plan = _Plan(error, settings, len(question.looks), last=n == question.looks[-1])
+    note = ""
+    if question.paired:
+        plan = replace(plan, ways=2)
+        pairs = replace(plan, error=paired_error(metric, score.values, at.values, n))
+        helps = pairs.accept * pairs.error.se < plan.accept * plan.error.se
+        note = _pairing(pairs.error, error, helps)
+        plan = pairs if helps else plan
+    verdict = replace(base, loss_se=plan.error.se)
+    verdict = _plain(verdict, loss, plan) if margin is None else _with_margin(verdict, loss, margin, plan)
+    return replace(verdict, reason="; ".join(filter(None, (verdict.reason, note))))
+
+
+def _pairing(paired: Error, unpaired: Error, helps: bool) -> str:
+    """What pairing did, for the verdict's reason."""
+    if math.isnan(paired.se):
+        return "pairing does not help: the row keeps no values of its sample groups, or other numbers of them"
+    errors = f"paired error {paired.se:.3g} ({paired.freedom:.0f} degrees of freedom), unpaired {unpaired.se:.3g}"
+    return f"paired: {errors}" if helps else f"pairing does not help: {errors}"
 
 
 @dataclass(frozen=True)
@@ -162,14 +174,15 @@ class _Plan:
     settings: Settings
     looks: int
     last: bool
+    ways: int = 1  # ways of looking that share the risk: 2 when pairs are looked at too
 
     @property
     def accept(self) -> float:
-        return self.error.quantile(self.settings.pass_risk(self.looks))
+        return self.error.quantile(self.settings.pass_risk(self.looks) / self.ways)
 
     @property
     def reject(self) -> float:
-        return self.error.quantile(self.settings.fail_risk(self.looks))
+        return self.error.quantile(self.settings.fail_risk(self.looks) / self.ways)
 
 
 def margin_at(limit: Limit, n: int) -> float | None:
@@ -220,7 +233,11 @@ def _plain(base: Verdict, loss: float, plan: _Plan) -> Verdict:
 
 
 def decide(
-    evaluation: Evaluation, limits: Sequence[tuple[Metric, Limit]], settings: Settings = DEFAULT
+    evaluation: Evaluation,
+    limits: Sequence[tuple[Metric, Limit]],
+    settings: Settings = DEFAULT,
+    *,
+    paired: bool = False,
 ) -> tuple[Verdict, ...]:
     """Looks at growing counts until every metric is decided or one has failed; one Verdict a limit, in order.
 
@@ -235,7 +252,7 @@ def decide(
             for i, (metric, limit) in enumerate(limits)
         )
     counts = tuple(sorted(evaluation.counts))
-    asked = [ask(metric, limit, counts) for metric, limit in limits]
+    asked = [ask(metric, limit, counts, paired) for metric, limit in limits]
     settings = replace(settings, metrics=max(settings.metrics, len(limits)))
     missing = any(isinstance(item, Verdict) and item.outcome is Outcome.MISSING for item in asked)
     state: dict[int, Verdict] = {i: item for i, item in enumerate(asked) if isinstance(item, Verdict)}

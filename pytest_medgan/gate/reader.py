@@ -18,7 +18,7 @@ from pytest_medgan.records import Fingerprint, LimitValue, Margin, Scalar
 _MARGINS = ("absolute", "relative", "toward_real", "auto")
 _TOP = ("format", "kind", "name", "note", "source", "own_metrics", "complete", "baseline", "fingerprint", "rows")
 _ROW = ("note", "provenance", "fingerprint", "canary", "counts", "metrics", "sweeps")
-_VALUE = ("value", "sd", "se", "se_total")
+_VALUE = ("value", "sd", "se", "se_total", "groups")
 _COLLECTIONS = ("map", "list")
 
 
@@ -129,13 +129,15 @@ class Reader:
         parts = self.named(node, _VALUE, "a value")
         if "value" not in parts:
             raise self.error(node, "the entry has no 'value'; accept the row again")
-        numbers = {key: self.number(part, key) for key, part in parts.items()}
+        values = tuple(self.number(item, "groups") for item in self.items(parts.get("groups"), "groups"))
+        if values and len(values) != groups:
+            raise self.error(parts["groups"], f"{len(values)} values where the look has {groups} groups")
+        numbers = {key: self.number(part, key) for key, part in parts.items() if key != "groups"}
         for key in ("sd", "se", "se_total"):
             if numbers.get(key, 0.0) < 0:
                 raise self.error(parts[key], f"{key} is negative; accept the row again")
-        return LimitValue(
-            numbers["value"], numbers.get("se", 0.0), numbers.get("sd", 0.0), numbers.get("se_total", 0.0), groups
-        )
+        sd, se, total = (numbers.get(key, 0.0) for key in ("sd", "se", "se_total"))
+        return LimitValue(numbers["value"], se, sd, total, groups, values)
 
     def margin(self, node: Node) -> Margin:
         parts = self.named(node, ("kind", "amount"), "a margin")

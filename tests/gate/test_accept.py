@@ -30,7 +30,8 @@ def rows(draw):
     counts = draw(st.lists(st.integers(1, 10_000), min_size=1, max_size=3, unique=True))
     groups = draw(st.integers(1, 4))
     metrics = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True))
-    values = st.builds(LimitValue, FLOATS, ERRORS, ERRORS, ERRORS, st.just(groups))
+    kept = st.just(()) | st.tuples(*[FLOATS] * groups)
+    values = st.builds(LimitValue, FLOATS, ERRORS, ERRORS, ERRORS, st.just(groups), kept)
     kinds = st.sampled_from(["absolute", "relative", "toward_real", "auto"])
     margins = st.none() | st.builds(Margin, kinds, st.floats(0, 1e6))
     return RowRecord(

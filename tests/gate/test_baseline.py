@@ -125,6 +125,7 @@ BAD = {
         25,
         "unknown metric 'fit'",
     ),
+    "too few group values": (swap("se: 0.4,", "se: 0.4, groups: [1.0],"), 29, "1 values where the look has 3 groups"),
     "unknown key": (swap("groups: 1", "grups: 1"), 11, "unknown name 'grups'"),
     "unknown margin": (swap("kind: auto", "kind: automatic"), 26, "'automatic' is none of"),
     "infinite margin": (swap("amount: 0.95", "amount: .inf"), 26, "finite"),
@@ -188,7 +189,7 @@ def test_a_candidate_comes_back_as_it_was_measured(candidate, tmp_path, monkeypa
     assert (document.complete, document.baseline, document.name) == (True, "base.yaml", "base")
     assert tuple(document.rows) == ("Real", "model")
     value = document.rows["model"].metrics["fid"].at[1024]
-    assert (value.value, value.se, value.groups) == (20.0, 0.05, 3)
+    assert (value.value, value.se, value.groups, value.values) == (20.0, 0.05, 3, (19.98, 20.0, 20.02))
     assert document.rows["model"].provenance == {"commit": "1234567", "dirty": False, "torch": "2.15"}
     accept(path, reason="first")
     fingerprint = baseline.load("base.yaml").row("model").fingerprint
