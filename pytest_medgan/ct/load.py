@@ -32,7 +32,7 @@ from pytest_medgan.records import DataSettings, Progress, RealSets, UInt8, no_pr
 
 RECIPE = 1  # raised whenever the same files would give other images
 PHANTOM = re.compile(r"phantom(?::(?P<patients>\d{1,5})(?:x(?P<slices>\d{1,4}))?)?")
-PHANTOM_PATIENTS, PHANTOM_SLICES = 24, 40
+PHANTOM_PATIENTS, PHANTOM_SLICES = 96, 10
 
 
 def load_real(settings: DataSettings, *, cache_dir: Path, progress: Progress = no_progress) -> RealSets:
@@ -90,7 +90,7 @@ def _phantom(source: str, cache_dir: Path, progress: Progress) -> Path | None:
     match = PHANTOM.fullmatch(source)
     if match is None:
         if source.startswith("phantom:"):
-            raise SettingsError(f"{source!r} names no phantoms; write phantom, phantom:24 or phantom:24x40")
+            raise SettingsError(f"{source!r} names no phantoms; write phantom, phantom:96 or phantom:96x10")
         return None
     from pytest_medgan.ct.phantom import write_studies
 
