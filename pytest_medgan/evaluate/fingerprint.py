@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import platform
+from importlib.metadata import version
 from types import MappingProxyType
 
 import numpy as np
 
-from pytest_medgan import __version__
 from pytest_medgan.evaluate.subject import Subject, full_count
 from pytest_medgan.metrics.reference import Ks
 from pytest_medgan.records import Fingerprint, Scalar
@@ -50,7 +50,7 @@ def environment(device: str) -> dict[str, Scalar]:
 
     return {
         "device": torch.cuda.get_device_name() if device.startswith("cuda") else platform.machine(),
-        "medgan": __version__,
+        "medgan": version("pytest-medgan"),
         "numpy": np.__version__,
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -34,11 +34,14 @@ class TerminalProgress:
         if reporter is None or self._config.getoption("verbose") < 0:
             return
         a_terminal = bool(reporter.isatty)
-        if now - self._shown < (REDRAW if a_terminal else LINE) and done < total:
+        ended = done >= total
+        rest = now - max(self._shown, self._began)
+        # in a log the end is worth a line only where the work was long enough to have had one
+        if rest < (REDRAW if a_terminal else LINE) and not (a_terminal and ended):
             return
         self._shown = now
         self._write(reporter, self._line(done, total, now), a_terminal)
-        if done >= total:
+        if ended:
             self._finish()
 
     def _line(self, done: int, total: int, now: float) -> str:
