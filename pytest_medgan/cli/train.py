@@ -1,4 +1,7 @@
-"""medgan train: a DCGAN on images of one's own."""
+"""medgan train: a DCGAN or PGGAN on images of one's own.
+
+On several processes: `torchrun --nproc-per-node N -m pytest_medgan train ...`.
+"""
 
 from __future__ import annotations
 
@@ -9,36 +12,45 @@ from typing import TYPE_CHECKING, Any
 from pytest_medgan.errors import SettingsError
 
 if TYPE_CHECKING:
-    from pytest_medgan.gan.loop import RunSettings
+    from pytest_medgan.gan.loop import RunSettings, Settings
+    from pytest_medgan.gan.networks import Config
     from pytest_medgan.records import ImageSet, Progress
+
+DCGAN_ALONE = ("steps", "discriminator_learning_rate", "noise", "tolerance", "precision")
+PGGAN_ALONE = ("fading", "stable", "batches")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """Declares the command's arguments."""
     parser = subparsers.add_parser("train", help="train a generator on a set of images")
-    parser.add_argument("architecture", choices=("dcgan",))
+    parser.add_argument("architecture", choices=("dcgan", "pggan"))
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="continue the run in DIR, to the bit")
     _add_images(parser.add_argument_group("images"))
     network = parser.add_argument_group("networks")
     network.add_argument("--size", type=int, default=128, help="pixels, a power of two (default 128)")
-    network.add_argument("--latent", type=int, help="dimensions of z (default: dcgan 100)")
-    network.add_argument("--generator-width", type=int, help="maps (default: dcgan 64)")
-    network.add_argument("--discriminator-width", type=int, help="maps (default: dcgan 64)")
+    network.add_argument("--latent", type=int, help="dimensions of z (default: dcgan 100, pggan 512)")
+    network.add_argument("--generator-width", type=int, help="maps (default: dcgan 64, pggan 512)")
+    network.add_argument("--discriminator-width", type=int, help="maps (default: dcgan 64, pggan 512)")
     training = parser.add_argument_group("training")
-    training.add_argument("--steps", type=int, help="dcgan: updates at most (default 20000)")
-    training.add_argument("--batch", type=int, help="images a step (default: dcgan 64)")
-    training.add_argument("--learning-rate", type=float)
-    training.add_argument("--discriminator-learning-rate", type=float, help="dcgan: default as --learning-rate")
-    training.add_argument("--noise", type=float, help="dcgan: sd of the discriminator's noise at the start (default 0)")
-    training.add_argument(
-        "--average", type=float, help="moving average of the generator (default: dcgan 0, pggan 0.999)"
-    )
+    training.add_argument("--batch", type=int, help="images a step, over all processes (default: dcgan 64, pggan 16)")
+    training.add_argument("--learning-rate", type=float, help="(default: dcgan 0.0002, pggan 0.001)")
     training.add_argument("--seed", type=int, default=0, help="of weights, latents and order (default 0)")
-    training.add_argument("--tolerance", type=float, help="dcgan: stop when the losses change by less; 0 never")
-    training.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    training.add_argument(
+        "--average", type=float, help="moving average of the generator (default: dcgan 0, pggan .999)"
+    )
     training.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
     training.add_argument("--threads", type=int, help="of the CPU; a fixed number makes a run repeatable to the bit")
+    dcgan = parser.add_argument_group("dcgan alone")
+    dcgan.add_argument("--steps", type=int, help="updates at most (default 20000)")
+    dcgan.add_argument("--discriminator-learning-rate", type=float, help="(default: as --learning-rate)")
+    dcgan.add_argument("--noise", type=float, help="sd of the discriminator's noise at the start (default 0)")
+    dcgan.add_argument("--tolerance", type=float, help="stop when the losses change by less; 0 never (default 0.01)")
+    dcgan.add_argument("--precision", choices=("float32", "bfloat16"), help="of the forward passes (default float32)")
+    pggan = parser.add_argument_group("pggan alone")
+    pggan.add_argument("--fading", type=int, help="images shown while a resolution fades in (default 800000)")
+    pggan.add_argument("--stable", type=int, help="images shown at a resolution thereafter (default 800000)")
+    pggan.add_argument("--batches", metavar="R:B,...", help="batch by resolution, as 4:128,8:128 (default: --batch)")
     files = parser.add_argument_group("files")
     files.add_argument("--checkpoint-every", type=int, default=1000, metavar="STEPS")
     files.add_argument("--grid-every", type=int, default=1000, metavar="STEPS", help="0 draws no sample grids")
@@ -66,8 +78,6 @@ def _add_images(group: argparse._ArgumentGroup) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Trains and leaves DIR/generator.safetensors; exit status 0."""
     from pytest_medgan.cli.progress import ConsoleProgress
-    from pytest_medgan.gan.dcgan import DCGANConfig
-    from pytest_medgan.gan.dcgan_training import DCGANSettings
     from pytest_medgan.gan.training import train
 
     if arguments.threads is not None:
@@ -76,19 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         torch.set_num_threads(max(1, arguments.threads))
     with ConsoleProgress() as progress:
         images = training_images(arguments, progress)
-        config = DCGANConfig(
-            size=arguments.size,
-            channels=images.pixels.shape[1],
-            **_given(arguments, ("latent", "generator_width", "discriminator_width")),
-        )
-        settings = DCGANSettings(
-            seed=arguments.seed,
-            precision=arguments.precision,
-            **_given(
-                arguments,
-                ("steps", "batch", "learning_rate", "discriminator_learning_rate", "noise", "average", "tolerance"),
-            ),
-        )
+        config, settings = _made(arguments, images.pixels.shape[1])
         generator = train(
             config,
             settings,
@@ -101,6 +99,43 @@ def run(arguments: argparse.Namespace) -> int:
         )
     print(f"generator.safetensors: identity {generator.identity[:16]}, trained on {len(images)} images")
     return 0
+
+
+def _made(arguments: argparse.Namespace, channels: int) -> tuple[Config, Settings]:
+    """Configuration and settings from what was typed."""
+    from pytest_medgan.gan.dcgan import DCGANConfig
+    from pytest_medgan.gan.dcgan_training import DCGANSettings
+    from pytest_medgan.gan.pggan import PGGANConfig
+    from pytest_medgan.gan.pggan_training import PGGANSettings
+
+    widths = _given(arguments, ("latent", "generator_width", "discriminator_width"))
+    shared = {"seed": arguments.seed, **_given(arguments, ("batch", "learning_rate", "average"))}
+    if arguments.architecture == "dcgan":
+        _refuse(arguments, PGGAN_ALONE)
+        return (
+            DCGANConfig(size=arguments.size, channels=channels, **widths),
+            DCGANSettings(**shared, **_given(arguments, DCGAN_ALONE)),
+        )
+    _refuse(arguments, DCGAN_ALONE)
+    table = () if arguments.batches is None else _batches(arguments.batches)
+    return (
+        PGGANConfig(size=arguments.size, channels=channels, **widths),
+        PGGANSettings(**shared, **_given(arguments, ("fading", "stable")), batches=table),
+    )
+
+
+def _refuse(arguments: argparse.Namespace, names: tuple[str, ...]) -> None:
+    typed = [f"--{name.replace('_', '-')}" for name in names if getattr(arguments, name) is not None]
+    if typed:
+        raise SettingsError(f"{', '.join(typed)} does not apply to {arguments.architecture}; leave it out")
+
+
+def _batches(text: str) -> tuple[tuple[int, int], ...]:
+    try:
+        pairs = [part.split(":") for part in text.split(",")]
+        return tuple((int(resolution), int(batch)) for resolution, batch in pairs)
+    except ValueError as error:
+        raise SettingsError(f"--batches {text!r} must be RESOLUTION:BATCH pairs, as 4:128,8:128") from error
 
 
 def _given(arguments: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:

@@ -1,0 +1,67 @@
+"""medgan sample, as typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pytest_medgan.cli import main
+from pytest_medgan.gan import load_generator
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 1, 16, 16), dtype=np.uint8)
+    np.savez(tmp_path / "pool.npz", pixels=pixels)
+    return tmp_path / "pool.npz"
+
+
+def test_an_npz_comes_back_as_the_same_generator(
+    pool: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "new" / "out.npz"
+    assert main(["sample", str(pool), "--out", str(out), "--count=6", "--seed=3", "--seed=4"]) == 0
+    assert "12 images of 16x16 from 2 seed(s)" in capsys.readouterr().out
+    generator, again = load_generator(str(pool)), load_generator(str(out))
+    for seed in (3, 4):
+        np.testing.assert_array_equal(again(6, seed), generator(6, seed))
+
+
+def test_a_sheet_and_a_folder_hold_the_pictures(pool: Path, tmp_path: Path) -> None:
+    expected = load_generator(str(pool))(6, 0)
+    assert main(["sample", str(pool), "--out", str(tmp_path / "sheet.png"), "--count=6", "--columns=4"]) == 0
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
+    assert sheet.shape == (32, 64)
+    np.testing.assert_array_equal(sheet[16:, 16:32], expected[5, 0])
+    assert not sheet[16:, 32:].any()
+    assert main(["sample", str(pool), "--out", str(tmp_path / "folder"), "--count=6"]) == 0
+    names = sorted(path.name for path in (tmp_path / "folder").iterdir())
+    assert names == [f"seed0-{index:06d}.png" for index in range(6)]
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "folder" / names[2])), expected[2, 0])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--count=21"], "holds 20"),
+        (["--count=0"], "--count"),
+        (["--seed=-1"], "--seed"),
+        (["--columns=0"], "--columns"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_line_and_status_2(
+    pool: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], words: str
+) -> None:
+    assert main(["sample", str(pool), "--out", str(tmp_path / "out.npz"), *options]) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1
+    assert words in error[0]
+    assert not (tmp_path / "out.npz").exists()
+
+
+def test_a_generator_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", str(tmp_path / "absent.pt"), "--out", str(tmp_path / "out.npz")]) == 2
+    assert "absent.pt: no such generator" in capsys.readouterr().err

@@ -1,0 +1,92 @@
+"""medgan train, as typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pytest_medgan.cli import main
+from pytest_medgan.gan import load_generator
+from pytest_medgan.gan.checkpoint import load
+
+SMALL = ["--size=16", "--latent=8", "--generator-width=4", "--discriminator-width=4", "--batch=8", "--threads=1"]
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 16, 16), dtype=np.uint8)
+    np.savez(tmp_path / "set.npz", pixels=pixels, patient=np.repeat(["A", "B"], 10), window=[-1000.0, 400.0])
+    return tmp_path / "set.npz"
+
+
+def test_a_dcgan_is_trained_resumed_and_loaded(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [
+        "train",
+        "dcgan",
+        "--images",
+        str(images),
+        "--out",
+        str(tmp_path / "run"),
+        *SMALL,
+        "--checkpoint-every=2",
+    ]
+    assert main([*command, "--steps=4"]) == 0
+    assert "trained on 20 images" in capsys.readouterr().out
+    made = load(tmp_path / "run" / "generator.safetensors")
+    assert (made.step, made.images, made.patients, made.window) == (4, 20, ("A", "B"), (-1000.0, 400.0))
+    assert load_generator(str(tmp_path / "run"))(3, 0).shape == (3, 1, 16, 16)
+    assert main([*command, "--steps=6"]) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert main([*command, "--steps=6", "--resume", "--half"]) == 0
+    made = load(tmp_path / "run" / "generator.safetensors")
+    assert (made.step, made.storage) == (6, "float16")
+
+
+def test_a_pggan_is_trained(images: Path, tmp_path: Path) -> None:
+    command = ["train", "pggan", "--images", str(images), "--out", str(tmp_path / "run"), *SMALL]
+    assert main([*command, "--fading=16", "--stable=16", "--batches=4:16,8:4", "--grid-every=0"]) == 0
+    made = load(tmp_path / "run" / "generator.safetensors")
+    assert (made.architecture, made.step, made.stage) == ("pggan", 1 + 4 + 4 + 2 + 2, (16, 1.0))
+
+
+def test_the_first_images_alone(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["train", "dcgan", "--images", str(images), *SMALL, "--steps=2", "--grid-every=0"]
+    assert main([*command, "--out", str(tmp_path / "all")]) == 0
+    assert main([*command, "--out", str(tmp_path / "few"), "--limit=3"]) == 0
+    every, few = (load(tmp_path / name / "generator.safetensors") for name in ("all", "few"))
+    assert (few.images, few.patients) == (3, ("A",))
+    assert few.training_recipe != every.training_recipe
+    assert main([*command, "--out", str(tmp_path / "none"), "--limit=21"]) == 2
+    assert "--limit 21" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["dcgan", "--fading=3"], "--fading does not apply to dcgan"),
+        (["pggan", "--steps=3", "--noise=1"], "--steps, --noise does not apply to pggan"),
+        (["pggan", "--batches=4"], "--batches '4' must be"),
+        (["dcgan", "--size=48"], "size 48 must be a power of two"),
+        (["dcgan", "--size=32"], "the training images are uint8"),
+        (["dcgan", "--device=abacus"], "'abacus'"),
+        (["dcgan", "--batch=1"], "batch"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_status_2(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], words: str
+) -> None:
+    command = ["train", *options, "--images", str(images), "--out", str(tmp_path / "run")]
+    assert main(command if "--size=48" in options or "--size=32" in options else [*command, "--size=16"]) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert words in error[-1]
+
+
+def test_a_vanished_data_set_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("gone.npz", "gone"):
+        assert main(["train", "dcgan", "--images", str(tmp_path / name), "--out", str(tmp_path / "run")]) == 2
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    assert not (tmp_path / "run").exists()
