@@ -43,14 +43,30 @@ class Points:
 
 def centre_of(raw: torch.Tensor) -> torch.Tensor:
     """Mean float64 [D] of the rows."""
-    return raw.sum(0, dtype=torch.float64) / len(raw)
+    total = torch.zeros(raw.shape[1], dtype=torch.float64, device=raw.device)
+    for part in slices(len(raw), 256):
+        total += raw[part].double().sum(0)
+    return total / len(raw)
+
+
+def times(rows: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """rows right in float64, of float32 rows [N,D] converted piece by piece."""
+    return torch.cat([rows[part].double() @ right for part in slices(len(rows), 256)])
+
+
+def times_transposed(rows: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """rows^T right in float64, of float32 rows [N,D] converted piece by piece."""
+    total = torch.zeros(rows.shape[1], *right.shape[1:], dtype=torch.float64, device=rows.device)
+    for part in slices(len(rows), 256):
+        total += rows[part].double().T @ right[part]
+    return total
 
 
 def points(raw: torch.Tensor, centre: torch.Tensor) -> Points:
     """Points centred on `centre` float64 [D]."""
     rows = torch.empty(raw.shape, dtype=torch.float32, device=raw.device)
     norms = torch.empty(len(raw), dtype=torch.float32, device=raw.device)
-    for part in slices(len(raw), 1024):
+    for part in slices(len(raw), 256):
         rows[part] = (raw[part].double() - centre).float()
         norms[part] = rows[part].double().square().sum(1).float()
     return Points(raw, rows, norms)
@@ -106,7 +122,7 @@ def distances_(block: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> 
 def exact(left: Points, i: torch.Tensor, right: Points, j: torch.Tensor) -> torch.Tensor:
     """Squared distances float64 [P] of the pairs (left[i], right[j]), from the features as given."""
     found = torch.empty(len(i), dtype=torch.float64, device=left.raw.device)
-    for part in slices(len(i), 2048):
+    for part in slices(len(i), 256):
         gap = left.raw[i[part]].double() - right.raw[j[part]].double()
         found[part] = gap.square_().sum(1)
     return found

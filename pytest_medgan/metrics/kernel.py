@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pytest_medgan.metrics import inputs
-from pytest_medgan.metrics.gram import Points, centre_of, points, products
+from pytest_medgan.metrics.gram import Points, centre_of, points, products, slices, times, times_transposed
 from pytest_medgan.metrics.uncertainty import both, mean_se
 from pytest_medgan.records import Estimate, Float64
 
@@ -29,7 +29,7 @@ class KernelSums:
 
     def __init__(self, left: Points, right: Points, centre: torch.Tensor) -> None:
         self.left, self.right, self.width = left, right, left.rows.shape[1]
-        self._p, self._q = _offset(left, centre), _offset(right, centre)
+        self._p, self._q = _offset(left.rows, centre), _offset(right.rows, centre)
         # columns: sums of a^2, of a^2 times the other side's offset, of a^3
         self._rows = torch.zeros(len(left), 3, dtype=torch.float64, device=left.rows.device)
         self._columns = torch.zeros(len(right), 3, dtype=torch.float64, device=left.rows.device)
@@ -57,17 +57,15 @@ class KernelSums:
         return _assemble(self._columns, self.right, self._q, self.left, self._p)
 
 
-def _offset(side: Points, centre: torch.Tensor) -> torch.Tensor:
-    """float64 [N]: this side's part of x.y / D + 1 beyond the product of centred features."""
-    width = side.rows.shape[1]
-    offset: torch.Tensor = (side.rows.double() @ centre + 0.5 * centre @ centre) / width + 0.5
-    return offset
+def _offset(rows: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
+    """float64 [N]: these centred rows' part of x.y / D + 1 beyond the product."""
+    return (times(rows, centre) + 0.5 * float(centre @ centre)) / rows.shape[1] + 0.5
 
 
 def _assemble(sums: torch.Tensor, own: Points, p: torch.Tensor, other: Points, q: torch.Tensor) -> torch.Tensor:
     """sum_j (a_ij + p_i + q_j)^3 from the sums of a^2 and a^3."""
     powers = torch.stack([q**0, q, q**2, q**3], 1)
-    weighted = own.rows.double() @ (other.rows.double().T @ powers[:, :3]) / own.rows.shape[1]  # sums of a q^m
+    weighted = times(own.rows, times_transposed(other.rows, powers[:, :3])) / own.rows.shape[1]  # sums of a q^m
     s0, s1, s2, s3 = powers.sum(0)
     linear = weighted[:, 0] * p**2 + 2 * weighted[:, 1] * p + weighted[:, 2]
     offsets = s0 * p**3 + 3 * s1 * p**2 + 3 * s2 * p + s3
@@ -77,13 +75,14 @@ def _assemble(sums: torch.Tensor, own: Points, p: torch.Tensor, other: Points, q
 
 def own_kernel(side: Points, centre: torch.Tensor) -> torch.Tensor:
     """k(x, x) float64 [N]."""
-    return (side.rows.double().square().sum(1) / side.rows.shape[1] + 2 * _offset(side, centre)) ** 3
+    squares = torch.cat([side.rows[part].double().square().sum(1) for part in slices(len(side), 256)])
+    return (squares / side.rows.shape[1] + 2 * _offset(side.rows, centre)) ** 3
 
 
 def degenerate_variance(left: Points, right: Points, centre: torch.Tensor, *, most: int = 512) -> float:
     """Variance of the kernel that no row or column alone explains, from the first `most` rows of either side."""
     left_rows, right_rows = left.rows[:most].double(), right.rows[:most].double()
-    p, q = _offset(left, centre)[:most], _offset(right, centre)[:most]
+    p, q = _offset(left.rows[:most], centre), _offset(right.rows[:most], centre)
     block = (left_rows @ right_rows.T / left.rows.shape[1] + p[:, None] + q) ** 3
     if left is right:
         block.fill_diagonal_(torch.nan)
