@@ -1,0 +1,52 @@
+"""Standard errors: how they add up, how well they are known, and what a share near its end is worth."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from scipy import stats
+
+from pytest_medgan.catalogue import METRICS
+from pytest_medgan.gate.uncertainty import Error, limit_error, measured_error, paired_error, share_error
+from pytest_medgan.records import LimitValue, MetricScore
+
+
+def test_errors_add_in_quadrature_and_keep_the_worse_known_ones_freedom():
+    assert Error(3.0) + Error(4.0) == Error(5.0)
+    both = Error(1.0, 2.0) + Error(1.0, 2.0)
+    assert (both.se, both.freedom) == (pytest.approx(math.sqrt(2)), pytest.approx(4.0))
+    sure = Error(0.0, 2.0) + Error(1.0)
+    assert math.isinf(sure.freedom)
+
+
+def test_quantiles_are_the_normals_and_students():
+    assert Error(1.0).quantile(0.0025) == pytest.approx(stats.norm.isf(0.0025))
+    assert Error(1.0, 4.0).quantile(0.0025) == pytest.approx(stats.t.isf(0.0025, 4))
+
+
+def test_an_error_that_is_the_groups_spread_has_their_freedom():
+    metric = METRICS["fid"]
+    spread = MetricScore(metric, (1.0, 2.0, 3.0), 2.0, 1.0, 1.0 / math.sqrt(3), 1.0)
+    images = MetricScore(metric, (1.0, 2.0, 3.0), 2.0, 1.0, 0.2, 1.0)
+    assert measured_error(metric, spread, 512).freedom == 2
+    assert math.isinf(measured_error(metric, images, 512).freedom)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_share_at_its_end_has_an_error(share):
+    error = limit_error(METRICS["coverage"], LimitValue(share, groups=3), 1000)
+    assert error.se == pytest.approx(math.sqrt(2 * 3002) / 3004**1.5, rel=1e-6)
+    assert limit_error(METRICS["kid"], LimitValue(share, groups=3), 1000).se == 0.0
+
+
+def test_the_floor_leaves_other_errors_alone():
+    assert limit_error(METRICS["coverage"], LimitValue(0.5, 0.3, groups=3), 1000).se == 0.3
+    assert share_error(0.5, 1000, 4.0) == pytest.approx(0.5 / math.sqrt(1004))
+
+
+def test_pairs_need_as_many_groups_on_both_sides():
+    metric = METRICS["fid"]
+    assert math.isnan(paired_error(metric, (1.0, 2.0), (1.0,), 10).se)
+    assert math.isnan(paired_error(metric, (1.0,), (1.0,), 10).se)
+    assert paired_error(metric, (1.0, 3.0, 2.0), (0.0, 1.0, 1.0), 10) == Error(pytest.approx(1 / 3), 2.0)
