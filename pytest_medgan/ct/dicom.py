@@ -19,6 +19,7 @@ from pytest_medgan.records import Float64
 
 _COSINE_TOLERANCE = 1e-3  # direction cosines carry four decimals in some files
 _STEP_TOLERANCE = 0.1  # of the slice distance: a table does not miss by more
+_ROUNDING = 0.11  # mm by which two neighbours may differ because positions are told to a tenth
 _SAME_PLACE = 1e-3  # mm
 _BESIDE = 0.5  # mm in the plane that a slice may lie beside the others
 
@@ -144,8 +145,9 @@ def _check_steps(slices: Sequence[Header], positions: Sequence[float]) -> float:
                 "lies at the position of another slice of its series; remove one", file=slices[index + 1].file
             )
     usual = float(np.median(steps))
+    slack = min(max(_STEP_TOLERANCE * usual, _ROUNDING), 0.4 * usual)
     for index, step in enumerate(steps):
-        if step > usual * (1 + _STEP_TOLERANCE):
+        if step > usual + slack:
             missing = round(step / usual) - 1
             what = f"{missing} missing" if missing >= 1 else "uneven distance"
             raise DataError(
@@ -153,7 +155,7 @@ def _check_steps(slices: Sequence[Header], positions: Sequence[float]) -> float:
                 "copy the series again, or leave it out",
                 file=slices[index].file,
             )
-        if step < usual * (1 - _STEP_TOLERANCE):
+        if step < usual - slack:
             raise DataError(
                 f"the next slice of the series is {step:.2f} mm away instead of {usual:.2f}; "
                 "the series mixes spacings, leave it out or remove the odd slices",

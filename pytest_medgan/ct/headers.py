@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,6 +12,7 @@ from pydicom.dataset import Dataset
 
 from pytest_medgan.ct.enhanced import GROUP_SEQUENCES, frame_headers, lift_first_frame
 from pytest_medgan.ct.files import content_digest
+from pytest_medgan.ct.quiet import quiet_pydicom
 from pytest_medgan.ct.slices import Header, PixelFormat, Skipped, number_list
 from pytest_medgan.errors import DataError
 
@@ -72,8 +72,7 @@ def read_headers(root: Path, name: str) -> list[Header | Skipped]:
     """
     path = root / name
     try:
-        with path.open("rb") as stream, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's remarks on values that we check ourselves
+        with path.open("rb") as stream, quiet_pydicom():
             dataset = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=_TAGS, force=True)
             end = stream.tell()  # pydicom stops in front of the pixel data
             skip = _skip(dataset)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from pytest_medgan.ct.dicom import Series
+from pytest_medgan.ct.quiet import quiet_pydicom
 from pytest_medgan.ct.regions import StructureFile, rank
 from pytest_medgan.errors import DataError
 from pytest_medgan.records import Bool, UInt8
@@ -64,8 +64,7 @@ def read_segmentation(root: Path, name: str, digest: str) -> StructureFile:
     Raises DataError where it is damaged.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet_pydicom():
             dataset = pydicom.dcmread(root / name, force=True)
             regions = _segments(dataset)
             series = frozenset(str(item.SeriesInstanceUID) for item in dataset.get("ReferencedSeriesSequence") or [])

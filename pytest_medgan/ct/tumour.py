@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,6 +13,7 @@ from pydicom.dataset import Dataset
 
 from pytest_medgan.ct.dicom import Series
 from pytest_medgan.ct.polygons import fill_polygon
+from pytest_medgan.ct.quiet import quiet_pydicom
 from pytest_medgan.ct.regions import StructureFile, choose_region, rank
 from pytest_medgan.errors import DataError
 from pytest_medgan.records import Bool, Float64
@@ -104,8 +104,7 @@ def read_structures(root: Path, name: str, digest: str) -> StructureFile:
     Raises DataError where it is damaged.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet_pydicom():
             dataset = pydicom.dcmread(root / name, force=True)
             names = {int(roi.ROINumber): str(roi.ROIName).strip() for roi in dataset.StructureSetROISequence}
             images: set[str] = set()

@@ -1,0 +1,151 @@
+"""Stored values to Hounsfield units."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
+
+from pytest_medgan.ct.headers import read_headers
+from pytest_medgan.ct.pixels import read_hounsfield
+from pytest_medgan.errors import DataError
+
+
+def header_of(study: Any) -> Any:
+    return read_headers(study.root, study.files[0].relative_to(study.root).as_posix())[0]
+
+
+def test_some_rows_are_the_same_rows_of_the_whole(tmp_path: Path, study_class: Any) -> None:
+    study = study_class(tmp_path, slices=1).write()
+    whole = read_hounsfield(tmp_path, header_of(study))
+    assert whole.shape == (64, 64)
+    assert whole.dtype == np.float64
+    assert (read_hounsfield(tmp_path, header_of(study), slice(10, 20)) == whole[10:20]).all()
+    assert (whole == dcmread(study.files[0]).pixel_array - 1024.0).all()
+
+
+def test_signed_values_slope_and_padding(tmp_path: Path, study_class: Any) -> None:
+    stored = np.full((64, 64), -2000, np.int16)
+    stored[8:, 8:] = np.arange(56)
+
+    def change(dataset: Dataset, index: int) -> None:
+        dataset.PixelRepresentation, dataset.RescaleSlope, dataset.RescaleIntercept = 1, "1.0002441", "-10.5"
+        dataset.PixelData = stored.astype("<i2").tobytes()
+        dataset.add_new("PixelPaddingValue", "SS", -2000)
+
+    study = study_class(tmp_path, slices=1, change=change).write()
+    values = read_hounsfield(tmp_path, header_of(study))
+    assert np.isnan(values[:8]).all()
+    assert (values[8:, 8:] == np.arange(56) * 1.0002441 - 10.5).all()
+
+
+def test_bits_beyond_the_stored_ones_are_refused(tmp_path: Path, study_class: Any) -> None:
+    def change(dataset: Dataset, index: int) -> None:
+        dataset.BitsStored, dataset.HighBit = 12, 11
+        pixels = dataset.pixel_array.copy()
+        pixels[3, 3] |= 1 << 14
+        dataset.PixelData = pixels.tobytes()
+
+    study = study_class(tmp_path, slices=1, change=change).write()
+    with pytest.raises(DataError, match="beyond its 12 bits") as caught:
+        read_hounsfield(tmp_path, header_of(study))
+    assert caught.value.file == "PAT-001/study/series/000.dcm"
+
+
+@pytest.mark.parametrize(("value", "refused"), [(30000, True), (4000, False)])
+def test_a_lone_impossible_pixel_is_refused(tmp_path: Path, study_class: Any, value: int, refused: bool) -> None:
+    def change(dataset: Dataset, index: int) -> None:
+        pixels = dataset.pixel_array.copy()
+        pixels[30, 30] = value
+        dataset.PixelData = pixels.tobytes()
+
+    study = study_class(tmp_path, slices=1, change=change).write()
+    if refused:
+        with pytest.raises(DataError, match="lone pixel"):
+            read_hounsfield(tmp_path, header_of(study))
+    else:
+        assert read_hounsfield(tmp_path, header_of(study))[30, 30] == value - 1024
+
+
+def test_metal_is_not_refused(tmp_path: Path, study_class: Any) -> None:
+    """A blurred bright spot, as a scanner makes of a screw."""
+
+    def change(dataset: Dataset, index: int) -> None:
+        pixels = dataset.pixel_array.copy()
+        pixels[29:32, 29:32] = 4000
+        pixels[30, 30] = 20000
+        dataset.PixelData = pixels.tobytes()
+
+    study = study_class(tmp_path, slices=1, change=change).write()
+    assert read_hounsfield(tmp_path, header_of(study)).max() == 20000 - 1024
+
+
+@pytest.mark.parametrize(
+    ("syntax", "module"),
+    [
+        (RLELossless, "pydicom"),
+        (JPEGLosslessSV1, "gdcm"),
+        (JPEGLSLossless, "jpeg_ls"),
+        (JPEG2000Lossless, "openjpeg"),
+    ],
+)
+def test_lossless_compression_changes_nothing(tmp_path: Path, study_class: Any, syntax: str, module: str) -> None:
+    pytest.importorskip(module, reason="needs the codecs extra")
+    study = study_class(tmp_path, slices=1).write()
+    expected = read_hounsfield(tmp_path, header_of(study))
+    dataset = dcmread(study.files[0])
+    if syntax == JPEGLosslessSV1:
+        dataset.PixelData = encapsulate([lossless_jpeg(dataset.pixel_array)])
+        dataset.file_meta.TransferSyntaxUID = syntax
+        dataset["PixelData"].VR = "OB"
+    else:
+        dataset.compress(syntax)
+    dataset.save_as(study.files[0])
+    header = header_of(study)
+    assert header.offset == -1
+    assert (read_hounsfield(tmp_path, header) == expected).all()
+    data = bytearray(study.files[0].read_bytes())
+    del data[len(data) * 2 // 3 :]
+    study.files[0].write_bytes(data)
+    with pytest.raises(DataError, match="copy it again"):
+        read_hounsfield(tmp_path, header_of(study))
+
+
+def lossless_jpeg(pixels: np.ndarray) -> bytes:
+    """One frame as JPEG Lossless, process 14, selection value 1 (ITU-T T.81 annex H), with one Huffman table in which
+    the difference categories 0 to 15 have codes of 5 bits."""
+    rows, columns = pixels.shape
+    symbols = bytes(range(16))
+    table = bytes([0]) + bytes([0, 0, 0, 0, 16] + [0] * 11) + symbols
+    bits = []
+    values = pixels.astype(np.int64)
+    for row in range(rows):
+        for column in range(columns):
+            left, above = values[row, column - 1], values[row - 1, 0]
+            guess = left if column else above if row else 1 << 15
+            difference = int(values[row, column] - guess)
+            size = abs(difference).bit_length()
+            bits.append(f"{size:05b}")
+            if size:
+                bits.append(f"{difference if difference > 0 else difference + (1 << size) - 1:0{size}b}")
+    text = "".join(bits)
+    text += "1" * (-len(text) % 8)
+    scan = int(text, 2).to_bytes(len(text) // 8, "big").replace(b"\xff", b"\xff\0")
+
+    def segment(marker: int, body: bytes) -> bytes:
+        return bytes([0xFF, marker]) + (len(body) + 2).to_bytes(2, "big") + body
+
+    frame = bytes([16]) + rows.to_bytes(2, "big") + columns.to_bytes(2, "big") + bytes([1, 1, 0x11, 0])
+    start = bytes([1, 1, 0, 1, 0, 0])
+    return b"\xff\xd8" + segment(0xC3, frame) + segment(0xC4, table) + segment(0xDA, start) + scan + b"\xff\xd9"
