@@ -97,8 +97,21 @@ def run(arguments: argparse.Namespace) -> int:
             resume=arguments.resume,
             progress=progress,
         )
+    _report_diversity(arguments.out)
     print(f"generator.safetensors: identity {generator.identity[:16]}, trained on {len(images)} images")
     return 0
+
+
+def _report_diversity(folder: Path) -> None:
+    """A word where the finished generator draws the same image again and again."""
+    from pytest_medgan.gan.checkpoint import load
+    from pytest_medgan.gan.loop import COLLAPSED
+    from pytest_medgan.gan.run_folder import FINISHED
+
+    history = load(folder / FINISHED, prefixes=()).progress.get("history", [])
+    share = next((row["diversity"] for row in reversed(history) if "diversity" in row), 1.0)
+    if share < COLLAPSED:
+        print(f"the generated images hardly vary ({share:.0%} of the real ones): the generator has collapsed")
 
 
 def _made(arguments: argparse.Namespace, channels: int) -> tuple[Config, Settings]:

@@ -22,11 +22,14 @@ from pytest_medgan.errors import SettingsError, TrainingError
 from pytest_medgan.gan.checkpoint import Checkpoint, configuration_of
 from pytest_medgan.gan.dcgan_training import DCGANSettings
 from pytest_medgan.gan.distributed import World
+from pytest_medgan.gan.latents import BLOCK
 from pytest_medgan.gan.networks import Config, architecture_of
 from pytest_medgan.gan.pggan_training import PGGANSettings
 from pytest_medgan.gan.run_folder import FINISHED, RunFolder
 from pytest_medgan.gan.sampling import NetworkGenerator, from_checkpoint
 from pytest_medgan.records import ImageSet, Progress
+
+COLLAPSED = 0.1  # diversity below this is worth a word
 
 Settings = DCGANSettings | PGGANSettings
 # called with the step and the generator as it stands; what it returns (a quick FID, say) joins the history
@@ -210,6 +213,19 @@ class Loop:
         """The generator as it stands, on copies of its weights."""
         return from_checkpoint(self._checkpoint(finished=False), device=str(self.device))
 
+    def _diversity(self, generator: NetworkGenerator) -> float:
+        """How much generated images vary, as a share of how much real ones do: the mean over pixels of the standard
+        deviation over images. Near 0 the generator has collapsed."""
+        real = float(self.images.pixels[:256].std(axis=0).mean())
+        share = float(generator(BLOCK, self.settings.seed).std(axis=0).mean()) / max(real, 1e-9)
+        if share < COLLAPSED and 2 * self.step >= self.trainer.steps:  # it begins with images that are all alike
+            self.progress(
+                f"{self.trainer.describe()}: the images hardly vary ({share:.0%} of the real ones): has it collapsed?",
+                self.step,
+                self.trainer.steps,
+            )
+        return share
+
     def _save(self) -> None:
         self._checked_losses()
         if not all(bool(torch.isfinite(t).all()) for t in self.trainer.state().values()):
@@ -219,10 +235,12 @@ class Loop:
             )
         if not self.world.writes:
             return
+        generator = self._generator()
+        measured = {"diversity": self._diversity(generator)}
         if self.on_checkpoint is not None:
-            measured = self.on_checkpoint(self.step, self._generator())
-            if measured and self.history:
-                self.history[-1] |= {name: float(value) for name, value in measured.items()}
+            measured |= self.on_checkpoint(self.step, generator) or {}
+        if self.history:
+            self.history[-1] |= {name: float(value) for name, value in measured.items()}
         self.folder.save(self._checkpoint(finished=False), keep=self.run.keep)
         self.folder.write_history(self.history)
 

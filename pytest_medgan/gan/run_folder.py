@@ -32,8 +32,8 @@ class RunFolder:
         self.folder = folder
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Holds the folder; the lock goes with the process, however that ends.
+    def locked(self, *, wait: bool = False) -> Iterator[None]:
+        """Holds the folder, with `wait` once it is free; the lock goes with the process, however that ends.
 
         Raises
         ------
@@ -42,7 +42,7 @@ class RunFolder:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(self.folder / "run.lock", timeout=0)
+            lock = filelock.FileLock(self.folder / "run.lock", timeout=-1 if wait else 0)
             lock.acquire()
         except filelock.Timeout as error:
             raise TrainingError(

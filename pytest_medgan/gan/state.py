@@ -49,5 +49,5 @@ def restore_optimiser(prefix: str, optimiser: Optimizer, tensors: Mapping[str, T
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in _under(prefix, tensors).items():
         index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = tensor
+        state.setdefault(int(index), {})[name] = tensor.clone()  # Adam would keep and change the very tensor
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

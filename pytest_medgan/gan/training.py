@@ -61,14 +61,15 @@ def train(
     run: RunSettings | None = None,
     device: str = "cpu",
     resume: bool = False,
+    wait: bool = False,
     on_checkpoint: OnCheckpoint | None = None,
     progress: Progress = no_progress,
 ) -> NetworkGenerator:
     """Trains a generator on `images` (uint8 [N,C,size,size]) and leaves it in `directory`.
 
     With `resume`, a run that stands in the directory is continued from its last checkpoint and ends with the weights
-    it would have had. SIGINT and SIGTERM save a checkpoint and then stop. Under torchrun every process calls this with
-    the same arguments.
+    it would have had; with `wait`, another run writing there is waited for. SIGINT and SIGTERM save a checkpoint and
+    then stop. Under torchrun every process calls this with the same arguments.
 
     Raises
     ------
@@ -87,7 +88,7 @@ def train(
     folder = RunFolder(directory)
     with join(chosen) as world:
         shown = progress if world.writes else no_progress
-        with _held(folder, world):
+        with _held(folder, world, wait):
             loop = Loop(
                 config,
                 settings,
@@ -109,9 +110,9 @@ def train(
 
 
 @contextmanager
-def _held(folder: RunFolder, world: World) -> Iterator[None]:
+def _held(folder: RunFolder, world: World, wait: bool) -> Iterator[None]:
     if world.writes:
-        with folder.locked():
+        with folder.locked(wait=wait):
             yield
     else:
         yield
@@ -143,4 +144,4 @@ def train_or_load(
     folder = directory / f"{architecture_of(config)}-{key[:16]}"
     if (folder / FINISHED).exists():
         return from_file(folder / FINISHED, device=device, progress=progress)
-    return train(config, settings, images, folder, run=run, device=device, resume=True, progress=progress)
+    return train(config, settings, images, folder, run=run, device=device, resume=True, wait=True, progress=progress)

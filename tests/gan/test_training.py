@@ -177,9 +177,11 @@ def test_ctrl_c_saves_and_then_stops(
     finished_run: Path, tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path
 ) -> None:
     def press(what: str, done: int, total: int) -> None:
-        if done == 6:
+        if done == 6 and not pressed:
+            pressed.append(done)
             os.kill(os.getpid(), signal.SIGINT)
 
+    pressed: list[int] = []
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         train(tiny, SETTINGS, make_images(), tmp_path, run=RUN, progress=press)
@@ -347,3 +349,37 @@ def test_train_or_load_trains_resumes_and_loads(
     assert len(steps) == 13
     assert ask(replace(SETTINGS, seed=4)).identity != first.identity
     assert len(steps) == 23
+
+
+def test_a_second_asker_waits_for_the_first(tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path) -> None:
+    """Two workers of one test run want the same model: one trains, the other loads what it made."""
+    identities: list[str] = []
+
+    def ask() -> None:
+        made = train_or_load(tiny, make_images(), directory=tmp_path, settings=replace(SETTINGS, steps=40), run=RUN)
+        identities.append(made.identity)
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(identities) == 2
+    assert len(set(identities)) == 1
+
+
+def test_a_collapse_is_noticed(tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path) -> None:
+    """A generator whose images do not vary, as its last layer's weights are next to nothing."""
+    said: list[str] = []
+
+    def shrink(self: DCGANTrainer, index: int) -> dict[str, torch.Tensor]:
+        with torch.no_grad():
+            list(self.generator.parameters())[-1].mul_(1e-3)
+        return {"discriminator": torch.tensor(1.0), "generator": torch.tensor(1.0)}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DCGANTrainer, "step", shrink)
+        train(tiny, SETTINGS, make_images(), tmp_path, run=RUN, progress=lambda what, done, total: said.append(what))
+    assert any("hardly vary" in what for what in said)
+    history = load(tmp_path / "generator.safetensors").progress["history"]
+    assert [row["step"] for row in history if row.get("diversity", 1.0) < 0.1] == [4, 8, 10]

@@ -1,0 +1,108 @@
+"""One step of DCGAN training against its literal definition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn.functional import binary_cross_entropy
+
+from pytest_medgan.errors import SettingsError
+from pytest_medgan.gan.batches import training_latents
+from pytest_medgan.gan.dcgan import DCGANConfig
+from pytest_medgan.gan.dcgan_training import DCGANSettings, DCGANTrainer
+from pytest_medgan.gan.distributed import World
+from pytest_medgan.gan.sampling import from_grey
+from pytest_medgan.records import ImageSet
+
+MakeImages = Callable[..., ImageSet]
+SETTINGS = DCGANSettings(steps=10, batch=8, seed=1)
+
+
+def made(images: ImageSet, config: DCGANConfig, settings: DCGANSettings = SETTINGS) -> DCGANTrainer:
+    return DCGANTrainer(config, settings, images, world=World(), device=torch.device("cpu"), dtype=torch.float64)
+
+
+def test_a_step_is_bce_behind_a_sigmoid_and_adam(tiny: DCGANConfig, make_images: MakeImages) -> None:
+    """The literal procedure of pytorch/examples dcgan/main.py, in float64."""
+    trainer, literal = made(make_images(), tiny), made(make_images(), tiny)
+    generator, discriminator = literal.generator, literal.discriminator
+    options = {"lr": 2e-4, "betas": (0.5, 0.999)}
+    generator_adam = torch.optim.Adam(generator.parameters(), **options)
+    discriminator_adam = torch.optim.Adam(discriminator.parameters(), **options)
+    everything = slice(0, 8)
+    for step in range(3):
+        losses = trainer.step(step)
+        reals = from_grey(literal._batches.reals(step * 8, 8, everything)).double()
+        fakes = generator(training_latents(1, step, 8, 8, everything).double())
+        ones, zeros = torch.ones(8, dtype=torch.float64), torch.zeros(8, dtype=torch.float64)
+        discriminator_adam.zero_grad()
+        loss_real = binary_cross_entropy(discriminator(reals).sigmoid(), ones)
+        loss_fake = binary_cross_entropy(discriminator(fakes.detach()).sigmoid(), zeros)
+        loss_real.backward()
+        loss_fake.backward()
+        discriminator_adam.step()
+        generator_adam.zero_grad()
+        loss_generator = binary_cross_entropy(discriminator(fakes).sigmoid(), ones)
+        loss_generator.backward()
+        generator_adam.step()
+        torch.testing.assert_close(losses["discriminator"], (loss_real + loss_fake).detach())
+        torch.testing.assert_close(losses["generator"], loss_generator.detach())
+    for name, tensor in trainer.generator.state_dict().items():
+        torch.testing.assert_close(tensor, generator.state_dict()[name])
+    for name, tensor in trainer.discriminator.state_dict().items():
+        torch.testing.assert_close(tensor, discriminator.state_dict()[name])
+
+
+def test_noise_falls_to_nothing_over_the_run(tiny: DCGANConfig, make_images: MakeImages) -> None:
+    trainer = made(make_images(), tiny, replace(SETTINGS, noise=0.5, batch=64))
+    like = torch.zeros(64, 1, 16, 16)
+    spreads = [[float(noise.std()) for noise in trainer._noise(step, like)] for step in (0, 5, 9)]
+    for (real, fake), expected in zip(spreads, (0.5, 0.25, 0.05), strict=True):
+        assert real == pytest.approx(expected, rel=0.05)
+        assert fake == pytest.approx(expected, rel=0.05)
+    assert trainer._noise(10, like) == (0.0, 0.0)
+    first, second = trainer._noise(3, like)
+    assert isinstance(first, torch.Tensor)
+    assert not torch.equal(first, torch.as_tensor(second))
+    assert torch.equal(first, torch.as_tensor(trainer._noise(3, like)[0]))
+
+
+def test_the_average_follows_weights_and_moments(tiny: DCGANConfig, make_images: MakeImages) -> None:
+    trainer = made(make_images(), tiny, replace(SETTINGS, average=0.5))
+    expected: Mapping[str, torch.Tensor] = {n: t.clone() for n, t in trainer.generator.state_dict().items()}
+    for step in range(3):
+        trainer.step(step)
+        now = trainer.generator.state_dict()
+        expected = {n: 0.5 * t + 0.5 * now[n] if t.is_floating_point() else now[n] for n, t in expected.items()}
+    state = trainer.state()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(state[f"generator.{name}"], tensor)
+    assert not torch.equal(state["generator.layers.0.weight"], state["trained_generator.layers.0.weight"])
+    other = made(make_images(), tiny, replace(SETTINGS, average=0.5))
+    other.restore(state)
+    trainer.step(3)
+    other.step(3)
+    ours, theirs = trainer.state(), other.state()
+    assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
+
+
+def test_bfloat16_forward_passes_stay_near_float32(tiny: DCGANConfig, make_images: MakeImages) -> None:
+    images, losses = make_images(), {}
+    for precision in ("float32", "bfloat16"):
+        trainer = DCGANTrainer(
+            tiny, replace(SETTINGS, precision=precision), images, world=World(), device=torch.device("cpu")
+        )
+        losses[precision] = [trainer.step(step) for step in range(5)][-1]
+        assert {tensor.dtype for tensor in trainer.generator.parameters()} == {torch.float32}
+    for name, value in losses["float32"].items():
+        assert float(losses["bfloat16"][name]) == pytest.approx(float(value), rel=0.05)
+        assert float(losses["bfloat16"][name]) != float(value)
+
+
+def test_settings_that_cannot_be_used_are_refused() -> None:
+    for build in (lambda: DCGANSettings(noise=-1.0), lambda: DCGANSettings(average=1.0)):
+        with pytest.raises(SettingsError):
+            build()
