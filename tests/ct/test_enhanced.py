@@ -1,0 +1,77 @@
+"""Enhanced multi-frame CT gives what the same slices give one by one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import EnhancedCTImageStorage, RLELossless
+
+from pytest_medgan.ct.dicom import build_series, read_volume
+from pytest_medgan.ct.headers import read_headers
+from pytest_medgan.errors import DataError
+
+
+def item(**values: Any) -> Sequence:
+    dataset = Dataset()
+    for keyword, value in values.items():
+        setattr(dataset, keyword, value)
+    return Sequence([dataset])
+
+
+def make_enhanced(study: Any, path: Path, order: list[int]) -> None:
+    """One file of the study's slices, in `order`; orientation and rescale shared, positions a frame."""
+    images = [dcmread(study.files[index]) for index in order]
+    enhanced = images[0]
+    enhanced.SOPClassUID = enhanced.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
+    enhanced.NumberOfFrames = len(images)
+    enhanced.PixelData = b"".join(image.PixelData for image in images)
+    shared, frames = Dataset(), Sequence()
+    shared.PlaneOrientationSequence = item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])
+    shared.PixelMeasuresSequence = item(PixelSpacing=[1, 1], SliceThickness=3)
+    shared.PixelValueTransformationSequence = item(RescaleIntercept=-1024, RescaleSlope=1, RescaleType="HU")
+    for image in images:
+        frame = Dataset()
+        frame.PlanePositionSequence = item(ImagePositionPatient=image.ImagePositionPatient)
+        frames.append(frame)
+    enhanced.SharedFunctionalGroupsSequence = Sequence([shared])
+    enhanced.PerFrameFunctionalGroupsSequence = frames
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"):
+        delattr(enhanced, keyword)
+    del enhanced.RescaleIntercept, enhanced.RescaleSlope
+    enhanced.save_as(path)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_frames_are_slices(tmp_path: Path, study_class: Any, compressed: bool) -> None:
+    study = study_class(tmp_path / "single", slices=5).write()
+    single = build_series(read_headers(study.root, f.relative_to(study.root).as_posix())[0] for f in study.files)
+    make_enhanced(study, tmp_path / "enhanced.dcm", [3, 0, 4, 1, 2])
+    if compressed:
+        dataset = dcmread(tmp_path / "enhanced.dcm")
+        dataset.compress(RLELossless)
+        dataset.save_as(tmp_path / "enhanced.dcm")
+    found = read_headers(tmp_path, "enhanced.dcm")
+    assert len(found) == 5
+    series = build_series(found)
+    assert series.positions == single.positions
+    assert (read_volume(tmp_path, series) == read_volume(study.root, single)).all()
+    assert len({header.digest for header in series.slices}) == 5
+
+
+def test_frames_without_their_groups(tmp_path: Path, study_class: Any) -> None:
+    study = study_class(tmp_path / "single", slices=3).write()
+    make_enhanced(study, tmp_path / "enhanced.dcm", [0, 1, 2])
+    dataset = dcmread(tmp_path / "enhanced.dcm")
+    del dataset.PerFrameFunctionalGroupsSequence[2]
+    dataset.save_as(tmp_path / "enhanced.dcm")
+    with pytest.raises(DataError, match="another number of frames"):
+        read_headers(tmp_path, "enhanced.dcm")
+    dataset.NumberOfFrames = 2
+    dataset.save_as(tmp_path / "enhanced.dcm")
+    with pytest.raises(DataError, match="do not fit"):
+        read_headers(tmp_path, "enhanced.dcm")
