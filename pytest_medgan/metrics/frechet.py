@@ -5,16 +5,19 @@ as there (StyleGAN3 uses ddof=0). Float64 throughout. The trace of the covarianc
 of Yc L, with Yc the centred generated features over sqrt(M-1) and L L^T the reference's covariance: no square root of
 a product matrix, which is unstable where that is singular.
 
-The standard error is that of the influence function (the derivative by the weight of a row). A bootstrap with
-replacement would lower the rank with every duplicated row and so shift the distance.
+The standard error is that of the exact delete-one jackknife, for which one more product is enough (`drop`). With
+fewer rows than features the influence function would be wrong: there a row adds about its own length to the sum of
+singular values, and the derivative by its weight gives half of that. A bootstrap with replacement would lower the rank
+with every duplicated row and so shift the distance.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
+from math import log, pi, sqrt
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from pytest_medgan.metrics import inputs
@@ -101,35 +104,68 @@ def frechet_distance(*, real: Any, fake: Any) -> float:
     return overlap(moments(real), fake).value
 
 
-def influence(reference: Moments, real: Points, fake: Points, found: Overlap) -> tuple[Float64, Float64]:
-    """Influence of every real [N] and generated [M] row on the distance, up to a constant; float32 serves.
+def without_each(reference: Moments, real: Points, fake: Points, found: Overlap) -> tuple[Float64, Float64]:
+    """The distance without each real [N] and without each generated [M] row, up to a constant; float32 serves.
 
-    Of the singular triples (u, s, v) of Yc L a generated row's share in their sum is sum_k s_k u_k^2, a real row's
-    is sum_k s_k (v_k . b)^2 with b the row in coordinates of the factor.
+    Without a row a covariance changes by a rank of one, and the sum of singular values by `drop`.
     """
-    rows, gap = len(fake), (found.mean - reference.mean).float()
+    gap = (found.mean - reference.mean).float()
     narrow = torch.float64 if len(found.gram) <= 512 else torch.float32
     with one_thread():
         vectors = torch.linalg.eigh(found.gram.to(narrow)).eigenvectors
     centred = fake.rows - gap
     with full_float32():
         if found.product is None:
-            other = (centred @ (reference.factor @ vectors.double()).float()) / sqrt(rows - 1)
+            other = (centred @ (reference.factor @ vectors.double()).float()) / sqrt(len(fake) - 1)
         else:
             other = found.product.to(narrow).T @ vectors
         singular = other.square().sum(0).sqrt()
         used = singular > 1e-6 * singular.max()
         singular, vectors, other = singular[used], vectors[:, used].to(other), other[:, used].div_(singular[used])
         left, right = (other, vectors) if found.product is None else (vectors, other)
-        shares_fake = (rows - 1) * (left.square() @ singular)
-        if reference.form == "rows":
-            shares_real = (len(real) - 1) * (right.square() @ singular)
-        else:
-            spread = _undo(reference, right.double() * singular.double().sqrt())
-            shares_real = (real.rows @ spread.float()).square_().sum(1)
-        of_fake = centred.square().sum(1) + 2 * (centred @ gap) - shares_fake
-        of_real = real.norms - 2 * (real.rows @ gap) - shares_real
-    return of_real.double().cpu().numpy(), of_fake.double().cpu().numpy()
+        if reference.form != "rows":
+            right = (real.rows @ _undo(reference, right.double()).float()) / sqrt(len(real) - 1)
+        total = float(singular.double().sum())
+        return (
+            _without(real.norms, real.rows @ gap, drop(right, singular), total),
+            _without(centred.square().sum(1), -(centred @ gap), drop(left, singular), total),
+        )
+
+
+def _without(norms: torch.Tensor, along: torch.Tensor, drops: torch.Tensor, total: float) -> Float64:
+    """The distance without each row [n], up to a constant: `along` is its product with the other mean less its own."""
+    n = len(norms)
+    if n < 3:  # no covariance is left
+        return np.full(n, np.nan)
+    mean = norms.double() / (n - 1) ** 2 + 2 * along.double() / (n - 1)
+    trace = -norms.double() * n / (n - 1) / (n - 2)
+    return (mean + trace - 2 * sqrt((n - 1) / (n - 2)) * (total - drops)).cpu().numpy()
+
+
+def drop(vectors: torch.Tensor, singular: torch.Tensor) -> torch.Tensor:
+    """By how much the sum of singular values [K] of a centred matrix falls without each row: float64 [n].
+
+    `vectors` [n,K] are the left singular vectors. From sqrt(x) = 2/pi int x / (x + s^2) ds follows
+    tr sqrt(A) - tr sqrt(A - z z^T) = -1/pi int log(1 - g(s)) ds with g(s) = z^T (A + s^2)^-1 z, here by the trapezoid
+    rule in log s, with what lies beyond the last node in closed form.
+    """
+    spectrum = singular.double()
+    first, last = 1e-5 * float(spectrum.mean()), 100 * float(spectrum.max())
+    nodes = torch.linspace(log(first), log(last), int(log(last / first) / 0.2) + 2, dtype=torch.float64).exp()
+    nodes = nodes.to(spectrum)
+    share = spectrum[:, None].square() / (spectrum[:, None].square() + nodes.square())
+    step = log(float(nodes[1] / nodes[0]))
+    found = []
+    for part in slices(len(vectors), 512):
+        squares = vectors[part].double().square() * (len(vectors) / (len(vectors) - 1))
+        held, left = squares @ share, squares @ (1 - share)
+        left += (1 - squares.sum(1, keepdim=True)).clamp_min(0)
+        logs = torch.where(held < 0.5, torch.log1p(-held.clamp_max(0.5)), left.clamp_min(1e-30).log())
+        weighted = logs * nodes
+        inner = weighted.sum(1) - 0.5 * (weighted[:, 0] + weighted[:, -1])
+        beyond = squares @ spectrum.square() / last
+        found.append((beyond - step * inner) / pi)
+    return torch.cat(found)
 
 
 def _undo(reference: Moments, columns: torch.Tensor) -> torch.Tensor:
@@ -145,6 +181,7 @@ def frechet_estimate(look: Look) -> Estimate:
     """FID with its standard errors."""
     reference = look.reference.of_moments
     found = overlap(reference, look.fake.raw)
-    of_real, of_fake = influence(reference, look.real, look.fake, found)
-    se = mean_se(of_fake)
-    return Estimate(found.value, se, both(se, mean_se(of_real, look.reference.group)))
+    of_real, of_fake = without_each(reference, look.real, look.fake, found)
+    n, m = len(of_real), len(of_fake)
+    se = mean_se((m - 1) * of_fake)
+    return Estimate(found.value, se, both(se, mean_se((n - 1) * of_real, look.reference.group)))
