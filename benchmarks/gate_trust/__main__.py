@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.gate_trust.bank import EXTRA, FULL, LOOKS, Bank
+from benchmarks.gate_trust.bank import EXTRA, Bank
 from benchmarks.gate_trust.gates import Tally, run
 from benchmarks.gate_trust.pools import SqueezeNet, fill
 from benchmarks.gate_trust.sampler import split
@@ -48,6 +48,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="where pools and measurements are kept")
     parser.add_argument("--images", type=int, default=122_880, help="of the unchanged model")
     parser.add_argument("--fault-images", type=int, default=20_480, help="of each fault that needs its own images")
+    parser.add_argument("--extra-images", type=int, default=8_192, help="for fitting and filling up clusters")
+    parser.add_argument("--full", type=int, default=4096, help="full count of a sample group")
     parser.add_argument("--gates", type=int, default=1000, help="of the unchanged model")
     parser.add_argument("--fault-gates", type=int, default=100, help="of each fault")
     arguments = parser.parse_args()
@@ -55,44 +57,44 @@ def main() -> None:
     network = SqueezeNet(arguments.data)
     training = parts["training"].pixels
     own = sorted({model for models in FAULTS.values() for model in models if model.partition(":")[0] not in _DRAWN})
-    wanted = {"model": arguments.images, EXTRA: 2 * FULL} | dict.fromkeys(own, arguments.fault_images)
+    wanted = {"model": arguments.images, EXTRA: arguments.extra_images} | dict.fromkeys(own, arguments.fault_images)
     for name, images in wanted.items():
         fill(arguments.work, name, training, network, images)
-    bank = Bank(arguments.work, parts, network)
+    bank = Bank(arguments.work, parts, network, arguments.full)
     calibration(bank)
-    print("| model | gates | candidates | red | median share of images | red by | FID above mean + 3 sd |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print(
+        "| model | gates | candidates | red | ran out | median share of images | red by | FID above mean + 3 sd, at |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     results = {"unchanged": run(bank, ("model",) * 3, arguments.gates, seed=1)}
     show("unchanged", results["unchanged"])
     for seed, (name, models) in enumerate(FAULTS.items(), 2):
         results[name] = run(bank, models, arguments.fault_gates, seed)
         show(name, results[name])
+    (arguments.work / f"clusters_{arguments.full}.json").write_text(json.dumps(bank.shares.tolist()))
     plain = {name: vars(tally) for name, tally in results.items()}
-    (arguments.work / "results.json").write_text(json.dumps(plain, indent=1))
+    (arguments.work / f"results_{arguments.full}.json").write_text(json.dumps(plain, indent=1))
 
 
 def show(name: str, tally: Tally) -> None:
     reds = ", ".join(f"{metric} {count}" for metric, count in list(tally.by.items())[:4])
-    print(
-        f"| {name} | {tally.gates} | {tally.candidates} | {tally.failed} | {tally.median_share:.3f} | {reds} "
-        f"| {tally.fid_only:.0%} |",
-        flush=True,
-    )
+    counts = f"{tally.gates} | {tally.candidates} | {tally.failed} | {tally.exhausted} | {tally.median_share:.3f}"
+    print(f"| {name} | {counts} | {reds} | {tally.fid_only:.0%}, {tally.fid_n:,} |", flush=True)
 
 
 def calibration(bank: Bank) -> None:
     """Claimed over true error of every metric over the unchanged model's groups, at every look."""
-    print("| metric | mean | " + " | ".join(f"claimed / true at {n}" for n in LOOKS) + " |")
-    print("| --- " * (len(LOOKS) + 2) + "|")
+    print("| metric | mean | " + " | ".join(f"claimed / true at {n}" for n in bank.looks) + " |")
+    print("| --- " * (len(bank.looks) + 2) + "|")
     groups = range(bank.size("model"))
     for name in NAMES:
         cells = []
-        for n in LOOKS:
+        for n in bank.looks:
             found = [bank.estimates("model", group, n)[name] for group in groups]
             true = float(np.std([e.value for e in found], ddof=1))
             claimed = math.sqrt(float(np.mean([e.se**2 for e in found])))
             cells.append(f"{claimed / true:.2f}" if true > 0 else "none varied")
-        mean = float(np.mean([bank.estimates("model", group, FULL)[name].value for group in groups]))
+        mean = float(np.mean([bank.estimates("model", group, bank.full)[name].value for group in groups]))
         print(f"| {name} | {mean:.4g} | " + " | ".join(cells) + " |", flush=True)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +22,8 @@ from pytest_medgan.metrics.battery import measure
 from pytest_medgan.metrics.reference import Reference, prepare_reference
 from pytest_medgan.records import Estimate
 
-FULL = 4096  # images a sample group
-LOOKS = (512, 1024, 2048, 4096)
 CLUSTERS = 20
-EXTRA = "extra/model"  # 4,096 images to fit the clusters on, and as many to fill up what a removed cluster leaves
+EXTRA = "extra/model"  # half to fit the clusters on, half to fill up what a removed cluster leaves
 Rows = npt.NDArray[np.int64]
 
 
@@ -50,22 +49,29 @@ class Images:
         return Images(self.features[index], self.probabilities[index], self.pixels[index])
 
 
-class Bank:
-    """Measured sample groups by model name, kept in the work folder."""
+class PoolExhaustedError(LookupError):
+    """A look asks for more images than a fault's pool holds; the gate is then counted as green."""
 
-    def __init__(self, work: Path, parts: Mapping[str, Patches], network: SqueezeNet) -> None:
-        self.work, self.parts = work, parts
+
+class Bank:
+    """Measured sample groups by model name, kept in the work folder; `full` is the full count of a sample group."""
+
+    def __init__(self, work: Path, parts: Mapping[str, Patches], network: SqueezeNet, full: int) -> None:
+        self.work, self.parts, self.full = work, parts, full
+        self.looks = (full // 8, full // 4, full // 2, full)
         self.pools: dict[str, Pool] = {}
-        training = parts["training"].pixels
-        features, probabilities = network.embed(training)
-        self.training = Images(features, probabilities, training)
+        self.training = self._real("training", network)
         self.reference = self._reference(network)
-        self.labels, self.shares, self.means = self._clusters()
+
+    def block(self, model: str) -> int:
+        """Images a sample group: the full count, or the largest look of which the model's own pool holds three."""
+        images = len(self.pool("model" if model.partition(":")[0] in _DERIVED else model).features)
+        return max((n for n in self.looks if 3 * n <= images), default=0)
 
     def size(self, model: str) -> int:
         """How many sample groups of a model there are."""
         source = model if model.partition(":")[0] not in _DERIVED else "model"
-        groups = len(self.pool(source).features) // FULL
+        groups = len(self.pool(source).features) // self.block(model)
         return groups // 2 if model == "modes:half" else groups
 
     def sources(self, model: str, group: int) -> set[int]:
@@ -76,7 +82,9 @@ class Bank:
 
     def estimates(self, model: str, group: int, n: int) -> dict[str, Estimate]:
         """Every metric of a group's first n images, measured when first asked for."""
-        path = self.work / "scores" / model.replace(":", "_") / f"{group}_{n}.json"
+        if n > self.block(model):
+            raise PoolExhaustedError(f"{model} has sample groups of {self.block(model)} images, not {n}")
+        path = self.work / f"scores_{self.full}" / model.replace(":", "_") / f"{group}_{n}.json"
         if not path.exists():
             battery = self._measure(self.images(model, group), n)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,11 +95,12 @@ class Bank:
     def images(self, model: str, group: int) -> Images:
         """The images of one group."""
         name, _, dose = model.partition(":")
-        rows = np.arange(group * FULL, (group + 1) * FULL)
+        size = self.block(model)
+        rows = np.arange(group * size, (group + 1) * size)
         if name not in _DERIVED:
             return Images.of(self.pool(model), rows)
         if model == "modes:half":
-            rows = np.arange(2 * group * FULL, (2 * group + 2) * FULL)
+            rows = np.arange(2 * group * size, (2 * group + 2) * size)
         return _DERIVED[name](self, Images.of(self.pool("model"), rows), dose, np.random.default_rng([group, 7]))
 
     def pool(self, name: str) -> Pool:
@@ -110,10 +119,19 @@ class Bank:
             raise RuntimeError(f"not measured: {dict(found.unmeasured)}")
         return found.estimates
 
+    def _real(self, part: str, network: SqueezeNet) -> Images:
+        """Real patches, embedded once."""
+        path, pixels = self.work / f"real_{part}.npz", self.parts[part].pixels
+        if not path.exists():
+            features, probabilities = network.embed(pixels)
+            np.savez(path, features=features, probabilities=probabilities)
+        with np.load(path) as archive:
+            return Images(archive["features"], archive["probabilities"], pixels)
+
     def _reference(self, network: SqueezeNet) -> Reference:
         reference, training = self.parts["reference"], self.parts["training"]
         return prepare_reference(
-            network.embed(reference.pixels)[0],
+            self._real("reference", network).features,
             groups=reference.patients,
             pixels=reference.pixels,
             train=self.training.features,
@@ -121,11 +139,22 @@ class Bank:
             train_groups=training.patients,
         )
 
-    def _clusters(self) -> tuple[KMeans, npt.NDArray[np.float64], Images]:
+    @cached_property
+    def clusters(self) -> KMeans:
+        """Modes of the unchanged model, from a draw of their own."""
+        features = self.pool(EXTRA).features
+        return KMeans(CLUSTERS, n_init=4, random_state=0).fit(features[: len(features) // 2])
+
+    @property
+    def shares(self) -> npt.NDArray[np.float64]:
+        """Of each cluster, in the draw it was fitted on."""
+        return np.bincount(self.clusters.labels_, minlength=CLUSTERS) / len(self.clusters.labels_)
+
+    @cached_property
+    def filler(self) -> Images:
+        """Images to fill up what a removed cluster leaves."""
         extra = self.pool(EXTRA)
-        fitted = KMeans(CLUSTERS, n_init=4, random_state=0).fit(extra.features[:FULL])
-        shares = np.bincount(fitted.labels_, minlength=CLUSTERS) / FULL
-        return fitted, shares, Images.of(extra, np.arange(FULL, 2 * FULL))
+        return Images.of(extra, np.arange(len(extra.features) // 2, len(extra.features)))
 
     def removed(self, dose: str) -> npt.NDArray[np.int64]:
         """The clusters taken away: the smallest one holding at least that share, or half of all by number."""
@@ -138,25 +167,26 @@ class Bank:
 def _without_modes(bank: Bank, images: Images, dose: str, rng: np.random.Generator) -> Images:
     """Images of the removed clusters are drawn again until none is left."""
     gone = bank.removed(dose)
-    kept = np.flatnonzero(~np.isin(bank.labels.predict(images.features), gone))
-    if len(kept) >= FULL:
-        return images.take(kept[:FULL])
-    spare = np.flatnonzero(~np.isin(bank.labels.predict(bank.means.features), gone))
-    filler = bank.means.take(rng.choice(spare, FULL - len(kept), replace=False))
-    where = np.setdiff1d(np.arange(len(images.features)), kept)[: FULL - len(kept)]
+    kept = np.flatnonzero(~np.isin(bank.clusters.predict(images.features), gone))
+    size = bank.block("model")
+    if len(kept) >= size:
+        return images.take(kept[:size])
+    spare = np.flatnonzero(~np.isin(bank.clusters.predict(bank.filler.features), gone))
+    filler = bank.filler.take(rng.choice(spare, size - len(kept), replace=False))
+    where = np.setdiff1d(np.arange(len(images.features)), kept)[: size - len(kept)]
     return images.replaced(where, filler)
 
 
 def _duplicates(bank: Bank, images: Images, dose: str, rng: np.random.Generator) -> Images:
     """So many images are exact repeats of an earlier one."""
-    where = np.flatnonzero(rng.random(FULL) < float(dose))
+    where = np.flatnonzero(rng.random(len(images.features)) < float(dose))
     where = where[where > 0]
     return images.replaced(where, images.take((rng.random(len(where)) * where).astype(np.int64)))
 
 
 def _copies(bank: Bank, images: Images, dose: str, rng: np.random.Generator) -> Images:
     """So many images are training patches, pixel for pixel."""
-    where = np.flatnonzero(rng.random(FULL) < float(dose))
+    where = np.flatnonzero(rng.random(len(images.features)) < float(dose))
     return images.replaced(where, bank.training.take(rng.integers(len(bank.training.features), size=len(where))))
 
 

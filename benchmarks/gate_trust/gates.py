@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from benchmarks.gate_trust.bank import FULL, LOOKS, Bank
+from benchmarks.gate_trust.bank import Bank, PoolExhaustedError
 from pytest_medgan.catalogue import METRICS, NAMES
 from pytest_medgan.evaluate.evaluation import combine
 from pytest_medgan.gate.decision import DEFAULT, auto_margin, decide
@@ -28,7 +28,7 @@ class BankEvaluation:
 
     @property
     def counts(self) -> tuple[int, ...]:
-        return LOOKS
+        return self.bank.looks
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -58,15 +58,17 @@ class Tally:
 
     gates: int
     failed: int
+    exhausted: int  # gates that asked for more images than the fault's pool holds, counted as green
     median_share: float  # of a full run's images that the median gate looked at
     by: Mapping[str, int]  # metric -> gates that it turned red
-    fid_only: float  # share of gates that a fixed FID threshold at mean + 3 sd catches at the full count
+    fid_only: float  # share of gates that a fixed FID threshold at mean + 3 sd catches, at `fid_n` images
+    fid_n: int
     candidates: int  # distinct candidates among them
 
 
 def baseline(bank: Bank, groups: Sequence[Group]) -> list[Limit]:
     """The row that these groups make, with `auto` margins."""
-    looks = [BankEvaluation(bank, groups).at(n) for n in LOOKS]
+    looks = [BankEvaluation(bank, groups).at(n) for n in bank.looks]
     limits = []
     for name in NAMES:
         values = {
@@ -81,32 +83,36 @@ def baseline(bank: Bank, groups: Sequence[Group]) -> list[Limit]:
 def run(bank: Bank, models: Sequence[str], gates: int, seed: int) -> Tally:
     """Gates whose candidate's three sample groups come from `models`, one each, disjoint from the baseline's."""
     rng = np.random.default_rng(seed)
-    failed, furthest, by, fid_only, seen = 0, [], Counter[str](), 0, set()
-    threshold = fid_threshold(bank)
+    failed, exhausted, furthest, by, fid_only, seen = 0, 0, [], Counter[str](), 0, set()
+    least = min(bank.block(model) for model in models)
+    thresholds = {n: fid_threshold(bank, n) for n in bank.looks}
     for _ in range(gates):
         candidate, limits = _draw(bank, models, rng)
         evaluation = BankEvaluation(bank, candidate)
-        verdicts = decide(evaluation, [(METRICS[limit.metric], limit) for limit in limits])
+        try:
+            verdicts = decide(evaluation, [(METRICS[limit.metric], limit) for limit in limits])
+        except PoolExhaustedError:
+            verdicts, exhausted = (), exhausted + 1
         reds = [verdict for verdict in verdicts if _turned_red(verdict)]
         failed += bool(reds)
         by.update(verdict.metric.name for verdict in reds)
-        furthest.append(evaluation.furthest / FULL)
+        furthest.append(evaluation.furthest / bank.full)
         seen.add(tuple(sorted(candidate)))
-        if threshold is not None:
-            fid_only += _fid(bank, candidate) > threshold
-    return Tally(gates, failed, float(np.median(furthest)), dict(by.most_common()), fid_only / gates, len(seen))
+        fid_only += _fid(bank, candidate, least) > thresholds[least]
+    share = float(np.median(furthest))
+    return Tally(gates, failed, exhausted, share, dict(by.most_common()), fid_only / gates, least, len(seen))
 
 
-def fid_threshold(bank: Bank) -> float:
-    """What people do today: mean + 3 sd of the FID of single sample groups of the unchanged model."""
-    values = [bank.estimates("model", group, FULL)["fid"].value for group in range(bank.size("model"))]
+def fid_threshold(bank: Bank, n: int) -> float:
+    """What people do today: mean + 3 sd of the FID of the unchanged model's single sample groups of n images."""
+    values = [bank.estimates("model", group, n)["fid"].value for group in range(bank.size("model"))]
     return float(np.mean(values) + 3 * np.std(values, ddof=1))
 
 
-def _fid(bank: Bank, groups: Sequence[Group]) -> float:
+def _fid(bank: Bank, groups: Sequence[Group], n: int) -> float:
     """Of the candidate's first sample group."""
     model, group = groups[0]
-    return bank.estimates(model, group, FULL)["fid"].value
+    return bank.estimates(model, group, n)["fid"].value
 
 
 def _draw(bank: Bank, models: Sequence[str], rng: np.random.Generator) -> tuple[list[Group], list[Limit]]:

@@ -12,12 +12,12 @@ from types import MappingProxyType
 
 import numpy as np
 
-from benchmarks.gate_trust.bank import LOOKS
 from pytest_medgan.catalogue import METRICS, NAMES
 from pytest_medgan.gate.decision import auto_margin, decide
 from pytest_medgan.records import Evidence, Fingerprint, Limit, LimitValue, Margin, MetricScore, Outcome, Scores
 
 GATES = 10_000
+LOOKS = (512, 1024, 2048, 4096)
 
 
 class Table:
