@@ -63,8 +63,10 @@ def plan_arrays(root: Path, name: str, digest: str, settings: DataSettings) -> P
 def read_arrays(path: Path, name: str) -> tuple[UInt8, list[str], list[int]]:
     """uint8 [N,H,W], and a patient and a label of each. Raises DataError."""
     try:
-        loaded = np.load(path, allow_pickle=False)
-        arrays = {"pixels": loaded} if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded.files}
+        with path.open("rb") as stream:
+            loaded = np.load(stream, allow_pickle=False)
+            alone = isinstance(loaded, np.ndarray)
+            arrays = {"pixels": loaded} if alone else {key: loaded[key] for key in loaded.files}
     except (OSError, ValueError, EOFError, BadZipFile, KeyError) as error:
         raise DataError(f"is no sound array file ({type(error).__name__}); save it again", file=name) from error
     if "description" in arrays:  # a sound one is read by store.load_prepared

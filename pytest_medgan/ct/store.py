@@ -111,12 +111,12 @@ def _unwritable(error: OSError, what: str) -> DataError:
 def load_prepared(path: Path) -> Prepared | None:
     """A stored set; None where there is none, or it is damaged or not ours."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             if "description" not in stored:
                 return None
             description = json.loads(str(stored["description"]))
             pixels, groups, labels = stored["pixels"], stored["groups"], stored["labels"]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, AttributeError):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, AttributeError, TypeError):
         return None
     if description.get("format") != FORMAT or description.get("checksum") != _checksum(pixels, groups, labels):
         return None
