@@ -19,6 +19,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -78,8 +79,11 @@ class Ruler:
     def __init__(self) -> None:
         self.training, self.held_out = patient_halves(read_npz(SHARED / "lidc-patches" / "patches_128.npz"))
         self._features = SqueezeFeatures()
-        self._real = self._features(self.held_out.pixels)
         self.began = time.monotonic()
+
+    @cached_property
+    def _real(self) -> Float32:
+        return self._features(self.held_out.pixels)
 
     def score(self, pixels: UInt8) -> dict[str, float]:
         fake = self._features(pixels)
@@ -110,9 +114,6 @@ def shown(what: str, done: int, total: int) -> None:
 def run(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
     ruler = Ruler()
-    rulers = ruler.real_and_blurred()
-    for name, reading in rulers.items():
-        print(f"{name}: " + ", ".join(f"{key} {value:.3f}" for key, value in reading.items()), flush=True)
     folder: Path = arguments.out / arguments.architecture
     if arguments.architecture == "dcgan":
         config: DCGANConfig | PGGANConfig = DCGANConfig(
@@ -149,8 +150,9 @@ def run(arguments: argparse.Namespace) -> None:
     )
     write_png(grid(generator(64, 0)), folder / "final.png")
     write_png(grid(ruler.held_out.pixels[Stream(2).permutation(len(ruler.held_out))[:64]]), arguments.out / "real.png")
-    rulers[arguments.architecture] = ruler.score(generator(FULL, 0))
-    print(f"{arguments.architecture}: {rulers[arguments.architecture]}", flush=True)
+    rulers = ruler.real_and_blurred() | {arguments.architecture: ruler.score(generator(FULL, 0))}
+    for name, reading in rulers.items():
+        print(f"{name}: " + ", ".join(f"{key} {value:.3f}" for key, value in reading.items()), flush=True)
     (folder / "scores.json").write_text(json.dumps(rulers, indent=1))
 
 

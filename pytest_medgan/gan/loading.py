@@ -25,13 +25,11 @@ GRAMMAR = (
 def load_generator(spec: str, *, device: str = "cpu", progress: Progress = no_progress) -> AnyGenerator:
     """The generator that `spec` names, called as `(count, seed) -> uint8 [N,C,H,W]`.
 
-    ============================== =================================================================================
-    `PATH.safetensors[,truncation=T]` a checkpoint of ours; `PATH` may be the folder of a finished training run
-    `PATH.pt`, `PATH.pt2`          TorchScript or torch.export: z float32 [N,latent] -> images in -1..1
-    `package.module:callable`      any callable `(count, seed) -> uint8 [N,C,H,W]`
-    `PATH.npz`, `FOLDER`           images already made
-    `dcgan,weights=PATH[,size=S,generator_width=W,...]` a state dict for our DCGAN or PGGAN, read with weights_only
-    ============================== =================================================================================
+    - `PATH.safetensors[,truncation=T]`: a checkpoint of ours; PATH may be the folder of a finished training run
+    - `PATH.pt`, `PATH.pt2`: TorchScript or torch.export, z float32 [N,latent] -> images in -1..1
+    - `package.module:callable`: any callable `(count, seed) -> uint8 [N,C,H,W]`
+    - `PATH.npz`, `FOLDER`: images already made
+    - `dcgan,weights=PATH[,size=S,generator_width=W,...]`: a state dict for our DCGAN (or `pggan`), read with weights_only
 
     It has `identity`, `training_recipe` and `window`, None where unknown, and `sample_range(start, stop, seed)` where
     a part of a seed's sequence can be drawn (everything but a callable that has none).
@@ -43,7 +41,7 @@ def load_generator(spec: str, *, device: str = "cpu", progress: Progress = no_pr
     SettingsError
         An option is unknown or there is no such device.
     """
-    name, *options = spec.split(",")
+    name, *options = [spec] if Path(spec).exists() else spec.split(",")  # a comma may stand in a file's name
     given = dict(option.partition("=")[::2] for option in options)
     if name in CONFIGS:
         return _built_in(name, given, device, progress)
