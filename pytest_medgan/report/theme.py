@@ -6,6 +6,7 @@ nowhere else, and these are exchanged for custom properties which the SVG's own 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -32,6 +33,9 @@ BAD = Colour("bad", "#010a09", "#b3261e", "#ff9d94")
 COLOURS = (INK, MUTED, RULE, SURFACE, REAL, FAKE, BEFORE, GOOD, BAD)
 
 
+_METADATA = re.compile(r"<metadata>.*?</metadata>\s*", re.DOTALL)  # names its maker, whatever it is asked
+
+
 def properties(dark: bool) -> str:
     """The custom properties' declarations."""
     return "".join(f"--{c.name}:{c.dark if dark else c.light};" for c in COLOURS)
@@ -43,8 +47,8 @@ def stylesheet() -> str:
 
 
 def themed(svg: str) -> str:
-    """The SVG with stand-ins exchanged and its own style put in; what precedes the root element is dropped."""
-    body = svg[svg.index("<svg") :]
+    """The SVG with stand-ins exchanged and its own style put in, without prologue and metadata."""
+    body = _METADATA.sub("", svg[svg.index("<svg") :])
     for colour in COLOURS:
         body = body.replace(colour.stand_in, f"var(--{colour.name})")
     end = body.index(">") + 1

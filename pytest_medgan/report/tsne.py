@@ -77,10 +77,12 @@ def _principal(features: Float64) -> Float64:
 
 def _embed(components: Float64, seed: int) -> Float32:
     from sklearn.manifold import TSNE  # takes a second to import
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
     perplexity = min(PERPLEXITY, (len(components) - 1) / 3)
     model = TSNE(2, perplexity=perplexity, init="pca", random_state=seed, max_iter=ITERATIONS)
-    plane: NDArray[np.float64] = model.fit_transform(components.astype(np.float32)).astype(np.float64)
+    with threadpool_limits(1):  # its threads wait for one another at every step: on a shared machine, for minutes
+        plane: NDArray[np.float64] = model.fit_transform(components.astype(np.float32)).astype(np.float64)
     plane -= (plane.max(0) + plane.min(0)) / 2
     largest = float(np.abs(plane).max())
     return (plane / (largest or 1.0)).astype(np.float32)

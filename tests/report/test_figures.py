@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pytest_medgan.records import Evidence
+from pytest_medgan.report import ModelRecord
+from pytest_medgan.report.figures import (
+    Curve,
+    change_figure,
+    histogram_figure,
+    history_figure,
+    prd_figure,
+    sweep_figure,
+)
+from pytest_medgan.report.run import MetricFacts
+from pytest_medgan.report.table import change
+from pytest_medgan.report.theme import BEFORE, FAKE, Colour
+
+MakeModel = Callable[..., ModelRecord]
+
+KS = np.array([3.0, 5.0, 10.0, 20.0, 50.0, 100.0])
+# Figures that the first author published beside Jang et al. 2022 (github.com/hellog2n/evaluation-medical-imaging):
+# DCGAN's three seeds, PGGAN's seed 2, against k
+PUBLISHED = {
+    "improved_precision": {
+        "DCGAN": (
+            (0.19967, 0.40016, 0.67155, 0.85559, 0.96563, 0.98980),
+            (0.20263, 0.40000, 0.66513, 0.85789, 0.96530, 0.99063),
+            (0.20411, 0.39885, 0.66102, 0.85362, 0.95921, 0.98586),
+        ),
+        "PGGAN": ((0.70658, 0.88766, 0.97336, 0.99408, 0.99934, 0.99984),),
+    },
+    "improved_recall": {
+        "DCGAN": (
+            (0.35477, 0.49441, 0.71316, 0.86974, 0.97122, 0.99408),
+            (0.33421, 0.49046, 0.71316, 0.87895, 0.97336, 0.99359),
+            (0.33635, 0.49161, 0.70214, 0.87862, 0.97582, 0.99391),
+        ),
+        "PGGAN": ((0.87780, 0.95049, 0.98388, 0.99655, 0.99967, 0.99967),),
+    },
+}
+
+
+def line_points(svg: str, colour: Colour) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """The vertices [n,2] of the one solid or dashed line of a colour, in the picture's own units (y downwards)."""
+    paths = re.findall(rf'<path d="(M [^"Zz]*)"[^>]*style="fill: none; stroke: var\(--{colour.name}\)', svg)
+    longest = max(paths, key=len)
+    return np.array([[float(n) for n in pair] for pair in re.findall(r"[ML] ([-\d.]+) ([-\d.]+)", longest)])
+
+
+@pytest.mark.parametrize("metric", PUBLISHED)
+def test_the_published_sweep_says_what_the_paper_says(metric: str) -> None:
+    """Figure 5: both models rise with k and PGGAN stays above DCGAN. Read back from the drawing itself."""
+    means = {name: np.mean(seeds, axis=0) for name, seeds in PUBLISHED[metric].items()}
+    drawn = sweep_figure(
+        MetricFacts(metric, metric, True),
+        [Curve("DCGAN", BEFORE, KS, means["DCGAN"]), Curve("PGGAN", FAKE, KS, means["PGGAN"])],
+    )
+    dcgan, pggan = line_points(drawn.svg, BEFORE), line_points(drawn.svg, FAKE)
+    assert len(dcgan) == len(pggan) == len(KS)
+    np.testing.assert_allclose(dcgan[:, 0], pggan[:, 0], err_msg="the same k at the same place")
+    assert (np.diff(dcgan[:, 0]) > 0).all()
+    assert (np.diff(dcgan[:, 1]) < 0).all(), "rises with k"
+    assert (np.diff(pggan[:, 1]) <= 0).all(), "rises with k"
+    assert (pggan[:, 1] < dcgan[:, 1]).all(), "PGGAN above DCGAN"
+    slope = np.polyfit(means["DCGAN"], dcgan[:, 1], 1)
+    np.testing.assert_allclose(np.polyval(slope, means["DCGAN"]), dcgan[:, 1], atol=1e-3, err_msg="a linear axis")
+    np.testing.assert_allclose(np.polyval(slope, means["PGGAN"]), pggan[:, 1], atol=1e-3, err_msg="one axis for both")
+    assert f"{means['PGGAN'][0]:.3f} at k=3" in drawn.alt
+
+
+def test_words_say_what_a_figure_shows(make_model: MakeModel, evidence: Evidence) -> None:
+    model = make_model(fid=12.0)
+    changed = change_figure(model, {name: change(model, name) or 0.0 for name in model.metrics})
+    assert changed is not None
+    assert "FID 8.5 worse" in changed.alt
+    histogram = histogram_figure(evidence, "this run")
+    assert histogram is not None
+    assert "in HU" in histogram.alt
+    assert evidence.prd_curve is not None
+    assert re.search(r"this run: area 0\.\d\d", prd_figure({"this run": (evidence.prd_curve, FAKE)}).alt)
+    history = history_figure(model, "fid")
+    assert history is not None
+    assert "2026-05-01 7.130; this run 9.190" in history.alt
+
+
+def test_a_lost_metric_is_drawn_in_red_and_a_gain_in_green(make_model: MakeModel) -> None:
+    model = make_model(fid=12.0, coverage=-6.0)
+    figure = change_figure(model, {"fid": 8.5, "coverage": -4.2, "kid": 0.2})
+    assert figure is not None
+    fills = re.findall(r'<path d="[^"]*" [^>]*style="fill: var\(--(good|bad|muted)\)', figure.svg)
+    assert sorted(fills) == ["bad", "good", "muted"]
+
+
+def test_a_history_needs_two_accepted_states(make_model: MakeModel) -> None:
+    model = make_model()
+    assert history_figure(replace(model, history=model.history[:1]), "fid") is None
+    assert history_figure(replace(model, history=model.history[:2]), "fid") is not None
+    assert history_figure(model, "unknown") is None
+
+
+def test_there_is_no_histogram_without_counts() -> None:
+    assert histogram_figure(Evidence(), "this run") is None
+
+
+def test_figures_carry_neither_date_nor_maker(evidence: Evidence) -> None:
+    figure = histogram_figure(evidence, "this run")
+    assert figure is not None
+    assert not re.search(r"matplotlib|20\d\d-\d\d-\d\d|<metadata>\s*<rdf", figure.svg, re.IGNORECASE)
+    assert figure == histogram_figure(evidence, "this run")
