@@ -177,6 +177,7 @@ class ModelRecord:
     history: tuple[HistoryPoint, ...] = ()
     fingerprint: Mapping[str, Scalar] = field(default_factory=dict)
     environment: Mapping[str, Scalar] = field(default_factory=dict)
+    accept: str = ""  # the command that would make this run the baseline row, without the reason
 
     @property
     def last(self) -> LookRecord | None:

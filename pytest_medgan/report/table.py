@@ -94,7 +94,10 @@ def cost(model: ModelRecord) -> str:
 def accept_command(model: ModelRecord) -> str:
     """The command that makes this run the new baseline row; empty where every verdict is green and not stale."""
     row = next((v.row for v in model.verdicts if v.row and (not v.green or v.outcome == Outcome.STALE)), None)
-    return f'medgan baseline accept CANDIDATE.yaml --row {shlex.quote(row)} --reason "..."' if row else ""
+    if row is None:
+        return ""
+    command = model.accept or f"medgan baseline accept CANDIDATE.yaml --row {shlex.quote(row)}"
+    return f'{command} --reason "..."'
 
 
 def change(model: ModelRecord, metric: str) -> float | None:

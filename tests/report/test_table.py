@@ -9,7 +9,7 @@ import pytest
 from pytest_medgan.catalogue import NAMES
 from pytest_medgan.report import ModelRecord, ReportRun
 from pytest_medgan.report.run import Measured, MetricFacts, RowValue
-from pytest_medgan.report.table import change, cost, headline, lines, spread
+from pytest_medgan.report.table import accept_command, change, cost, headline, lines, spread
 
 MakeModel = Callable[..., ModelRecord]
 
@@ -69,6 +69,14 @@ def test_headlines(make_run: Callable[..., ReportRun], make_model: MakeModel) ->
     assert headline(two) == "FAIL: 1 of 28 comparisons of 2 models did not hold (B: KID)."
     assert headline(ReportRun((make_model(judged=False),))).startswith("Nothing was judged")
     assert headline(replace(make_run(), problems=("no GPU test ran",))) == "FAIL: no GPU test ran"
+
+
+def test_the_way_out_is_named_where_there_is_one(make_model: MakeModel) -> None:
+    assert accept_command(make_model()) == ""
+    red = make_model(fid=12.0)
+    assert accept_command(red) == 'medgan baseline accept CANDIDATE.yaml --row PGGAN --reason "..."'
+    known = replace(red, accept="medgan baseline accept medgan-report/candidate-PGGAN.yaml --row PGGAN")
+    assert accept_command(known) == f'{known.accept} --reason "..."'
 
 
 def test_a_stale_baseline_is_said(make_run: Callable[..., ReportRun]) -> None:
