@@ -29,7 +29,7 @@ def load_generator(spec: str, *, device: str = "cpu", progress: Progress = no_pr
     - `PATH.pt`, `PATH.pt2`: TorchScript or torch.export, z float32 [N,latent] -> images in -1..1
     - `package.module:callable`: any callable `(count, seed) -> uint8 [N,C,H,W]`
     - `PATH.npz`, `FOLDER`: images already made
-    - `dcgan,weights=PATH[,size=S,generator_width=W,...]`: a state dict for our DCGAN (or `pggan`), read with weights_only
+    - `dcgan,weights=PATH[,size=S,generator_width=W,...]`: a state dict for our networks, read as weights_only
 
     It has `identity`, `training_recipe` and `window`, None where unknown, and `sample_range(start, stop, seed)` where
     a part of a seed's sequence can be drawn (everything but a callable that has none).
