@@ -8,24 +8,24 @@ import pytest
 
 
 @pytest.fixture
-def accepted(project: pytest.Pytester, accept: Callable[..., pytest.RunResult]) -> pytest.Pytester:
+def accepted(project: pytest.Pytester, accept: Callable[..., int]) -> pytest.Pytester:
     """The project with an accepted baseline."""
-    project.runpytest_subprocess()
-    assert accept().ret == 0
+    project.runpytest()
+    assert accept() == 0
     return project
 
 
 def test_a_row_that_the_file_does_not_have_is_missing(accepted: pytest.Pytester) -> None:
     path = accepted.path / "medgan-baseline.yaml"
     path.write_text(path.read_text().replace("TOY", "OTHER"))
-    result = accepted.runpytest_subprocess("-k", "fid")
+    result = accepted.runpytest("-k", "fid")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*MISSING*"])
 
 
 @pytest.mark.parametrize(
     ("arguments", "what"),
-    [(("--medgan-seeds=3,4,5",), "seeds"), (("--medgan-data=images.npz,seed=9",), "split_seed"),
+    [(("--medgan-seeds=3,4,5",), "seeds"), (("--medgan-data=images.npz,size=32,crop_size=32,seed=9",), "split_seed"),
      (("--medgan-samples=64",), "samples")],
 )  # fmt: skip
 def test_another_fingerprint_is_incomparable_and_nothing_is_drawn(
@@ -33,7 +33,7 @@ def test_another_fingerprint_is_incomparable_and_nothing_is_drawn(
 ) -> None:
     log = accepted.path / "drawn.txt"
     monkeypatch.setenv("TOY_LOG", str(log))
-    result = accepted.runpytest_subprocess(*arguments)
+    result = accepted.runpytest(*arguments)
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*INCOMPARABLE*"])
     assert any(what in line for line in result.outlines)
@@ -43,7 +43,7 @@ def test_another_fingerprint_is_incomparable_and_nothing_is_drawn(
 def test_a_feature_space_that_moved_is_caught_by_the_canary(accepted: pytest.Pytester) -> None:
     module = accepted.path / "toy.py"
     module.write_text(module.read_text().replace("default_rng(5)", "default_rng(6)"))
-    result = accepted.runpytest_subprocess("-k", "fid")
+    result = accepted.runpytest("-k", "fid")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*INCOMPARABLE*", "*canary*"])
 
@@ -51,13 +51,13 @@ def test_a_feature_space_that_moved_is_caught_by_the_canary(accepted: pytest.Pyt
 def test_features_that_are_not_finite_are_an_error(accepted: pytest.Pytester) -> None:
     module = accepted.path / "toy.py"
     module.write_text(module.read_text().replace("(flat @ matrix)", "(flat @ matrix / 0)"))
-    result = accepted.runpytest_subprocess("-k", "fid", "-W", "ignore")
+    result = accepted.runpytest("-k", "fid", "-W", "ignore")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*medgan: *NaN*"])
 
 
 def test_a_metric_that_is_not_measured_does_not_pass(accepted: pytest.Pytester) -> None:
-    result = accepted.runpytest_subprocess("-k", "recall", "--medgan-metrics=fid")
+    result = accepted.runpytest("-k", "recall", "--medgan-metrics=fid")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*not measured*"])
 
@@ -73,7 +73,7 @@ def test_a_metric_that_is_not_measured_does_not_pass(accepted: pytest.Pytester) 
 def test_a_generator_that_breaks_its_contract_is_one_line(accepted: pytest.Pytester, body: str, message: str) -> None:
     module = accepted.path / "toy.py"
     module.write_text(module.read_text().replace("return blobs(count, seed, spread=float", f"{body}\n    float"))
-    result = accepted.runpytest_subprocess("-k", "fid")
+    result = accepted.runpytest("-k", "fid")
     assert result.ret == 1
     result.stdout.fnmatch_lines([message])
 
@@ -82,7 +82,7 @@ def test_a_baseline_that_cannot_be_read_names_its_line(accepted: pytest.Pytester
     path = accepted.path / "medgan-baseline.yaml"
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines[:4], "\tx: 1", *lines[4:]]))
-    result = accepted.runpytest_subprocess("-k", "fid")
+    result = accepted.runpytest("-k", "fid")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*medgan: medgan-baseline.yaml:5: a tab*"])
 
@@ -90,7 +90,7 @@ def test_a_baseline_that_cannot_be_read_names_its_line(accepted: pytest.Pytester
 def test_a_file_is_named_on_the_terminal_and_in_no_report(project: pytest.Pytester) -> None:
     (project.path / "JANE-DOE").mkdir()
     (project.path / "JANE-DOE" / "1-001.dcm").write_bytes(b"\0" * 128 + b"DICM truncated")
-    result = project.runpytest_subprocess("-k", "fid", "--medgan-data=JANE-DOE", "--junitxml=junit.xml")
+    result = project.runpytest("-k", "fid", "--medgan-data=JANE-DOE", "--junitxml=junit.xml")
     assert result.ret == 1
     assert any("1-001.dcm" in line for line in result.outlines)
     junit = (project.path / "junit.xml").read_text()
@@ -99,7 +99,7 @@ def test_a_file_is_named_on_the_terminal_and_in_no_report(project: pytest.Pytest
 
 
 def test_junit_carries_a_property_a_metric_and_nothing_bulky(accepted: pytest.Pytester) -> None:
-    accepted.runpytest_subprocess("--junitxml=junit.xml").assert_outcomes(passed=3)
+    accepted.runpytest("--junitxml=junit.xml").assert_outcomes(passed=3)
     junit = (accepted.path / "junit.xml").read_text()
     assert 'name="medgan.fid"' in junit
     assert 'name="medgan.fid.verdict" value="PASS"' in junit
@@ -118,4 +118,4 @@ def test_limits_relative_to_the_real_row(project: pytest.Pytester) -> None:
             assert_fid_below(medgan_scores, 1e-6 * medgan_real_row.fid)
         """
     )
-    project.runpytest_subprocess().assert_outcomes(passed=1, failed=1)
+    project.runpytest().assert_outcomes(passed=1, failed=1)

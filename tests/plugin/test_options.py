@@ -28,9 +28,9 @@ def test_precedence_of_marker_command_line_and_ini(project: pytest.Pytester) -> 
     ini = (project.path / "pytest.ini").read_text()
     (project.path / "pytest.ini").write_text(ini + "medgan_samples = 64\nmedgan_seeds = 4 5\n")
     marked = "48 (9,) toy:marked"
-    assert seen(project.runpytest_subprocess("-s")) == ["64 (4, 5) toy:model", marked]
+    assert seen(project.runpytest("-s")) == ["64 (4, 5) toy:model", marked]
     line = ("--medgan-samples=32", "--medgan-seeds=7", "--medgan-generator=toy:line")
-    assert seen(project.runpytest_subprocess("-s", *line)) == ["32 (7,) toy:line", marked]
+    assert seen(project.runpytest("-s", *line)) == ["32 (7,) toy:line", marked]
 
 
 OVERRIDE = """
@@ -59,10 +59,10 @@ def test_an_override_goes_before_the_command_line_and_a_marker_before_both(
     log = project.path / "drawn.txt"
     monkeypatch.setenv("TOY_LOG", str(log))
     project.makepyfile(test_gate=OVERRIDE)
-    result = project.runpytest_subprocess("-s", "--medgan-generator=toy:model", "-k", "override")
+    result = project.runpytest("-s", "--medgan-generator=toy:model", "-k", "override")
     assert any("DRAWN by the override" in line for line in result.outlines)
     assert not log.exists()
-    result = project.runpytest_subprocess("-s", "-k", "marker")
+    result = project.runpytest("-s", "-k", "marker")
     assert not any("DRAWN" in line for line in result.outlines)
     assert log.exists()
 
@@ -79,7 +79,7 @@ def test_a_session_option_that_cannot_be_used_is_a_usage_error(
     project: pytest.Pytester, arguments: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    result = project.runpytest_subprocess(*arguments)
+    result = project.runpytest(*arguments)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([message])
 
@@ -98,7 +98,7 @@ def test_a_session_option_that_cannot_be_used_is_a_usage_error(
 def test_an_option_that_cannot_be_used_is_one_line(
     project: pytest.Pytester, arguments: tuple[str, ...], message: str
 ) -> None:
-    result = project.runpytest_subprocess("-k", "fid", *arguments)
+    result = project.runpytest("-k", "fid", *arguments)
     assert result.ret == 1
     assert any(message in line for line in result.outlines)
     assert not any("Traceback" in line for line in result.outlines)
@@ -114,10 +114,10 @@ def test_a_value_that_pytest_took_for_a_test_path_is_a_usage_error(project: pyte
     import os
 
     os.chdir(inner)
-    apart = project.runpytest_subprocess("--medgan-data", str(elsewhere))
+    apart = project.runpytest("--medgan-data", str(elsewhere))
     assert apart.ret == pytest.ExitCode.USAGE_ERROR
     apart.stderr.fnmatch_lines(["*missed pytest.ini; write --medgan-data=*elsewhere*"])
-    together = project.runpytest_subprocess(f"--medgan-data={elsewhere}")
+    together = project.runpytest(f"--medgan-data={elsewhere}")
     together.stdout.fnmatch_lines(["configfile: pytest.ini"])
 
 
@@ -131,7 +131,7 @@ def test_a_marker_with_an_unknown_word_is_an_error(project: pytest.Pytester) -> 
             pass
         """
     )
-    result = project.runpytest_subprocess()
+    result = project.runpytest()
     result.stdout.fnmatch_lines(["*the marker medgan takes *not 'genrator'*"])
     assert result.ret == 1
 
@@ -146,7 +146,7 @@ def test_gpu_tests_are_skipped_with_a_reason_without_the_option(project: pytest.
             raise SystemError
         """
     )
-    result = project.runpytest_subprocess("-rs")
+    result = project.runpytest("-rs")
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["*needs a GPU: run with --medgan-gpu*"])
 

@@ -12,35 +12,35 @@ WAYS = [pytest.param((), id="one process"), pytest.param(("-n", "2"), id="xdist"
 @pytest.mark.parametrize("how", WAYS)
 def test_the_life_of_a_gate(
     project: pytest.Pytester,
-    accept: Callable[..., pytest.RunResult],
+    accept: Callable[..., int],
     how: tuple[str, ...],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    missing = project.runpytest_subprocess(*how)
+    missing = project.runpytest(*how)
     missing.assert_outcomes(failed=3)
     missing.stdout.fnmatch_lines(["*MISSING*", "*candidate: medgan-report*"])
     assert missing.ret == 1
 
-    assert accept().ret == 0
-    project.runpytest_subprocess(*how).assert_outcomes(passed=3)
+    assert accept() == 0
+    project.runpytest(*how).assert_outcomes(passed=3)
 
     monkeypatch.setenv("TOY_SPREAD", "3")  # a loss of diversity
-    changed = project.runpytest_subprocess(*how)
+    changed = project.runpytest(*how)
     assert changed.ret == 1
     changed.stdout.fnmatch_lines(["*Improved Recall*medgan-baseline.yaml:*FAIL*"])
 
-    project.runpytest_subprocess(*how, "--medgan-full")
-    assert accept("diversity was given up on purpose").ret == 0
-    project.runpytest_subprocess(*how).assert_outcomes(passed=3)
+    project.runpytest(*how, "--medgan-full")
+    assert accept("diversity was given up on purpose") == 0
+    project.runpytest(*how).assert_outcomes(passed=3)
 
 
 def test_the_failure_names_metric_value_limit_and_line(
-    project: pytest.Pytester, accept: Callable[..., pytest.RunResult], monkeypatch: pytest.MonkeyPatch
+    project: pytest.Pytester, accept: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.runpytest_subprocess()
+    project.runpytest()
     accept()
     monkeypatch.setenv("TOY_SPREAD", "3")
-    result = project.runpytest_subprocess("-k", "recall")
+    result = project.runpytest("-k", "recall")
     line = next(
         number
         for number, text in enumerate((project.path / "medgan-baseline.yaml").read_text().splitlines(), 1)
@@ -49,23 +49,21 @@ def test_the_failure_names_metric_value_limit_and_line(
     result.stdout.fnmatch_lines(["*improved*recall*", f"*medgan-baseline.yaml:{line}*", "*medgan baseline accept*"])
 
 
-def test_the_same_command_twice_prints_the_same_table(
-    project: pytest.Pytester, accept: Callable[..., pytest.RunResult]
-) -> None:
-    project.runpytest_subprocess()
+def test_the_same_command_twice_prints_the_same_table(project: pytest.Pytester, accept: Callable[..., int]) -> None:
+    project.runpytest()
     accept()
-    first, second = (project.runpytest_subprocess().outlines for _ in range(2))
+    first, second = (project.runpytest().outlines for _ in range(2))
     table = [line for line in first if "PASS at" in line]
     assert len(table) == 3
     assert table == [line for line in second if "PASS at" in line]
 
 
 def test_report_only_shows_and_fails_nothing(
-    project: pytest.Pytester, accept: Callable[..., pytest.RunResult], monkeypatch: pytest.MonkeyPatch
+    project: pytest.Pytester, accept: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.runpytest_subprocess()
+    project.runpytest()
     accept()
     monkeypatch.setenv("TOY_SPREAD", "3")
-    result = project.runpytest_subprocess("--medgan-report-only")
+    result = project.runpytest("--medgan-report-only")
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(["*REPORT ONLY*", "*FAIL*"])
