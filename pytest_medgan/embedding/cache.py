@@ -183,15 +183,14 @@ class Space:
         for file in {place.file for image in images if (place := self._places.get(image)) is not None}:
             try:
                 block = read_block(file)
-                os.utime(file)  # the oldest by use go first
             except DamagedBlockError:
                 self._throw_away(file)
                 continue
-            except PermissionError:  # a folder shared for reading only
-                block = read_block(file)
-            except OSError:  # pruned by another process
+            except OSError:  # pruned by another process, or not ours to read
                 self._forget(file)
                 continue
+            with contextlib.suppress(OSError):  # a folder shared for reading only
+                os.utime(file)  # the oldest by use go first
             for i, image in enumerate(block.images):
                 if image in wanted:
                     rows[image] = block.features[i], None if block.probabilities is None else block.probabilities[i]

@@ -36,7 +36,8 @@ class _FusedInception(FoldedInception):
         weight, bias = self.values(name)
         settings = self.convolutions[name]
         stride = [settings.stride, settings.stride]
-        return torch.cudnn_convolution_relu(x, weight, bias, stride, list(settings.padding), [1, 1], 1)
+        y = torch.cudnn_convolution_relu(x, weight, bias, stride, list(settings.padding), [1, 1], 1)
+        return y.to(self.dtype)
 
 
 @contextlib.contextmanager

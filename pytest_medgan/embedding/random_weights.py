@@ -12,8 +12,8 @@ most of the features' variance lies in a few directions, and fifty layers amplif
 
 With untouched batch norm the signal dies or explodes on its way through fifty layers, so each batch norm's mean and
 variance are set from calibration images, layer by layer, in one pass: every convolution's output is standardised
-before the next layer sees it. Statistics are accumulated in float64. The network is therefore named by its seed and
-by the digest of the calibration pixels, never by a float.
+before the next layer sees it. Statistics are accumulated in float64. The network is named by its seed and by the digest
+of the calibration pixels, never by a float.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from pytest_medgan.embedding.inception import build, final_layer, maps, prepare, to_three_channels
 from pytest_medgan.embedding.topology import FIRST
-from pytest_medgan.records import Float32, ImageSet, Progress, UInt8, no_progress
+from pytest_medgan.records import Float32, ImageSet, Int64, Progress, UInt8, no_progress
 
 CALIBRATION_IMAGES = 32
 OFFSET = 0.75  # of every batch norm
@@ -36,18 +36,22 @@ FIRST_LAYER = f"{FIRST}.conv"
 LOGIT_SD = 2.0  # of the difference between the two logits over the calibration images
 
 
-def uniform(bits: np.random.PCG64, count: int, bound: float) -> Float32:
-    """float32 [count] in [-bound, bound): the top 24 bits of each raw number, scaled."""
+def whole_numbers(bits: np.random.PCG64, count: int) -> Int64:
+    """int64 [count], uniform in -2**23 .. 2**23 - 1: the top 24 bits of each raw number."""
     raw = np.asarray(bits.random_raw(count), dtype=np.uint64)
-    whole = (raw >> np.uint64(40)).astype(np.int64) - 2**23
-    result: Float32 = (whole.astype(np.float64) * (bound / 2**23)).astype(np.float32)
-    return result
+    return (raw >> np.uint64(40)).astype(np.int64) - 2**23
 
 
-def centred(weights: Float32) -> Float32:
-    """float32 [out, ...] with the mean of each filter taken away, in float64."""
-    flat = weights.reshape(len(weights), -1).astype(np.float64)
-    result: Float32 = (flat - flat.mean(axis=1, keepdims=True)).astype(np.float32).reshape(weights.shape)
+def uniform(whole: Int64, bound: float) -> Float32:
+    """whole numbers [out,fan_in] => float32 in [-bound, bound)."""
+    return (whole.astype(np.float64) * (bound / 2**23)).astype(np.float32)
+
+
+def centred(whole: Int64, bound: float) -> Float32:
+    """The same with the mean of each row taken away, in integers, so that no order of summation has a part in it."""
+    count = whole.shape[1]
+    away = whole * count - whole.sum(axis=1, keepdims=True)
+    result: Float32 = (away.astype(np.float64) * (bound / (2**23 * count))).astype(np.float32)
     return result
 
 
@@ -59,8 +63,9 @@ def draw(seed: int) -> nn.Module:
         for name, module in network.named_modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 weight = module.weight
-                values = uniform(bits, weight.numel(), math.sqrt(6.0 / weight[0].numel())).reshape(weight.shape)
-                weight.copy_(torch.from_numpy(values if name == FIRST_LAYER else centred(values)))
+                whole = whole_numbers(bits, weight.numel()).reshape(len(weight), -1)
+                values = (uniform if name == FIRST_LAYER else centred)(whole, math.sqrt(6.0 / whole.shape[1]))
+                weight.copy_(torch.from_numpy(values).reshape(weight.shape))
                 if module.bias is not None:
                     module.bias.zero_()
             elif isinstance(module, nn.BatchNorm2d):

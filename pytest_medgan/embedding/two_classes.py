@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from pytest_medgan.embedding.inception import build
-from pytest_medgan.embedding.random_weights import uniform
+from pytest_medgan.embedding.random_weights import uniform, whole_numbers
 from pytest_medgan.embedding.spec import ExtractorSpec
 from pytest_medgan.embedding.weights import imagenet_state, load_weights, read_state, state_digest
 from pytest_medgan.errors import ExtractorError
@@ -61,7 +61,7 @@ def _reset(network: nn.Module, bits: np.random.PCG64) -> None:
         elif isinstance(module, nn.Conv2d | nn.Linear) and name.startswith((*HEADS, "AuxLogits")):
             width = module.weight[0].numel()
             bound = 1.0 / math.sqrt(width) if isinstance(module, nn.Linear) else math.sqrt(6.0 / width)
-            values = uniform(bits, module.weight.numel(), bound).reshape(module.weight.shape)
-            module.weight.copy_(torch.from_numpy(values))
+            whole = whole_numbers(bits, module.weight.numel()).reshape(-1, width)
+            module.weight.copy_(torch.from_numpy(uniform(whole, bound)).reshape(module.weight.shape))
             if module.bias is not None:
                 module.bias.zero_()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -162,7 +163,9 @@ def read_state(file: Path) -> dict[str, Tensor]:
 def _torch_state(file: Path) -> dict[str, Tensor]:
     """A state_dict, read without running anything that the file holds."""
     try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # torch warns of unusual pickles before it refuses them, which we say ourselves
+            warnings.simplefilter("ignore")
+            state = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError):
         raise ExtractorError(
             "weights are no plain state_dict that torch loads safely; save one by torch.save(model.state_dict(), ...)",

@@ -1,0 +1,30 @@
+"""One process of several that embed one set; run by test_sharding.py. Arguments: the extractor, the result's file."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import torch
+
+from pytest_medgan.embedding import embed_images, load_extractor
+from pytest_medgan.embedding.sharding import processes
+from pytest_medgan.embedding.spaces import OtherExtractor
+from pytest_medgan.records import ImageSet
+
+
+def main(spec: str, result: str) -> None:
+    torch.set_num_threads(1)
+    y, x = np.mgrid[:128, :128]
+    discs = [(np.hypot(y - 40 - i, x - 60 + i) < 15 + i) * 150 + 40 + 3 * i for i in range(21)]
+    images = ImageSet(np.stack(discs)[:, None].astype(np.uint8), np.array(["P"] * 21), "discs")
+    if spec == "means":
+        extractor = OtherExtractor("means", "means", lambda given: given.mean((2, 3)), batch=4)
+    else:
+        extractor = load_extractor(spec, calibration=images.take(slice(0, 3)))
+    with processes():
+        np.savez(result, features=embed_images(extractor, images).features)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

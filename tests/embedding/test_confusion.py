@@ -1,0 +1,33 @@
+"""The confusion table."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from pytest_medgan.embedding.confusion import confusion
+
+
+def test_a_table_known_by_hand() -> None:
+    labels = np.array([0, 0, 0, 1])
+    chances = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.4, 0.6]], np.float32)
+    found = confusion(labels, chances)
+    assert found.table == ((2, 1), (0, 1))
+    assert found.accuracy == 0.75
+    assert found.balanced_accuracy == pytest.approx((2 / 3 + 1) / 2)
+    assert found.loss == pytest.approx(-np.log([0.9, 0.8, 0.3, 0.6]).mean(), rel=1e-6)
+    assert "predicted alive" in str(found)
+
+
+def test_imbalance_does_not_flatter() -> None:
+    found = confusion(np.array([1] * 9 + [0]), np.tile(np.float32([0.1, 0.9]), (10, 1)))
+    assert found.accuracy == 0.9
+    assert found.balanced_accuracy == 0.5
+
+
+def test_nothing_is_nan() -> None:
+    found = confusion(np.empty(0, np.int64), np.empty((0, 2), np.float32))
+    assert math.isnan(found.accuracy)
+    assert math.isnan(found.loss)

@@ -1,0 +1,112 @@
+"""Weights nobody trained: the same everywhere, and fit for use."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pytest_medgan.embedding import load_extractor, random_weights
+from pytest_medgan.embedding.inception import features_and_logits, maps, prepare, to_three_channels
+from pytest_medgan.embedding.spec import ExtractorSpec
+from pytest_medgan.embedding.weights import load_weights
+from pytest_medgan.errors import ExtractorError
+from pytest_medgan.records import ImageSet
+
+
+def test_the_stream_is_pinned() -> None:
+    """PCG64(0)'s raw output is numpy's promise (NEP 19); the rest is shifts and one multiplication."""
+    values = random_weights.uniform(random_weights.whole_numbers(np.random.PCG64(0), 4), 1.0)
+    raw = np.random.PCG64(0).random_raw(4)
+    assert values.tolist() == [float((int(r) >> 40) - 2**23) / 2**23 for r in raw]
+    assert int(raw[0]) == 11749869230777074271
+
+
+def test_the_drawn_network_is_pinned() -> None:
+    """A digest made on another machine, numpy's vector paths switched off: should it change, so must RECIPE."""
+    whole = hashlib.sha256()
+    for name, value in sorted(random_weights.draw(0).state_dict().items()):
+        if "num_batches" not in name:
+            whole.update(name.encode() + np.ascontiguousarray(value.numpy()).tobytes())
+    assert whole.hexdigest()[:16] == "b6078561711bd7a0"
+
+
+def test_filters_are_centred_but_for_the_first_layer() -> None:
+    network = random_weights.draw(3)
+    sums = {
+        n: float(m.weight.detach().sum((1, 2, 3)).abs().max())
+        for n, m in network.named_modules()
+        if isinstance(m, nn.Conv2d)
+    }
+    assert sums.pop(random_weights.FIRST_LAYER) > 0.1
+    assert max(sums.values()) < 1e-4
+
+
+def test_every_layer_is_standardised_on_the_calibration_images(network: nn.Module, calibration: ImageSet) -> None:
+    gaps: list[tuple[float, float]] = []
+
+    def look(norm: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        variance, mean = torch.var_mean(output, (0, 2, 3), correction=0)
+        before = inputs[0].var((0, 2, 3), correction=0)
+        expected = before / (before + norm.eps)  # what is left of a variance of 1 by batch norm's epsilon
+        gaps.append((float((mean - random_weights.OFFSET).abs().max()), float((variance - expected).abs().max())))
+
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    handles = [norm.register_forward_hook(look) for norm in norms]
+    with torch.inference_mode():
+        maps(network, to_three_channels(prepare(torch.from_numpy(calibration.pixels)), "symmetric"))
+    for handle in handles:
+        handle.remove()
+    assert len(gaps) == 94
+    assert max(mean for mean, _ in gaps) < 1e-3
+    assert max(variance for _, variance in gaps) < 1e-2
+
+
+def test_the_two_classes_are_neither_certain_nor_undecided(network: nn.Module, calibration: ImageSet) -> None:
+    with torch.inference_mode():
+        _, logits = features_and_logits(network, torch.from_numpy(calibration.pixels), "symmetric")
+    difference = (logits[:, 0] - logits[:, 1]).double()
+    assert float(difference.mean()) == pytest.approx(0, abs=1e-2)
+    assert float(difference.std(correction=0)) == pytest.approx(random_weights.LOGIT_SD, rel=1e-2)
+
+
+def test_features_do_not_amplify_rounding(network: nn.Module, calibration: ImageSet) -> None:
+    """Noise of 1e-6 in the image moves the features by less than a hundred times as much."""
+    double = copy.deepcopy(network).double()
+    x = to_three_channels(prepare(torch.from_numpy(calibration.pixels[:2])).double(), "symmetric")[..., :171, :171]
+    noise = (
+        1e-6 * float(x.std()) * torch.randn(x.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    )
+    with torch.inference_mode():
+        calm, moved = maps(double, x).mean((2, 3)), maps(double, x + noise).mean((2, 3))
+    gain = torch.linalg.vector_norm(moved - calm, dim=1) / torch.linalg.vector_norm(calm, dim=1) / 1e-6
+    assert float(gain.max()) < 100
+
+
+def test_the_choice_of_calibration_images_is_seeded(make_images: Callable[..., ImageSet]) -> None:
+    images = make_images(80, size=16)
+    first, again, other = (random_weights.choose(images, seed) for seed in (0, 0, 1))
+    assert len(first) == random_weights.CALIBRATION_IMAGES
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert len(random_weights.choose(images.take(slice(0, 5)), 0)) == 5
+
+
+def test_without_calibration_images_there_are_no_random_weights() -> None:
+    with pytest.raises(ExtractorError, match="calibration="):
+        load_extractor("inception_v3,weights=random")
+
+
+def test_the_identity_is_a_recipe(calibration: ImageSet) -> None:
+    """Seed, calibration pixels and normalisation tell networks apart; no float has a part in the name."""
+    settings = ExtractorSpec("inception_v3", weights="random")
+    first = load_weights(settings, calibration).identity
+    assert random_weights.digest(calibration.pixels) in first
+    assert "seed 0" in first
+    assert load_weights(replace(settings, seed=1), calibration).identity != first

@@ -1,0 +1,24 @@
+"""Where two feature spaces disagree."""
+
+from __future__ import annotations
+
+import math
+
+from pytest_medgan.embedding.side_by_side import ranking_disagreements
+
+
+def test_agreement_is_silent() -> None:
+    assert ranking_disagreements("fid", {"a": 1, "b": 2}, {"a": 10, "b": 11}, higher_is_better=False) == ()
+
+
+def test_a_swap_is_named_by_direction() -> None:
+    (found,) = ranking_disagreements("fid", {"a": 1, "b": 2, "c": 9}, {"a": 4, "b": 3, "c": 9}, higher_is_better=False)
+    assert (found.better_under_first, found.better_under_second) == ("a", "b")
+    assert str(found) == "fid: the first feature space prefers a, the second b"
+    (found,) = ranking_disagreements("recall", {"a": 1, "b": 2}, {"a": 4, "b": 3}, higher_is_better=True)
+    assert (found.better_under_first, found.better_under_second) == ("b", "a")
+
+
+def test_ties_nan_and_strangers_disagree_with_nothing() -> None:
+    first, second = {"a": 1.0, "b": 1.0, "x": 0.0, "n": math.nan}, {"a": 2.0, "b": 1.0, "y": 0.0, "n": 3.0}
+    assert ranking_disagreements("kid", first, second, higher_is_better=False) == ()

@@ -1,0 +1,140 @@
+"""Weights from files: named by their values, refused with one line when anything is wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from pytest_medgan.embedding import weights
+from pytest_medgan.embedding.spec import ExtractorSpec
+from pytest_medgan.embedding.weights import FORMAT, from_file, imagenet_file, load_weights, state_digest
+from pytest_medgan.errors import ExtractorError
+
+State = dict[str, Tensor]
+
+
+@pytest.fixture(scope="module")
+def state(network: nn.Module) -> State:
+    return {name: value.contiguous() for name, value in network.state_dict().items()}
+
+
+def test_a_state_dict_and_our_safetensors_have_one_identity(state: State, tmp_path: Path) -> None:
+    torch.save(state, tmp_path / "a.pth")
+    metadata = {"format": FORMAT, "patients": json.dumps(["P1", "P2"]), "normalisation": "symmetric"}
+    save_file(state, tmp_path / "b.safetensors", metadata)
+    first, second = from_file(tmp_path / "a.pth"), from_file(tmp_path / "b.safetensors")
+    assert first.identity == second.identity
+    assert second.patients == {"P1", "P2"}
+    assert second.normalisation == "symmetric"
+    assert torch.equal(first.network.state_dict()["fc.weight"], state["fc.weight"])
+    assert not first.network.training
+
+
+def test_one_changed_weight_is_another_identity(state: State) -> None:
+    changed = dict(state)
+    changed["fc.bias"] = state["fc.bias"] + torch.tensor([0.0, 1e-6])
+    assert state_digest(changed) != state_digest(state)
+    assert state_digest({**state, "AuxLogits.fc.weight": torch.ones(1)}) == state_digest(state)
+
+
+class _Payload:
+    """Runs code when unpickled, which must not happen."""
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return exec, ("raise SystemExit('the pickle was executed')",)
+
+
+def _foreign(state: State, file: Path) -> None:
+    save_file(state, file.with_suffix(".safetensors"))
+
+
+FAULTS: dict[str, tuple[str, Callable[[State, Path], object], str]] = {
+    "missing": (".pth", lambda state, file: None, "names no file"),
+    "pickle with code": (".pth", lambda state, file: file.write_bytes(pickle.dumps(_Payload())), "safely"),
+    "garbage": (".pth", lambda state, file: file.write_bytes(b"\x00" * 100), "safely"),
+    "empty": (".pth", lambda state, file: file.write_bytes(b""), "safely"),
+    "not tensors": (".pth", lambda state, file: torch.save({"fc.weight": [1, 2]}, file), "other than tensors"),
+    "another network": (".pth", lambda state, file: torch.save({"conv.weight": torch.ones(1)}, file), "fc.weight"),
+    "one layer short": (
+        ".pth",
+        lambda state, file: torch.save({k: v for k, v in state.items() if "Mixed_7c" not in k}, file),
+        "do not fit",
+    ),
+    "NaN": (
+        ".pth",
+        lambda state, file: torch.save({**state, "fc.bias": torch.full((2,), float("nan"))}, file),
+        "NaN",
+    ),
+    "foreign safetensors": (".safetensors", _foreign, "not an InceptionV3 of ours"),
+    "truncated safetensors": (".safetensors", lambda state, file: file.write_bytes(b"\x10" + b"\x00" * 9), "readable"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_wrong_file_is_one_line_without_its_path(fault: str, state: State, tmp_path: Path) -> None:
+    suffix, make, word = FAULTS[fault]
+    file = tmp_path / f"LUNG1-001{suffix}"
+    make(state, file)
+    with pytest.raises(ExtractorError, match=word) as caught:
+        from_file(file)
+    assert "LUNG1-001" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.file == str(file)
+
+
+# ---------------------------------------------------------------------------------------------------------- ImageNet
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    return tmp_path / "checkpoints"
+
+
+def test_without_a_network_the_error_says_which_file_to_put_where(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise URLError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    with pytest.raises(ExtractorError, match=r"put inception_v3_google-0cc3c7bd.pth from https://.* into \$TORCH_HOME"):
+        load_weights(ExtractorSpec("inception_v3"), None)
+
+
+def test_a_download_with_another_hash_is_refused(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(*_: object, **__: object) -> None:
+        raise RuntimeError('invalid hash value (expected "0cc3c7bd", got "ffff")')
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", wrong)
+    with pytest.raises(ExtractorError, match="does not have SHA-256 0cc3c7bd"):
+        load_weights(ExtractorSpec("inception_v3"), None)
+
+
+def test_a_file_that_was_there_is_hashed_too(hub: Path) -> None:
+    """torch.hub itself looks at the hash only while it downloads."""
+    hub.mkdir()
+    imagenet_file().write_bytes(b"not the weights")
+    with pytest.raises(ExtractorError, match="not 0cc3c7bd; delete the file"):
+        load_weights(ExtractorSpec("inception_v3"), None)
+
+
+def test_a_good_file_is_loaded_without_its_auxiliary_classifier(
+    hub: Path, network: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file whose hash is right, played by our own weights under their own hash."""
+    hub.mkdir()
+    made = hub / "made.pth"
+    torch.save({**network.state_dict(), "AuxLogits.fc.bias": torch.zeros(2)}, made)
+    name = f"inception_v3-{hashlib.sha256(made.read_bytes()).hexdigest()[:8]}.pth"
+    made.rename(hub / name)
+    monkeypatch.setattr(weights, "imagenet_file", lambda: hub / name)
+    loaded = load_weights(ExtractorSpec("inception_v3"), None)
+    assert loaded.identity == f"imagenet:{state_digest(network.state_dict())}"
