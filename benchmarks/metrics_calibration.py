@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -155,9 +155,13 @@ def main() -> None:
     parser.add_argument("scenario", choices=scenarios)
     parser.add_argument("--repetitions", type=int, default=1000)
     parser.add_argument("--rows", type=int, default=1000)
+    parser.add_argument("--metrics", nargs="+", help="only these")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    show(repeat(scenarios[given.scenario](given.rows), given.repetitions), given.repetitions)
+    scenario = scenarios[given.scenario](given.rows)
+    if given.metrics:
+        scenario = replace(scenario, metrics=tuple(given.metrics))
+    show(repeat(scenario, given.repetitions), given.repetitions)
 
 
 if __name__ == "__main__":

@@ -65,7 +65,10 @@ def density_estimate(look: Look) -> Estimate:
 
 
 def coverage_estimate(look: Look) -> Estimate:
-    """Coverage: deleting blocks of generated images, which is conservative; of patients too for the total."""
+    """Coverage: deleting blocks of generated images, which is conservative; of patients for the total.
+
+    Either jackknife holds what the two sets do to one another, so the larger stands for the total.
+    """
     balls, k = look.real_balls, look.reference.ks.density
     covered, deletion = balls.covered(k), balls.deletions[k]
     hits, trials = int(covered.sum()), len(look.real)
@@ -77,4 +80,4 @@ def coverage_estimate(look: Look) -> Estimate:
         se = max(se, rate_se(hits, trials) / np.sqrt(2))
     left = (deletion.size.sum() - deletion.size).double().cpu().numpy()
     spread = jackknife_se(hits / trials, deletion.occupied(covered) / left, deletion.size.cpu().numpy())
-    return Estimate(hits / trials, float(se), both(float(se), spread))
+    return Estimate(hits / trials, float(se), max(float(se), spread))

@@ -114,6 +114,18 @@ def products(left: Points, right: Points) -> Iterator[tuple[slice, torch.Tensor]
         yield part, block
 
 
+def own_products(own: Points) -> Iterator[tuple[slice, torch.Tensor]]:
+    """(rows, float32 [rows, from the first of these rows on] inner products): every pair of rows once, beside the
+    squares on the diagonal; the caller may overwrite a block."""
+    size = min(block_rows(len(own), own.rows.device), len(own))
+    room = torch.empty(size * len(own), dtype=torch.float32, device=own.rows.device)
+    for part in slices(len(own), size):
+        high, wide = part.stop - part.start, len(own) - part.start
+        with full_float32():
+            block = torch.mm(own.rows[part], own.rows[part.start :].T, out=room[: high * wide].view(high, wide))
+        yield part, block
+
+
 def distances_(block: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """Squared distances, in the place of the products `block`; `left` and `right` are the squared norms."""
     return block.mul_(-2).add_(right).add_(left[:, None]).clamp_min_(0)

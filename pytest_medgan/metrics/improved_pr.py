@@ -54,13 +54,16 @@ def member_rates(balls: Balls) -> Float64:
 
 
 def precision_estimate(look: Look) -> Estimate:
-    """Precision: a rate for a fixed reference; deleting blocks of patients shows what another reference would do."""
+    """Precision: a rate for a fixed reference; deleting blocks of patients shows what another reference would do.
+
+    Either spread holds what the two sets do to one another, so the larger stands for the total.
+    """
     balls, k = look.real_balls, look.reference.ks.improved
     hits, trials = int(balls.members(k).sum()), len(look.fake)
     deletion = balls.deletions[k]
     se = rate_se(hits, trials)
     spread = jackknife_se(hits / trials, deletion.members() / trials, deletion.size.cpu().numpy())
-    return Estimate(hits / trials, se, both(se, spread))
+    return Estimate(hits / trials, se, max(se, spread))
 
 
 def recall_estimate(look: Look) -> Estimate:

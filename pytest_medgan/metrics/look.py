@@ -13,7 +13,7 @@ from pytest_medgan.metrics.copies import COPY_DISTANCE, copies, duplicates
 from pytest_medgan.metrics.deletion import depth
 from pytest_medgan.metrics.gram import Points, distances_, products
 from pytest_medgan.metrics.intensity import histograms
-from pytest_medgan.metrics.kernel import KernelSums
+from pytest_medgan.metrics.kernel_sums import KernelSums
 from pytest_medgan.metrics.neighbours import Neighbours, neighbours
 from pytest_medgan.metrics.prd import CLUSTERS, RUNS, Clustered
 from pytest_medgan.metrics.reference import Reference
@@ -72,7 +72,7 @@ class Look:
         if not balls and sums is None:
             return None, None
         ks = tuple(k for k in self.ks if k < len(self.fake)) if balls else (1,)
-        watch = None if sums is None else (lambda part, block: sums.see(part, block, columns=False))
+        watch = None if sums is None else sums.see_own
         return neighbours(self.fake, ks, keep=depth(self.reference.ks.improved) if balls else 0, watch=watch), sums
 
     @property

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from pytest_medgan.metrics.gram import Points, distances_, exact, products
+from pytest_medgan.metrics.gram import Points, distances_, exact, own_products
 
 SPARE = 8  # candidates beyond the largest k, so that near ties at the end can be told apart
 
-# (rows, products of these rows with all): what else wants to see the products before they become distances
+# (rows, their products with all rows from the first of them on), seen before these become distances
 Watcher = Callable[[slice, torch.Tensor], None]
 
 
@@ -36,14 +36,16 @@ class Neighbours:
 def neighbours(own: Points, ks: tuple[int, ...], *, keep: int = 0, watch: Watcher | None = None) -> Neighbours:
     """Neighbours at every k of `ks`, and at least the nearest `keep` as float32 distances."""
     count = min(max(*ks, keep) + SPARE, len(own) - 1)
-    near = torch.empty(len(own), count, dtype=torch.float32, device=own.rows.device)
-    index = torch.empty(len(own), count, dtype=torch.int64, device=own.rows.device)
-    for part, block in products(own, own):
+    near = torch.full((len(own), count), torch.inf, dtype=torch.float32, device=own.rows.device)
+    index = torch.zeros(len(own), count, dtype=torch.int64, device=own.rows.device)
+    for part, block in own_products(own):
         if watch is not None:
             watch(part, block)
-        squared = distances_(block, own.norms[part], own.norms)
-        squared.diagonal(offset=part.start).fill_(torch.inf)
-        near[part], index[part] = torch.topk(squared, count, largest=False)
+        squared = distances_(block, own.norms[part], own.norms[part.start :])
+        squared.diagonal().fill_(torch.inf)
+        _merge(near[part], index[part], squared, part.start)
+        if part.stop < len(own):
+            _merge(near[part.stop :], index[part.stop :], squared[:, part.stop - part.start :].T, part.start)
     # bounds the error of every candidate's distance, since |b|^2 <= 2 |a|^2 + 2 |a-b|^2
     doubt = own.slack * (3 * own.norms + 2 * near[:, -1])
     radii = torch.stack([_radius(own, near, index, doubt, k) for k in ks], 1)
@@ -52,6 +54,14 @@ def neighbours(own: Points, ks: tuple[int, ...], *, keep: int = 0, watch: Watche
         for row in unsure.tolist():
             radii[row] = _whole_row(own, row)[[k - 1 for k in ks]]
     return Neighbours(ks, radii, near, index)
+
+
+def _merge(near: torch.Tensor, index: torch.Tensor, squared: torch.Tensor, offset: int) -> None:
+    """Put into the nearest so far what `squared` [rows,columns] adds; its first column is the row `offset`."""
+    found, where = torch.topk(squared, min(near.shape[1], squared.shape[1]), largest=False)
+    values, names = torch.cat([near, found], 1), torch.cat([index, where + offset], 1)
+    near[:], chosen = torch.topk(values, near.shape[1], largest=False)
+    index[:] = names.gather(1, chosen)
 
 
 def _radius(own: Points, near: torch.Tensor, index: torch.Tensor, doubt: torch.Tensor, k: int) -> torch.Tensor:

@@ -12,10 +12,10 @@ from pytest_medgan.catalogue import NAMES
 from pytest_medgan.metrics import inputs
 from pytest_medgan.metrics.copies import duplicate_distance
 from pytest_medgan.metrics.deletion import depth
-from pytest_medgan.metrics.frechet import Moments, moments
 from pytest_medgan.metrics.gram import Points, centre_of, points
 from pytest_medgan.metrics.intensity import histograms
-from pytest_medgan.metrics.kernel import KernelSums, own_kernel
+from pytest_medgan.metrics.kernel_sums import KernelSums, own_kernel
+from pytest_medgan.metrics.moments import Moments, moments
 from pytest_medgan.metrics.neighbours import Neighbours, neighbours
 from pytest_medgan.metrics.uncertainty import blocks_of
 from pytest_medgan.records import Int64, UInt8
@@ -150,7 +150,7 @@ def _own_pass(
 ) -> tuple[Neighbours | None, torch.Tensor | None]:
     """One pass over the reference's own products: balls and kernel sums."""
     sums = KernelSums(ready, ready, centre) if "kid" in asked else None
-    watch = None if sums is None else (lambda part, block: sums.see(part, block, columns=False))
+    watch = None if sums is None else sums.see_own
     near = None
     if ks or sums is not None:
         near = neighbours(ready, ks or (1,), keep=depth(max(ks)) if ks else 0, watch=watch)

@@ -1,0 +1,89 @@
+"""Means and covariances, the latter as factors, and how two of them overlap: what the Frechet distance rests on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+from scipy.linalg.blas import dtrmm
+
+from pytest_medgan.metrics.gram import centre_of, one_thread, slices
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Mean and covariance of a feature set, the covariance as a factor."""
+
+    mean: torch.Tensor  # float64 [D]
+    factor: torch.Tensor  # float64 [D,R], factor factor^T is the covariance (ddof=1); R = min(N, D)
+    form: str  # of the factor: "rows" (the centred features themselves), "cholesky" or "eigen"
+
+    @property
+    def trace(self) -> float:
+        return float(self.factor.square().sum())
+
+
+def covariance(raw: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+    """float64 [D,D] with ddof=1, of features [N,D]."""
+    total = torch.zeros(raw.shape[1], raw.shape[1], dtype=torch.float64, device=raw.device)
+    for part in slices(len(raw), 1024):
+        centred = raw[part].double() - mean
+        # numpy sees a matrix times its own transpose and computes one half
+        total += torch.from_numpy(centred.numpy().T @ centred.numpy()) if raw.is_cpu else centred.T @ centred
+    return total / (len(raw) - 1)
+
+
+def moments(raw: torch.Tensor) -> Moments:
+    """Moments of features [N,D], N at least 2."""
+    mean = centre_of(raw)
+    if len(raw) <= raw.shape[1]:
+        return Moments(mean, (raw.double() - mean).div_(sqrt(len(raw) - 1)).T, "rows")
+    spread = covariance(raw, mean)
+    factor, failed = torch.linalg.cholesky_ex(spread)
+    diagonal = factor.diagonal()
+    if not int(failed) and float(diagonal.min()) > 1e-7 * float(diagonal.max()):
+        return Moments(mean, factor, "cholesky")
+    with one_thread():
+        values, vectors = torch.linalg.eigh(spread)  # singular: constant or dependent features
+    return Moments(mean, vectors * values.clamp_min(0).sqrt(), "eigen")
+
+
+@dataclass(frozen=True, eq=False)
+class Overlap:
+    """The generated covariance beside the reference's factor L."""
+
+    mean: torch.Tensor  # float64 [D]
+    outer: float  # squared distance of the means plus both traces
+    gram: torch.Tensor  # float64, of Yc L: Yc L L^T Yc^T [M,M] for few rows, else L^T Yc^T Yc L [R,R]
+    product: torch.Tensor | None  # float64 Yc L [M,R] for few rows
+
+    @property
+    def value(self) -> float:
+        with one_thread():
+            squares = torch.linalg.eigvalsh(self.gram)
+        # rounding noise of 1e-16 times the largest would become 1e-8 each under the root
+        floor = float(squares[-1]) * len(squares) * torch.finfo(torch.float64).eps
+        return max(0.0, self.outer - 2 * float(squares[squares > floor].sqrt().sum()))
+
+
+def overlap(reference: Moments, fake: torch.Tensor) -> Overlap:
+    """Overlap of generated features [M,D] with the reference."""
+    mean = centre_of(fake)
+    outer = float((mean - reference.mean).square().sum()) + reference.trace
+    if len(fake) <= reference.factor.shape[1]:
+        centred = (fake.double() - mean).div_(sqrt(len(fake) - 1))
+        product = centred @ reference.factor
+        return Overlap(mean, outer + float(centred.square().sum()), product @ product.T, product)
+    spread = covariance(fake, mean)
+    gram = _between(reference, spread)
+    return Overlap(mean, outer + float(spread.trace()), gram, None)
+
+
+def _between(reference: Moments, spread: torch.Tensor) -> torch.Tensor:
+    """factor^T spread factor; a triangular factor halves the work."""
+    if reference.form != "cholesky" or not spread.is_cpu:
+        return reference.factor.T @ spread @ reference.factor
+    lower = reference.factor.numpy()
+    half = dtrmm(1.0, lower, spread.numpy(), side=1, lower=1)
+    return torch.from_numpy(dtrmm(1.0, lower, half, lower=1, trans_a=1))

@@ -1,0 +1,122 @@
+"""Frechet distance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from pytest_medgan.errors import MetricInputError
+from pytest_medgan.metrics import frechet_distance
+from pytest_medgan.metrics.frechet_error import without_each
+from pytest_medgan.metrics.gram import centre_of, points
+from pytest_medgan.metrics.moments import moments, overlap
+
+
+def test_monai_vector():
+    """tests/metrics/test_compute_fid_metric.py; ddof=0 would give 1/3."""
+    found = frechet_distance(real=[[1.0, 2.0]] * 3, fake=[[2.0, 2.0], [1.0, 2.0], [1.0, 2.0]])
+    assert found == pytest.approx(4 / 9, abs=1e-12)
+
+
+def test_torch_fidelity_vector():
+    """tests/torch_pure/misc/test_fid_stats_fn.py; a plain root of the eigenvalues of S1 S2 gives nan here."""
+    state = np.random.RandomState(1)
+    one, two = state.randn(4, 4), state.randn(4, 4)
+    assert frechet_distance(real=one, fake=two) == pytest.approx(4.753838, abs=1e-6)
+
+
+def test_equal_covariance_leaves_the_distance_of_the_means():
+    """pytorch-fid tests/test_fid_score.py: means 0 and 1 in 2,048 dimensions give 2,048."""
+    real = np.random.default_rng(0).standard_normal((2100, 2048))
+    assert frechet_distance(real=real, fake=real + 1) == pytest.approx(2048, rel=1e-9)
+    few = real[:40]
+    assert frechet_distance(real=few, fake=few + 1) == pytest.approx(2048, rel=1e-9)
+
+
+def test_few_rows_give_no_negative_distance_to_themselves():
+    generator = torch.Generator().manual_seed(0)
+    one, two = torch.randn(50, 2048, generator=generator), torch.randn(50, 2048, generator=generator)
+    assert 0 <= frechet_distance(real=one, fake=one) < 1e-9
+    assert frechet_distance(real=one, fake=two) == pytest.approx(frechet_distance(real=two, fake=one), abs=1e-9)
+
+
+def test_hard_cases_equal_the_oracle(hard, frechet_oracle):
+    real, fake = hard
+    assert frechet_distance(real=real, fake=fake) == pytest.approx(frechet_oracle(real=real, fake=fake), abs=1e-6)
+
+
+@pytest.mark.parametrize(("n", "m"), [(20, 20), (20, 200), (200, 20), (200, 150)])
+def test_rows_on_either_side_of_the_width_equal_the_oracle(n, m, frechet_oracle):
+    rng = np.random.default_rng(4)
+    real, fake = rng.standard_normal((n, 60)), 1.2 * rng.standard_normal((m, 60)) + 0.1
+    expected = frechet_oracle(real=real, fake=fake)
+    assert frechet_distance(real=real, fake=fake) == pytest.approx(expected, rel=1e-9)
+
+
+def test_constant_and_dependent_features(frechet_oracle):
+    rng = np.random.default_rng(4)
+    real, fake = rng.standard_normal((300, 20)), 1.1 * rng.standard_normal((200, 20))
+    real[:, 3], fake[:, 3] = 0.7, 0.7
+    real[:, 5], fake[:, 5] = real[:, 4], fake[:, 4]
+    assert moments(torch.from_numpy(real)).form == "eigen"
+    assert frechet_distance(real=real, fake=fake) == pytest.approx(frechet_oracle(real=real, fake=fake), rel=1e-7)
+
+
+@pytest.mark.parametrize(("n", "m", "width"), [(40, 30, 64), (120, 90, 16), (120, 12, 16), (12, 120, 16)])
+def test_the_distance_without_each_row_is_what_leaving_it_out_gives(n, m, width):
+    generator = torch.Generator().manual_seed(0)
+    scale = torch.linspace(2, 0.1, width)
+    real = torch.randn(n, width, generator=generator) * scale
+    fake = 1.1 * torch.randn(m, width, generator=generator) + 0.2
+    ready, centre = moments(real), centre_of(real)
+    of_real, of_fake = without_each(ready, points(real, centre), points(fake, centre), overlap(ready, fake))
+    left_real = [frechet_distance(real=torch.cat([real[:i], real[i + 1 :]]), fake=fake) for i in range(n)]
+    left_fake = [frechet_distance(real=real, fake=torch.cat([fake[:i], fake[i + 1 :]])) for i in range(m)]
+    for found, left in ((of_real, left_real), (of_fake, left_fake)):
+        gap = (found - found.mean()) - (np.array(left) - np.mean(left))
+        assert abs(gap).max() < 1e-3 * np.std(left)
+
+
+def test_a_single_row_has_no_covariance():
+    with pytest.raises(MetricInputError, match=r"real has shape \[1, 4\]: too few rows"):
+        frechet_distance(real=np.zeros((1, 4)), fake=np.zeros((5, 4)))
+
+
+@pytest.fixture
+def activations():
+    generator = torch.Generator().manual_seed(2)
+    mixing = torch.randn(64, 64, generator=generator) / 8
+    return tuple(torch.relu(torch.randn(n, 64, generator=generator) @ mixing + 0.3) for n in (500, 400))
+
+
+@pytest.mark.peer
+def test_torch_fidelity_agrees(activations):
+    metric = pytest.importorskip("torch_fidelity.metric_fid")
+    real, fake = activations
+    statistics = [metric.fid_features_to_statistics(side.double()) for side in (fake, real)]
+    peer = metric.fid_statistics_to_metric(*statistics, False)["frechet_inception_distance"]
+    assert frechet_distance(real=real, fake=fake) == pytest.approx(peer, rel=1e-6)
+
+
+@pytest.mark.peer
+@pytest.mark.filterwarnings("ignore")
+def test_clean_fid_agrees(activations):
+    module = pytest.importorskip("cleanfid.fid")
+    real, fake = (side.double().numpy() for side in activations)
+    try:
+        peer = module.frechet_distance(
+            real.mean(0), np.cov(real, rowvar=False), fake.mean(0), np.cov(fake, rowvar=False)
+        )
+    except TypeError as error:
+        pytest.skip(f"it calls scipy.linalg.sqrtm with an argument that is gone: {error}")
+    assert frechet_distance(real=real, fake=fake) == pytest.approx(peer, rel=1e-6)
+
+
+@pytest.mark.peer
+@pytest.mark.filterwarnings("ignore")
+def test_torchmetrics_agrees(activations):
+    module = pytest.importorskip("torchmetrics.image.fid")
+    real, fake = (side.double() for side in activations)
+    peer = module._compute_fid(real.mean(0), torch.cov(real.T), fake.mean(0), torch.cov(fake.T))
+    assert frechet_distance(real=real, fake=fake) == pytest.approx(float(peer), rel=1e-6)
