@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pytest_medgan.records import Evidence
 from pytest_medgan.report.explain import caveats, explain
 from pytest_medgan.report.run import ModelRecord, ReportRun
-from pytest_medgan.report.table import MEANING, accept_command, cost, headline, lines
+from pytest_medgan.report.table import MEANING, accept_command, cost, headline, judgements, lines
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!$@&])")
 
@@ -53,9 +53,9 @@ def _model(model: ModelRecord, evidence: Evidence | None) -> list[str]:
         parts += ["", "Mean ± standard deviation over the sample groups; se is the standard error."]
         parts += [_published_note()] if published else []
         parts.append("")
-    bad = [line for line in rows if line.bad or (line.outcome == "not measured" and line.detail)]
+    bad = [found for found in judgements(model) if found.bad]
     if bad:
-        parts += [*(f"- {escape(line.label)} ({line.outcome}): {escape(line.detail)}" for line in bad), ""]
+        parts += [*(f"- {escape(found.label)} ({found.outcome}): {escape(found.detail)}" for found in bad), ""]
     findings = explain(model, evidence)
     if findings:
         parts += ["### Where it comes from", ""]

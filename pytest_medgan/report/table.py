@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass
 
 from pytest_medgan.records import Outcome
-from pytest_medgan.report.run import Measured, MetricFacts, ModelRecord, ReportRun, RowRecord, RowValue
+from pytest_medgan.report.run import Measured, MetricFacts, ModelRecord, ReportRun, RowRecord, RowValue, VerdictRecord
 
 # what an outcome means, to someone who has not read the manual
 MEANING = {
@@ -18,6 +18,28 @@ MEANING = {
     Outcome.MISSING: "there is nothing to compare with, or nothing was measured",
     Outcome.STALE: "so much better than the baseline that it should be renewed",
 }
+
+
+# what became of comparisons that are not green, said of the worst of them
+_FATE = {
+    Outcome.FAIL: "did not hold",
+    Outcome.UNDECIDED: "could not be decided at the full count",
+    Outcome.INCOMPARABLE: "could not be made, since settings or inputs differ from the baseline's",
+    Outcome.MISSING: "had nothing to compare with, or nothing measured",
+}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One verdict, as text."""
+
+    label: str
+    outcome: str
+    detail: str
+
+    @property
+    def bad(self) -> bool:
+        return self.outcome not in (Outcome.PASS, Outcome.STALE)
 
 
 @dataclass(frozen=True)
@@ -32,8 +54,7 @@ class Line:
     baseline: str
     published: str
     change: str  # "12.3 se worse", "0.4 se better", or a dash
-    outcome: str  # an Outcome, "not judged" or "not measured"
-    detail: str  # what the verdict says, or why there is no value
+    outcome: str  # an Outcome, "not judged" or "not measured"; the worst where several tests asked
 
     @property
     def bad(self) -> bool:
@@ -43,6 +64,18 @@ class Line:
 def lines(model: ModelRecord) -> tuple[Line, ...]:
     """The model's table at its largest look, in the catalogue's order."""
     return tuple(_line(model, name) for name in model.metrics)
+
+
+def judgements(model: ModelRecord) -> tuple[Judgement, ...]:
+    """Every verdict on the model, and every metric that could not be measured, in the catalogue's order."""
+    found = []
+    for metric in model.metrics:
+        facts = model.facts(metric)
+        mine = [v for v in model.verdicts if v.metric == metric]
+        found += [Judgement(facts.label, v.outcome, _detail(v)) for v in mine]
+        if not mine and model.last is not None and metric in model.last.unmeasured:
+            found.append(Judgement(facts.label, "not measured", model.last.unmeasured[metric]))
+    return tuple(found)
 
 
 def headline(run: ReportRun) -> str:
@@ -71,7 +104,7 @@ def verdict_line(run: ReportRun) -> str:
         stale = sum(v.outcome == Outcome.STALE for v in verdicts)
         renew = f"; {stale} so much better that the baseline should be renewed" if stale else ""
         return f"{outcome}: all {len(verdicts)} comparisons of {models} hold{renew}"
-    return f"{outcome}: {bad} of {len(verdicts)} comparisons of {models} did not hold"
+    return f"{outcome}: {bad} of {len(verdicts)} comparisons of {models} {_FATE.get(outcome, _FATE[Outcome.FAIL])}"
 
 
 def cost(model: ModelRecord) -> str:
@@ -135,7 +168,6 @@ def _line(model: ModelRecord, metric: str) -> Line:
     facts, last, verdict = model.facts(metric), model.last, model.verdict(metric)
     measured = last.metrics.get(metric) if last else None
     count = last.n_fake if last else model.full_count
-    reason = last.unmeasured.get(metric, "") if last else ""
     worse = change(model, metric)
     return Line(
         metric=metric,
@@ -147,7 +179,6 @@ def _line(model: ModelRecord, metric: str) -> Line:
         published=spread(facts, model.published.largest(metric)) if model.published else "–",
         change="–" if worse is None else f"{abs(worse):.1f} se {'worse' if worse > 0 else 'better'}",
         outcome=verdict.outcome if verdict else ("not judged" if measured else "not measured"),
-        detail=_detail(model, metric) or reason,
     )
 
 
@@ -156,11 +187,8 @@ def _beside(facts: MetricFacts, row: RowRecord | None, metric: str, count: int, 
     return "–" if row is None else spread(facts, row.at(metric, count, full))
 
 
-def _detail(model: ModelRecord, metric: str) -> str:
-    """The verdict in one sentence: at how many images, against what, and where that came from."""
-    verdict = model.verdict(metric)
-    if verdict is None:
-        return ""
+def _detail(verdict: VerdictRecord) -> str:
+    """The verdict in one sentence: at how many images, against what, where that came from, and which test asked."""
     show = verdict.facts.show
     parts = []
     if verdict.mean is not None and verdict.limit is not None:
@@ -173,4 +201,6 @@ def _detail(model: ModelRecord, metric: str) -> str:
         parts.append(f"a margin of {verdict.needed_margin:.3g} would have passed")
     if verdict.origin:
         parts.append(f"limit from {verdict.origin}")
+    if verdict.test:
+        parts.append(f"asked by {verdict.test}")
     return "; ".join(parts)

@@ -23,7 +23,7 @@ from pytest_medgan.report.offenders import duplicate_groups, furthest_outside, s
 from pytest_medgan.report.pictures import GRID
 from pytest_medgan.report.plane import Plane, plane
 from pytest_medgan.report.run import ModelRecord, RowRecord
-from pytest_medgan.report.table import Line, accept_command, change, cost, lines
+from pytest_medgan.report.table import Judgement, Line, accept_command, change, cost, judgements, lines
 from pytest_medgan.report.theme import BEFORE, FAKE, MUTED, REAL
 
 SWEPT = ("improved_precision", "improved_recall", "density", "coverage")
@@ -68,6 +68,8 @@ class ModelView:
     outcome: str
     cost: str
     lines: tuple[Line, ...]
+    lost: tuple[Judgement, ...]  # what is not green, and what could not be measured
+    held: tuple[Judgement, ...]
     baseline: str  # the column's heading
     published: str  # empty without such a row
     findings: tuple[Finding, ...]
@@ -75,6 +77,7 @@ class ModelView:
     accept: str  # the command that accepts the change; empty where there is nothing to accept
     change: Shown | None
     grids: tuple[Shown, ...]
+    first_group: str  # which sample group the pictures are of
     no_baseline_pictures: bool
     galleries: tuple[Gallery, ...]
     plane: Plane | None
@@ -91,7 +94,7 @@ def model_view(model: ModelRecord, evidence: Evidence | None, before: Evidence |
     changes = {name: worse for name in model.metrics if (worse := change(model, name)) is not None}
     drawn = change_figure(model, changes)
     telling = {*FIRST, *(name for name in model.metrics if is_lost(model, name))}
-    outcome = model.outcome
+    outcome, judged = model.outcome, judgements(model)
     galleries, drawn_plane, curves = _galleries(found), plane(found), _curves(model, found, before)
     grids = _grids(found, before)
     places = {gallery.anchor for gallery in galleries} | {"table"}
@@ -102,6 +105,8 @@ def model_view(model: ModelRecord, evidence: Evidence | None, before: Evidence |
         outcome=str(outcome) if outcome else "not judged",
         cost=cost(model),
         lines=lines(model),
+        lost=tuple(found for found in judged if found.bad),
+        held=tuple(found for found in judged if not found.bad),
         baseline=_baseline_heading(model.baseline),
         published=model.published.name if model.published else "",
         findings=tuple(f if f.look_at in places else replace(f, look_at="") for f in explain(model, found)),
@@ -109,6 +114,7 @@ def model_view(model: ModelRecord, evidence: Evidence | None, before: Evidence |
         accept=accept_command(model),
         change=_shown(drawn) if drawn else None,
         grids=grids,
+        first_group=f"the first sample group, seed {model.groups[0]}" if model.groups else "the first sample group",
         no_baseline_pictures=found.thumbnails_fake is not None and (before is None or before.thumbnails_fake is None),
         galleries=galleries,
         plane=drawn_plane,

@@ -9,7 +9,7 @@ import pytest
 from pytest_medgan.catalogue import NAMES
 from pytest_medgan.report import ModelRecord, ReportRun
 from pytest_medgan.report.run import Measured, MetricFacts, RowValue
-from pytest_medgan.report.table import accept_command, change, cost, headline, lines, spread
+from pytest_medgan.report.table import accept_command, change, cost, headline, judgements, lines, spread
 
 MakeModel = Callable[..., ModelRecord]
 
@@ -28,8 +28,6 @@ def test_a_lost_metric_stands_out(make_model: MakeModel) -> None:
     assert lost.real == "2.050 ± 0.200"
     assert lost.published == "6.790 ± 0.354"
     assert lost.change == "8.5 se worse"  # 12 * .2 / hypot(.2, .2)
-    assert "9.190 against 6.790 with a margin of 0.8 at 480 images" in lost.detail
-    assert "baselines/phantom.yaml:31" in lost.detail
     assert not by_name["kid"].bad
 
 
@@ -39,9 +37,26 @@ def test_a_gain_is_called_better_in_both_directions(make_model: MakeModel) -> No
 
 
 def test_an_unmeasured_metric_says_why(make_model: MakeModel) -> None:
-    line = next(line for line in lines(make_model(without=("copy_rate",))) if line.metric == "copy_rate")
+    model = make_model(without=("copy_rate",))
+    line = next(line for line in lines(model) if line.metric == "copy_rate")
     assert (line.candidate, line.outcome) == ("–", "not measured")
-    assert line.detail == "the generator's training set is not known"
+    (said,) = [found for found in judgements(model) if found.label == "Copy rate"]
+    assert said.detail == "the generator's training set is not known"
+    assert said.bad
+
+
+def test_every_verdict_is_told_with_the_test_that_asked(make_model: MakeModel) -> None:
+    model = make_model(fid=12.0)
+    fid = next(v for v in model.verdicts if v.metric == "fid")
+    also = replace(fid, outcome="PASS", limit=4 * 2.05, origin="test_gate.py:12", margin=None, reason="", test="test_b")
+    told = [found for found in judgements(replace(model, verdicts=(*model.verdicts, also))) if found.label == "FID"]
+    assert [found.outcome for found in told] == ["FAIL", "PASS"]
+    assert told[0].detail == (
+        "9.190 against 6.790 with a margin of 0.8 at 480 images; 8.5 standard errors worse; "
+        "limit from baselines/phantom.yaml:31; asked by test_gate.py::test_fid"
+    )
+    assert told[1].detail == "9.190 against 8.200 at 480 images; limit from test_gate.py:12; asked by test_b"
+    assert len(judgements(model)) == 14
 
 
 def test_rows_are_shown_at_the_tables_own_count_only(make_model: MakeModel) -> None:
@@ -77,6 +92,22 @@ def test_the_way_out_is_named_where_there_is_one(make_model: MakeModel) -> None:
     assert accept_command(red) == 'medgan baseline accept CANDIDATE.yaml --row PGGAN --reason "..."'
     known = replace(red, accept="medgan baseline accept medgan-report/candidate-PGGAN.yaml --row PGGAN")
     assert accept_command(known) == f'{known.accept} --reason "..."'
+
+
+@pytest.mark.parametrize(
+    ("outcome", "fate"),
+    [
+        ("MISSING", "had nothing to compare with, or nothing measured"),
+        ("INCOMPARABLE", "could not be made, since settings or inputs differ from the baseline's"),
+        ("UNDECIDED", "could not be decided at the full count"),
+    ],
+)
+def test_what_is_not_green_is_not_always_a_loss(make_run: Callable[..., ReportRun], outcome: str, fate: str) -> None:
+    run = make_run()
+    model = run.models[0]
+    changed = replace(model, verdicts=tuple(replace(v, outcome=outcome) for v in model.verdicts))
+    text = headline(replace(run, models=(changed,)))
+    assert text.startswith(f"{outcome}: 14 of 14 comparisons of one model {fate} (PGGAN: IS, FID, ")
 
 
 def test_a_stale_baseline_is_said(make_run: Callable[..., ReportRun]) -> None:
