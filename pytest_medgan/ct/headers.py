@@ -25,6 +25,8 @@ STRUCTURE_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.481.3": "RTSTRUCT",
     "1.2.840.10008.5.1.4.1.1.66.4": "SEG",
 }
+_DIRECTORY = "1.2.840.10008.1.3.10"
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _TAGS = [
     "SpecificCharacterSet",
     "ImageType",
@@ -75,7 +77,7 @@ def read_headers(root: Path, name: str) -> list[Header | Skipped]:
         with path.open("rb") as stream, quiet_pydicom():
             dataset = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=_TAGS, force=True)
             end = stream.tell()  # pydicom stops in front of the pixel data
-            skip = _skip(dataset)
+            skip = _skip(dataset, name)
             digest = content_digest(path, skip=_dataset_start(stream))
             if skip is not None:
                 patient, series, instance = (
@@ -105,22 +107,29 @@ def _text(dataset: Dataset, keyword: str) -> str:
     return "" if value is None else str(value).strip(" \0")
 
 
-def _skip(dataset: Dataset) -> str | None:
-    """Why this file is no slice of a CT volume; None where it is one."""
-    uid = _text(dataset, "SOPClassUID")
+def _skip(dataset: Dataset, name: str) -> str | None:
+    """Why this file is no slice of a CT volume; None where it is one.
+
+    Raises DataError where the file does not say what it is, which every sound one does.
+    """
+    uid = _text(dataset, "SOPClassUID") or str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))
+    if uid == _DIRECTORY:
+        return "directory"
+    modality = _text(dataset, "Modality")
+    if not uid or not modality or not _text(dataset, "SeriesInstanceUID"):
+        raise DataError("is truncated or damaged: it does not say what it is; copy it again, or remove it", file=name)
     if uid in STRUCTURE_CLASSES:
         return STRUCTURE_CLASSES[uid]
-    modality = _text(dataset, "Modality")
-    if uid not in CT_CLASSES:
-        if "Rows" in dataset and modality == "CT":
-            return "secondary capture"
-        return f"modality {modality}" if modality.isalpha() else "no image"
+    if uid.startswith(_SECONDARY_CAPTURE):
+        return "secondary capture"
+    # a modality is a code of capital letters; anything else is not repeated, since it may be free text
+    coded = f"modality {modality}" if modality.isalpha() and modality.isupper() else "no image"
     if modality != "CT":
-        return f"modality {modality}" if modality.isalpha() else "no image"
+        return coded
+    if uid not in CT_CLASSES:
+        return "no image"
     kinds = [str(part).upper() for part in dataset.get("ImageType") or []]
-    if "LOCALIZER" in kinds:
-        return "localizer"
-    return None
+    return "localizer" if "LOCALIZER" in kinds else None
 
 
 def _ct_header(dataset: Dataset, stream: BinaryIO, end: int, name: str, digest: str) -> list[Header | Skipped]:

@@ -13,6 +13,7 @@ from pytest_medgan.ct.cohort import LEAK, UNKNOWN, ClinicalRow, choose_patients
 from pytest_medgan.ct.dicom import Series, build_series
 from pytest_medgan.ct.files import SourceFile
 from pytest_medgan.ct.images import crop_corner, finish_image, upright
+from pytest_medgan.ct.neighbours import check_neighbours, decoded
 from pytest_medgan.ct.pixels import read_hounsfield
 from pytest_medgan.ct.plan import Plan
 from pytest_medgan.ct.regions import StructureFile, choose_file
@@ -31,6 +32,7 @@ class SliceJob:
     crop_size: int
     size: int
     window: tuple[float, float]
+    beside: tuple[Header, ...] = ()  # the neighbours, for compressed pixels, whose damage only they reveal
 
     @property
     def file(self) -> str:
@@ -39,10 +41,13 @@ class SliceJob:
 
     def render(self, root: Path) -> UInt8:
         """uint8 [size,size]; reads only the rows that the crop needs."""
+        if self.header.offset < 0:
+            check_neighbours(root, self.header, self.beside)
         pixels = self.header.pixels
         top, left = crop_corner(pixels.rows, pixels.columns, self.centre, self.crop_size)
         rows = slice(min(max(top, 0), pixels.rows), min(max(top + self.crop_size, 0), pixels.rows))
-        band = read_hounsfield(root, self.header, rows)
+        compressed = self.header.offset < 0
+        band = decoded(root, self.header)[rows] if compressed else read_hounsfield(root, self.header, rows)
         image = finish_image(
             band, corner=(top - rows.start, left), crop_size=self.crop_size, size=self.size, window=self.window
         )
@@ -242,6 +247,9 @@ def _jobs(
         middle = Fraction(len(series) - 1, 2) if tumour is None else tumour.middle
         for index in choose_slices(len(series), wanted, middle):
             centre = None if tumour is None else tumour.centre(index)
-            jobs.append(SliceJob(series.slices[index], centre, settings.crop_size, settings.size, settings.window))
+            header = series.slices[index]
+            beside = (*series.slices[max(index - 1, 0) : index], *series.slices[index + 1 : index + 2])
+            near = beside if header.offset < 0 else ()
+            jobs.append(SliceJob(header, centre, settings.crop_size, settings.size, settings.window, near))
             owners.append(row)
     return jobs, owners

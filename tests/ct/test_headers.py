@@ -130,6 +130,8 @@ def test_what_is_no_slice_is_skipped_by_kind(
         (setter(PixelSpacing=None), "no PixelSpacing"),
         (setter(PixelSpacing=[1, 0]), "PixelSpacing is not positive"),
         (setter(PatientID=""), "no PatientID"),
+        (setter(Modality=None), "does not say what it is"),
+        (setter(SeriesInstanceUID=None), "does not say what it is"),
         (setter(Rows=65), "pixel data"),
         (setter(BitsStored=17), "17 of 16 bits"),
         (setter(NumberOfFrames=2), "several frames"),

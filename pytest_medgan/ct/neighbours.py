@@ -1,0 +1,51 @@
+"""Damage inside compressed pixels, told by the slices next door.
+
+A lossless JPEG stores differences: one flipped bit shifts every later pixel by a constant, and no checksum tells. What
+lies at the end of a slice, below the patient, hardly differs from one slice to the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from pytest_medgan.ct.pixels import read_hounsfield
+from pytest_medgan.ct.slices import Header
+from pytest_medgan.errors import DataError
+from pytest_medgan.records import Float64
+
+_LAST_ROWS = 16
+_SHIFT = 25.0  # HU; neighbours 12.5 mm apart differ there by up to 11 in the series looked at
+_OTHER_PADDING = 0.005  # of all pixels: the circle of reconstruction is the same throughout a series
+
+
+@lru_cache(maxsize=4)
+def decoded(root: Path, header: Header) -> Float64:
+    """A whole compressed slice, float64 [H,W] HU; neighbours share the decoding."""
+    return read_hounsfield(root, header)
+
+
+def check_neighbours(root: Path, header: Header, beside: Sequence[Header]) -> None:
+    """Raises DataError where a slice differs from all of its neighbours as only damaged pixel data do."""
+    values = decoded(root, header)
+    if beside and all(_shifted(values, decoded(root, other)) for other in beside):
+        raise DataError(
+            "differs from its neighbours as only damaged pixel data do; copy it again, or leave the series out",
+            file=header.file,
+        )
+
+
+def _shifted(values: Float64, other: Float64) -> bool:
+    padded, usual = np.isnan(values), np.isnan(other)
+    if np.mean(padded != usual) > _OTHER_PADDING:
+        return True
+    both = ~(padded | usual)[-_LAST_ROWS:]
+    if both.sum() < 64:
+        return False
+    difference = (values[-_LAST_ROWS:] - other[-_LAST_ROWS:])[both]
+    shift = abs(float(np.median(difference)))
+    spread = float(np.median(np.abs(difference - np.median(difference))))
+    return shift > max(_SHIFT, 2 * spread)  # a shift by damage is as narrow as noise, another tissue is not
