@@ -117,14 +117,17 @@ def run(arguments: argparse.Namespace) -> None:
     folder: Path = arguments.out / arguments.architecture
     if arguments.architecture == "dcgan":
         config: DCGANConfig | PGGANConfig = DCGANConfig(
-            128, generator_width=arguments.generator_width or 32, discriminator_width=arguments.discriminator_width or 8
+            128,
+            generator_width=arguments.generator_width or 32,
+            discriminator_width=arguments.discriminator_width or 16,
         )
         settings: DCGANSettings | PGGANSettings = DCGANSettings(
             steps=arguments.steps,
             batch=16,
-            learning_rate=1e-3,
-            discriminator_learning_rate=1e-4,
-            noise=0.5,
+            learning_rate=5e-4,
+            discriminator_learning_rate=2e-4,
+            noise=0.2,
+            noise_share=0.4,
             average=0.995,
             tolerance=0,
         )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_medgan.gan.networks import Config
     from pytest_medgan.records import ImageSet, Progress
 
-DCGAN_ALONE = ("steps", "discriminator_learning_rate", "noise", "tolerance", "precision")
+DCGAN_ALONE = ("steps", "discriminator_learning_rate", "noise", "noise_share", "tolerance", "precision")
 PGGAN_ALONE = ("fading", "stable", "batches")
 
 
@@ -45,6 +45,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     dcgan.add_argument("--steps", type=int, help="updates at most (default 20000)")
     dcgan.add_argument("--discriminator-learning-rate", type=float, help="(default: as --learning-rate)")
     dcgan.add_argument("--noise", type=float, help="sd of the discriminator's noise at the start (default 0)")
+    dcgan.add_argument("--noise-share", type=float, help="of the run, over which the noise falls to 0 (default 1)")
     dcgan.add_argument("--tolerance", type=float, help="stop when the losses change by less; 0 never (default 0.01)")
     dcgan.add_argument("--precision", choices=("float32", "bfloat16"), help="of the forward passes (default float32)")
     pggan = parser.add_argument_group("pggan alone")

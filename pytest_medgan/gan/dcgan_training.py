@@ -34,7 +34,8 @@ class DCGANSettings:
     discriminator_learning_rate: float | None = None  # None: the generator's
     beta1: float = 0.5
     beta2: float = 0.999
-    noise: float = 0.0  # sd of the noise on what the discriminator sees, falling to 0 over the run
+    noise: float = 0.0  # sd of the noise on what the discriminator sees at first
+    noise_share: float = 1.0  # of the run, over which the noise falls to 0
     average: float = 0.0  # moving average of the generator kept a step; 0 samples the generator itself, as published
     seed: int = 0
     tolerance: float = 0.01  # converged when the smoothed losses change by less, relatively; 0 never stops early
@@ -43,8 +44,8 @@ class DCGANSettings:
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 2 or self.learning_rate <= 0 or self.seed < 0:
             raise SettingsError("steps must be at least 1, batch 2, the learning rate above 0, the seed not negative")
-        if not 0 <= self.average < 1 or self.noise < 0:
-            raise SettingsError("average must lie between 0 and 1, noise must not be negative")
+        if not 0 <= self.average < 1 or self.noise < 0 or not 0 < self.noise_share <= 1:
+            raise SettingsError("average and noise_share must lie between 0 and 1, noise must not be negative")
         if self.precision not in ("float32", "bfloat16"):
             raise SettingsError(f"precision {self.precision!r} must be float32 or bfloat16")
 
@@ -139,7 +140,7 @@ class DCGANTrainer:
 
     def _noise(self, step: int, like: Tensor) -> tuple[Tensor, Tensor] | tuple[float, float]:
         """Instance noise (Sønderby et al. 2017, section 3) for real and generated images in -1..1."""
-        sd = self.settings.noise * (1.0 - step / self.settings.steps)
+        sd = self.settings.noise * (1.0 - step / (self.settings.noise_share * self.settings.steps))
         if sd <= 0:
             return 0.0, 0.0
         seeded = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + step)

@@ -64,6 +64,9 @@ def test_noise_falls_to_nothing_over_the_run(tiny: DCGANConfig, make_images: Mak
         assert real == pytest.approx(expected, rel=0.05)
         assert fake == pytest.approx(expected, rel=0.05)
     assert trainer._noise(10, like) == (0.0, 0.0)
+    sooner = made(make_images(), tiny, replace(SETTINGS, noise=0.5, noise_share=0.4, batch=64))
+    assert float(torch.as_tensor(sooner._noise(2, like)[0]).std()) == pytest.approx(0.25, rel=0.05)
+    assert sooner._noise(4, like) == (0.0, 0.0)
     first, second = trainer._noise(3, like)
     assert isinstance(first, torch.Tensor)
     assert not torch.equal(first, torch.as_tensor(second))
@@ -103,6 +106,10 @@ def test_bfloat16_forward_passes_stay_near_float32(tiny: DCGANConfig, make_image
 
 
 def test_settings_that_cannot_be_used_are_refused() -> None:
-    for build in (lambda: DCGANSettings(noise=-1.0), lambda: DCGANSettings(average=1.0)):
+    for build in (
+        lambda: DCGANSettings(noise=-1.0),
+        lambda: DCGANSettings(average=1.0),
+        lambda: DCGANSettings(noise_share=0.0),
+    ):
         with pytest.raises(SettingsError):
             build()
