@@ -20,6 +20,7 @@ import importlib
 import inspect
 import sys
 import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,7 @@ def _from_file(spec: ExtractorSpec, device: str) -> Extractor:
             with warnings.catch_warnings():  # deprecated in favour of torch.export, which is offered beside it
                 warnings.simplefilter("ignore")
                 network = torch.jit.load(str(file), map_location=device).eval()  # type: ignore[no-untyped-call]
-    except (RuntimeError, OSError, ValueError, EOFError):
+    except (RuntimeError, OSError, ValueError, EOFError, zipfile.BadZipFile):
         raise ExtractorError(
             "the extractor's file is neither TorchScript nor an exported program; a state_dict goes behind weights=",
             file=spec.name,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from pytest_medgan.embedding.engines import make_engine
@@ -52,6 +53,15 @@ class Quick:
         odds = np.exp(blocks[:, :2])
         progress("embedding", n, n)
         return blocks, (odds / odds.sum(1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """On a machine that is busy with other work, threads that wait for each other are slower than one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -1,0 +1,62 @@
+"""Feature spaces of one's own, as a user would write them; named by test_spaces.py."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchvision
+from torch.nn import functional
+
+from pytest_medgan.records import Float32, Progress, UInt8, no_progress
+
+
+def block_means(pixels: UInt8) -> Float32:
+    """uint8 [N,1,H,W] => float32 [N,16]."""
+    n, _, height, width = pixels.shape
+    return pixels.reshape(n, 4, height // 4, 4, width // 4).mean((2, 4)).reshape(n, 16).astype(np.float32)
+
+
+def named(pixels: UInt8) -> tuple[Float32, Float32]:
+    """Features and probabilities, under a name of its own."""
+    return block_means(pixels), np.full((len(pixels), 2), 0.5, np.float32)
+
+
+named.identity = "my space, version 2"  # type: ignore[attr-defined]
+
+
+class SqueezeNet:
+    """The 512-d mean of SqueezeNet 1.1's last maps, ImageNet weights (Iandola et al. 2016)."""
+
+    identity = "squeezenet1_1;imagenet fp16;mean of features;128;ImageNet mean and sd"
+    numeric_class = "float32"
+
+    def __init__(self) -> None:
+        file = Path(os.environ["MEDGAN_SHARED_DATA"]) / "weights" / "squeezenet1_1_imagenet_fp16.pt"
+        self.network = torchvision.models.squeezenet1_1(weights=None).eval()
+        self.network.load_state_dict({k: v.float() for k, v in torch.load(file, weights_only=True).items()})
+
+    def embed(self, pixels: UInt8, progress: Progress = no_progress) -> tuple[Float32, Float32 | None]:
+        mean, sd = (torch.tensor(v)[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+        parts = []
+        with torch.inference_mode():
+            for part in torch.split(torch.from_numpy(pixels), 32):
+                x = (part.float() / 255).expand(-1, 3, -1, -1)
+                parts.append(functional.adaptive_avg_pool2d(self.network.features((x - mean) / sd), 1).flatten(1))
+        return torch.cat(parts).numpy(), None
+
+
+class Nameless:
+    """An object that embeds and does not say what it is."""
+
+    def embed(self, pixels: UInt8, progress: Progress = no_progress) -> tuple[Float32, Float32 | None]:
+        return block_means(pixels), None
+
+
+def wrong_count(pixels: UInt8) -> Float32:
+    return block_means(pixels)[1:]
+
+
+NUMBER = 3

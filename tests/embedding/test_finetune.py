@@ -1,0 +1,157 @@
+"""Fine-tuning learns what shows, is reproducible, and ends the same after a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from torch import nn
+
+from pytest_medgan.embedding import load_extractor
+from pytest_medgan.embedding.finetune import EpochReport, FinetuneSettings, class_counts, finetune
+from pytest_medgan.embedding.finetune_files import FINISHED, UNFINISHED, RunState, load_run, save_run
+from pytest_medgan.embedding.two_classes import head_names, starting_network
+from pytest_medgan.errors import ExtractorError, TrainingError
+from pytest_medgan.records import ImageSet
+
+MakeImages = Callable[..., ImageSet]
+WORKER = Path(__file__).with_name("finetune_worker.py")
+SHORT = FinetuneSettings(weights="random", epochs=1, batch=2, seed=3)
+
+
+def test_one_class_cannot_be_learned(make_images: MakeImages, tmp_path: Path) -> None:
+    images = make_images(4, size=16)
+    survivors = replace(images, labels=np.zeros(4, np.int8))
+    with pytest.raises(TrainingError, match="4 are of survivors, 0 of the deceased"):
+        finetune(SHORT, survivors, tmp_path)
+    with pytest.raises(TrainingError, match="4 without label"):
+        finetune(SHORT, replace(images, labels=None), tmp_path)
+
+
+def test_a_patient_on_both_sides_is_refused(make_images: MakeImages, tmp_path: Path) -> None:
+    images = make_images(8, size=16)
+    with pytest.raises(TrainingError, match="1 patients are both"):
+        finetune(SHORT, images, tmp_path, held_out=images.take(slice(0, 4)))
+
+
+def test_a_batch_of_one_is_refused(make_images: MakeImages, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="batch norm needs two"):
+        finetune(replace(SHORT, batch=1), make_images(4, size=16), tmp_path)
+
+
+def test_imbalance_is_counted(make_images: MakeImages) -> None:
+    images = replace(make_images(6, size=16), labels=np.array([0, 1, 1, 1, -1, -1], np.int8))
+    assert class_counts(images) == (1, 3, 2)
+
+
+def test_a_start_from_a_file_keeps_all_but_the_heads(
+    network: nn.Module, make_images: MakeImages, tmp_path: Path
+) -> None:
+    state = {name: value.contiguous() for name, value in network.state_dict().items()}
+    torch.save(state, tmp_path / "a.pth")
+    started, name = starting_network(str(tmp_path / "a.pth"), make_images(2), 0, "symmetric")
+    ours = started.state_dict()
+    assert name.startswith("file:")
+    assert all(torch.equal(ours[key], value) for key, value in state.items() if not key.startswith("fc."))
+    assert not torch.equal(ours["fc.weight"], state["fc.weight"])
+    assert ours["AuxLogits.fc.weight"].shape == (2, 768)
+    again, _ = starting_network(str(tmp_path / "a.pth"), make_images(2), 0, "symmetric")
+    assert all(torch.equal(value, again.state_dict()[key]) for key, value in ours.items())
+    torch.save({"conv.weight": torch.ones(1)}, tmp_path / "b.pth")
+    with pytest.raises(ExtractorError, match="do not fit"):
+        starting_network(str(tmp_path / "b.pth"), make_images(2), 0, "symmetric")
+
+
+def test_a_run_is_stored_whole_and_known_by_its_key(tmp_path: Path) -> None:
+    state = RunState("key", 3, (0.1, 0.2), {"a": torch.arange(4.0)}, {"a": torch.ones(4)})
+    save_run(tmp_path, state)
+    back = load_run(tmp_path, "key")
+    assert back is not None
+    assert (back.step, back.losses) == (3, (0.1, 0.2))
+    assert torch.equal(back.network["a"], torch.arange(4.0))
+    assert torch.equal(back.momenta["a"], torch.ones(4))
+    with pytest.raises(TrainingError, match="other settings"):
+        load_run(tmp_path, "another key")
+    (tmp_path / UNFINISHED).write_bytes(b"garbage")
+    with pytest.raises(TrainingError, match="cannot be read"):
+        load_run(tmp_path, "key")
+    assert load_run(tmp_path / "nowhere", "key") is None
+
+
+def test_the_artefact_is_a_feature_space_that_knows_its_patients(make_images: MakeImages, tmp_path: Path) -> None:
+    """Two steps: the heads stay as initialised, everything else moves, and the file says what it has seen."""
+    images = make_images(4)
+    before, _ = starting_network("random", images, SHORT.seed, "symmetric")
+    start = {key: value.clone() for key, value in before.state_dict().items()}
+    artefact = finetune(SHORT, images, tmp_path)
+    after = load_file(artefact)
+    heads = head_names(before)
+    for name, _ in before.named_parameters():
+        if not name.startswith("AuxLogits."):
+            assert torch.equal(start[name], after[name]) == (name in heads), name
+    with safe_open(artefact, framework="pt") as reader:
+        about = reader.metadata()
+    assert json.loads(about["patients"]) == sorted(set(images.groups.tolist()))
+    assert json.loads(about["counts"]) == [2, 2]
+    extractor = load_extractor(f"inception_v3,weights={artefact},engine=folded")
+    assert getattr(extractor, "trained_on", None) == set(images.groups.tolist())
+    with pytest.raises(ExtractorError, match="normalisation=symmetric"):
+        load_extractor(f"inception_v3,weights={artefact},engine=folded,normalisation=imagenet")
+
+
+# -------------------------------------------------------------------------------------------------------------- slow
+
+
+def train_apart(folder: Path, *, kill_after: int | None = None) -> None:
+    """One run in a process of its own, resumed if the folder holds one; killed once it stored `kill_after` times."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    worker = subprocess.Popen([sys.executable, str(WORKER), str(folder)], env=environment, stderr=subprocess.PIPE)
+    seen: set[int] = set()
+    while kill_after is not None and worker.poll() is None:
+        if (folder / UNFINISHED).exists():
+            seen.add((folder / UNFINISHED).stat().st_mtime_ns)
+        if len(seen) >= kill_after:
+            worker.send_signal(signal.SIGKILL)
+            break
+        time.sleep(0.02)
+    _, errors = worker.communicate(timeout=900)
+    assert worker.returncode == (0 if kill_after is None else -signal.SIGKILL), errors.decode()
+
+
+@pytest.mark.slow
+def test_a_killed_run_resumed_ends_the_same_and_a_second_run_too(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        train_apart(tmp_path / name)
+    train_apart(tmp_path / "killed", kill_after=2)
+    assert not (tmp_path / "killed" / FINISHED).exists()
+    train_apart(tmp_path / "killed")
+    first, second, killed = (load_file(tmp_path / name / FINISHED) for name in ("first", "second", "killed"))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert all(torch.equal(first[key], killed[key]) for key in first)
+
+
+@pytest.mark.slow
+def test_what_shows_in_the_image_is_learned(make_images: MakeImages, tmp_path: Path) -> None:
+    """Large discs against small ones, on patients never seen: chance is 0.5."""
+    reports: list[EpochReport] = []
+    settings = FinetuneSettings(weights="random", epochs=6, batch=8, learning_rate=3e-3)
+    held_out = make_images(40, seed=1)
+    finetune(settings, make_images(96), tmp_path, held_out=held_out, on_epoch=reports.append)
+    assert [report.epoch for report in reports] == [1, 2, 3, 4, 5, 6]
+    assert reports[-1].loss < reports[0].loss
+    last = reports[-1].held_out
+    assert last is not None
+    assert last.count == 40
+    assert last.balanced_accuracy > 0.8
