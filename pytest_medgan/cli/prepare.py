@@ -27,7 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     images.add_argument("--crop", choices=("auto", "tumour", "image"), default="auto", help="centre (default auto)")
     images.add_argument("--crop-size", type=int, default=160, help="pixels cut from a slice (default 160)")
     images.add_argument("--size", type=int, default=128, help="pixels of a finished image (default 128)")
-    images.add_argument("--window", default="-1000:400", metavar="LOW:HIGH", help="HU of 0 and 255 (default -1000:400)")
+    images.add_argument("--window", default="-1000:400", metavar="LOW:HIGH", help="HU of 0 and 255, as in --window=-1350:150 (default -1000:400)")
     images.add_argument("--slices", default="64", metavar="N", help="a patient, or all (default 64)")
     images.add_argument("--patients", default="all", metavar="N", help="the first N by PatientID, or all (default)")
     images.add_argument(

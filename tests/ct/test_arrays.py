@@ -1,0 +1,76 @@
+"""Arrays of grey pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pytest_medgan.ct import load_real
+from pytest_medgan.ct.load import prepare
+from pytest_medgan.errors import DataError
+from pytest_medgan.records import DataSettings
+
+Small = Callable[..., DataSettings]
+
+
+def pictures(count: int = 12) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, 16, 16)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("key", ["patient", "groups"])
+def test_pictures_with_patients(small: Small, tmp_path: Path, key: str) -> None:
+    owners = np.array([f"doe-{at % 4}" for at in range(12)])
+    labels = (np.arange(12) % 4 == 0).astype(np.int8)
+    np.savez(tmp_path / "a.npz", pixels=pictures(), labels=labels, nodule=np.arange(12), **{key: owners})
+    prepared = prepare(small(tmp_path / "a.npz"), cache_dir=tmp_path / "cache")
+    assert np.array_equal(prepared.pixels[:, 0], pictures()[np.argsort(np.arange(12) % 4, kind="stable")])
+    assert prepared.labels.tolist() == [1, 1, 1] + [0] * 9
+    assert len(set(prepared.groups.tolist())) == 4
+    assert not any("doe" in group for group in prepared.groups)
+    real = load_real(small(tmp_path / "a.npz"), cache_dir=tmp_path / "cache")
+    assert [len(side) for side in (real.training, real.reference, real.held_out)] == [6, 3, 3]
+
+
+def test_a_channel_axis_and_a_bare_array(small: Small, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", pictures()[:, None])
+    real = load_real(small(tmp_path / "a.npy", split="slice"), cache_dir=tmp_path / "cache")
+    assert real.training.pixels.shape == (12, 1, 16, 16)
+    with pytest.raises(DataError, match="name no patients"):
+        load_real(small(tmp_path / "a.npy"), cache_dir=tmp_path / "cache")
+
+
+def noise() -> np.ndarray:
+    values = pictures().astype(np.float32)
+    values[3, 3, 3] = np.nan
+    return values
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"images": pictures()}, "no array named pixels"),
+        ({"pixels": noise()}, "NaN or infinity"),
+        ({"pixels": pictures().astype(np.float64)}, "float64 .12, 16, 16.; save uint8"),
+        ({"pixels": pictures()[0]}, "save uint8"),
+        ({"pixels": pictures()[:, None].repeat(3, 1)}, "save uint8"),
+        ({"pixels": pictures(), "patient": np.arange(3)}, "12 pictures and 3 patients"),
+        ({"pixels": pictures(), "labels": np.arange(12)}, "labels are not one of"),
+        ({"pixels": pictures(), "patient": np.zeros(12), "labels": np.arange(12) % 2}, "labels one patient in two"),
+        ({"pixels": pictures(), "description": np.array("x")}, "damaged"),
+    ],
+)
+def test_refused_arrays(small: Small, tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(DataError, match=message) as caught:
+        load_real(small(tmp_path / "a.npz", split="slice"), cache_dir=tmp_path / "cache")
+    assert caught.value.file == "a.npz"
+
+
+def test_pickles_are_not_loaded(small: Small, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.array([object()], dtype=object), allow_pickle=True)
+    with pytest.raises(DataError, match="no sound array file"):
+        load_real(small(tmp_path / "a.npy", split="slice"), cache_dir=tmp_path / "cache")
