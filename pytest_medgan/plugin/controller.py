@@ -40,10 +40,9 @@ class Controller:
         """Takes our entry out before a JUnit file could show it, and leaves one plain property a metric."""
         ours: list[dict[str, Any]] = [v for name, v in report.user_properties if name == PROPERTY]  # type: ignore[misc]
         report.user_properties = [entry for entry in report.user_properties if entry[0] != PROPERTY]
-        if report.when == "teardown":
-            return  # the same entries once more
         for payload in ours:
-            self._found.take(payload, report.nodeid)
+            if report.when != "teardown":  # which brings the same entries once more, and is what a JUnit file reads
+                self._found.take(payload, report.nodeid)
             for verdict in payload.get("verdicts", ()):
                 name = f"medgan.{verdict['metric']}"
                 report.user_properties += [(name, str(verdict["mean"])), (f"{name}.verdict", verdict["outcome"])]

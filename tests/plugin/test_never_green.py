@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+DRAW = 'return blobs(count, seed, spread=float(os.environ.get("TOY_SPREAD", 12)))'
+
 
 @pytest.fixture
 def accepted(project: pytest.Pytester, accept: Callable[..., int]) -> pytest.Pytester:
@@ -72,7 +74,7 @@ def test_a_metric_that_is_not_measured_does_not_pass(accepted: pytest.Pytester) 
 )
 def test_a_generator_that_breaks_its_contract_is_one_line(accepted: pytest.Pytester, body: str, message: str) -> None:
     module = accepted.path / "toy.py"
-    module.write_text(module.read_text().replace("return blobs(count, seed, spread=float", f"{body}\n    float"))
+    module.write_text(module.read_text().replace(DRAW, body))
     result = accepted.runpytest("-k", "fid")
     assert result.ret == 1
     result.stdout.fnmatch_lines([message])
@@ -88,14 +90,13 @@ def test_a_baseline_that_cannot_be_read_names_its_line(accepted: pytest.Pytester
 
 
 def test_a_file_is_named_on_the_terminal_and_in_no_report(project: pytest.Pytester) -> None:
-    (project.path / "JANE-DOE").mkdir()
-    (project.path / "JANE-DOE" / "1-001.dcm").write_bytes(b"\0" * 128 + b"DICM truncated")
-    result = project.runpytest("-k", "fid", "--medgan-data=JANE-DOE", "--junitxml=junit.xml")
+    (project.path / "images.npz").rename(project.path / "JANE-DOE.npz")
+    result = project.runpytest("-k", "fid", "--medgan-data=JANE-DOE.npz,crop_size=500", "--junitxml=junit.xml")
     assert result.ret == 1
-    assert any("1-001.dcm" in line for line in result.outlines)
+    assert any("JANE-DOE.npz" in line for line in result.outlines)
     junit = (project.path / "junit.xml").read_text()
-    assert "1-001" not in junit
-    assert "medgan:" in junit
+    assert "JANE-DOE" not in junit
+    assert "smaller than crop_size 500" in junit
 
 
 def test_junit_carries_a_property_a_metric_and_nothing_bulky(accepted: pytest.Pytester) -> None:
