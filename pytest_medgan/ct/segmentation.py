@@ -69,13 +69,14 @@ def read_segmentation(root: Path, name: str, digest: str) -> StructureFile:
             regions = _segments(dataset)
             series = frozenset(str(item.SeriesInstanceUID) for item in dataset.get("ReferencedSeriesSequence") or [])
             frame_of_reference = str(dataset.get("FrameOfReferenceUID", ""))
+            patient = str(dataset.get("PatientID", "")).strip()
     except Exception as error:  # a damaged file can make pydicom raise anything at all
         raise DataError(f"is no sound SEG ({type(error).__name__}); copy it again", file=name) from error
     return StructureFile(
         file=name,
         digest=digest,
         kind="SEG",
-        patient=str(dataset.get("PatientID", "")).strip(),
+        patient=patient,
         series=series,
         frames=frozenset({frame_of_reference} - {""}),
         images=frozenset(frame.image for region in regions for frame in region.frames if frame.image),

@@ -116,11 +116,11 @@ def read_structures(root: Path, name: str, digest: str) -> StructureFile:
                     if contours:
                         regions.append(Contours(number, names[number], contours))
             series, frames = _references(dataset)
+            patient = str(dataset.get("PatientID", "")).strip()
     except DataError:
         raise
     except Exception as error:  # a damaged file can make pydicom raise anything at all
         raise DataError(f"is no sound RTSTRUCT ({type(error).__name__}); copy it again", file=name) from error
-    patient = str(dataset.get("PatientID", "")).strip()
     return StructureFile(name, digest, "RTSTRUCT", patient, series, frames, frozenset(images), tuple(regions))
 
 

@@ -19,13 +19,13 @@ def test_values_that_pydicom_complains_about_are_not_quoted(
     tmp_path: Path, study_class: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     def change(dataset: Dataset, index: int) -> None:
-        dataset.ImageType = ["PLACEHOLDER13", "X", "Y"]
+        dataset.SpecificCharacterSet = "ISO_IR 100"
 
     study = study_class(tmp_path, slices=1, change=change).write()
-    study.files[0].write_bytes(study.files[0].read_bytes().replace(b"PLACEHOLDER13", b"doe^jane 1969"))
+    study.files[0].write_bytes(study.files[0].read_bytes().replace(b"ISO_IR 100", b"Doe^Jane 7"))
     caplog.set_level(logging.DEBUG)
-    with pytest.warns(UserWarning, match="doe.jane"):  # what it would say
-        str(dcmread(study.files[0]).ImageType)
+    with pytest.warns(UserWarning, match="Doe.Jane"):  # what it would say
+        str(dcmread(study.files[0]).PatientName)
     caplog.clear()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
