@@ -28,9 +28,6 @@ STYLE: Any = {  # matplotlib types the keys from 3.11 on and not before
     "axes.labelcolor": INK.stand_in,
     "axes.spines.right": False,
     "axes.spines.top": False,
-    "axes.titlecolor": INK.stand_in,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
     "figure.facecolor": "none",
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -137,7 +134,7 @@ def change_figure(model: ModelRecord, changes: Mapping[str, float]) -> Picture |
     shown = np.array([_squash(changes[name]) for name in names])
     colours = [_outcome_colour(model, name, changes[name]).stand_in for name in names]
     with mpl.rc_context(STYLE):
-        figure, axes = _axes("Change from the baseline", 0.9 + 0.24 * len(names))
+        figure, axes = _axes("Change from the baseline", 0.9 + 0.24 * len(names), left=1.5)
         places = np.arange(len(names))[::-1]
         axes.barh(places, shown, color=colours, height=0.62)
         axes.axvline(0, color=INK.stand_in, linewidth=0.8)
@@ -165,7 +162,7 @@ def history_figure(model: ModelRecord, metric: str) -> Picture | None:
     measured = model.last.metrics.get(metric) if model.last else None
     values = [value.value for _, value in points]
     with mpl.rc_context(STYLE):
-        figure, axes = _axes(f"{facts.label} {facts.arrow} over accepted baselines", 2.2)
+        figure, axes = _axes(f"{facts.label} {facts.arrow} over accepted baselines", 2.2, bottom=0.55)
         places = np.arange(len(points))
         errors = [_error(value) for _, value in points]
         axes.errorbar(places, values, errors, color=BEFORE.stand_in, marker="o", markersize=4, capsize=2, linewidth=1)
@@ -183,10 +180,12 @@ def history_figure(model: ModelRecord, metric: str) -> Picture | None:
         return picture(figure, f"{facts.label} over time", f"{facts.label} at each accepted baseline: {words}{now}.")
 
 
-def _axes(title: str, height: float = HEIGHT) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_title(title, loc="left")
+def _axes(title: str, height: float = HEIGHT, left: float = 0.62, bottom: float = 0.5) -> tuple[Figure, Axes]:
+    """Axes with margins in inches: a layout engine would draw everything twice to find them."""
+    figure = Figure(figsize=(WIDTH, height))
+    box = (left / WIDTH, bottom / height, 1 - (left + 0.12) / WIDTH, 1 - (bottom + 0.3) / height)
+    axes = figure.add_axes(box)
+    figure.text(0.08 / WIDTH, 1 - 0.08 / height, title, va="top", weight="bold", size=10)
     return figure, axes
 
 

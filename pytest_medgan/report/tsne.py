@@ -48,7 +48,7 @@ def project(*, real: Float32, fake: Float32, points: int = POINTS, seed: int = 0
     chosen_real, chosen_fake = (choose(len(side), points // 2, rng) for side in (real, fake))
     together = np.concatenate([real[chosen_real], fake[chosen_fake]]).astype(np.float64)
     return Projection(
-        coordinates=_embed(_principal(together), seed),
+        coordinates=_embed(together, seed),
         is_real=np.arange(len(together)) < len(chosen_real),
         index=np.concatenate([chosen_real, chosen_fake]),
     )
@@ -61,28 +61,22 @@ def choose(available: int, wanted: int, rng: np.random.Generator) -> Int64:
     return np.sort(rng.choice(available, wanted, replace=False)).astype(np.int64)
 
 
-def _principal(features: Float64) -> Float64:
-    """[P,D] to its leading components [P,C], scaled to a spread of one in all; signs fixed."""
-    centred = features - features.mean(0)
-    short = centred @ centred.T if len(centred) <= centred.shape[1] else centred.T @ centred
-    values, vectors = np.linalg.eigh(short)
-    order = np.argsort(values)[::-1][: min(COMPONENTS, len(values))]
-    roots = np.sqrt(np.clip(values[order], 0.0, None))
-    scores = vectors[:, order] * roots if short.shape[0] == len(centred) else centred @ vectors[:, order]
-    signs = np.sign(scores[np.abs(scores).argmax(0), np.arange(scores.shape[1])])
-    spread = float(np.sqrt((scores**2).sum(1).mean())) or 1.0
-    result: Float64 = scores * np.where(signs == 0, 1.0, signs) / spread
-    return result
-
-
-def _embed(components: Float64, seed: int) -> Float32:
+def _embed(features: Float64, seed: int) -> Float32:
+    """[P,D] to [P,2]: principal components, scaled to a spread of one in all, then t-SNE."""
     from sklearn.manifold import TSNE  # takes a second to import
+    from sklearn.utils.extmath import randomized_svd
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
-    perplexity = min(PERPLEXITY, (len(components) - 1) / 3)
+    centred = (features - features.mean(0)).astype(np.float32)
+    perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
     model = TSNE(2, perplexity=perplexity, init="pca", random_state=seed, max_iter=ITERATIONS)
-    with threadpool_limits(1):  # its threads wait for one another at every step: on a shared machine, for minutes
-        plane: NDArray[np.float64] = model.fit_transform(components.astype(np.float32)).astype(np.float64)
+    # one thread: its threads wait for one another at every step, on a shared machine for minutes; and a sum's order
+    # would depend on their number
+    with threadpool_limits(1):
+        left, values, _ = randomized_svd(centred, min(COMPONENTS, *centred.shape), random_state=seed)
+        components = left * values
+        spread = float(np.sqrt((components**2).sum(1).mean())) or 1.0
+        plane: NDArray[np.float64] = model.fit_transform(components / spread).astype(np.float64)
     plane -= (plane.max(0) + plane.min(0)) / 2
     largest = float(np.abs(plane).max())
     return (plane / (largest or 1.0)).astype(np.float32)
