@@ -6,6 +6,9 @@ On several processes: `torchrun --nproc-per-node N -m pytest_medgan train ...`.
 from __future__ import annotations
 
 import argparse
+import sys
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_medgan.records import ImageSet, Progress
 
 DCGAN_ALONE = ("steps", "discriminator_learning_rate", "noise", "noise_share", "tolerance", "precision")
+LINE = 15.0  # seconds between two lines of losses
 PGGAN_ALONE = ("fading", "stable", "batches")
 
 
@@ -96,6 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
             run=_run_settings(arguments),
             device=arguments.device,
             resume=arguments.resume,
+            on_log=_LogLines(),
             progress=progress,
         )
     _report_diversity(arguments.out)
@@ -150,6 +155,21 @@ def _batches(text: str) -> tuple[tuple[int, int], ...]:
         return tuple((int(resolution), int(batch)) for resolution, batch in pairs)
     except ValueError as error:
         raise SettingsError(f"--batches {text!r} must be RESOLUTION:BATCH pairs, as 4:128,8:128") from error
+
+
+class _LogLines:
+    """A line with the losses every quarter of a minute, above the bar or in the log."""
+
+    def __init__(self) -> None:
+        self._shown = time.monotonic()
+
+    def __call__(self, step: int, row: Mapping[str, float]) -> None:
+        if time.monotonic() - self._shown < LINE:
+            return
+        self._shown = time.monotonic()
+        rate, left = row["images_per_second"], row["seconds_left"] / 60
+        losses = ", ".join(f"{n} {v:.3f}" for n, v in row.items() if n not in ("images_per_second", "seconds_left"))
+        print(f"medgan: step {step}: {losses}; {rate:.0f} images/s, {left:.0f} min left", file=sys.stderr, flush=True)
 
 
 def _given(arguments: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:

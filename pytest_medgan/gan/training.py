@@ -13,7 +13,7 @@ from pytest_medgan.errors import SettingsError
 from pytest_medgan.gan.dcgan import DCGANConfig
 from pytest_medgan.gan.dcgan_training import DCGANSettings, DCGANTrainer
 from pytest_medgan.gan.distributed import World, join, local_device
-from pytest_medgan.gan.loop import Loop, OnCheckpoint, RunSettings, Settings, Trainer, interruptible
+from pytest_medgan.gan.loop import Loop, OnCheckpoint, OnLog, RunSettings, Settings, Trainer, interruptible
 from pytest_medgan.gan.networks import Config, architecture_of, digest
 from pytest_medgan.gan.pggan import PGGANConfig
 from pytest_medgan.gan.pggan_training import PGGANSettings, PGGANTrainer
@@ -63,6 +63,7 @@ def train(
     resume: bool = False,
     wait: bool = False,
     on_checkpoint: OnCheckpoint | None = None,
+    on_log: OnLog | None = None,
     progress: Progress = no_progress,
 ) -> NetworkGenerator:
     """Trains a generator on `images` (uint8 [N,C,size,size]) and leaves it in `directory`.
@@ -100,6 +101,7 @@ def train(
                 world=world,
                 device=chosen,
                 on_checkpoint=on_checkpoint,
+                on_log=on_log,
                 progress=shown,
             )
             loop.begin(resume)

@@ -90,3 +90,15 @@ def test_a_vanished_data_set_is_one_line(tmp_path: Path, capsys: pytest.CaptureF
         assert main(["train", "dcgan", "--images", str(tmp_path / name), "--out", str(tmp_path / "run")]) == 2
         assert len(capsys.readouterr().err.strip().splitlines()) == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_a_collapse_is_said_and_losses_are_shown(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_medgan.cli.train.LINE", 0.0)
+    command = ["train", "dcgan", "--images", str(images), "--out", str(tmp_path / "run"), *SMALL, "--steps=50"]
+    assert main([*command, "--grid-every=0", "--learning-rate=1e-9"]) == 0  # as initialised: grey, all alike
+    said = capsys.readouterr()
+    assert "the generator has collapsed" in said.out
+    assert "medgan: step 50: discriminator" in said.err
+    assert "images/s, 0 min left" in said.err
