@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -161,6 +162,32 @@ def test_phantoms_by_name(tmp_path: Path) -> None:
     folder = next((tmp_path / "phantom").glob("3x2-*[!k]"))
     again = load_real(DataSettings(source=str(folder), size=32), cache_dir=tmp_path / "other")
     assert again.digest == real.digest  # phantoms come through the same reader as any hospital's files
+
+
+def test_the_same_images_without_vector_instructions(cohort: Path, small: Small, tmp_path: Path) -> None:
+    """numpy's vector paths switched off: every pixel of studies and of phantoms, and the digests, stay the same."""
+    from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
+
+    vector = [name for name in __cpu_dispatch__ if __cpu_features__.get(name)]
+    if not vector:
+        pytest.skip("this processor has no vector path that can be switched off")
+    code = (
+        "import hashlib, pathlib, sys\n"
+        "from pytest_medgan.ct import load_real\n"
+        "from pytest_medgan.records import DataSettings\n"
+        "for source in (sys.argv[1], 'phantom:3x1'):\n"
+        "    settings = DataSettings(source=source, crop_size=33, size=16, slices=None)\n"
+        "    real = load_real(settings, cache_dir=pathlib.Path(sys.argv[2]))\n"
+        "    print(real.digest, hashlib.sha256(real.training.pixels.tobytes()).hexdigest())\n"
+    )
+    told = []
+    for name, off in (("with", ""), ("without", " ".join(vector))):
+        environment = os.environ | ({"NPY_DISABLE_CPU_FEATURES": off} if off else {})
+        command = [sys.executable, "-c", code, str(cohort), str(tmp_path / name)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, env=environment)
+        told.append(done.stdout)
+    assert told[0] == told[1]
+    assert len(told[0].split()) == 4
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,29 @@
+"""Which slices make the data set."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+
+from pytest_medgan.ct.studies import choose_slices
+
+
+@pytest.mark.parametrize(
+    ("count", "wanted", "middle", "expected"),
+    [
+        (134, None, Fraction(10), range(134)),
+        (40, 64, Fraction(10), range(40)),
+        (134, 64, Fraction(133, 2), range(35, 99)),  # the middle, as even as can be
+        (134, 64, Fraction(75), range(44, 108)),
+        (134, 64, Fraction(749, 10), range(43, 107)),
+        (134, 64, Fraction(3), range(64)),  # a tumour at the end: still 64 slices
+        (134, 64, Fraction(130), range(70, 134)),
+        (5, 1, Fraction(2), range(2, 3)),
+        (5, 3, Fraction(2), range(1, 4)),
+    ],
+)
+def test_neighbouring_slices_about_the_middle(
+    count: int, wanted: int | None, middle: Fraction, expected: range
+) -> None:
+    assert choose_slices(count, wanted, middle) == expected
