@@ -56,11 +56,12 @@ def density_estimate(look: Look) -> Estimate:
     """Density: a mean over generated images; deleting blocks of patients shows what another reference would do."""
     balls, k = look.real_balls, look.reference.ks.density
     counts = balls.counts(k).double().cpu().numpy() / k
-    value, deletion = float(counts.mean()), balls.deletions[k]
+    pairs, deletion = int(balls.counts(k).sum()), balls.deletions[k]
+    value = pairs / k / len(counts)
     se = mean_se(counts)
     if not counts.any():  # none seen is not certain to be none
         se = rate_se(0, len(counts))
-    without = deletion.pairs(int(balls.counts(k).sum())) / k / len(counts)
+    without = deletion.pairs(pairs) / k / len(counts)
     return Estimate(value, se, both(se, jackknife_se(value, without, deletion.size.cpu().numpy())))
 
 

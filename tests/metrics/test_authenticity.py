@@ -1,0 +1,66 @@
+"""Authenticity."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from pytest_medgan.errors import MetricInputError
+from pytest_medgan.metrics import authenticity, measure, prepare_reference
+from pytest_medgan.metrics.authenticity import _without_blocks, nearest_training
+from pytest_medgan.metrics.gram import centre_of, points
+from pytest_medgan.metrics.inputs import features
+from pytest_medgan.metrics.neighbours import neighbours
+
+
+def oracle(*, fake, train):
+    train, fake = train.astype(np.float64), fake.astype(np.float64)
+    found = 0
+    for row in fake:
+        distance = ((row - train) ** 2).sum(1)
+        nearest = int(distance.argmin())
+        own = np.delete(((train[nearest] - train) ** 2).sum(1), nearest)
+        found += distance[nearest] > own.min()
+    return found / len(fake)
+
+
+@pytest.mark.parametrize("shift", [0, 1e3])
+def test_equals_the_oracle(two_sets, shift):
+    train, fake = (side + np.float32(shift) for side in two_sets)
+    assert authenticity(fake=fake, train=train) == oracle(fake=fake, train=train)
+
+
+def test_copies_of_training_images_lower_it(two_sets):
+    train, fake = two_sets
+    clean = authenticity(fake=fake, train=train)
+    fake = fake.copy()
+    fake[:150] = train[:150]
+    assert authenticity(fake=fake, train=train) < clean - 0.2
+    assert authenticity(fake=train, train=train) == 0
+
+
+def test_a_training_set_of_another_width_is_named():
+    with pytest.raises(MetricInputError, match=r"fake has shape \[5, 3\] but the real features are 4 wide"):
+        authenticity(fake=np.zeros((5, 3)), train=np.zeros((6, 4)))
+
+
+def test_deleting_a_block_of_patients_equals_measuring_without_it(two_sets):
+    train, fake = two_sets
+    tensor = features(train, "train")
+    ready = points(tensor, centre_of(tensor))
+    own = neighbours(ready, (1,))
+    found = nearest_training(points(features(fake, "fake"), centre_of(tensor)), ready, own)
+    block = torch.arange(len(train)) % 40
+    without = _without_blocks(found, own, block, 40)
+    for name in (0, 7, 39):
+        assert without[name] == len(fake) * oracle(fake=fake, train=train[block.numpy() != name])
+
+
+def test_nearest_training_images_are_evidence(two_sets):
+    train, fake = two_sets
+    reference = prepare_reference(train, train=train, metrics=["authenticity"])
+    found = measure(reference, fake=fake, metrics=["authenticity"], evidence=True).evidence
+    distance = ((fake[:, None].astype(np.float64) - train) ** 2).sum(2)
+    assert (found.nearest_train == distance.argmin(1)).all()
+    assert found.nearest_train_distance == pytest.approx(np.sqrt(distance.min(1)), rel=1e-6)

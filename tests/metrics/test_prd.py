@@ -1,0 +1,134 @@
+"""Precision and recall of distributions; the vectors are those of prd_score_test.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pytest_medgan.errors import MetricInputError
+from pytest_medgan.metrics import precision_recall_distribution
+from pytest_medgan.metrics.prd import curve, f_beta, f_pair
+
+
+def eleven(evaluated, reference):
+    precision, recall = curve(fake=evaluated, real=reference, angles=11).T
+    return precision, recall
+
+
+def test_distributions_apart_score_nothing():
+    precision, recall = eleven([0, 1], [1, 0])
+    assert precision == pytest.approx(0, abs=1e-9)
+    assert recall == pytest.approx(0, abs=1e-9)
+
+
+def test_half_the_generated_mass_is_real():
+    precision, recall = eleven([0.5, 0.5], [1, 0])
+    assert (precision[5], recall[5], precision[10], recall[1]) == pytest.approx((0.5, 0.5, 0.5, 1))
+
+
+def test_half_the_real_mass_is_generated():
+    precision, recall = eleven([1, 0], [0.5, 0.5])
+    assert (precision[5], recall[5], recall[1], precision[10]) == pytest.approx((0.5, 0.5, 0.5, 1))
+
+
+def test_equal_distributions():
+    precision, recall = eleven([1, 0], [1, 0])
+    assert (precision[5], recall[5]) == pytest.approx((1, 1))
+
+
+@pytest.mark.parametrize(
+    ("beta", "expected"),
+    [
+        (1, [1, 0, 0, 0, 0.5, 2 / 3, 2 / 3]),
+        (2, [1, 0, 0, 0, 0.5, 5 / 9, 5 / 6]),
+        (0.5, [1, 0, 0, 0, 0.5, 5 / 6, 5 / 9]),
+    ],
+)
+def test_f_beta(beta, expected):
+    found = f_beta([1, 1, 0, 0, 0.5, 1, 0.5], [1, 0, 1, 0, 0.5, 0.5, 1], beta)
+    assert found == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_curve_equals_a_loop_over_angles_and_clusters():
+    rng = np.random.default_rng(0)
+    real, fake = rng.dirichlet(np.ones(20)), rng.dirichlet(np.ones(20))
+    expected = []
+    for angle in np.linspace(1e-10, np.pi / 2 - 1e-10, 1001):
+        slope = np.tan(angle)
+        precision = sum(min(slope * r, f) for r, f in zip(real, fake, strict=True))
+        recall = sum(min(r, f / slope) for r, f in zip(real, fake, strict=True))
+        expected.append((min(precision, 1), min(recall, 1)))
+    assert curve(real=real, fake=fake) == pytest.approx(np.array(expected), abs=1e-9)
+
+
+def test_histograms_that_do_not_sum_to_one_are_refused():
+    with pytest.raises(MetricInputError, match="sum to 1"):
+        curve(real=[2.0, 1.0], fake=[2.0, 1.0])
+
+
+def test_the_same_seed_gives_the_same_numbers(two_sets):
+    real, fake = (side[:60] for side in two_sets)
+    first = precision_recall_distribution(real=real, fake=fake, seed=0)
+    assert precision_recall_distribution(real=real, fake=fake, seed=0) == first
+    assert precision_recall_distribution(real=real, fake=fake, seed=1) != first
+
+
+def test_dropping_a_mode_lowers_recall_and_inventing_one_lowers_precision():
+    rng = np.random.default_rng(0)
+    modes = 10 * rng.standard_normal((5, 16))
+
+    def draw(kinds):
+        return modes[np.repeat(kinds, 60)] + rng.standard_normal((60 * len(kinds), 16))
+
+    all_five, four = draw([0, 1, 2, 3, 4]), draw([0, 1, 2, 3])
+    dropped = precision_recall_distribution(real=all_five, fake=four)
+    invented = precision_recall_distribution(real=four, fake=all_five)
+    assert dropped[0] > 0.9 > dropped[1]
+    assert invented[1] > 0.9 > invented[0]
+
+
+def test_too_few_rows_for_the_clusters():
+    with pytest.raises(MetricInputError, match=r"real \[9, 2\] and fake \[30, 2\] are too few for clusters=20"):
+        precision_recall_distribution(real=np.zeros((9, 2)), fake=np.zeros((30, 2)))
+
+
+def official(real: np.ndarray, fake: np.ndarray, seed: int) -> tuple[float, float]:
+    """prd_score.py: ten unseeded runs of MiniBatchKMeans(20, n_init=10), here with a seed."""
+    from sklearn.cluster import MiniBatchKMeans
+
+    curves = []
+    for run in range(10):
+        model = MiniBatchKMeans(n_clusters=20, n_init=10, random_state=1000 * seed + run)
+        labels = model.fit(np.concatenate([fake, real])).labels_
+        evaluated, reference = (
+            np.bincount(part, minlength=20) / len(part) for part in (labels[: len(fake)], labels[len(fake) :])
+        )
+        curves.append(curve(real=reference, fake=evaluated))
+    return f_pair(np.mean(curves, 0))
+
+
+def data_set(name: str) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    n = 1500
+    if name == "blobs":
+        modes = 3 * rng.standard_normal((12, 24))
+        real = modes[rng.integers(0, 12, n)] + rng.standard_normal((n, 24))
+        fake = modes[rng.integers(0, 9, n)] + 1.1 * rng.standard_normal((n, 24))
+    elif name == "shifted normals":
+        real, fake = rng.standard_normal((n, 32)), 0.9 * rng.standard_normal((n, 32)) + 0.3
+    else:  # activations: non-negative, correlated, of unequal size
+        mixing = rng.standard_normal((16, 64)) / 4
+        real, fake = (
+            np.maximum(rng.standard_normal((n, 16)) * np.linspace(gain, 0.2, 16) @ mixing + 0.2, 0) for gain in (2, 1.6)
+        )
+    return real.astype(np.float32), fake.astype(np.float32)
+
+
+@pytest.mark.slow
+@pytest.mark.peer
+@pytest.mark.parametrize("name", ["blobs", "shifted normals", "activations"])
+def test_twenty_seeds_agree_with_the_reference_procedure_on_average(name):
+    real, fake = data_set(name)
+    ours = np.mean([precision_recall_distribution(real=real, fake=fake, seed=seed) for seed in range(20)], 0)
+    theirs = np.mean([official(real, fake, seed) for seed in range(20)], 0)
+    assert ours == pytest.approx(theirs, abs=0.005)

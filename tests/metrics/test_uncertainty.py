@@ -1,0 +1,112 @@
+"""Standard errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from pytest_medgan.metrics import measure, prepare_reference
+from pytest_medgan.metrics.gram import points
+from pytest_medgan.metrics.look import Look
+from pytest_medgan.metrics.uncertainty import blocks_of, jackknife_se, mean_se, rate_se
+
+
+def test_a_rate():
+    assert rate_se(0, 100) == pytest.approx(np.sqrt(2 / 104 * 102 / 104 / 104))
+    assert rate_se(100, 100) == pytest.approx(rate_se(0, 100))
+    assert rate_se(5000, 10000) == pytest.approx(0.005, rel=1e-3)
+
+
+def test_a_mean_of_single_rows_and_of_blocks():
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal(600)
+    assert mean_se(values) == pytest.approx(values.std(ddof=1) / np.sqrt(600))
+    repeated = np.repeat(values[:50], 12)
+    assert mean_se(repeated, np.repeat(np.arange(50), 12)) == pytest.approx(values[:50].std(ddof=1) / np.sqrt(50))
+
+
+def test_the_jackknife_of_a_mean_is_its_standard_error():
+    values = np.random.default_rng(0).standard_normal(60)
+    without = (values.sum() - values) / 59
+    assert jackknife_se(values.mean(), without, np.ones(60, int)) == pytest.approx(mean_se(values))
+
+
+def test_the_jackknife_with_unequal_blocks():
+    """Claimed over true, for a mean of blocks of one to nine rows."""
+    rng = np.random.default_rng(0)
+    sizes = np.tile(np.arange(1, 10), 6)
+    block = np.repeat(np.arange(len(sizes)), sizes)
+    found = []
+    for _ in range(400):
+        values = rng.standard_normal(len(block))
+        sums = np.bincount(block, weights=values)
+        without = (values.sum() - sums) / (len(block) - sizes)
+        found.append((values.mean(), jackknife_se(values.mean(), without, sizes)))
+    means, errors = np.array(found).T
+    assert 0.9 < np.sqrt((errors**2).mean()) / means.std() < 1.1
+
+
+def test_blocks_keep_groups_whole_and_are_nearly_equal():
+    group = np.random.default_rng(0).integers(0, 400, 3000)
+    group = np.unique(group, return_inverse=True)[1]
+    block = blocks_of(group)
+    assert block.max() == 99
+    assert all(len(set(block[group == one])) == 1 for one in range(group.max() + 1))
+    sizes = np.bincount(block)
+    assert sizes.max() - sizes.min() <= 4
+    single = np.bincount(blocks_of(np.arange(1234)))
+    assert single.max() - single.min() <= 1
+    assert (blocks_of(np.arange(7)) == np.arange(7)).all()
+
+
+def values(real, fake, names):
+    """What measuring what is left gives."""
+    reference = prepare_reference(real, metrics=names)
+    return {name: one.value for name, one in measure(reference, fake=fake, metrics=names).estimates.items()}
+
+
+def test_deleting_blocks_equals_leaving_them_out(two_sets):
+    """The counts behind the ball metrics' errors, against measuring again without each block."""
+    real, fake = (side[:90] for side in two_sets)
+    names = ("improved_precision", "improved_recall", "density", "coverage")
+    patient = np.arange(90) // 5  # eighteen blocks of like rows
+    real = real + np.repeat(np.random.default_rng(0).standard_normal((18, 32)), 5, 0).astype(np.float32)
+    reference = prepare_reference(real, groups=patient, metrics=names)
+    look = Look(reference, points(torch.from_numpy(fake), reference.centre), names)
+    by_patient, covered = look.real_balls.deletions, look.real_balls.covered(5)
+    precision = by_patient[3].members() / 90
+    density = by_patient[5].pairs(int(look.real_balls.counts(5).sum())) / 5 / 90
+    coverage = by_patient[5].occupied(covered) / 85
+    recall = look.fake_balls.deletions[3].members() / 90
+    for block in range(18):
+        left = values(real[patient != block], fake, names)
+        assert precision[block] == pytest.approx(left["improved_precision"], abs=1e-12)
+        assert density[block] == pytest.approx(left["density"], abs=1e-12)
+        assert coverage[block] == pytest.approx(left["coverage"], abs=1e-12)
+    for row in range(0, 90, 10):
+        kept = np.arange(90) != row
+        block = look.fake_block[row]
+        left = values(real, fake[kept], names)
+        assert recall[block] == pytest.approx(left["improved_recall"], abs=1e-12)
+
+
+@pytest.mark.slow
+def test_claimed_errors_are_the_true_ones():
+    """A short form of benchmarks/metrics_calibration.py."""
+    names = ("fid", "kid", "improved_precision", "improved_recall", "density", "coverage")
+    rows: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in names}
+    fixed = prepare_reference(np.random.default_rng(9).standard_normal((600, 16)), metrics=names)
+    for turn in range(250):
+        rng = np.random.default_rng(turn)
+        fake = 0.95 * rng.standard_normal((500, 16)) + 0.15
+        redrawn = prepare_reference(rng.standard_normal((600, 16)), metrics=names)
+        one, two = (measure(side, fake=fake, metrics=names).estimates for side in (fixed, redrawn))
+        for name in names:
+            rows[name].append((one[name].value, one[name].se, two[name].value, two[name].se_total))
+    for name, found in rows.items():
+        values = np.array(found)
+        ratio = np.sqrt((values[:, [1, 3]] ** 2).mean(0)) / values[:, [0, 2]].std(0, ddof=1)
+        high = 1.15 if name in ("fid", "kid", "density") else 1.7
+        assert (ratio > 0.85 * 0.9).all(), (name, ratio)
+        assert (ratio < high * 1.1).all(), (name, ratio)
