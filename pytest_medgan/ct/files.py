@@ -42,6 +42,8 @@ class SourceFile:
 def list_files(root: Path) -> list[SourceFile]:
     """Every file under `root` (or `root` itself, a file), ordered by name; hidden files and folders are left out.
 
+    Links to folders are followed, each folder being read once; pipes and devices, which can block, are no files.
+
     Raises DataError where there is no such folder or a file cannot be opened.
     """
     if root.is_file():
@@ -49,11 +51,17 @@ def list_files(root: Path) -> list[SourceFile]:
     if not root.is_dir():
         raise DataError("no such folder or file; give --medgan-data an existing one, or phantom", file=str(root))
     found = []
-    for folder, inner, names in os.walk(root, onerror=_refuse):
+    seen: set[str] = set()
+    for folder, inner, names in os.walk(root, onerror=_refuse, followlinks=True):
+        own = os.path.realpath(folder)
+        if own in seen:  # a link in a circle, or a second link to one folder
+            inner.clear()
+            continue
+        seen.add(own)
         inner[:] = sorted(name for name in inner if not name.startswith("."))
         for name in sorted(names):
-            if not name.startswith("."):
-                path = Path(folder, name)
+            path = Path(folder, name)
+            if not name.startswith(".") and (path.is_file() or path.is_symlink()):
                 found.append(_look_at(path, path.relative_to(root).as_posix()))
     return sorted(found, key=lambda file: file.name)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
-import tempfile
+import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -80,11 +80,10 @@ def save_prepared(path: Path, prepared: Prepared, roles: Mapping[str, Int64] | N
         "counts": dict(prepared.counts),
         "checksum": _checksum(prepared.pixels, prepared.groups, prepared.labels),
     }
-    temporary = None
+    temporary = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".partial-", suffix=".npz", delete=False) as stream:
-            temporary = Path(stream.name)
+        with temporary.open("wb") as stream:
             np.savez(
                 stream,
                 pixels=prepared.pixels,
@@ -93,13 +92,17 @@ def save_prepared(path: Path, prepared: Prepared, roles: Mapping[str, Int64] | N
                 description=np.array(json.dumps(description, sort_keys=True)),
                 **(roles or {}),  # type: ignore[arg-type]  # savez has one more named argument of another type
             )
-        os.replace(temporary, path)
-        temporary = None
+        temporary.replace(path)
     except OSError as error:
         raise _unwritable(error, "the prepared set was not stored") from error
     finally:
-        if temporary is not None:
+        with suppress(OSError):  # gone already where all went well
             temporary.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    """A name of our own in the same folder, so that the finished file can be put in place in one step."""
+    return path.with_name(f".partial-{secrets.token_hex(8)}{path.suffix}")
 
 
 def _unwritable(error: OSError, what: str) -> DataError:
@@ -146,10 +149,10 @@ def _checksum(pixels: UInt8, groups: Names, labels: npt.NDArray[np.int8]) -> str
 
 def remember(path: Path, key: str) -> None:
     """Writes a pointer to a stored set, whole or not at all. Raises DataError where it cannot."""
+    temporary = _beside(path)
     try:
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".partial-", delete=False) as stream:
-            stream.write(key)
-        os.replace(stream.name, path)
+        temporary.write_text(key)
+        temporary.replace(path)
     except OSError as error:
         raise _unwritable(error, "the prepared set was not noted") from error
 

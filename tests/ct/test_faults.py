@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -234,17 +233,14 @@ def test_a_full_disk_for_real(cohort: Path, small: Callable[..., DataSettings], 
     """/dev/full takes nothing: the writer of the file itself fails, not a stand-in."""
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
-    real_temporary = tempfile.NamedTemporaryFile
 
-    def full(*args: Any, **options: Any) -> Any:
-        stream = real_temporary(*args, **options)
-        stream.close()
-        Path(stream.name).unlink()
-        Path(stream.name).symlink_to("/dev/full")
-        return open(stream.name, "wb")
+    def full(path: Path) -> Path:
+        link = path.with_name(".partial-link.npz")
+        link.symlink_to("/dev/full")
+        return link
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store_module.tempfile, "NamedTemporaryFile", full)
+        patch.setattr(store_module, "_beside", full)
         with pytest.raises(DataError, match="disk is full"):
             load_real(small(cohort), cache_dir=tmp_path / "cache")
     assert list((tmp_path / "cache" / "prepared").glob(".partial*")) == []

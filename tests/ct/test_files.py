@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,20 @@ def test_listing_is_ordered_and_leaves_hidden_files_out(tmp_path: Path) -> None:
         (tmp_path / name).write_text("x")
     assert [file.name for file in list_files(tmp_path)] == ["a/1", "b/2", "c"]
     assert [file.name for file in list_files(tmp_path / "c")] == ["c"]
+
+
+def test_links_are_followed_once_and_pipes_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "x").write_text("x")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "circle").symlink_to(tmp_path / "data")
+    os.mkfifo(tmp_path / "data" / "pipe")
+    assert [file.name for file in list_files(tmp_path / "data")] == ["link/x"]
+    (tmp_path / "data" / "broken").symlink_to(tmp_path / "absent")
+    with pytest.raises(DataError, match="cannot be opened") as caught:
+        list_files(tmp_path / "data")
+    assert caught.value.file == "broken"
 
 
 def test_no_such_folder(tmp_path: Path) -> None:

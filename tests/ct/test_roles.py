@@ -64,7 +64,7 @@ def test_copies_within_one_side_are_no_leakage(prepared: Prepared) -> None:
 
 def test_what_the_reader_suspected(prepared: Prepared) -> None:
     suspected = replace(prepared, warnings=(f"{LEAK}: 2 PatientIDs share a study or an image with another",))
-    with pytest.raises(LeakageError, match="^2 PatientIDs share a study or an image with another; give one person"):
+    with pytest.raises(LeakageError, match=r"^2 PatientIDs share a study or an image with another; give one person"):
         divide(suspected, DataSettings())
     real = divide(suspected, DataSettings(split="slice"))
     assert real.warnings[0] == suspected.warnings[0]
