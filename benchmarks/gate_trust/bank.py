@@ -60,6 +60,7 @@ class Bank:
         self.work, self.parts, self.full = work, parts, full
         self.looks = (full // 8, full // 4, full // 2, full)
         self.pools: dict[str, Pool] = {}
+        self.known: dict[tuple[str, int, int], dict[str, Estimate]] = {}
         self.training = self._real("training", network)
         self.reference = self._reference(network)
 
@@ -84,13 +85,17 @@ class Bank:
         """Every metric of a group's first n images, measured when first asked for."""
         if n > self.block(model):
             raise PoolExhaustedError(f"{model} has sample groups of {self.block(model)} images, not {n}")
+        if (model, group, n) in self.known:
+            return self.known[model, group, n]
         path = self.work / f"scores_{self.full}" / model.replace(":", "_") / f"{group}_{n}.json"
         if not path.exists():
             battery = self._measure(self.images(model, group), n)
             path.parent.mkdir(parents=True, exist_ok=True)
             plain = {name: [e.value, e.se, e.se_total] for name, e in battery.items()}
             path.write_text(json.dumps(plain))
-        return {name: Estimate(*numbers) for name, numbers in json.loads(path.read_text()).items()}
+        plain = json.loads(path.read_text())
+        self.known[model, group, n] = {name: Estimate(*numbers) for name, numbers in plain.items()}
+        return self.known[model, group, n]
 
     def images(self, model: str, group: int) -> Images:
         """The images of one group."""
