@@ -61,7 +61,7 @@ def list_files(root: Path) -> list[SourceFile]:
         inner[:] = sorted(name for name in inner if not name.startswith("."))
         for name in sorted(names):
             path = Path(folder, name)
-            if not name.startswith(".") and (path.is_file() or path.is_symlink()):
+            if not name.startswith(".") and (path.is_file() or not path.exists()):
                 found.append(_look_at(path, path.relative_to(root).as_posix()))
     return sorted(found, key=lambda file: file.name)
 

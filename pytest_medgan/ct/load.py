@@ -9,7 +9,6 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
 from pytest_medgan.ct.cohort import pseudonyms
 from pytest_medgan.ct.files import SourceFile, list_files
@@ -21,6 +20,7 @@ from pytest_medgan.ct.store import (
     ImageSettings,
     Prepared,
     load_prepared,
+    locked,
     make_folder,
     recall,
     remember,
@@ -59,7 +59,7 @@ def prepare(settings: DataSettings, *, cache_dir: Path, progress: Progress = no_
     folder = cache_dir / "prepared"
     make_folder(folder)
     listing = folder / f"listing-{_listing_key(root, files, settings)}"
-    with FileLock(f"{listing}.lock"):  # other processes wait here rather than read the same files
+    with locked(listing):  # other processes wait here rather than read the same files
         known = recall(listing)
         if known and (stored := load_prepared(folder / f"{known}.npz")) is not None:
             return stored
@@ -67,7 +67,7 @@ def prepare(settings: DataSettings, *, cache_dir: Path, progress: Progress = no_
         with Crew(base, worker_count(len(files))) as crew:
             plan = plan_source(base, files, settings, crew, progress)
             digest = _digest(plan, settings)
-            with FileLock(folder / f"{digest}.lock"):
+            with locked(folder / digest):
                 made = load_prepared(folder / f"{digest}.npz")
                 if made is None:
                     made = _render(plan, settings, digest, crew, progress)
@@ -99,7 +99,7 @@ def _phantom(source: str, cache_dir: Path, progress: Progress) -> Path | None:
     parent = cache_dir / "phantom"
     make_folder(parent)
     root = parent / f"{patients}x{slices}-{_phantom_version()}"
-    with FileLock(f"{root}.lock"):
+    with locked(root):
         if not root.is_dir():
             fresh = parent / f".partial-{root.name}"
             shutil.rmtree(fresh, ignore_errors=True)

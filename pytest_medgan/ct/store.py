@@ -6,8 +6,8 @@ import errno
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
+from filelock import FileLock
 
 from pytest_medgan.errors import DataError
 from pytest_medgan.records import DataSettings, Int64, Names, UInt8
@@ -164,6 +165,20 @@ def recall(path: Path) -> str | None:
     except (OSError, UnicodeDecodeError):
         return None
     return key if len(key) == 64 and key.isalnum() else None
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time, by a file beside `path`. Raises DataError where it cannot be written."""
+    guard = FileLock(path.with_name(f"{path.name}.lock"))
+    try:
+        guard.acquire()
+    except OSError as error:
+        raise _unwritable(error, "nothing was prepared") from error
+    try:
+        yield
+    finally:
+        guard.release()
 
 
 def make_folder(folder: Path) -> None:
