@@ -7,6 +7,7 @@ Naeem et al. 2020, "Reliable Fidelity and Diversity Metrics for Generative Model
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from pytest_medgan.metrics import inputs
 from pytest_medgan.metrics.balls import Balls
 from pytest_medgan.metrics.gram import centre_of, distances_, points, products
 from pytest_medgan.metrics.neighbours import neighbours
-from pytest_medgan.metrics.uncertainty import both, jackknife_se, mean_se, rate_se
+from pytest_medgan.metrics.uncertainty import jackknife_se, mean_se, rate_se
 from pytest_medgan.records import Estimate, Float64
 
 if TYPE_CHECKING:
@@ -62,7 +63,10 @@ def density_estimate(look: Look) -> Estimate:
     if not counts.any():  # none seen is not certain to be none
         se = rate_se(0, len(counts))
     without = deletion.pairs(pairs) / k / len(counts)
-    return Estimate(value, se, both(se, jackknife_se(value, without, deletion.size.cpu().numpy())))
+    spread = jackknife_se(value, without, deletion.size.cpu().numpy())
+    # both errors hold the noise of single (image, ball) pairs, a variance of value / (k M), so it goes once
+    total = sqrt(max(se**2 + spread**2 - value / k / len(counts), se**2, spread**2))
+    return Estimate(value, se, total)
 
 
 def coverage_estimate(look: Look) -> Estimate:
