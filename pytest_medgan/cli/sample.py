@@ -38,7 +38,10 @@ def run(arguments: argparse.Namespace) -> int:
     out: Path = arguments.out
     if out.suffix == ".npz":
         out.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(out, pixels=pixels, groups=groups)
+        if generator.window is None:
+            np.savez_compressed(out, pixels=pixels, groups=groups)
+        else:
+            np.savez_compressed(out, pixels=pixels, groups=groups, window=np.array(generator.window))
     elif out.suffix == ".png":
         out.parent.mkdir(parents=True, exist_ok=True)
         write_png(grid(pixels, arguments.columns), out)

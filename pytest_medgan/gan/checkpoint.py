@@ -190,6 +190,9 @@ def load(path: Path, *, prefixes: tuple[str, ...] | None = None) -> Checkpoint:
             resolution, alpha = header["stage"]
             header["stage"] = (int(resolution), float(alpha))
         header["patients"] = tuple(map(str, header.get("patients", ())))
+        for name in ("configuration", "settings", "progress", "versions"):
+            if not isinstance(header.get(name, {}), dict):
+                raise TypeError(name)
         known = {name: value for name, value in header.items() if name in Checkpoint.__dataclass_fields__}
         return Checkpoint(**known, tensors={name: _loaded(t) for name, t in tensors.items()})
     except (TypeError, ValueError) as error:

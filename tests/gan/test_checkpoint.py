@@ -154,6 +154,11 @@ def test_foreign_files_are_refused(tmp_path: Path) -> None:
     save_file({"w": torch.zeros(2)}, path, {"medgan": '{"format": "pytest-medgan checkpoint", "format_version": 1}'})
     with pytest.raises(CheckpointError, match="header"):
         load(path)
+    start = '{"format": "pytest-medgan checkpoint", "format_version": 1, "architecture": "dcgan", "configuration": '
+    for rest in ("3}", '{}, "window": 3}', '{}, "stage": ["a", 1]}', '{}, "progress": []}'):
+        save_file({"w": torch.zeros(2)}, path, {"medgan": start + rest})
+        with pytest.raises(CheckpointError, match="header"):
+            load(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("anything", "x")
     with pytest.raises(CheckpointError):
