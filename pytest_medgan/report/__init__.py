@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_medgan.report.collect import merged, model_from_dict, model_record, model_to_dict
+from pytest_medgan.report.collect import history_of, merged, model_from_dict, model_record, model_to_dict
 from pytest_medgan.report.evidence import load_evidence, save_evidence
 from pytest_medgan.report.markdown import markdown
 from pytest_medgan.report.render import FORMATS, render
@@ -25,6 +25,7 @@ __all__ = [
     "RowRecord",
     "RowValue",
     "VerdictRecord",
+    "history_of",
     "load_evidence",
     "markdown",
     "merged",

@@ -101,6 +101,21 @@ def row_record(row: Row | None, sweeps: Sweeps = NOTHING) -> RowRecord | None:
     )
 
 
+def history_of(rows: Iterable[tuple[str, Row]]) -> tuple[HistoryPoint, ...]:
+    """Accepted states of one baseline row, oldest first, each with its label (a date or a commit).
+
+    Each metric stands with its value at the row's largest count; rows that are missing are passed over.
+    """
+    points = []
+    for label, row in rows:
+        metrics = {metric: limit.values[max(limit.values)] for metric, limit in row.limits.items() if limit.values}
+        if metrics:
+            kept = {m: RowValue(v.value, v.se, v.sd, v.se_total, v.groups) for m, v in metrics.items()}
+            reason = str(row.provenance.get("reason", ""))
+            points.append(HistoryPoint(label, MappingProxyType(kept), reason))
+    return tuple(points)
+
+
 def model_to_dict(model: ModelRecord) -> dict[str, Any]:
     """Plain data that JSON and another process can carry."""
     plain: dict[str, Any] = to_plain(model)

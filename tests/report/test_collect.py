@@ -9,8 +9,8 @@ import pytest
 
 from pytest_medgan.catalogue import METRICS, Metric
 from pytest_medgan.errors import SettingsError
-from pytest_medgan.records import MetricScore, Outcome, Scores, Verdict
-from pytest_medgan.report import ModelRecord, merged, model_from_dict, model_record, model_to_dict
+from pytest_medgan.records import Limit, LimitValue, MetricScore, Outcome, Row, Scores, Verdict
+from pytest_medgan.report import ModelRecord, history_of, merged, model_from_dict, model_record, model_to_dict
 from pytest_medgan.report.collect import verdict_record
 
 MakeModel = Callable[..., ModelRecord]
@@ -81,6 +81,21 @@ def test_the_same_name_under_other_settings_stays_apart(make_model: MakeModel) -
     third = replace(first, fingerprint={"split": "none"})
     names = [m.name for m in merged([first, other, third, other])]
     assert names == ["PGGAN", "PGGAN (2)", "PGGAN (3)"]
+
+
+def test_a_history_takes_each_rows_largest_count() -> None:
+    def accepted(value: float, reason: str) -> Row:
+        limit = Limit("fid", {60: LimitValue(value + 5, 1.0), 480: LimitValue(value, 0.2)}, "a.yaml:3")
+        return Row("A", {"fid": limit}, "a.yaml:2", provenance={"reason": reason})
+
+    missing = Row("A", {}, "a.yaml", kind="missing")
+    points = history_of(
+        [("2026-01", accepted(9.0, "first")), ("2026-02", missing), ("2026-03", accepted(7.0, "longer"))]
+    )
+    assert [(p.label, p.metrics["fid"].value, p.metrics["fid"].se, p.reason) for p in points] == [
+        ("2026-01", 9.0, 0.2, "first"),
+        ("2026-03", 7.0, 0.2, "longer"),
+    ]
 
 
 def test_a_table_that_is_no_model_is_refused() -> None:
