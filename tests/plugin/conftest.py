@@ -10,6 +10,8 @@ import pytest
 
 # Runs in this process must find the heavy libraries loaded: pytester forgets what was first imported inside a run, and
 # extension modules cannot be loaded twice.
+import torchvision.models  # noqa: F401
+
 import pytest_medgan.ct
 import pytest_medgan.embedding
 import pytest_medgan.evaluate.protocol
