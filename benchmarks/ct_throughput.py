@@ -26,26 +26,29 @@ from pytest_medgan.ct.load import prepare
 from pytest_medgan.ct.phantom import write_studies
 from pytest_medgan.records import DataSettings
 
+_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
+
 
 def repeat_studies(source: Path, target: Path, slices: int) -> int:
     """Copies of the CT slices under `source` as new patients, at least `slices` of them; how many there are."""
-    datasets = []
+    datasets: list[tuple[pydicom.Dataset, dict[str, str]]] = []
     for file in list_files(source):
         if file.kind == "dicom":
             dataset = pydicom.dcmread(source / file.name)
             if dataset.Modality == "CT":
-                datasets.append(dataset)
+                # copies share their elements, so the names that they are made from are noted first
+                datasets.append((dataset, {keyword: str(dataset[keyword].value) for keyword in (*_UIDS, "PatientID")}))
     written = 0
     copy = 0
     while written < slices:
-        for number, dataset in enumerate(datasets):
-            patient = f"{dataset.PatientID}-{copy}"
+        for number, (dataset, names) in enumerate(datasets):
+            patient = f"{names['PatientID']}-{copy}"
             renamed = pydicom.Dataset()
             renamed.update(dataset)
             renamed.file_meta = dataset.file_meta
             renamed.PatientID = patient
-            for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"):
-                setattr(renamed, keyword, generate_uid(entropy_srcs=[str(dataset[keyword].value), str(copy)]))
+            for keyword in _UIDS:
+                setattr(renamed, keyword, generate_uid(entropy_srcs=[names[keyword], str(copy)]))
             folder = target / patient
             folder.mkdir(parents=True, exist_ok=True)
             renamed.save_as(folder / f"{number:05d}.dcm")

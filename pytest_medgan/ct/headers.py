@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import pydicom
 from pydicom.dataset import Dataset
 
+from pytest_medgan.ct.bounded import BoundedFile
 from pytest_medgan.ct.enhanced import GROUP_SEQUENCES, frame_headers, lift_first_frame
 from pytest_medgan.ct.files import content_digest
 from pytest_medgan.ct.quiet import quiet_pydicom
@@ -74,7 +75,7 @@ def read_headers(root: Path, name: str) -> list[Header | Skipped]:
     """
     path = root / name
     try:
-        with path.open("rb") as stream, quiet_pydicom():
+        with BoundedFile(path) as stream, quiet_pydicom():
             dataset = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=_TAGS, force=True)
             end = stream.tell()  # pydicom stops in front of the pixel data
             skip = _skip(dataset, name)
@@ -120,6 +121,8 @@ def _skip(dataset: Dataset, name: str) -> str | None:
         raise DataError("is truncated or damaged: it does not say what it is; copy it again, or remove it", file=name)
     if uid in STRUCTURE_CLASSES:
         return STRUCTURE_CLASSES[uid]
+    if modality in STRUCTURE_CLASSES.values():
+        raise DataError(f"says {modality} but is of another class; copy it again, or remove it", file=name)
     if uid.startswith(_SECONDARY_CAPTURE):
         return "secondary capture"
     # a modality is a code of capital letters; anything else is not repeated, since it may be free text

@@ -10,6 +10,7 @@ import pydicom
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, JPEG2000TransferSyntaxes
 
+from pytest_medgan.ct.bounded import BoundedFile
 from pytest_medgan.ct.quiet import quiet_pydicom
 from pytest_medgan.ct.slices import Header, PixelFormat
 from pytest_medgan.errors import DataError
@@ -82,8 +83,8 @@ def _decode(root: Path, header: Header) -> npt.NDArray[np.integer]:
     if not plugin:
         raise DataError(f"is compressed as {syntax.name}; install pytest-medgan[codecs]", file=header.file)
     try:
-        with quiet_pydicom():
-            dataset = pydicom.dcmread(root / header.file, force=True)
+        with BoundedFile(root / header.file) as stream, quiet_pydicom():
+            dataset = pydicom.dcmread(stream, force=True)
             values: npt.NDArray[np.integer] = decoder.as_array(dataset, index=header.frame, decoding_plugin=plugin)[0]
     except Exception as error:  # decoders raise anything at all on damaged input
         raise DataError(

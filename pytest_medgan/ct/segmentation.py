@@ -10,6 +10,7 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 
+from pytest_medgan.ct.bounded import BoundedFile
 from pytest_medgan.ct.dicom import Series
 from pytest_medgan.ct.quiet import quiet_pydicom
 from pytest_medgan.ct.regions import StructureFile, rank
@@ -64,8 +65,8 @@ def read_segmentation(root: Path, name: str, digest: str) -> StructureFile:
     Raises DataError where it is damaged.
     """
     try:
-        with quiet_pydicom():
-            dataset = pydicom.dcmread(root / name, force=True)
+        with BoundedFile(root / name) as stream, quiet_pydicom():
+            dataset = pydicom.dcmread(stream, force=True)
             regions = _segments(dataset)
             series = frozenset(str(item.SeriesInstanceUID) for item in dataset.get("ReferencedSeriesSequence") or [])
             frame_of_reference = str(dataset.get("FrameOfReferenceUID", ""))

@@ -75,7 +75,7 @@ def plan_studies(
     chosen = {patient: _choose_series(own, structures, warnings) for patient, own in series.items()}
     eligible = choose_patients(sorted(chosen), table, settings, warnings)
     tumours = {patient: _tumour(chosen[patient], structures) for patient in eligible}
-    crop = _crop(settings.crop, tumours, warnings)
+    crop = _crop(settings.crop, tumours, len(structures), warnings)
     jobs, owners = _jobs(chosen, tumours if crop == "tumour" else {}, eligible, settings)
     used = [chosen[patient] for patient in eligible]
     warnings += _remarks(used, settings)
@@ -204,15 +204,16 @@ def _tumour(series: Series, structures: Sequence[StructureFile]) -> Tumour | Non
     return None if drawn is None else locate_tumour(drawn, series)
 
 
-def _crop(asked: str, tumours: Mapping[str, Tumour | None], warnings: list[str]) -> str:
-    """The crop in effect: auto takes the tumour only where every patient has one."""
+def _crop(asked: str, tumours: Mapping[str, Tumour | None], structures: int, warnings: list[str]) -> str:
+    """The crop in effect: auto takes the tumour only where every patient has one, and says so where only some have,
+    or where there are structure sets and none of them names a tumour."""
     without = sum(tumour is None for tumour in tumours.values())
     if asked == "tumour" and without:
         raise DataError(
             f"{without} of {len(tumours)} patients have no GTV contour, which crop=tumour needs; "
             "add their structure sets, or use crop=image"
         )
-    if asked == "auto" and 0 < without < len(tumours):
+    if asked == "auto" and without and structures:
         warnings.append(f"{without} of {len(tumours)} patients have no GTV contour: all are cropped on the image")
     return "tumour" if asked != "image" and not without else "image"
 

@@ -11,6 +11,7 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 
+from pytest_medgan.ct.bounded import BoundedFile
 from pytest_medgan.ct.dicom import Series
 from pytest_medgan.ct.polygons import fill_polygon
 from pytest_medgan.ct.quiet import quiet_pydicom
@@ -104,8 +105,8 @@ def read_structures(root: Path, name: str, digest: str) -> StructureFile:
     Raises DataError where it is damaged.
     """
     try:
-        with quiet_pydicom():
-            dataset = pydicom.dcmread(root / name, force=True)
+        with BoundedFile(root / name) as stream, quiet_pydicom():
+            dataset = pydicom.dcmread(stream, force=True)
             names = {int(roi.ROINumber): str(roi.ROIName).strip() for roi in dataset.StructureSetROISequence}
             images: set[str] = set()
             regions = []
