@@ -53,6 +53,6 @@ def environment(device: str) -> dict[str, Scalar]:
         "medgan": version("pytest-medgan"),
         "numpy": np.__version__,
         "python": platform.python_version(),
-        "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
+        "torch": str(torch.__version__),
+        "torchvision": str(torchvision.__version__),
     }

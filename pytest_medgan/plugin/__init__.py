@@ -5,6 +5,7 @@ Loading it imports neither torch nor pydicom nor numpy: a project with no medgan
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator
 from typing import Any
 
@@ -111,7 +112,9 @@ def _findings(item: pytest.Item) -> dict[str, Any]:
         payload["verdicts"] = item.stash.get(VERDICTS, [])
     if item.get_closest_marker("medgan_gpu") is not None:
         payload["gpu"] = True
-    return payload
+    # nothing but plain types may reach a worker's channel: numpy's own floats would break it
+    plain: dict[str, Any] = json.loads(json.dumps(payload))
+    return plain
 
 
 @pytest.hookimpl(wrapper=True)

@@ -41,11 +41,9 @@ def test_the_failure_names_metric_value_limit_and_line(
     accept()
     monkeypatch.setenv("TOY_SPREAD", "3")
     result = project.runpytest("-k", "recall")
-    line = next(
-        number
-        for number, text in enumerate((project.path / "medgan-baseline.yaml").read_text().splitlines(), 1)
-        if "improved_recall" in text
-    )
+    lines = (project.path / "medgan-baseline.yaml").read_text().splitlines()
+    row = lines.index("  TOY:")
+    line = next(number for number, text in enumerate(lines[row:], row + 1) if "improved_recall" in text)
     result.stdout.fnmatch_lines(["*improved*recall*", f"*medgan-baseline.yaml:{line}*", "*medgan baseline accept*"])
 
 
