@@ -123,7 +123,7 @@ class Space:
                 self._settle(later.pop(0), rows, first, compute, wait=True)
             pending = later
         self._make_room()
-        return _stack([rows[image] for image in images])
+        return _stack(images, rows)
 
     def _settle(
         self,
@@ -248,9 +248,9 @@ class Space:
             self._wrote = False
 
 
-def _stack(rows: Sequence[tuple[Float32, Float32 | None]]) -> tuple[Float32, Float32 | None]:
-    """Rows as arrays. Raises ExtractorError where they do not have one width."""
-    if len({(f.shape, None if p is None else p.shape) for f, p in rows}) != 1:
+def _stack(images: Sequence[str], rows: dict[str, tuple[Float32, Float32 | None]]) -> tuple[Float32, Float32 | None]:
+    """Rows as arrays, in the order of `images`. Raises ExtractorError where they do not have one width."""
+    if len({(f.shape, None if p is None else p.shape) for f, p in rows.values()}) != 1:
         raise ExtractorError("stored and computed features have different widths; give the extractor another identity")
-    chances = [p for _, p in rows if p is not None]
-    return np.stack([f for f, _ in rows]), np.stack(chances) if chances else None
+    chances = [p for image in images if (p := rows[image][1]) is not None]
+    return np.stack([rows[image][0] for image in images]), np.stack(chances) if chances else None
