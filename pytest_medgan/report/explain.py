@@ -8,7 +8,7 @@ them and they lie at least `CLEAR` standard errors on the worse side of the base
 | copying | copy rate or authenticity lost |
 | duplicates | duplicate rate lost |
 | intensity | intensity distance lost |
-| collapse | improved recall lost and under half of the baseline, and duplicate rate, MS-SSIM or coverage lost |
+| collapse | duplicate rate and MS-SSIM lost, or improved recall halved and one of these or coverage lost |
 | diversity | recall, improved recall, coverage or MS-SSIM lost, and no collapse |
 | fidelity | precision, improved precision or density lost |
 | everything | a diversity metric and a fidelity metric lost, and no collapse: one shift of the whole distribution |
@@ -128,15 +128,15 @@ def _manifold(model: ModelRecord, lost: frozenset[str]) -> list[Finding]:
         found.append(Finding("collapse", "A collapse of diversity", text, because, "samples"))
     elif diverse and not faithful:
         text = (
-            "Parts of the real distribution are no longer produced, while what is produced looks as real as before. "
+            "Parts of the real distribution are no longer produced, while no metric of fidelity was lost. "
             "Usual causes are truncation of the latent, a sub-population missing from the training set, "
             "or the beginning of a mode collapse."
         )
         found.append(Finding("diversity", "A loss of diversity", text, _because(model, lost, DIVERSITY), "tsne"))
     if faithful and not diverse:
         text = (
-            "Generated images lie further from real ones, while the range they cover has held. Usual causes are blur, "
-            "noise or checkerboard artefacts, training stopped early, or a loss of numeric precision in an export."
+            "Generated images lie further from real ones, while no metric of diversity was lost. Usual causes are "
+            "blur, noise or checkerboard artefacts, training stopped early, or a loss of numeric precision in an export."
         )
         found.append(Finding("fidelity", "A loss of fidelity", text, _because(model, lost, FIDELITY), "outside"))
     if faithful and diverse and not _collapsed(model, lost):
@@ -156,6 +156,8 @@ def _manifold(model: ModelRecord, lost: frozenset[str]) -> list[Finding]:
 
 
 def _collapsed(model: ModelRecord, lost: frozenset[str]) -> bool:
+    if {"duplicate_rate", "ms_ssim"} <= lost:
+        return True
     if "improved_recall" not in lost or not lost & {"duplicate_rate", "ms_ssim", "coverage"}:
         return False
     last = model.last

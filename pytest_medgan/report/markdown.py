@@ -53,7 +53,7 @@ def _model(model: ModelRecord, evidence: Evidence | None) -> list[str]:
         parts += ["", "Mean ± standard deviation over the sample groups; se is the standard error."]
         parts += [_published_note()] if published else []
         parts.append("")
-    bad = [found for found in judgements(model) if found.bad]
+    bad = [found for found in judgements(model) if found.bad]  # what was not measured or decided among them
     if bad:
         parts += [*(f"- {escape(found.label)} ({found.outcome}): {escape(found.detail)}" for found in bad), ""]
     findings = explain(model, evidence)

@@ -85,8 +85,14 @@ def headline(run: ReportRun) -> str:
 
 
 def lost(run: ReportRun) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Each model with comparisons that did not hold, and the metrics they were about."""
-    named = ((m.name, tuple(dict.fromkeys(v.label for v in m.verdicts if not v.green))) for m in run.models)
+    """Each model with comparisons that ended as the run did, and the metrics they were about.
+
+    In a run that failed these are the failures: what was left undecided because another metric had failed is no loss.
+    """
+    ended = run.outcome
+    if ended is None or ended.green:
+        return ()
+    named = ((m.name, tuple(dict.fromkeys(v.label for v in m.verdicts if v.outcome == ended))) for m in run.models)
     return tuple((name, labels) for name, labels in named if labels)
 
 
@@ -98,13 +104,16 @@ def verdict_line(run: ReportRun) -> str:
     if run.problems:
         return f"{outcome}: {run.problems[0]}"
     verdicts = [v for m in run.models for v in m.verdicts]
-    bad = sum(not v.green for v in verdicts)
+    bad = sum(v.outcome == outcome for v in verdicts)
+    other = sum(not v.green for v in verdicts) - bad
     models = "one model" if len(run.models) == 1 else f"{len(run.models)} models"
-    if not bad:
+    if outcome.green:
         stale = sum(v.outcome == Outcome.STALE for v in verdicts)
         renew = f"; {stale} so much better that the baseline should be renewed" if stale else ""
         return f"{outcome}: all {len(verdicts)} comparisons of {models} hold{renew}"
-    return f"{outcome}: {bad} of {len(verdicts)} comparisons of {models} {_FATE.get(outcome, _FATE[Outcome.FAIL])}"
+    fate = _FATE.get(outcome, _FATE[Outcome.FAIL])
+    more = f", {other} more had no verdict" if other else ""
+    return f"{outcome}: {bad} of {len(verdicts)} comparisons of {models} {fate}{more}"
 
 
 def cost(model: ModelRecord) -> str:
@@ -177,9 +186,15 @@ def _line(model: ModelRecord, metric: str) -> Line:
         real=_beside(facts, model.real, metric, count, model.full_count),
         baseline=_beside(facts, model.baseline, metric, count, model.full_count),
         published=spread(facts, model.published.largest(metric)) if model.published else "–",
-        change="–" if worse is None else f"{abs(worse):.1f} se {'worse' if worse > 0 else 'better'}",
+        change=_moved(worse),
         outcome=verdict.outcome if verdict else ("not judged" if measured else "not measured"),
     )
+
+
+def _moved(worse: float | None) -> str:
+    if worse is None:
+        return "–"
+    return "none" if abs(worse) < 0.05 else f"{abs(worse):.1f} se {'worse' if worse > 0 else 'better'}"
 
 
 def _beside(facts: MetricFacts, row: RowRecord | None, metric: str, count: int, full: int) -> str:
@@ -197,7 +212,7 @@ def _detail(verdict: VerdictRecord) -> str:
         parts.append(f"{show(verdict.mean)} against {show(verdict.limit)}{allowed}{count}")
     if verdict.reason:
         parts.append(verdict.reason)
-    if verdict.needed_margin is not None:
+    if verdict.needed_margin is not None and "margin of" not in verdict.reason:
         parts.append(f"a margin of {verdict.needed_margin:.3g} would have passed")
     if verdict.origin:
         parts.append(f"limit from {verdict.origin}")

@@ -68,8 +68,8 @@ class ModelView:
     outcome: str
     cost: str
     lines: tuple[Line, ...]
-    lost: tuple[Judgement, ...]  # what is not green, and what could not be measured
-    held: tuple[Judgement, ...]
+    lost: tuple[Judgement, ...]  # what made the model's outcome, where that is not green
+    others: tuple[Judgement, ...]
     baseline: str  # the column's heading
     published: str  # empty without such a row
     findings: tuple[Finding, ...]
@@ -105,8 +105,8 @@ def model_view(model: ModelRecord, evidence: Evidence | None, before: Evidence |
         outcome=str(outcome) if outcome else "not judged",
         cost=cost(model),
         lines=lines(model),
-        lost=tuple(found for found in judged if found.bad),
-        held=tuple(found for found in judged if not found.bad),
+        lost=tuple(found for found in judged if found.bad and found.outcome == outcome),
+        others=tuple(found for found in judged if not found.bad or found.outcome != outcome),
         baseline=_baseline_heading(model.baseline),
         published=model.published.name if model.published else "",
         findings=tuple(f if f.look_at in places else replace(f, look_at="") for f in explain(model, found)),

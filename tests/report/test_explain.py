@@ -31,6 +31,7 @@ def kinds(model: ModelRecord) -> list[str]:
         ({"improved_recall": 80, "duplicate_rate": 9}, ["duplicates", "collapse"]),
         ({"improved_recall": 80, "coverage": 20, "density": 9}, ["collapse", "fidelity"]),
         ({"improved_recall": 80}, ["diversity"]),
+        ({"ms_ssim": 60, "duplicate_rate": 60}, ["duplicates", "collapse"]),
         ({"improved_precision": 9, "density": 9, "fid": 9}, ["fidelity"]),
         ({"improved_precision": 9, "improved_recall": 9}, ["everything"]),
         ({"improved_precision": 9, "improved_recall": 9, "intensity_distance": 9}, ["intensity", "everything"]),

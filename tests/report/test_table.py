@@ -94,6 +94,20 @@ def test_the_way_out_is_named_where_there_is_one(make_model: MakeModel) -> None:
     assert accept_command(known) == f'{known.accept} --reason "..."'
 
 
+def test_what_was_left_undecided_is_not_counted_as_lost(make_run: Callable[..., ReportRun]) -> None:
+    """Once a metric has failed the others are left undecided; the headline names what failed."""
+    run = make_run(fid=9.0)
+    model = run.models[0]
+    left = tuple(replace(v, outcome="UNDECIDED") if v.metric in ("kid", "recall") else v for v in model.verdicts)
+    text = headline(replace(run, models=(replace(model, verdicts=left),)))
+    assert text == "FAIL: 1 of 14 comparisons of one model did not hold, 2 more had no verdict (PGGAN: FID)."
+
+
+def test_no_change_is_called_none(make_model: MakeModel) -> None:
+    by_name = {line.metric: line for line in lines(make_model(fid=0.01))}
+    assert by_name["fid"].change == "none"
+
+
 @pytest.mark.parametrize(
     ("outcome", "fate"),
     [
