@@ -136,7 +136,7 @@ def _manifold(model: ModelRecord, lost: frozenset[str]) -> list[Finding]:
     if faithful and not diverse:
         text = (
             "Generated images lie further from real ones, while no metric of diversity was lost. Usual causes are "
-            "blur, noise or checkerboard artefacts, training stopped early, or a loss of numeric precision in an export."
+            "blur, noise or checkerboard artefacts, training stopped early, or a loss of precision in an export."
         )
         found.append(Finding("fidelity", "A loss of fidelity", text, _because(model, lost, FIDELITY), "outside"))
     if faithful and diverse and not _collapsed(model, lost):
