@@ -13,7 +13,18 @@ from importlib import import_module
 
 from pytest_medgan.errors import MedganError
 
-COMMANDS = ("fetch", "train", "sample", "evaluate", "baseline")
+COMMANDS = (
+    "prepare",
+    "fetch",
+    "train",
+    "finetune",
+    "sample",
+    "evaluate",
+    "baseline",
+    "cache",
+    "report",
+    "turing",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
