@@ -67,7 +67,7 @@ def nearest_training(fake: Points, train: Points, own: Neighbours) -> Nearest:
     swapped = index.gather(1, first[:, None])[:, 0]
     index.scatter_(1, first[:, None], index[:, :1].clone())
     index[:, 0] = swapped
-    return Nearest(index, near, squared, own.radii[swapped, 0])
+    return Nearest(index, near, squared, own.exactly(train, swapped, torch.zeros_like(swapped)))
 
 
 def authenticity_estimate(look: Look) -> Estimate:

@@ -28,7 +28,8 @@ class Balls:
         self.deletions: dict[int, Deletion] = {}  # by k
         self.spans: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # by k, least and greatest block of probes held
         self._probe_block = torch.arange(len(probes), device=device)
-        self._reach = near.radii[:, -1]
+        self._radii, self._rough = near.radii.clone(), near.rough.clone()
+        self._reach = near.radii[:, -1] + near.doubt
 
     def without_owners(self, k: int, block: Int64) -> None:
         """Also follow what deleting blocks of owners does at this k; to be called before the first `see`."""
@@ -58,12 +59,15 @@ class Balls:
             self._pairs(owner[chosen], probe[chosen], squared[row[chosen], column[chosen]])
 
     def _pairs(self, owner: torch.Tensor, probe: torch.Tensor, squared: torch.Tensor) -> None:
-        radii = self.near.radii[owner]
-        value = squared.double()
-        doubt = self.owners.slack * (self.owners.norms[owner] + self.probes.norms[probe])
-        near = ((value[:, None] - radii).abs() <= doubt[:, None]).any(1).nonzero()[:, 0]
-        value[near] = exact(self.owners, owner[near], self.probes, probe[near])
-        self.ties += int((value[near, None] == radii[near]).sum())
+        radii, value = self._radii[owner], squared.double()
+        doubt = self.owners.slack * (self.owners.norms[owner] + self.probes.norms[probe]) + self.near.doubt[owner]
+        close = (value[:, None] - radii).abs() <= doubt[:, None]
+        near = close.any(1).nonzero()[:, 0]
+        if len(near):
+            value[near] = exact(self.owners, owner[near], self.probes, probe[near])
+            self._settle(owner[near], close[near])
+            radii[near] = self._radii[owner[near]]
+            self.ties += int((value[near, None] == radii[near]).sum())
         outside = radii <= value[:, None] if self.strict else radii < value[:, None]
         rank = outside.sum(1)
         self.probe_rank.scatter_reduce_(0, probe, rank, "amin")
@@ -76,6 +80,15 @@ class Balls:
             held = rank <= self.near.ks.index(k)
             low.scatter_reduce_(0, owner[held], self._probe_block[probe[held]], "amin")
             high.scatter_reduce_(0, owner[held], self._probe_block[probe[held]], "amax")
+
+    def _settle(self, owner: torch.Tensor, close: torch.Tensor) -> None:
+        """Replace the rough radii of these owners [P] that a comparison came close to [P,K]."""
+        pair, column = (close & self._rough[owner]).nonzero(as_tuple=True)
+        wanted = torch.zeros_like(self._rough)
+        wanted[owner[pair], column] = True
+        row, column = wanted.nonzero(as_tuple=True)
+        self._radii[row, column] = self.near.exactly(self.owners, row, column)
+        self._rough[row, column] = False
 
     def members(self, k: int) -> torch.Tensor:
         """bool [probes]: inside at least one ball of this k."""

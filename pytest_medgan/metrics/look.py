@@ -161,7 +161,9 @@ class Look:
         near, ks = self.reference.near, self.ks
         if near is None:
             raise LookupError("no metric with reference balls was prepared")
-        return near.at((self.reference.ks.improved if self.reference.ks.improved in ks else ks[0],)).radii[:, 0]
+        column = near.ks.index(self.reference.ks.improved if self.reference.ks.improved in ks else ks[0])
+        rows = torch.arange(len(self.real), device=near.radii.device)
+        return near.exactly(self.real, rows, torch.full_like(rows, column))
 
     def _real_balls(self) -> Balls | None:
         near, ks = self.reference.near, self.reference.ks

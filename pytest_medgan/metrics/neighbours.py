@@ -1,7 +1,8 @@
 """Nearest neighbours of every row within its own set: the radii of the balls that the manifold metrics use.
 
-The k-th neighbour's distance is the k-th smallest float64 distance to another row, exactly: candidates come from the
-float32 products, and those too near the k-th to tell apart are computed again in float64.
+The k-th neighbour is decided exactly: candidates come from the float32 products, and where others are too near the
+k-th to tell apart all are computed again in float64. A radius whose owner is beyond doubt keeps its float32 value until
+a comparison comes within rounding of it (`Neighbours.exactly`).
 """
 
 from __future__ import annotations
@@ -24,13 +25,24 @@ class Neighbours:
     """Every row's neighbours in its own set, itself excluded."""
 
     ks: tuple[int, ...]  # ascending
-    radii: torch.Tensor  # float64 [N,K], squared distance to the k-th neighbour, exact
+    radii: torch.Tensor  # float64 [N,K], squared distance to the k-th neighbour
+    rough: torch.Tensor  # bool [N,K], where that is a float32 product's, and `index` names the neighbour
+    doubt: torch.Tensor  # float64 [N], bound on the error of a rough radius
     near: torch.Tensor  # float32 [N,C], squared distances of the nearest C, ascending, as the products give them
     index: torch.Tensor  # int64 [N,C], which rows these are
 
     def at(self, ks: tuple[int, ...]) -> Neighbours:
         """The same at some of the k."""
-        return replace(self, ks=ks, radii=self.radii[:, [self.ks.index(k) for k in ks]])
+        chosen = [self.ks.index(k) for k in ks]
+        return replace(self, ks=ks, radii=self.radii[:, chosen], rough=self.rough[:, chosen])
+
+    def exactly(self, own: Points, row: torch.Tensor, column: torch.Tensor) -> torch.Tensor:
+        """Exact radii float64 [P] of the rows at the columns of `ks`."""
+        values = self.radii[row, column]
+        again = self.rough[row, column].nonzero()[:, 0]
+        at = torch.as_tensor(self.ks, device=row.device)[column[again]] - 1
+        values[again] = exact(own, row[again], own, self.index[row[again], at])
+        return values
 
 
 def neighbours(own: Points, ks: tuple[int, ...], *, keep: int = 0, watch: Watcher | None = None) -> Neighbours:
@@ -46,14 +58,21 @@ def neighbours(own: Points, ks: tuple[int, ...], *, keep: int = 0, watch: Watche
         _merge(near[part], index[part], squared, part.start)
         if part.stop < len(own):
             _merge(near[part.stop :], index[part.stop :], squared[:, part.stop - part.start :].T, part.start)
-    # bounds the error of every candidate's distance, since |b|^2 <= 2 |a|^2 + 2 |a-b|^2
-    doubt = own.slack * (3 * own.norms + 2 * near[:, -1])
-    radii = torch.stack([_radius(own, near, index, doubt, k) for k in ks], 1)
+    # bounds the error of every candidate's distance
+    doubt = own.slack * (own.norms + own.norms[index].amax(1))
+    radii = near[:, [k - 1 for k in ks]].double()
+    rough = torch.ones_like(radii, dtype=torch.bool)
+    for column, k in enumerate(ks):
+        crowded = (near - near[:, k - 1 : k]).abs() <= 2 * doubt[:, None]
+        row = (crowded.sum(1) > 1).nonzero()[:, 0]
+        rough[row, column] = False
+        radii[row, column] = _radius(own, row, near[row], index[row], k=k, doubt=doubt[row])
     if count < len(own) - 1:
-        unsure = (near[:, -1].double() - doubt < radii[:, -1]).nonzero()[:, 0]
-        for row in unsure.tolist():
-            radii[row] = _whole_row(own, row)[[k - 1 for k in ks]]
-    return Neighbours(ks, radii, near, index)
+        # |b|^2 <= 2 |a|^2 + 2 |a-b|^2 bounds the error of a row that is no candidate
+        beyond = near[:, -1].double() - own.slack * (3 * own.norms + 2 * near[:, -1])
+        for one in (beyond < radii[:, -1] + doubt).nonzero()[:, 0].tolist():
+            radii[one], rough[one] = _whole_row(own, one)[[k - 1 for k in ks]], False
+    return Neighbours(ks, radii, rough, doubt.double(), near, index)
 
 
 def _merge(near: torch.Tensor, index: torch.Tensor, squared: torch.Tensor, offset: int) -> None:
@@ -64,18 +83,16 @@ def _merge(near: torch.Tensor, index: torch.Tensor, squared: torch.Tensor, offse
     index[:] = names.gather(1, chosen)
 
 
-def _radius(own: Points, near: torch.Tensor, index: torch.Tensor, doubt: torch.Tensor, k: int) -> torch.Tensor:
-    """float64 [N]: of the candidates that may be the k-th, the one that is."""
-    low, high = near[:, k - 1] - 2 * doubt, near[:, k - 1] + 2 * doubt
-    below = (near < low[:, None]).sum(1)  # nearer than the k-th for certain
-    row, slot = ((near >= low[:, None]) & (near <= high[:, None])).nonzero(as_tuple=True)
+def _radius(
+    own: Points, row: torch.Tensor, near: torch.Tensor, index: torch.Tensor, *, k: int, doubt: torch.Tensor
+) -> torch.Tensor:
+    """float64 [P] for some rows: of the candidates that may be the k-th, the one that is."""
+    crowded = (near - near[:, k - 1 : k]).abs() <= 2 * doubt[:, None]
+    below = ((near < near[:, k - 1 : k]) & ~crowded).sum(1)  # nearer than the k-th for certain
     values = torch.full(near.shape, torch.inf, dtype=torch.float64, device=near.device)
-    values[row, slot] = exact(own, row, own, index[row, slot])
-    width = int((slot - below[row]).max()) + 1
-    if width == 1:
-        return values.gather(1, below[:, None])[:, 0]
-    ordered = values.sort(1).values
-    return ordered.gather(1, (k - 1 - below)[:, None])[:, 0]
+    place, slot = crowded.nonzero(as_tuple=True)
+    values[place, slot] = exact(own, row[place], own, index[place, slot])
+    return values.sort(1).values.gather(1, (k - 1 - below)[:, None])[:, 0]
 
 
 def _whole_row(own: Points, row: int) -> torch.Tensor:

@@ -67,7 +67,7 @@ def _reference(arrays: Mapping[str, npt.NDArray[Any]], device: str) -> Reference
     def near(name: str) -> Neighbours | None:
         if f"{name}.ks" not in arrays:
             return None
-        parts = [tensor(f"{name}.{part}") for part in ("radii", "near", "index")]
+        parts = [tensor(f"{name}.{part}") for part in ("radii", "rough", "doubt", "near", "index")]
         return Neighbours(whole(f"{name}.ks"), *parts)
 
     moments = None
