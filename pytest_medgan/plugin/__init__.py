@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -26,8 +26,12 @@ from pytest_medgan.plugin.fixtures import (
     medgan_settings,
 )
 from pytest_medgan.plugin.options import MARKERS, add_options
+from pytest_medgan.plugin.reports import keep_evidence
 from pytest_medgan.plugin.rootdir import check_rootdir
 from pytest_medgan.plugin.session import OPENED, SESSION, VERDICTS, MedganSession, session_of
+
+if TYPE_CHECKING:
+    from pytest_medgan.evaluate import ModelEvaluation
 
 __all__ = [
     "medgan_baseline",
@@ -108,13 +112,20 @@ def _findings(item: pytest.Item) -> dict[str, Any]:
     """What the test looked at, as plain data; empty for a test that is none of ours."""
     payload: dict[str, Any] = {}
     if evaluations := item.stash.get(OPENED, []):
-        payload["models"] = [model_payload(evaluation) for evaluation in evaluations if evaluation.computed]
+        payload["models"] = [_looked_at(item, evaluation) for evaluation in evaluations if evaluation.computed]
         payload["verdicts"] = item.stash.get(VERDICTS, [])
     if item.get_closest_marker("medgan_gpu") is not None:
         payload["gpu"] = True
     # nothing but plain types may reach a worker's channel: numpy's own floats would break it
     plain: dict[str, Any] = json.loads(json.dumps(payload))
     return plain
+
+
+def _looked_at(item: pytest.Item, evaluation: ModelEvaluation) -> dict[str, Any]:
+    """A model as plain data, with the place of its pictures where reports were asked for."""
+    options = session_of(item.config).options
+    plain = model_payload(evaluation)
+    return {**plain, "evidence": keep_evidence(evaluation, options)} if options.reports else plain
 
 
 @pytest.hookimpl(wrapper=True)

@@ -10,6 +10,7 @@ import pytest
 
 from pytest_medgan.plugin.candidates import seen, write
 from pytest_medgan.plugin.collector import PROPERTY, Collector, Model
+from pytest_medgan.plugin.reports import write_reports
 from pytest_medgan.plugin.session import session_of
 from pytest_medgan.plugin.summary import model_lines
 
@@ -34,6 +35,7 @@ class Controller:
         self._found = Collector()
         self._candidates: dict[str, Path] = {}
         self._problems: list[str] = []
+        self._reports: tuple[Path, ...] = ()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -54,6 +56,16 @@ class Controller:
         if options.gpu and not self._found.gpu_tests_run and exitstatus in (0, 5):
             self._problems.append("--medgan-gpu: no test marked medgan_gpu ran; mark one, or leave the option out")
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
+        if options.reports and self._found.models:
+            self._write_reports()
+
+    def _write_reports(self) -> None:
+        from pytest_medgan.errors import MedganError
+
+        try:
+            self._reports = write_reports(self._found.models, self._problems, session_of(self._config).options)
+        except (MedganError, OSError) as error:
+            self._problems.append(f"the report could not be written: {error}")
 
     def _write_candidates(self) -> None:
         """Every run writes a candidate a model; accepting it is a separate, deliberate act."""
@@ -72,6 +84,8 @@ class Controller:
         terminalreporter.write_sep("=", "medgan")
         for key, model in found.models.items():
             self._write_model(terminalreporter, key, model)
+        for path in self._reports:
+            terminalreporter.write_line(f"report: {seen(path)}")
         for line in found.terminal_lines:
             terminalreporter.write_line(line, yellow=True)
         for line in self._problems:

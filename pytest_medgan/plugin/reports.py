@@ -1,0 +1,88 @@
+"""From what the tests found to a run folder and its reports; pictures are taken where the images are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_medgan.plugin.candidates import accept_command
+from pytest_medgan.plugin.options import RunOptions
+
+if TYPE_CHECKING:
+    from pytest_medgan.evaluate import ModelEvaluation
+    from pytest_medgan.plugin.collector import Model
+    from pytest_medgan.report import ModelRecord
+
+
+def keep_evidence(evaluation: ModelEvaluation, options: RunOptions) -> str:
+    """Writes what pictures and explanations need of the first sample group, and says where; once a look."""
+    from pytest_medgan.report import save_evidence
+    from pytest_medgan.report.pictures import with_pictures
+
+    subject = evaluation.subject
+    bench, largest = subject.bench, max(evaluation.computed)
+
+    def make() -> str:
+        real, images = subject.real, evaluation.images(subject.settings.seeds[0], largest)
+        evidence = with_pictures(
+            evaluation.evidence(),
+            real_features=bench.embedded(subject.extractor, real, "reference").features,
+            fake_features=bench.embed(subject.extractor, images).features,
+            real_pixels=real.reference.pixels,
+            fake_pixels=images.pixels,
+            train_pixels=real.training.pixels if evaluation.trained_on == real.training.recipe else None,
+            include_real=options.report_real,
+            window=real.reference.window,
+            progress=bench.progress,
+        )
+        path = options.cache_dir / "evidence" / f"{evaluation.key}-{os.getpid()}.npz"
+        save_evidence(path, evidence)
+        return str(path)
+
+    return bench.keep(("evidence", evaluation.key, largest), make)
+
+
+def write_reports(models: Mapping[str, Model], problems: list[str], options: RunOptions) -> tuple[Path, ...]:
+    """Writes the run folder and the reports asked for, and returns the reports. Raises OSError and MedganError."""
+    from pytest_medgan.report import ReportRun, load_evidence, markdown, merged, render, write_run
+
+    records = merged([_record(model, options) for model in models.values()])
+    evidence = {
+        record.name: load_evidence(Path(model.plain["evidence"]))
+        for record, model in zip(records, models.values(), strict=False)
+        if "evidence" in model.plain
+    }
+    warnings = tuple(dict.fromkeys(w for model in models.values() for w in model.plain["data"]["warnings"]))
+    run = ReportRun(
+        models=tuple(records),
+        facts={"device": options.device},
+        warnings=warnings,
+        problems=tuple(problems),
+        report_only=options.report_only,
+    )
+    write_run(options.report_dir, run, evidence, include_real=options.report_real)
+    if "md" in options.reports and (summary := os.environ.get("GITHUB_STEP_SUMMARY")):
+        with open(summary, "a", encoding="utf-8") as page:
+            page.write(markdown(run, evidence))
+    return render(options.report_dir, options.reports, include_real=options.report_real)
+
+
+def _record(model: Model, options: RunOptions) -> ModelRecord:
+    from pytest_medgan.evaluate.plain import fingerprint_from_plain, scores_from_plain
+    from pytest_medgan.gate.baseline import load
+    from pytest_medgan.report import model_record
+
+    plain: dict[str, Any] = model.plain
+    row = load(plain["baseline"]).row(model.row) if plain["baseline"] else None
+    return model_record(
+        plain["name"],
+        [scores_from_plain(look) for look in plain["looks"].values()],
+        full_count=plain["counts"][-1],
+        verdicts=model.verdicts,
+        real=[scores_from_plain(look) for look in plain["real"].values()],
+        baseline=row if row is not None and row.limits else None,
+        fingerprint=fingerprint_from_plain(plain["fingerprint"]),
+        accept=f"{accept_command(options.report_dir, plain['name'])} --row {model.row}",
+    )
