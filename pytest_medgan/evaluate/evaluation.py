@@ -41,7 +41,7 @@ class ModelEvaluation:
         self._generator = generator
         self._scores: dict[int, Scores] = {}
         self._drawn: dict[int, UInt8] = {}
-        self._evidence: Evidence | None = None
+        self._evidence: dict[int, Evidence] = {}
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -88,10 +88,10 @@ class ModelEvaluation:
 
     def evidence(self) -> Evidence:
         """What pictures need, from the first sample group at the largest count computed."""
-        if self._evidence is None:
-            largest = max(self._scores, default=self.counts[-1])
-            self._evidence = self._measure(self.subject.settings.seeds[0], largest, evidence=True).evidence
-        return self._evidence
+        largest = max(self._scores, default=self.counts[-1])
+        if largest not in self._evidence:
+            self._evidence[largest] = self._measure(self.subject.settings.seeds[0], largest, evidence=True).evidence
+        return self._evidence[largest]
 
     def images(self, seed: int, n: int) -> ImageSet:
         """The first `n` images of the sequence that `seed` names."""

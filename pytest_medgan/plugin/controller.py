@@ -60,12 +60,10 @@ class Controller:
             self._write_reports()
 
     def _write_reports(self) -> None:
-        from pytest_medgan.errors import MedganError
-
         try:
             self._reports = write_reports(self._found.models, self._problems, session_of(self._config).options)
-        except (MedganError, OSError) as error:
-            self._problems.append(f"the report could not be written: {error}")
+        except Exception as error:  # the verdicts stand and must be shown, whatever became of their picture
+            self._problems.append(f"the report could not be written ({type(error).__name__}: {error}); report this")
 
     def _write_candidates(self) -> None:
         """Every run writes a candidate a model; accepting it is a separate, deliberate act."""
