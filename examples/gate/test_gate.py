@@ -1,6 +1,6 @@
 """A gate in one file. Copy it with pytest.ini, name your own data and model there, and run pytest.
 
-    pytest --medgan-data=STUDIES --medgan-generator=model.safetensors
+pytest --medgan-data=STUDIES --medgan-generator=model.safetensors
 """
 
 import pytest

@@ -18,7 +18,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "prepare",
         help="turn studies into a set of images",
         description="Turns a source into training, reference and held-out images. SOURCE is a folder of DICOM studies "
-        "in any layout, of PNG, TIFF, NIfTI or NRRD, an .npy or .npz file, or phantom, phantom:24, phantom:24x40. The "
+        "in any layout, of PNG, TIFF, NIfTI or NRRD, an .npy or .npz file, or phantom or phantom:96x10. The "
         "file it writes is itself a source, for --medgan-data and here.",
     )
     parser.add_argument("source", metavar="SOURCE")
@@ -27,7 +27,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     images.add_argument("--crop", choices=("auto", "tumour", "image"), default="auto", help="centre (default auto)")
     images.add_argument("--crop-size", type=int, default=160, help="pixels cut from a slice (default 160)")
     images.add_argument("--size", type=int, default=128, help="pixels of a finished image (default 128)")
-    images.add_argument("--window", default="-1000:400", metavar="LOW:HIGH", help="HU of 0 and 255, as in --window=-1350:150 (default -1000:400)")
+    images.add_argument(
+        "--window",
+        default="-1000:400",
+        metavar="LOW:HIGH",
+        help="HU of 0 and 255, as in --window=-1350:150 (default -1000:400)",
+    )
     images.add_argument("--slices", default="64", metavar="N", help="a patient, or all (default 64)")
     images.add_argument("--patients", default="all", metavar="N", help="the first N by PatientID, or all (default)")
     images.add_argument(

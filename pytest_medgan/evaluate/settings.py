@@ -121,4 +121,5 @@ _DATA_KEYS: dict[str, Callable[[str], Any]] = {
     "window": _numbers(2),
     "slices": _count_or_all,
     "patients": _count_or_all,
+    "histologies": lambda value: tuple(value.split(":")),
 }

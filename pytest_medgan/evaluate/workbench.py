@@ -14,6 +14,8 @@ from pytest_medgan.records import Embeddings, Extractor, Generator, ImageSet, Pr
 
 if TYPE_CHECKING:
     from pytest_medgan.embedding.cache import Cache
+    from pytest_medgan.gan.loop import Settings as TrainingSettings
+    from pytest_medgan.gan.networks import Config
     from pytest_medgan.metrics import CustomMetric, Reference
 
 T = TypeVar("T")
@@ -54,15 +56,35 @@ class Workbench:
 
     def generator(self, settings: Settings) -> Generator:
         """The generator that the settings name."""
-        from pytest_medgan.gan import load_generator
+        from pytest_medgan.gan import DCGANConfig, PGGANConfig, load_generator
 
+        built_in = {"dcgan": DCGANConfig, "pggan": PGGANConfig}
         spec = settings.generator
         if spec is None:
             raise SettingsError(
                 "no generator: name a checkpoint, package.module:callable or a folder of images by --medgan-generator, "
                 "the ini key medgan_generator or the marker, or override the fixture medgan_generator"
             )
+        if spec in built_in:
+            images = self.real(settings).training
+            return self.train(built_in[spec](size=images.pixels.shape[-1]), images)
         return self.keep(("generator", spec), lambda: load_generator(spec, device=self.device, progress=self.progress))
+
+    def train(self, config: Config, images: ImageSet, settings: TrainingSettings | None = None) -> Generator:
+        """The generator these settings and images lead to: loaded, resumed or trained."""
+        from pytest_medgan.gan import train_or_load
+
+        def make() -> Generator:
+            return train_or_load(
+                config,
+                images,
+                directory=self.cache_dir / "trained",
+                settings=settings,
+                device=self.device,
+                progress=self.progress,
+            )
+
+        return self.keep(("trained", config, settings, images.recipe), make)
 
     def cache(self) -> Cache:
         """The features on disk."""

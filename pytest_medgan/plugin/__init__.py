@@ -24,6 +24,7 @@ from pytest_medgan.plugin.fixtures import (
     medgan_real_row,
     medgan_scores,
     medgan_settings,
+    medgan_train,
 )
 from pytest_medgan.plugin.options import MARKERS, add_options
 from pytest_medgan.plugin.reports import keep_evidence
@@ -42,6 +43,7 @@ __all__ = [
     "medgan_real_row",
     "medgan_scores",
     "medgan_settings",
+    "medgan_train",
 ]
 
 

@@ -14,6 +14,8 @@ from pytest_medgan.plugin.session import session_of
 
 if TYPE_CHECKING:
     from pytest_medgan.evaluate import ModelEvaluation, Settings
+    from pytest_medgan.gan.loop import Settings as TrainingSettings
+    from pytest_medgan.gan.networks import Config
     from pytest_medgan.gate.baseline import Baseline
     from pytest_medgan.records import Embeddings, Extractor, Generator, ImageSet, RealSets, Row
 
@@ -51,6 +53,21 @@ def medgan_embed(request: pytest.FixtureRequest, medgan_extractor: Extractor) ->
 def medgan_generator(request: pytest.FixtureRequest, medgan_settings: Settings) -> Generator:
     """The model under test: `(count, seed) -> uint8 [N,1,H,W]`. Override it to test a model of your own making."""
     return session_of(request.config).bench.generator(medgan_settings)
+
+
+@pytest.fixture
+def medgan_train(request: pytest.FixtureRequest, medgan_real: RealSets) -> Callable[..., Generator]:
+    """Trains a generator on the training images, or loads the one that the same call trained before.
+
+    `medgan_train(DCGANConfig(...), settings=DCGANSettings(...))`, with the records of `pytest_medgan.gan`; an
+    unfinished run is resumed. What comes back may be returned from an overridden `medgan_generator`.
+    """
+    session = session_of(request.config)
+
+    def train(config: Config, settings: TrainingSettings | None = None) -> Generator:
+        return session.bench.train(config, medgan_real.training, settings)
+
+    return train
 
 
 @pytest.fixture

@@ -1,0 +1,98 @@
+"""Fixtures that a user builds on: training in the test itself, features of any images, metrics of one's own."""
+
+from __future__ import annotations
+
+import pytest
+
+TRAIN = """
+import pytest
+from pytest_medgan.gan import DCGANConfig, DCGANSettings
+
+@pytest.fixture
+def medgan_generator(medgan_train):
+    config = DCGANConfig(size=32, generator_width=4, discriminator_width=4)
+    return medgan_train(config, DCGANSettings(steps=3, batch=16, tolerance=0))
+
+def test_it(medgan_generator, medgan_scores, medgan_real):
+    assert medgan_generator.training_recipe == medgan_real.training.recipe
+    assert medgan_scores.at(16)["fid"].mean > 0
+    print("IDENTITY", medgan_generator.identity)
+"""
+
+
+def test_a_generator_is_trained_once_and_loaded_again(project: pytest.Pytester) -> None:
+    project.makepyfile(test_gate=TRAIN)
+    seen = []
+    for _ in range(2):
+        result = project.runpytest("-s")
+        result.assert_outcomes(passed=1)
+        seen += [line.split("IDENTITY ")[1] for line in result.outlines if "IDENTITY" in line]
+    assert len(seen) == 2
+    assert seen[0] == seen[1]
+    assert len(list((project.path / ".medgan" / "trained").iterdir())) == 1
+
+
+def test_features_of_any_images(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_gate="""
+        def test_it(medgan_embed, medgan_real):
+            embedded = medgan_embed(medgan_real.held_out)
+            assert embedded.features.shape == (len(medgan_real.held_out), 16)
+            assert list(embedded.groups) == list(medgan_real.held_out.groups)
+        """
+    )
+    project.runpytest().assert_outcomes(passed=1)
+
+
+def test_a_metric_of_the_projects_own(project: pytest.Pytester) -> None:
+    project.makeconftest(
+        """
+        from pytest_medgan.catalogue import Metric
+        from pytest_medgan.metrics import CustomMetric
+
+        def gap(*, real, fake):
+            return float(((real.mean(0) - fake.mean(0)) ** 2).sum() ** 0.5)
+
+        def pytest_medgan_metrics():
+            return [CustomMetric(Metric("gap", "Gap", False, 0.0, float("inf"), "ours", True), gap)]
+        """
+    )
+    project.makepyfile(
+        test_gate="""
+        from pytest_medgan import assert_metric
+
+        def test_within(medgan_scores):
+            assert_metric(medgan_scores, "gap", 10.0)
+
+        def test_beyond(medgan_scores):
+            assert_metric(medgan_scores, "gap", 1e-9)
+        """
+    )
+    result = project.runpytest()
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*gap*lower is better*FAIL*"])
+
+
+def test_a_taken_name_is_refused(project: pytest.Pytester) -> None:
+    project.makeconftest(
+        """
+        from pytest_medgan.catalogue import METRICS
+        from pytest_medgan.metrics import CustomMetric
+
+        def pytest_medgan_metrics():
+            return [CustomMetric(METRICS["fid"], lambda *, real, fake: 0.0)]
+        """
+    )
+    result = project.runpytest("-k", "fid")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*medgan: pytest_medgan_metrics: the name 'fid' is taken*"])
+
+
+def test_reports_are_written_at_the_end(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    summary = project.path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    project.runpytest("--medgan-report=html,md,json")
+    written = {path.name for path in (project.path / "medgan-report").iterdir()}
+    assert {"report.html", "report.md", "scores.json", "evidence.npz", "candidate-model.yaml"} <= written
+    assert "# medgan report" in summary.read_text()
+    assert str(project.path) not in (project.path / "medgan-report" / "report.html").read_text()
