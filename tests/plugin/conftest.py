@@ -20,8 +20,6 @@ import pytest_medgan.gate.accept
 import pytest_medgan.report  # noqa: F401
 from pytest_medgan.cli import main
 
-pytest_plugins = ["pytester"]
-
 MODULE = '''
 """A toy model and a toy feature space: blobs on a background, seen through fixed random projections."""
 import os
