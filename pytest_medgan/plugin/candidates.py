@@ -37,25 +37,30 @@ def write(plain: Mapping[str, Any], row: str, report_dir: Path) -> Path:
         fingerprint=fingerprint_from_plain(plain["fingerprint"]),
         complete=set(looks) == set(plain["counts"]),
         real={int(n): scores_from_plain(look) for n, look in plain["real"].items()},
-        provenance={**version_control(Path.cwd()), "checkpoint": plain["identity"]},
+        provenance={**version_control(Path.cwd(), plain["baseline"]), "checkpoint": plain["identity"]},
         baseline=plain["baseline"] or "",
     )
     return path
 
 
-def version_control(folder: Path) -> dict[str, Scalar]:
-    """The commit and whether tracked files differ from it; empty where there is no git or no repository."""
+def version_control(folder: Path, baseline: str | None = None) -> dict[str, Scalar]:
+    """The commit and whether tracked files differ from it; empty where there is no git or no repository.
+
+    The baseline itself may differ: a second model is accepted right after the first, before either is committed.
+    """
     try:
-        commit = _git(folder, "rev-parse", "HEAD")
-        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+        commit = _git(folder, "rev-parse", "HEAD").strip()
+        top = Path(_git(folder, "rev-parse", "--show-toplevel").strip())
+        status = _git(folder, "status", "--porcelain", "-z", "--untracked-files=no")
     except (OSError, subprocess.SubprocessError):
         return {}
-    return {"commit": commit, "dirty": bool(changed)}
+    changed = {(top / entry[3:]).resolve() for entry in status.split("\0") if entry}
+    return {"commit": commit, "dirty": bool(changed - {(folder / (baseline or "")).resolve()})}
 
 
 def _git(folder: Path, *arguments: str) -> str:
     command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout.strip()
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
 
 
 def seen(path: Path) -> str:

@@ -78,6 +78,8 @@ def model_payload(evaluation: ModelEvaluation) -> dict[str, Any]:
         },
         "extractor": subject.extractor.identity,
         "numeric_class": subject.extractor.numeric_class,
+        "features": str(subject.bench.cache().counts),
+        "trouble": subject.bench.cache().trouble,
         "seeds": list(subject.settings.seeds),
         "baseline": subject.settings.baseline,
     }

@@ -23,7 +23,9 @@ def model_lines(model: Model) -> list[tuple[str, str]]:
             "",
         ),
         (f"extractor: {plain['extractor']} ({plain['numeric_class']})", ""),
+        (f"features: {plain['features']}", ""),
     ]
+    lines += [(f"warning: {plain['trouble']}", "UNDECIDED")] if plain["trouble"] else []
     lines += [(f"warning: {warning}", "UNDECIDED") for warning in data["warnings"]]
     rows = [_row(model, verdict) for verdict in _latest(model)]
     measured_only = _unjudged(model)

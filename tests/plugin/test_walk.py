@@ -56,6 +56,30 @@ def test_the_same_command_twice_prints_the_same_table(project: pytest.Pytester, 
     assert table == [line for line in second if "PASS at" in line]
 
 
+def test_with_nothing_changed_nothing_is_embedded(
+    project: pytest.Pytester, accept: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.runpytest()
+    accept()
+    project.runpytest().stdout.fnmatch_lines(["features: 0 images embedded, *"])
+
+
+def test_a_second_model_may_be_accepted_before_the_first_is_committed(
+    project: pytest.Pytester, accept: Callable[..., int]
+) -> None:
+    for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"]):
+        project.run("git", *command)
+    project.runpytest()
+    assert accept() == 0
+    project.run("git", "add", "medgan-baseline.yaml")
+    project.runpytest("--medgan-full")
+    assert "dirty: false" in next((project.path / "medgan-report").glob("*.yaml")).read_text()
+    (project.path / "toy.py").write_text((project.path / "toy.py").read_text() + "\n")
+    project.runpytest("--medgan-full")
+    assert "dirty: true" in next((project.path / "medgan-report").glob("*.yaml")).read_text()
+    assert accept() == 2
+
+
 def test_report_only_shows_and_fails_nothing(
     project: pytest.Pytester, accept: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
