@@ -44,7 +44,12 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_medgan.evaluate.workbench import Workbench
     from pytest_medgan.gate.baseline import load
 
-    models = dict(_model(text) for text in arguments.model)
+    pairs = [_model(text) for text in arguments.model]
+    models = dict(pairs)
+    if len(models) < len(pairs) or "Real" in models:
+        raise SettingsError("--model: give every row a name of its own; Real is the held-out images'")
+    if arguments.out is not None and not arguments.out.parent.is_dir():
+        raise SettingsError("--out: the folder does not exist; make it first", file=str(arguments.out))
     with ConsoleProgress() as progress:
         table = jang2022(
             parse_data(arguments.data),

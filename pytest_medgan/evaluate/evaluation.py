@@ -176,6 +176,11 @@ def real_row(subject: Subject) -> Row:
     """The Real row of this session as Limits without margins, at every count it has images for."""
     evaluation = real_evaluation(subject)
     scores = real_scores(subject, evaluation.counts)
+    if not scores:
+        raise DataError(
+            f"the Real row needs {evaluation.counts[0]} held-out images and there are {len(subject.real.held_out)}; "
+            "give more studies or lower --medgan-samples"
+        )
     return row_of("Real", list(scores.values()), make_fingerprint(subject), "the Real row of this session")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from pytest_medgan.errors import DataError
 from pytest_medgan.evaluate.evaluation import ModelEvaluation, real_evaluation
+from pytest_medgan.evaluate.fingerprint import make_fingerprint
 from pytest_medgan.evaluate.settings import Settings
 from pytest_medgan.evaluate.subject import Subject
 from pytest_medgan.evaluate.workbench import Workbench
@@ -64,4 +65,4 @@ def jang2022(
     for name, spec in models.items():
         generator = bench.generator(replace(settings, generator=spec))
         rows[name] = ModelEvaluation(name, generator, subject).at(full)
-    return Table(rows, evaluation.fingerprint, full, real.warnings)
+    return Table(rows, make_fingerprint(subject), full, real.warnings)

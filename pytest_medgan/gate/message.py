@@ -25,7 +25,7 @@ def failure(verdicts: Sequence[Verdict], accept_command: str | None) -> str:
         lines += paragraph(verdict)
     if others:
         lines += ["", "what else moved:", *(f"  {moved(verdict)}" for verdict in others)]
-    row = next((verdict.row for verdict in failed if verdict.row), None)
+    row = next((verdict.row for verdict in failed if verdict.row not in (None, "Real")), None)
     if accept_command and row:
         lines += ["", "to accept the change:", f"  {accept_command} --row {_quoted(row)} --reason '...'"]
     return "\n".join(lines)

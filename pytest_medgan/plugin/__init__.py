@@ -66,6 +66,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # only the controller writes files and the summary
         config.pluginmanager.register(Controller(config), "medgan-controller")
     if config.stash[SESSION].options.gpu:
+        if getattr(config.option, "dist", "no") == "load":
+            config.option.dist = "loadgroup"  # so that one worker alone holds the GPU
         import torch
 
         if not torch.cuda.is_available():
@@ -100,22 +102,36 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Listens to the assertion helpers while the test runs, then hands over what it found."""
-    session = session_of(item.config)
     try:
-        with session.listening(item):
-            return (yield)
-    finally:
+        with session_of(item.config).listening(item):
+            result = yield
+    except (KeyboardInterrupt, pytest.exit.Exception):
+        raise  # who wants to stop does not want one more table
+    except BaseException:
+        _hand_over(item)
+        raise
+    _hand_over(item)
+    return result
+
+
+def _hand_over(item: pytest.Item) -> None:
+    """Puts the findings where the controller takes them; what goes wrong here must not hide how the test ended."""
+    try:
         payload = _findings(item)
-        if payload:
-            item.user_properties.append((PROPERTY, payload))
+    except Exception as error:
+        payload = {"terminal": [f"{item.nodeid}: its findings are lost ({type(error).__name__}: {error})"]}
+    if payload:
+        item.user_properties.append((PROPERTY, payload))
 
 
 def _findings(item: pytest.Item) -> dict[str, Any]:
     """What the test looked at, as plain data; empty for a test that is none of ours."""
     payload: dict[str, Any] = {}
     if evaluations := item.stash.get(OPENED, []):
-        payload["models"] = [_looked_at(item, evaluation) for evaluation in evaluations if evaluation.computed]
-        payload["verdicts"] = item.stash.get(VERDICTS, [])
+        verdicts = item.stash.get(VERDICTS, [])
+        seen = [evaluation for evaluation in evaluations if evaluation.computed or verdicts]
+        payload["models"] = [_looked_at(item, evaluation) for evaluation in seen]
+        payload["verdicts"] = verdicts
     if item.get_closest_marker("medgan_gpu") is not None:
         payload["gpu"] = True
     # nothing but plain types may reach a worker's channel: numpy's own floats would break it
@@ -127,7 +143,9 @@ def _looked_at(item: pytest.Item, evaluation: ModelEvaluation) -> dict[str, Any]
     """A model as plain data, with the place of its pictures where reports were asked for."""
     options = session_of(item.config).options
     plain = model_payload(evaluation)
-    return {**plain, "evidence": keep_evidence(evaluation, options)} if options.reports else plain
+    return (
+        {**plain, "evidence": keep_evidence(evaluation, options)} if options.reports and evaluation.computed else plain
+    )
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -38,9 +39,16 @@ def write(plain: Mapping[str, Any], row: str, report_dir: Path) -> Path:
         complete=set(looks) == set(plain["counts"]),
         real={int(n): scores_from_plain(look) for n, look in plain["real"].items()},
         provenance={**version_control(Path.cwd(), plain["baseline"]), "checkpoint": plain["identity"]},
-        baseline=plain["baseline"] or "",
+        baseline=portable(plain["baseline"]),
     )
     return path
+
+
+def portable(baseline: str | None) -> str:
+    """The baseline's name where it means the same on another machine, else nothing: `accept` then asks for --into."""
+    if baseline is None or Path(baseline).is_absolute() or baseline.startswith(".."):
+        return ""
+    return baseline
 
 
 def version_control(folder: Path, baseline: str | None = None) -> dict[str, Scalar]:
@@ -60,12 +68,12 @@ def version_control(folder: Path, baseline: str | None = None) -> dict[str, Scal
 
 def _git(folder: Path, *arguments: str) -> str:
     command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+    return subprocess.run(
+        command, check=True, capture_output=True, encoding="utf-8", errors="surrogateescape", timeout=30
+    ).stdout
 
 
 def seen(path: Path) -> str:
     """The path as a person in the working directory would type it."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+    relative = os.path.relpath(path)
+    return path.name if relative.startswith("..") else relative

@@ -23,8 +23,8 @@ class Model:
 
     @property
     def row(self) -> str:
-        """The baseline row it was compared with, else its own name."""
-        return next((v["row"] for v in self.verdicts if v["row"]), None) or str(self.plain["name"])
+        """The baseline row it was compared with, else its own name; the Real row is nobody's to replace."""
+        return next((v["row"] for v in self.verdicts if v["row"] not in (None, "Real")), str(self.plain["name"]))
 
 
 @dataclass
@@ -35,15 +35,17 @@ class Collector:
     gpu_tests_run: int = 0
     terminal_lines: list[str] = field(default_factory=list)  # may name files of the data; for the terminal only
 
-    def take(self, payload: dict[str, Any], nodeid: str) -> None:
-        """One test's findings."""
+    def take(self, payload: dict[str, Any], nodeid: str, *, ran: bool = True) -> None:
+        """One test's findings; `ran` is false where the test skipped itself."""
         self.terminal_lines += [line for line in payload.get("terminal", ()) if line not in self.terminal_lines]
-        self.gpu_tests_run += bool(payload.get("gpu"))
+        self.gpu_tests_run += bool(payload.get("gpu")) and ran
         for plain in payload.get("models", ()):
             known = self.models.setdefault(plain["key"], Model(plain))
             looks = {**known.plain["looks"], **plain["looks"]}
             real = {**known.plain["real"], **plain["real"]}
-            known.plain = {**known.plain, **plain, "looks": looks, "real": real}
+            fuller = max(known.plain, plain, key=lambda one: len(one["looks"]))
+            trouble = known.plain["trouble"] or plain["trouble"]
+            known.plain = {**fuller, "looks": looks, "real": real, "trouble": trouble}
         for verdict in payload.get("verdicts", ()):
             model = self.models.get(verdict["model"])
             if model is not None:
@@ -66,7 +68,7 @@ def model_payload(evaluation: ModelEvaluation) -> dict[str, Any]:
         "looks": {str(n): scores_to_plain(scores) for n, scores in computed.items()},
         "real": {str(n): scores_to_plain(scores) for n, scores in real_scores(subject, computed).items()},
         "data": {
-            "source": "phantom" if real.settings.source.startswith("phantom") else "studies",
+            "source": "phantom" if real.settings.source.split(":")[0] == "phantom" else "studies",
             "split": real.settings.split,
             "crop": real.settings.crop,
             "window": list(real.settings.window),

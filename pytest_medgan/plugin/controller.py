@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_medgan.plugin.candidates import seen, write
+from pytest_medgan.plugin.candidates import candidate_path, seen, write
 from pytest_medgan.plugin.collector import PROPERTY, Collector, Model
 from pytest_medgan.plugin.reports import write_reports
 from pytest_medgan.plugin.session import session_of
@@ -44,7 +44,7 @@ class Controller:
         report.user_properties = [entry for entry in report.user_properties if entry[0] != PROPERTY]
         for payload in ours:
             if report.when != "teardown":  # which brings the same entries once more, and is what a JUnit file reads
-                self._found.take(payload, report.nodeid)
+                self._found.take(payload, report.nodeid, ran=not report.skipped)
             for verdict in payload.get("verdicts", ()):
                 name = f"medgan.{verdict['metric']}"
                 report.user_properties += [(name, str(verdict["mean"])), (f"{name}.verdict", verdict["outcome"])]
@@ -53,7 +53,8 @@ class Controller:
         options = session_of(self._config).options
         if self._found.models:
             self._write_candidates()
-        if options.gpu and not self._found.gpu_tests_run and exitstatus in (0, 5):
+        collecting = self._config.getoption("collectonly")
+        if options.gpu and not self._found.gpu_tests_run and exitstatus in (0, 5) and not collecting:
             self._problems.append("--medgan-gpu: no test marked medgan_gpu ran; mark one, or leave the option out")
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
         if options.reports and self._found.models:
@@ -63,17 +64,28 @@ class Controller:
         try:
             self._reports = write_reports(self._found.models, self._problems, session_of(self._config).options)
         except Exception as error:  # the verdicts stand and must be shown, whatever became of their picture
-            self._problems.append(f"the report could not be written ({type(error).__name__}: {error}); report this")
+            why = error.strerror if isinstance(error, OSError) else error
+            self._problems.append(f"the report could not be written ({type(error).__name__}: {why})")
 
     def _write_candidates(self) -> None:
         """Every run writes a candidate a model; accepting it is a separate, deliberate act."""
-        from pytest_medgan.errors import MedganError
-
+        report_dir = session_of(self._config).options.report_dir
         for key, model in self._found.models.items():
+            name = model.plain["name"]
+            path = candidate_path(report_dir, name)
+            if path in self._candidates.values():
+                self._problems.append(
+                    f"two models are called {name}, so only the first has a candidate; "
+                    "name them by @pytest.mark.medgan(name=...)"
+                )
+                continue
             try:
-                self._candidates[key] = write(model.plain, model.row, session_of(self._config).options.report_dir)
-            except (MedganError, OSError) as error:
-                self._problems.append(f"the candidate of {model.plain['name']} could not be written: {error}")
+                path.unlink(missing_ok=True)  # an earlier run's must not be taken for this one's
+                if model.plain["looks"]:
+                    self._candidates[key] = write(model.plain, model.row, report_dir)
+            except Exception as error:  # the verdicts stand and must be shown, whatever became of the candidate
+                why = error.strerror if isinstance(error, OSError) else error
+                self._problems.append(f"the candidate of {name} could not be written: {why}")
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         found = self._found

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pytest_medgan.records import Embeddings, Extractor, Generator, ImageSet, RealSets, Row
 
 
+FROM_SETTINGS = pytest.StashKey[bool]()  # the generator is the one that the settings name
+
+
 @pytest.fixture
 def medgan_settings(request: pytest.FixtureRequest) -> Settings:
     """What this test is asked to measure: marker, then command line, then ini, then default."""
@@ -52,6 +55,7 @@ def medgan_embed(request: pytest.FixtureRequest, medgan_extractor: Extractor) ->
 @pytest.fixture
 def medgan_generator(request: pytest.FixtureRequest, medgan_settings: Settings) -> Generator:
     """The model under test: `(count, seed) -> uint8 [N,1,H,W]`. Override it to test a model of your own making."""
+    request.node.stash[FROM_SETTINGS] = True
     return session_of(request.config).bench.generator(medgan_settings)
 
 
@@ -89,9 +93,11 @@ def medgan_scores(
     marked = marker_values(request.node)
     if marked.get("generator") is not None:  # a marker goes before an overridden fixture
         generator: Generator = session.bench.generator(medgan_settings)
+        request.node.stash[FROM_SETTINGS] = True
     else:
         generator = request.getfixturevalue("medgan_generator")
-    name = str(marked.get("name") or model_name(medgan_settings, generator))
+    spec = medgan_settings.generator if request.node.stash.get(FROM_SETTINGS, False) else None
+    name = str(marked.get("name") or model_name(spec, generator))
     subject = Subject(medgan_real, medgan_extractor, medgan_settings, session.bench)
     identity = getattr(generator, "identity", None) or id(generator)
     key = ("evaluation", name, identity, medgan_real.digest, medgan_extractor.identity, medgan_settings)
@@ -110,9 +116,9 @@ def medgan_real_row(
     return real_row(Subject(medgan_real, medgan_extractor, medgan_settings, session_of(request.config).bench))
 
 
-def model_name(settings: Settings, generator: Any) -> str:
-    """What tables call the model where no marker names it."""
-    if settings.generator:
-        head = settings.generator.split(",")[0]
+def model_name(spec: str | None, generator: Any) -> str:
+    """What tables call the model where no marker names it; `spec` where the settings named it, not an override."""
+    if spec:
+        head = spec.split(",")[0]
         return head.rpartition(":")[2] if ":" in head else PurePath(head).stem
     return str(getattr(generator, "__name__", type(generator).__name__))

@@ -142,7 +142,7 @@ def settings_for(item: pytest.Item) -> Settings:
     if (metrics := word("metrics")) is not None:
         settings = replace(settings, metrics=reading.parse_metrics(_listed(metrics)))
     if settings.baseline is None:
-        ships = settings.data.source.startswith("phantom")
+        ships = settings.data.source.split(":")[0] == "phantom"
         settings = replace(settings, baseline="phantom" if ships else _located(OWN_BASELINE, config.rootpath))
     return settings
 

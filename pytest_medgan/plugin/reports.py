@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,9 @@ def write_reports(models: Mapping[str, Model], problems: list[str], options: Run
         problems=tuple(problems),
         report_only=options.report_only,
     )
+    for model in models.values():  # the run folder has them now
+        if "evidence" in model.plain:
+            Path(model.plain["evidence"]).unlink(missing_ok=True)
     write_run(options.report_dir, run, evidence, include_real=options.report_real)
     if "md" in options.reports and (summary := os.environ.get("GITHUB_STEP_SUMMARY")):
         with open(summary, "a", encoding="utf-8") as page:
@@ -84,5 +88,5 @@ def _record(model: Model, options: RunOptions) -> ModelRecord:
         real=[scores_from_plain(look) for look in plain["real"].values()],
         baseline=row if row is not None and row.limits else None,
         fingerprint=fingerprint_from_plain(plain["fingerprint"]),
-        accept=f"{accept_command(options.report_dir, plain['name'])} --row {model.row}",
+        accept=f"{accept_command(options.report_dir, plain['name'])} --row {shlex.quote(model.row)}",
     )

@@ -68,11 +68,19 @@ class MedganSession:
         )
         try:
             yield
+        except AssertionError:
+            self._complete(model)
+            raise
+        else:
+            self._complete(model)
         finally:
             context.reset(token)
-            if self.options.full:
-                for n in model.counts:
-                    model.at(n)
+
+    def _complete(self, model: ModelEvaluation) -> None:
+        """Under --medgan-full, every look that the verdict did not need."""
+        if self.options.full:
+            for n in model.counts:
+                model.at(n)
 
     def opened(self, item: pytest.Item, evaluation: ModelEvaluation) -> None:
         """Remembers that the test looked at this evaluation."""

@@ -37,9 +37,10 @@ def test_another_fingerprint_is_incomparable_and_nothing_is_drawn(
     monkeypatch.setenv("TOY_LOG", str(log))
     result = accepted.runpytest(*arguments)
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["*INCOMPARABLE*"])
+    result.stdout.fnmatch_lines(["*INCOMPARABLE*", "*= medgan =*", "*FID*INCOMPARABLE*"])
     assert any(what in line for line in result.outlines)
     assert not log.exists()
+    assert not list((accepted.path / "medgan-report").glob("candidate-*")), "an older run's must not be accepted for it"
 
 
 def test_a_feature_space_that_moved_is_caught_by_the_canary(accepted: pytest.Pytester) -> None:

@@ -89,3 +89,38 @@ def test_report_only_shows_and_fails_nothing(
     result = project.runpytest("--medgan-report-only")
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(["*REPORT ONLY*", "*FAIL*"])
+
+
+def test_a_limit_on_the_real_row_leaves_the_candidate_its_own_name(
+    project: pytest.Pytester, accept: Callable[..., int]
+) -> None:
+    project.makepyfile(
+        test_gate="""
+        from pytest_medgan import assert_fid_below, assert_no_regression
+
+        def test_images_look_real(medgan_scores, medgan_real_row):
+            assert_fid_below(medgan_scores, 100 * medgan_real_row.fid)
+
+        def test_nothing_became_worse(medgan_scores, medgan_baseline):
+            assert_no_regression(medgan_scores, medgan_baseline.row("TOY"))
+        """
+    )
+    project.runpytest("--medgan-full").assert_outcomes(passed=1, failed=1)
+    assert accept() == 0
+    project.runpytest().assert_outcomes(passed=2)
+
+
+def test_two_models_of_one_name_do_not_share_a_candidate(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_gate="""
+        import pytest
+
+        @pytest.mark.parametrize("n", [32, 64])
+        def test_it(request, n):
+            request.node.add_marker(pytest.mark.medgan(samples=n))
+            scores = request.getfixturevalue("medgan_scores")
+            scores.at(n)
+        """
+    )
+    result = project.runpytest()
+    result.stdout.fnmatch_lines(["*two models are called model*"])
