@@ -253,12 +253,6 @@ def test_much_damage_to_real_studies(real_bench: Bench) -> None:
     assert outcomes["same"] > 50
 
 
-@pytest.mark.slow
-def test_much_damage_to_a_small_study(small_bench: Bench) -> None:
-    small_bench.traced = True
-    assert sum(fuzz(small_bench, 3000).values()) >= 3000
-
-
 def test_every_byte_of_a_header(small_bench: Bench) -> None:
     """One bit of every twelfth byte of the header of one slice in the middle and of one at the end."""
     for name in (small_bench.names[2], small_bench.names[5]):
