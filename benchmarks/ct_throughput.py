@@ -107,15 +107,25 @@ def main() -> None:
         for number in range(arguments.repeats):
             memory = Memory()
             memory.start()
+            ready = []  # when a worker answered for the first time: from then on all of them work
+
+            def progress(what: str, done: int, total: int, ready: list[float] = ready) -> None:
+                if done and not ready:
+                    ready.append(time.perf_counter())
+
             start, worked = time.perf_counter(), sum(os.times()[:4])
-            prepared = prepare(DataSettings(source=str(data), slices=None), cache_dir=folder / f"cache-{number}")
-            seconds = time.perf_counter() - start
+            prepared = prepare(
+                DataSettings(source=str(data), slices=None), cache_dir=folder / f"cache-{number}", progress=progress
+            )
+            end = time.perf_counter()
+            seconds, started = end - start, end - ready[0]
             worked = sum(os.times()[:4]) - worked
             memory.stop.set()
             memory.join()
             most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             print(
-                f"{total} slices in {seconds:.2f} s: {total / seconds:.0f} slices/s; processor time for "
+                f"{total} slices in {seconds:.2f} s: {total / seconds:.0f} slices/s, {total / started:.0f} once the workers "
+                "have started; processor time for "
                 f"{2 * total / worked:.0f} slices/s on two idle cores; most memory held: "
                 f"{memory.peak:.0f} MiB with workers, {most:.0f} MiB in this process; digest {prepared.digest[:12]}"
             )

@@ -9,6 +9,8 @@ from typing import Any, BinaryIO
 
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+from pydicom.uid import UID
 
 from pytest_medgan.ct.bounded import BoundedFile
 from pytest_medgan.ct.enhanced import GROUP_SEQUENCES, frame_headers, lift_first_frame
@@ -28,7 +30,7 @@ STRUCTURE_CLASSES = {
 }
 _DIRECTORY = "1.2.840.10008.1.3.10"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-_TAGS = [
+_KEYWORDS = (
     "SpecificCharacterSet",
     "ImageType",
     "SOPClassUID",
@@ -60,7 +62,8 @@ _TAGS = [
     "RescaleType",
     "LossyImageCompression",
     *GROUP_SEQUENCES,
-]
+)
+_TAGS = [Tag(keyword) for keyword in _KEYWORDS]  # looked up once: for every file it would cost a tenth of the reading
 _UNCOMPRESSED = {
     "1.2.840.10008.1.2": (True, "<"),  # Implicit VR Little Endian
     "1.2.840.10008.1.2.1": (False, "<"),  # Explicit VR Little Endian
@@ -113,7 +116,10 @@ def _skip(dataset: Dataset, name: str) -> str | None:
 
     Raises DataError where the file does not say what it is, which every sound one does.
     """
-    uid = _text(dataset, "SOPClassUID") or str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))
+    outer = str(dataset.file_meta.get("MediaStorageSOPClassUID") or "").strip(" \0")
+    uid = _text(dataset, "SOPClassUID") or outer
+    if outer and outer != uid:
+        raise DataError("names one class inside and another in its preamble; copy it again, or remove it", file=name)
     if uid == _DIRECTORY:
         return "directory"
     modality = _text(dataset, "Modality")
@@ -130,6 +136,8 @@ def _skip(dataset: Dataset, name: str) -> str | None:
     if modality != "CT":
         return coded
     if uid not in CT_CLASSES:
+        if UID(uid).name == uid:  # private or damaged; a CT slice must not vanish among what is skipped
+            raise DataError("says CT but is of no known class; copy it again, or remove it", file=name)
         return "no image"
     kinds = [str(part).upper() for part in dataset.get("ImageType") or []]
     return "localizer" if "LOCALIZER" in kinds else None

@@ -45,10 +45,10 @@ def _check_lone(hounsfield: Float64, name: str) -> None:
 
     A scanner blurs every point over several pixels, so that real metal never stands alone.
     """
-    extreme = np.argwhere((hounsfield > _METAL) | (hounsfield < _VOID))
+    extreme = np.flatnonzero((hounsfield > _METAL) | (hounsfield < _VOID))
     if not 1 <= len(extreme) <= 8:
         return
-    for row, column in extreme.tolist():
+    for row, column in (divmod(place, hounsfield.shape[1]) for place in extreme.tolist()):
         patch = hounsfield[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
         others = np.delete(patch.ravel(), min(row, 1) * patch.shape[1] + min(column, 1))
         if not ((others > _METAL / 2) | (others < _VOID)).any():

@@ -7,16 +7,20 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pydicom import config
+
 
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
     """Neither warnings nor log lines of pydicom while it reads; what matters is checked and raised by us."""
     logger = logging.getLogger("pydicom")
-    before = logger.disabled
+    before, mode = logger.disabled, config.settings.reading_validation_mode
     logger.disabled = True
+    config.settings.reading_validation_mode = config.IGNORE  # it would only warn
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         logger.disabled = before
+        config.settings.reading_validation_mode = mode

@@ -27,6 +27,7 @@ def edit(path: Path, **values: Any) -> None:
             delattr(dataset, keyword)
         else:
             setattr(dataset, keyword, value)
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     dataset.save_as(path)
 
 

@@ -253,6 +253,24 @@ def test_much_damage_to_real_studies(real_bench: Bench) -> None:
     assert outcomes["same"] > 50
 
 
+@pytest.mark.slow
+def test_much_damage_to_a_small_study(small_bench: Bench) -> None:
+    small_bench.traced = True
+    assert sum(fuzz(small_bench, 3000).values()) >= 3000
+
+
+@pytest.mark.parametrize("name", [0, 5], ids=["first", "last"])
+def test_another_class_and_another_series(small_bench: Bench, name: int) -> None:
+    """A slice at an end that says it is something else, elsewhere: only its own contradiction reveals it."""
+
+    def damage(data: bytearray) -> bytearray:
+        data[data.rindex(b"1.2.840.10008.5.1.4.1.1.2\0") + 24] ^= 252
+        data[data.index(b"\x20\0\x0e\0UI") + 12] ^= 1
+        return data
+
+    assert check(small_bench, small_bench.names[name], damage) == "refused"
+
+
 def test_every_byte_of_a_header(small_bench: Bench) -> None:
     """One bit of every twelfth byte of the header of one slice in the middle and of one at the end."""
     for name in (small_bench.names[2], small_bench.names[5]):
