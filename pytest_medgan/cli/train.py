@@ -69,7 +69,7 @@ def _add_images(group: argparse._ArgumentGroup) -> None:
         "--images",
         default="phantom",
         metavar="SET",
-        help="a folder of DICOM studies, `phantom`, `phantom:PATIENTSxSLICES`, or a prepared .npz (default phantom)",
+        help="a folder of DICOM studies, `phantom`, `phantom:PATIENTSxSLICES`, or an .npz (default phantom)",
     )
     group.add_argument("--split", choices=("patient", "slice"), default="patient")
     group.add_argument("--split-seed", type=int, default=0)
@@ -189,10 +189,12 @@ def _run_settings(arguments: argparse.Namespace) -> RunSettings:
 
 
 def training_images(arguments: argparse.Namespace, progress: Progress) -> ImageSet:
-    """The images the arguments name: those of an .npz, or the training role of a cohort."""
+    """The images the arguments name: the training role of a cohort or a prepared set, or all of another .npz."""
+    from pytest_medgan.ct.store import load_prepared
     from pytest_medgan.gan.networks import digest
 
-    if arguments.images.endswith(".npz"):
+    # a prepared set also holds the reference and the held-out patients, which no generator may have seen
+    if arguments.images.endswith(".npz") and load_prepared(Path(arguments.images)) is None:
         from pytest_medgan.gan.pool import read_npz
 
         images = read_npz(Path(arguments.images))

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from pytest_medgan.cli import main
+from pytest_medgan.ct import load_real
 from pytest_medgan.gan import load_generator
 from pytest_medgan.gan.checkpoint import load
+from pytest_medgan.records import DataSettings
 
 SMALL = ["--size=16", "--latent=8", "--generator-width=4", "--discriminator-width=4", "--batch=8", "--threads=1"]
 
@@ -102,3 +104,17 @@ def test_a_collapse_is_said_and_losses_are_shown(
     assert "the generator has collapsed" in said.out
     assert "medgan: step 50: discriminator" in said.err
     assert "images/s, 0 min left" in said.err
+
+
+def test_a_prepared_set_trains_on_its_training_role_alone(tmp_path: Path) -> None:
+    """The reference and the held-out patients lie in the same file; a generator that saw them could not be judged."""
+    prepared = tmp_path / "prepared.npz"
+    options = ["--size=16", "--crop=image", "--slices=all", "--cache-dir", str(tmp_path / "cache")]
+    assert main(["prepare", "phantom:8x2", "--out", str(prepared), *options]) == 0
+    command = ["train", "dcgan", "--images", str(prepared), "--out", str(tmp_path / "run"), *SMALL]
+    assert main([*command, "--steps=1", "--grid-every=0"]) == 0
+    made = load(tmp_path / "run" / "generator.safetensors")
+    real = load_real(DataSettings(source=str(prepared)), cache_dir=tmp_path / "cache")
+    assert made.images == len(real.training) == 8
+    assert set(made.patients) == set(real.training.groups.tolist())
+    assert made.training_recipe == real.training.recipe
