@@ -86,12 +86,12 @@ class ModelEvaluation:
             self._scores[n] = replace(scores, fingerprint=self.fingerprint)
         return self._scores[n]
 
-    def evidence(self) -> Evidence:
-        """What pictures need, from the first sample group at the largest count computed."""
-        largest = max(self._scores, default=self.counts[-1])
-        if largest not in self._evidence:
-            self._evidence[largest] = self._measure(self.subject.settings.seeds[0], largest, evidence=True).evidence
-        return self._evidence[largest]
+    def evidence(self, n: int | None = None) -> Evidence:
+        """What pictures need, from the first sample group at `n` images or at the largest count computed."""
+        n = max(self._scores, default=self.counts[-1]) if n is None else n
+        if n not in self._evidence:
+            self._evidence[n] = self._measure(self.subject.settings.seeds[0], n, evidence=True).evidence
+        return self._evidence[n]
 
     def images(self, seed: int, n: int) -> ImageSet:
         """The first `n` images of the sequence that `seed` names."""
@@ -163,6 +163,14 @@ def real_evaluation(subject: Subject) -> ModelEvaluation:
 
     key = ("Real", subject.real.digest, subject.extractor.identity, settings.metrics, full_count(subject))
     return subject.bench.keep(key, make)
+
+
+def with_real_sweep(evidence: Evidence, subject: Subject, n: int) -> Evidence:
+    """The evidence with the Real row's k-sweep at `n` images beside it; as it was without a sweep or so many held out."""
+    if not subject.bench.sweep or n > len(subject.real.held_out):
+        return evidence
+    real = real_evaluation(subject).evidence(n)
+    return replace(evidence, sweep={**evidence.sweep, **{f"real:{name}": curve for name, curve in real.sweep.items()}})
 
 
 def real_scores(subject: Subject, counts: Iterable[int]) -> dict[int, Scores]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+SWEEP = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100)  # k of the k-sweep; those of the paper's figure 5 among them
+
 
 @dataclass
 class Workbench:
@@ -29,6 +31,7 @@ class Workbench:
     device: str = "cpu"
     custom: tuple[CustomMetric, ...] = ()  # the project's own metrics
     progress: Progress = no_progress
+    sweep: bool = False  # evidence holds the ball metrics at every k of SWEEP, which pictures show and no gate needs
     _kept: dict[Hashable, Any] = field(default_factory=dict)
 
     def keep(self, key: Hashable, make: Callable[[], T]) -> T:
@@ -137,11 +140,18 @@ class Workbench:
                 train_groups=real.training.groups if knows_training else None,
                 window=real.reference.window,
                 metrics=metrics,
+                sweep=swept(len(reference)) if self.sweep else (),
                 device=self.device,
             )
 
         key = ("reference", real.digest, extractor.identity, extractor.numeric_class, metrics, knows_training)
         return self.keep(key, make)
+
+
+def swept(count: int) -> tuple[int, ...]:
+    """The k of the k-sweep that a set of so many images has neighbours for, the largest possible one included."""
+    largest = min(SWEEP[-1], count - 1)
+    return (*(k for k in SWEEP if k < largest), *((largest,) if largest > 0 else ()))
 
 
 def digest_of(*parts: object) -> str:

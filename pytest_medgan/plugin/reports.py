@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 def keep_evidence(evaluation: ModelEvaluation, options: RunOptions) -> str:
     """Writes what pictures and explanations need of the first sample group, and says where; once a look."""
+    from pytest_medgan.evaluate import with_real_sweep
     from pytest_medgan.report import save_evidence
     from pytest_medgan.report.pictures import with_pictures
 
@@ -28,7 +29,7 @@ def keep_evidence(evaluation: ModelEvaluation, options: RunOptions) -> str:
     def make() -> str:
         real, images = subject.real, evaluation.images(subject.settings.seeds[0], largest)
         evidence = with_pictures(
-            evaluation.evidence(),
+            with_real_sweep(evaluation.evidence(), subject, largest),
             real_features=bench.embedded(subject.extractor, real, "reference").features,
             fake_features=bench.embed(subject.extractor, images).features,
             real_pixels=real.reference.pixels,

@@ -36,7 +36,13 @@ class MedganSession:
         from pytest_medgan.evaluate import Workbench
 
         options = self.options
-        return Workbench(options.cache_dir, options.device, self.custom, TerminalProgress(self._config))
+        return Workbench(
+            cache_dir=options.cache_dir,
+            device=options.device,
+            custom=self.custom,
+            progress=TerminalProgress(self._config),
+            sweep=bool({"html", "md"} & set(options.reports)),
+        )
 
     @cached_property
     def custom(self) -> tuple[CustomMetric, ...]:

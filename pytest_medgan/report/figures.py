@@ -79,12 +79,13 @@ def sweep_figure(facts: MetricFacts, curves: Sequence[Curve]) -> Picture:
             )
         axes.set_xscale("log")
         ks = sorted({int(k) for curve in curves for k in curve.x})
-        axes.set_xticks(ks, [str(k) for k in ks])
+        named = _apart(ks)
+        axes.set_xticks(named, [str(k) for k in named])
         axes.minorticks_off()
         axes.set_xlabel("k nearest neighbours")
         axes.set_ylim(0, max(1.05, 1.05 * max(float(np.max(curve.y)) for curve in curves)))
         axes.legend(loc="best", fontsize=8)
-        return picture(figure, f"{facts.label} against k", _sweep_words(curves))
+        return picture(figure, f"{facts.label} against k", f"{facts.label} against k. {_sweep_words(curves)}")
 
 
 def prd_figure(curves: Mapping[str, tuple[Float64, Colour]]) -> Picture:
@@ -210,6 +211,16 @@ def _outcome_colour(model: ModelRecord, metric: str, change: float) -> Colour:
     if verdict is not None and not verdict.green:
         return BAD
     return GOOD if change < 0 else MUTED
+
+
+def _apart(ks: Sequence[int]) -> list[int]:
+    """Those of the k, ascending, whose names have room beside one another on a logarithmic axis."""
+    room = (ks[-1] / ks[0]) ** (1 / 12)
+    kept = [ks[-1]]
+    for k in reversed(ks[:-1]):
+        if kept[-1] / k >= room:
+            kept.append(k)
+    return kept[::-1]
 
 
 def _sweep_words(curves: Sequence[Curve]) -> str:

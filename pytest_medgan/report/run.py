@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from pytest_medgan.catalogue import ordered
+from pytest_medgan.catalogue import METRICS, ordered
 from pytest_medgan.errors import SettingsError
 from pytest_medgan.records import Evidence, Outcome, Scalar
 from pytest_medgan.report.evidence import read_bundle, without_real, write_bundle
@@ -196,7 +196,11 @@ class ModelRecord:
         return worst(tuple(v.outcome for v in self.verdicts))
 
     def facts(self, metric: str) -> MetricFacts:
-        return self.catalogue.get(metric, MetricFacts(metric, metric, True))
+        """Of the run's own catalogue; a curve may show a metric of ours that the run was not asked for."""
+        if metric in self.catalogue or metric not in METRICS:
+            return self.catalogue.get(metric, MetricFacts(metric, metric, True))
+        known = METRICS[metric]
+        return MetricFacts(known.name, known.label, known.higher_is_better, known.decimals)
 
     def verdict(self, metric: str) -> VerdictRecord | None:
         """The worst verdict on the metric."""

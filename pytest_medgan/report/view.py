@@ -234,7 +234,7 @@ def _curves(model: ModelRecord, found: Evidence, before: Evidence | None) -> tup
     shown = []
     for metric in SWEPT:
         curves = _sweeps(model, metric, found, before)
-        if curves:
+        if any(len(curve.x) > 1 for curve in curves):
             shown.append(_shown(sweep_figure(model.facts(metric), curves)))
     prd = {"this run": (found.prd_curve, FAKE)} if found.prd_curve is not None else {}
     if prd and before is not None and before.prd_curve is not None:

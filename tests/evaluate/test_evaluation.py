@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +11,17 @@ import pytest
 
 from pytest_medgan.catalogue import METRICS
 from pytest_medgan.errors import CheckpointError, DataError
-from pytest_medgan.evaluate import ModelEvaluation, Settings, Subject, Workbench, real_row
-from pytest_medgan.evaluate.evaluation import checked, combine
+from pytest_medgan.evaluate import ModelEvaluation, Settings, Subject, Workbench, real_row, with_real_sweep
+from pytest_medgan.evaluate.evaluation import checked, combine, real_evaluation
 from pytest_medgan.evaluate.plain import (
     fingerprint_from_plain,
     fingerprint_to_plain,
     scores_from_plain,
     scores_to_plain,
 )
+from pytest_medgan.evaluate.workbench import swept
 from pytest_medgan.metrics import frechet_distance, improved_precision_recall
-from pytest_medgan.records import DataSettings, Float32, ImageSet, Progress, RealSets, UInt8, no_progress
+from pytest_medgan.records import DataSettings, Evidence, Float32, ImageSet, Progress, RealSets, UInt8, no_progress
 
 
 class Projections:
@@ -160,3 +162,43 @@ def test_what_a_generator_returns_is_checked() -> None:
     for bad in (good[:3], good.astype(np.float32), good[:, 0], good[..., :4]):
         with pytest.raises(CheckpointError, match="the generator returned"):
             checked(bad, 4, (1, 8, 8))
+
+
+def test_the_sweep_is_evidence_and_leaves_the_scores_as_they_are(subject: Subject) -> None:
+    plain = ModelEvaluation("noise", Noise(), subject)
+    bench = replace(subject.bench, sweep=True, _kept={})
+    swept_over = ModelEvaluation("noise", Noise(), replace(subject, bench=bench))
+    assert swept_over.at(32) == plain.at(32)
+    assert plain.evidence().ks.tolist() == [3]
+    found = swept_over.evidence()
+    assert found.ks.tolist() == [1, 2, 3, 5, 7, 10, 15, 20, 30]
+    precision, recall = improved_precision_recall(
+        real=subject.extractor.embed(subject.real.reference.pixels)[0],
+        fake=subject.extractor.embed(Noise()(32, 0))[0],
+        k=found.ks.tolist(),
+    )
+    assert (found.sweep["improved_precision"] == precision).all()
+    assert (found.sweep["improved_recall"] == recall).all()
+
+
+def test_the_real_row_has_a_sweep_of_its_own_where_enough_is_held_out(subject: Subject) -> None:
+    subject = replace(subject, bench=replace(subject.bench, sweep=True, _kept={}))
+    beside = with_real_sweep(ModelEvaluation("noise", Noise(), subject).evidence(32), subject, 32)
+    held_out = subject.extractor.embed(real_evaluation(subject).images(0, 32).pixels)[0]
+    precision, _ = improved_precision_recall(
+        real=subject.extractor.embed(subject.real.reference.pixels)[0], fake=held_out, k=beside.ks.tolist()
+    )
+    assert (beside.sweep["real:improved_precision"] == precision).all()
+    few = replace(subject, real=replace(subject.real, held_out=images(8, 3, "held")))
+    assert not any(name.startswith("real:") for name in with_real_sweep(beside_less(beside), few, 32).sweep)
+
+
+def beside_less(evidence: Evidence) -> Evidence:
+    return replace(evidence, sweep={n: c for n, c in evidence.sweep.items() if not n.startswith("real:")})
+
+
+@pytest.mark.parametrize(
+    ("count", "ks"), [(6080, (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100)), (9, (1, 2, 3, 5, 7, 8)), (2, (1,)), (1, ())]
+)
+def test_a_sweep_ends_with_the_neighbours(count: int, ks: tuple[int, ...]) -> None:
+    assert swept(count) == ks

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_medgan.report import read_run
+
 TRAIN = """
 import pytest
 from pytest_medgan.gan import DCGANConfig, DCGANSettings
@@ -96,3 +98,16 @@ def test_reports_are_written_at_the_end(project: pytest.Pytester, monkeypatch: p
     assert {"report.html", "report.md", "scores.json", "evidence.npz", "candidate-model.yaml"} <= written
     assert "# medgan report" in summary.read_text()
     assert str(project.path) not in (project.path / "medgan-report" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(("formats", "drawn"), [("html", True), ("json", False)])
+def test_the_sweep_over_k_is_measured_where_it_is_shown(project: pytest.Pytester, formats: str, drawn: bool) -> None:
+    project.runpytest(f"--medgan-report={formats}")
+    _, evidence = read_run(project.path / "medgan-report")
+    found = evidence["model"]
+    assert (len(found.ks) > 1) is drawn
+    assert set(found.sweep) >= {"improved_precision", "improved_recall", "density", "coverage"}
+    assert ("real:coverage" in found.sweep) is drawn
+    page = project.path / "medgan-report" / "report.html"
+    for label in ("Improved Precision", "Improved Recall", "Density", "Coverage"):
+        assert (page.exists() and f'alt="{label} against k. this run: ' in page.read_text()) or not drawn

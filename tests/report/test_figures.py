@@ -11,6 +11,7 @@ from pytest_medgan.records import Evidence
 from pytest_medgan.report import ModelRecord
 from pytest_medgan.report.figures import (
     Curve,
+    _apart,
     change_figure,
     histogram_figure,
     history_figure,
@@ -113,3 +114,12 @@ def test_figures_carry_neither_date_nor_maker(evidence: Evidence) -> None:
     assert figure is not None
     assert not re.search(r"matplotlib\.org|20\d\d-\d\d-\d\d|<metadata", figure.svg, re.IGNORECASE)
     assert figure == histogram_figure(evidence, "this run")
+
+
+def test_the_k_axis_names_no_more_than_has_room() -> None:
+    ks = np.array([1.0, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100])
+    assert _apart([int(k) for k in ks]) == [1, 2, 3, 5, 10, 20, 30, 50, 100]
+    assert _apart([3]) == [3]
+    assert (
+        "0.500 at k=70" in sweep_figure(MetricFacts("density", "Density", True), [Curve("a", FAKE, ks, ks / 140)]).alt
+    )
