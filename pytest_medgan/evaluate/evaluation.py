@@ -166,7 +166,7 @@ def real_evaluation(subject: Subject) -> ModelEvaluation:
 
 
 def with_real_sweep(evidence: Evidence, subject: Subject, n: int) -> Evidence:
-    """The evidence with the Real row's k-sweep at `n` images beside it; as it was without a sweep or so many held out."""
+    """The evidence with the Real row's k-sweep at `n` images beside it, where a sweep is asked for and `n` held out."""
     if not subject.bench.sweep or n > len(subject.real.held_out):
         return evidence
     real = real_evaluation(subject).evidence(n)

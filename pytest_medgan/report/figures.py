@@ -83,7 +83,7 @@ def sweep_figure(facts: MetricFacts, curves: Sequence[Curve]) -> Picture:
         axes.set_xticks(named, [str(k) for k in named])
         axes.minorticks_off()
         axes.set_xlabel("k nearest neighbours")
-        axes.set_ylim(0, max(1.05, 1.05 * max(float(np.max(curve.y)) for curve in curves)))
+        axes.set_ylim(-0.03, max(1.05, 1.05 * max(float(np.max(curve.y)) for curve in curves)))
         axes.legend(loc="best", fontsize=8)
         return picture(figure, f"{facts.label} against k", f"{facts.label} against k. {_sweep_words(curves)}")
 

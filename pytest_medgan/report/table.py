@@ -191,10 +191,15 @@ def _line(model: ModelRecord, metric: str) -> Line:
     )
 
 
+def unmoved(worse: float) -> bool:
+    """A change, in standard errors, that would read as 0.0."""
+    return abs(worse) < 0.05
+
+
 def _moved(worse: float | None) -> str:
     if worse is None:
         return "–"
-    return "none" if abs(worse) < 0.05 else f"{abs(worse):.1f} se {'worse' if worse > 0 else 'better'}"
+    return "none" if unmoved(worse) else f"{abs(worse):.1f} se {'worse' if worse > 0 else 'better'}"
 
 
 def _beside(facts: MetricFacts, row: RowRecord | None, metric: str, count: int, full: int) -> str:

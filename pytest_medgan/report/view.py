@@ -23,7 +23,7 @@ from pytest_medgan.report.offenders import duplicate_groups, furthest_outside, s
 from pytest_medgan.report.pictures import GRID
 from pytest_medgan.report.plane import Plane, plane
 from pytest_medgan.report.run import ModelRecord, RowRecord
-from pytest_medgan.report.table import Judgement, Line, accept_command, change, cost, judgements, lines
+from pytest_medgan.report.table import Judgement, Line, accept_command, change, cost, judgements, lines, unmoved
 from pytest_medgan.report.theme import BEFORE, FAKE, MUTED, REAL
 
 SWEPT = ("improved_precision", "improved_recall", "density", "coverage")
@@ -92,7 +92,7 @@ def model_view(model: ModelRecord, evidence: Evidence | None, before: Evidence |
     """Everything the page shows of one model. `before` is the evidence of the run that the baseline came from."""
     found = evidence or Evidence()
     changes = {name: worse for name in model.metrics if (worse := change(model, name)) is not None}
-    drawn = change_figure(model, changes)
+    drawn = change_figure(model, changes) if any(not unmoved(worse) for worse in changes.values()) else None
     telling = {*FIRST, *(name for name in model.metrics if is_lost(model, name))}
     outcome, judged = model.outcome, judgements(model)
     galleries, drawn_plane, curves = _galleries(found), plane(found), _curves(model, found, before)
