@@ -57,16 +57,17 @@ def version_control(folder: Path, baseline: str | None = None) -> dict[str, Scal
     The baseline itself may differ: a second model is accepted right after the first, before either is committed.
     """
     try:
-        commit = _git(folder, "rev-parse", "HEAD").strip()
-        top = Path(_git(folder, "rev-parse", "--show-toplevel").strip())
-        status = _git(folder, "status", "--porcelain", "-z", "--untracked-files=no")
+        commit = git(folder, "rev-parse", "HEAD").strip()
+        top = Path(git(folder, "rev-parse", "--show-toplevel").strip())
+        status = git(folder, "status", "--porcelain", "-z", "--untracked-files=no")
     except (OSError, subprocess.SubprocessError):
         return {}
     changed = {(top / entry[3:]).resolve() for entry in status.split("\0") if entry}
     return {"commit": commit, "dirty": bool(changed - {(folder / (baseline or "")).resolve()})}
 
 
-def _git(folder: Path, *arguments: str) -> str:
+def git(folder: Path, *arguments: str) -> str:
+    """What git says in a folder. Raises OSError and SubprocessError."""
     command = ["git", "-C", str(folder), *arguments]
     return subprocess.run(
         command, check=True, capture_output=True, encoding="utf-8", errors="surrogateescape", timeout=30

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pytest_medgan.plugin.beside import collection_of
+
 if TYPE_CHECKING:
     from pytest_medgan.evaluate import ModelEvaluation
 
@@ -69,6 +71,7 @@ def model_payload(evaluation: ModelEvaluation) -> dict[str, Any]:
         "real": {str(n): scores_to_plain(scores) for n, scores in real_scores(subject, computed).items()},
         "data": {
             "source": "phantom" if real.settings.source.split(":")[0] == "phantom" else "studies",
+            "collection": collection_of(real.settings.source),
             "split": real.settings.split,
             "crop": real.settings.crop,
             "window": list(real.settings.window),

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_medgan.plugin.beside import history, published_for
 from pytest_medgan.plugin.candidates import accept_command
 from pytest_medgan.plugin.options import RunOptions
 
@@ -80,7 +81,9 @@ def _record(model: Model, options: RunOptions) -> ModelRecord:
     from pytest_medgan.report import model_record
 
     plain: dict[str, Any] = model.plain
-    row = load(plain["baseline"]).row(model.row) if plain["baseline"] else None
+    baseline = load(plain["baseline"]) if plain["baseline"] else None
+    row = None if baseline is None or baseline.kind == "published" else baseline.row(model.row)
+    published = published_for(plain, baseline, model.row, plain["name"])
     return model_record(
         plain["name"],
         [scores_from_plain(look) for look in plain["looks"].values()],
@@ -88,6 +91,9 @@ def _record(model: Model, options: RunOptions) -> ModelRecord:
         verdicts=model.verdicts,
         real=[scores_from_plain(look) for look in plain["real"].values()],
         baseline=row if row is not None and row.limits else None,
+        published=published[1] if published else None,
+        published_sweeps=published[0].sweeps.get(published[1].name, {}) if published else {},
         fingerprint=fingerprint_from_plain(plain["fingerprint"]),
+        history=history(baseline, row) if baseline is not None and row is not None and row.limits else (),
         accept=f"{accept_command(options.report_dir, plain['name'])} --row {shlex.quote(model.row)}",
     )
