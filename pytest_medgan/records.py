@@ -238,6 +238,7 @@ class Evidence:
     thumbnail_real_index: Int64 | None = None  # [T]
     thumbnails_train: UInt8 | None = None  # [T,h,w], training images behind suspected copies, on the same condition
     thumbnail_train_index: Int64 | None = None  # [T]
+    thumbnails_baseline: UInt8 | None = None  # [T,h,w], the accepted model's first images, where at hand
     window: tuple[float, float] | None = None  # HU of grey 0 and 255
     ties: int | None = None  # distances exactly equal to a radius
 

@@ -17,11 +17,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def test_the_public_names_are_sorted_and_there() -> None:
     assert list(pytest_medgan.__all__) == sorted(pytest_medgan.__all__)
-    assertions = import_module("pytest_medgan.gate.assertions")
-    for name in pytest_medgan.__all__:
-        assert getattr(pytest_medgan, name) is getattr(assertions, name)
-    helpers = {name for name in vars(assertions) if name.startswith("assert_")}
-    assert helpers == set(pytest_medgan.__all__)
+    rooms = [import_module(f"pytest_medgan.{room}") for room in ("gate.assertions", "report.turing_score")]
+    helpers = {name: value for room in rooms for name, value in vars(room).items() if name.startswith("assert_")}
+    assert set(helpers) == set(pytest_medgan.__all__)
+    for name, helper in helpers.items():
+        assert getattr(pytest_medgan, name) is helper
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_medgan.plugin.beside import history, published_for
 from pytest_medgan.plugin.candidates import accept_command
 from pytest_medgan.plugin.options import RunOptions
+from pytest_medgan.plugin.samples import keep_samples, kept_samples
 
 if TYPE_CHECKING:
     from pytest_medgan.evaluate import ModelEvaluation
     from pytest_medgan.plugin.collector import Model
+    from pytest_medgan.records import UInt8
     from pytest_medgan.report import ModelRecord
 
 
@@ -40,6 +43,7 @@ def keep_evidence(evaluation: ModelEvaluation, options: RunOptions) -> str:
             window=real.reference.window,
             progress=bench.progress,
         )
+        keep_samples(options.cache_dir, evaluation.identity, subject.settings.seeds[0], images)
         path = options.cache_dir / "evidence" / f"{evaluation.key}-{os.getpid()}.npz"
         save_evidence(path, evidence)
         return str(path)
@@ -53,7 +57,9 @@ def write_reports(models: Mapping[str, Model], problems: list[str], options: Run
 
     records = merged([_record(model, options) for model in models.values()])
     evidence = {
-        record.name: load_evidence(Path(model.plain["evidence"]))
+        record.name: replace(
+            load_evidence(Path(model.plain["evidence"])), thumbnails_baseline=_accepted_samples(record, model, options)
+        )
         for record, model in zip(records, models.values(), strict=False)
         if "evidence" in model.plain
     }
@@ -73,6 +79,13 @@ def write_reports(models: Mapping[str, Model], problems: list[str], options: Run
         with open(summary, "a", encoding="utf-8") as page:
             page.write(markdown(run, evidence))
     return render(options.report_dir, options.reports, include_real=options.report_real)
+
+
+def _accepted_samples(record: ModelRecord, model: Model, options: RunOptions) -> UInt8 | None:
+    """The accepted model's first images, unless it is this very model or they are not at hand."""
+    if record.baseline is None or record.unchanged:
+        return None
+    return kept_samples(options.cache_dir, record.baseline.provenance.get("checkpoint"), model.plain["seeds"][0])
 
 
 def _record(model: Model, options: RunOptions) -> ModelRecord:
@@ -95,5 +108,6 @@ def _record(model: Model, options: RunOptions) -> ModelRecord:
         published_sweeps=published[0].sweeps.get(published[1].name, {}) if published else {},
         fingerprint=fingerprint_from_plain(plain["fingerprint"]),
         history=history(baseline, row) if baseline is not None and row is not None and row.limits else (),
+        checkpoint=plain["identity"] or "",
         accept=f"{accept_command(options.report_dir, plain['name'])} --row {shlex.quote(model.row)}",
     )

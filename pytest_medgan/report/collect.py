@@ -43,6 +43,7 @@ def model_record(
     history: Iterable[HistoryPoint] = (),
     baseline_sweeps: Sweeps = NOTHING,
     published_sweeps: Sweeps = NOTHING,
+    checkpoint: str = "",
     accept: str = "",
 ) -> ModelRecord:
     """One model's part of a run.
@@ -50,8 +51,8 @@ def model_record(
     `looks` are the looks taken, in any order; `full_count` is the last possible look, images a sample group;
     `verdicts` are dictionaries as `Verdict.as_dict` makes them, which may have a `nodeid`, the test that asked; `real`
     is the Real row, or the scores of the held-out images at every count; `history` is oldest first; sweeps go by
-    metric, then by k, one value a sample group; `accept` is the command that would make this run the baseline row,
-    without its reason.
+    metric, then by k, one value a sample group; `checkpoint` is the generator's digest; `accept` is the
+    command that would make this run the baseline row, without its reason.
     """
     taken = sorted(looks, key=lambda scores: scores.n_fake)
     records = tuple(_look(scores) for scores in taken)
@@ -75,6 +76,7 @@ def model_record(
         baseline=row_record(baseline, baseline_sweeps),
         published=row_record(published, published_sweeps),
         history=tuple(history),
+        checkpoint=checkpoint,
         accept=accept,
         fingerprint=MappingProxyType(dict(fingerprint.inputs)) if fingerprint else {},
         environment=MappingProxyType(dict(fingerprint.environment)) if fingerprint else {},
@@ -173,6 +175,7 @@ def _joined(one: ModelRecord, other: ModelRecord) -> ModelRecord:
         history=one.history or other.history,
         fingerprint=one.fingerprint or other.fingerprint,
         environment=one.environment or other.environment,
+        checkpoint=one.checkpoint or other.checkpoint,
         accept=one.accept or other.accept,
     )
 

@@ -177,12 +177,19 @@ class ModelRecord:
     history: tuple[HistoryPoint, ...] = ()
     fingerprint: Mapping[str, Scalar] = field(default_factory=dict)
     environment: Mapping[str, Scalar] = field(default_factory=dict)
+    checkpoint: str = ""  # the generator's digest; empty where it has none
     accept: str = ""  # the command that would make this run the baseline row, without the reason
 
     @property
     def last(self) -> LookRecord | None:
         """The largest look taken."""
         return self.looks[-1] if self.looks else None
+
+    @property
+    def unchanged(self) -> bool:
+        """The baseline row was measured from this very model."""
+        known = self.baseline.provenance.get("checkpoint") if self.baseline else None
+        return bool(known) and known == self.checkpoint
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -80,13 +80,13 @@ class TuringScore:
     cohen: Mapping[tuple[str, str], float]  # agreement of each pair
 
 
-def turing_accuracy(answers: Iterable[Path], *, keys: Keys = NO_KEYS) -> TuringScore:
+def turing_accuracy(answers: Iterable[str | Path], *, keys: Keys = NO_KEYS) -> TuringScore:
     """Scores answer files. `keys` gives the key of pages that were made with the key kept apart.
 
     Raises DataError (the file in `file`) where a file is no answer file, has no key, answers an image twice, or where
     one reader has two files for one page.
     """
-    files = [(path, read_answers(path)) for path in answers]
+    files = [(path, read_answers(path)) for path in map(Path, answers)]
     if not files or not any(file.answers for _, file in files):
         raise DataError("there is no answer to score; save the answers from the page and name their files")
     marked: dict[tuple[str, str], dict[tuple[str, int], tuple[bool, Answer]]] = {}
@@ -104,7 +104,7 @@ def turing_accuracy(answers: Iterable[Path], *, keys: Keys = NO_KEYS) -> TuringS
 
 
 def assert_turing_accuracy_below(
-    answers: Iterable[Path] | TuringScore, limit: float = 0.6, *, keys: Keys = NO_KEYS
+    answers: Iterable[str | Path] | TuringScore, limit: float = 0.6, *, keys: Keys = NO_KEYS
 ) -> TuringScore:
     """Asserts that readers cannot tell real from generated: the 95% interval of their accuracy lies within
     1 - limit .. limit. Too few answers make a wide interval, and that fails too; so do readers who tell the two apart

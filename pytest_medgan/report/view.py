@@ -78,7 +78,7 @@ class ModelView:
     change: Shown | None
     grids: tuple[Shown, ...]
     first_group: str  # which sample group the pictures are of
-    no_baseline_pictures: bool
+    missing_grid: str  # why no samples of the baseline stand beside this run's; empty where they do
     galleries: tuple[Gallery, ...]
     plane: Plane | None
     curves: tuple[Shown, ...]
@@ -115,7 +115,7 @@ def model_view(model: ModelRecord, evidence: Evidence | None, before: Evidence |
         change=_shown(drawn) if drawn else None,
         grids=grids,
         first_group=f"the first sample group, seed {model.groups[0]}" if model.groups else "the first sample group",
-        no_baseline_pictures=found.thumbnails_fake is not None and (before is None or before.thumbnails_fake is None),
+        missing_grid="" if any(grid.title == "Baseline" for grid in grids) else _why_no_grid(model),
         galleries=galleries,
         plane=drawn_plane,
         curves=curves,
@@ -146,9 +146,13 @@ def _history(model: ModelRecord, metrics: Sequence[str]) -> tuple[Shown, ...]:
 
 def _grids(found: Evidence, before: Evidence | None) -> tuple[Shown, ...]:
     """Baseline, this run and real, side by side, the first images of each in order."""
-    earlier = before or Evidence()
+    accepted, places = found.thumbnails_baseline, None if before is None else before.thumbnail_fake_index
+    if before is not None and before.thumbnails_fake is not None:
+        accepted = before.thumbnails_fake
+    elif accepted is not None:
+        places = np.arange(len(accepted))
     sides = (
-        ("Baseline", earlier.thumbnails_fake, earlier.thumbnail_fake_index),
+        ("Baseline", accepted, places),
         ("This run", found.thumbnails_fake, found.thumbnail_fake_index),
         ("Real", found.thumbnails_real, found.thumbnail_real_index),
     )
@@ -162,6 +166,17 @@ def _grids(found: Evidence, before: Evidence | None) -> tuple[Shown, ...]:
             alt = f"{title}: the first {len(first)} {kind} images in {COLUMNS} columns"
             shown.append(Shown(sheets.jpeg(sheets.sheet(first, COLUMNS, 2)), alt, title))
     return tuple(shown)
+
+
+def _why_no_grid(model: ModelRecord) -> str:
+    if model.unchanged:
+        return "The baseline was measured from this very model, so its samples are these."
+    if model.baseline is None:
+        return "There is no baseline yet whose samples could stand beside these."
+    return (
+        "No samples of the baseline are at hand: its file keeps figures alone, and the cache of this run does not know "
+        "its model. To see them beside these, name the folder of a run that has them:"
+    )
 
 
 def _galleries(found: Evidence) -> tuple[Gallery, ...]:

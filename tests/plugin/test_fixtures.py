@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
+
 import pytest
 
 from pytest_medgan.report import read_run
@@ -111,3 +114,29 @@ def test_the_sweep_over_k_is_measured_where_it_is_shown(project: pytest.Pytester
     page = project.path / "medgan-report" / "report.html"
     for label in ("Improved Precision", "Improved Recall", "Density", "Coverage"):
         assert (page.exists() and f'alt="{label} against k. this run: ' in page.read_text()) or not drawn
+
+
+def test_the_accepted_model_s_samples_stand_beside_the_candidate_s(
+    project: pytest.Pytester, accept: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = project.path / "medgan-report" / "report.html"
+    project.runpytest("--medgan-full", "--medgan-report=html")
+    assert "There is no baseline yet whose samples" in page.read_text()
+    accepted = read_run(project.path / "medgan-report")[1]["model"].thumbnails_fake
+    assert accept() == 0
+
+    project.runpytest("--medgan-report=html")
+    assert "measured from this very model, so its samples are these" in page.read_text()
+    assert "<figcaption>Baseline" not in page.read_text()
+
+    monkeypatch.setenv("TOY_SPREAD", "3")
+    project.runpytest("--medgan-report=html")
+    found = read_run(project.path / "medgan-report")[1]["model"]
+    assert (found.thumbnails_baseline == accepted[:48]).all()
+    assert (found.thumbnails_baseline[:16] != found.thumbnails_fake[:16]).any()
+    assert "<figcaption>Baseline" in page.read_text()
+
+    shutil.rmtree(project.path / ".medgan" / "samples")
+    project.runpytest("--medgan-report=html")
+    assert "<figcaption>Baseline" not in page.read_text()
+    assert "No samples of the baseline are at hand" in page.read_text()

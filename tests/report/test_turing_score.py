@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import pytest_medgan
 from pytest_medgan.errors import DataError
 from pytest_medgan.report.turing import SCHEMA, SCHEMA_VERSION, seal
 from pytest_medgan.report.turing_score import assert_turing_accuracy_below, read_key, turing_accuracy
@@ -117,6 +118,26 @@ def test_the_gate(save: Save) -> None:
 def test_too_few_answers_are_never_green(save: Save) -> None:
     with pytest.raises(AssertionError, match="more answers, or a better generator"):
         assert_turing_accuracy_below([save("A", [True] * 40)], 0.6)
+
+
+def test_files_may_be_named_by_strings_and_the_package_exports_the_helper(save: Save) -> None:
+    score = pytest_medgan.assert_turing_accuracy_below([str(save("A", [True] * 40))], 0.7)
+    assert score.pooled.accuracy == 0.5
+
+
+def test_a_gate_on_readers_fails_in_the_test_that_asked(save: Save, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        f"""
+        from pytest_medgan import assert_turing_accuracy_below
+
+        def test_readers_cannot_tell():
+            assert_turing_accuracy_below([{str(save("A", KEY))!r}], 0.6)
+        """
+    )
+    result = pytester.runpytest()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*readers were right in 40 of 40 answers*they can tell real from generated*"])
+    result.stdout.no_fnmatch_line("*turing_score.py*")
 
 
 def test_readers_who_name_them_the_wrong_way_round_can_tell(save: Save) -> None:

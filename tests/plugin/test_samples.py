@@ -1,0 +1,57 @@
+"""The first images of models, kept for a later run to show beside its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from pytest_medgan.plugin.samples import MODELS, keep_samples, kept_samples
+from pytest_medgan.records import ImageSet
+
+
+def images(count: int, seed: int = 0) -> ImageSet:
+    pixels = np.random.default_rng(seed).integers(0, 256, (count, 1, 8, 8), dtype=np.uint8)
+    return ImageSet(pixels, np.full(count, "0"), "recipe")
+
+
+def test_the_first_images_come_back(tmp_path: Path) -> None:
+    keep_samples(tmp_path, "a", 0, images(60))
+    found = kept_samples(tmp_path, "a", 0)
+    assert found is not None
+    assert (found == images(60).pixels[:48, 0]).all()
+    assert kept_samples(tmp_path, "a", 1) is None
+    assert kept_samples(tmp_path, "b", 0) is None
+    assert kept_samples(tmp_path, None, 0) is None
+
+
+def test_a_model_without_a_digest_leaves_nothing(tmp_path: Path) -> None:
+    keep_samples(tmp_path, None, 0, images(60))
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_shorter_look_does_not_take_the_place_of_a_longer(tmp_path: Path) -> None:
+    for count in (20, 60, 30):
+        keep_samples(tmp_path, "a", 0, images(count))
+    found = kept_samples(tmp_path, "a", 0)
+    assert found is not None
+    assert len(found) == 48
+
+
+def test_a_damaged_file_is_no_samples(tmp_path: Path) -> None:
+    keep_samples(tmp_path, "a", 0, images(60))
+    next((tmp_path / "samples").iterdir()).write_bytes(b"PK")
+    assert kept_samples(tmp_path, "a", 0) is None
+
+
+def test_the_model_unused_for_longest_goes_first(tmp_path: Path) -> None:
+    for model in range(MODELS):
+        keep_samples(tmp_path, str(model), 0, images(2, model))
+    for file in (tmp_path / "samples").iterdir():
+        os.utime(file, (1, 1))
+    assert kept_samples(tmp_path, "0", 0) is not None  # looked at, and so kept
+    keep_samples(tmp_path, "new", 0, images(2))
+    assert len(list((tmp_path / "samples").iterdir())) == MODELS
+    assert kept_samples(tmp_path, "0", 0) is not None
+    assert kept_samples(tmp_path, "new", 0) is not None
