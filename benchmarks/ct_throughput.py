@@ -124,8 +124,8 @@ def main() -> None:
             memory.join()
             most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             print(
-                f"{total} slices in {seconds:.2f} s: {total / seconds:.0f} slices/s, {total / started:.0f} once the workers "
-                "have started; processor time for "
+                f"{total} slices in {seconds:.2f} s: {total / seconds:.0f} slices/s, {total / started:.0f} once the "
+                "workers have started; processor time for "
                 f"{2 * total / worked:.0f} slices/s on two idle cores; most memory held: "
                 f"{memory.peak:.0f} MiB with workers, {most:.0f} MiB in this process; digest {prepared.digest[:12]}"
             )

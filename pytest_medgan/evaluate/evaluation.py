@@ -65,9 +65,11 @@ class ModelEvaluation:
     def key(self) -> str:
         """Names this evaluation among a session's, the same in every process where the generator has an identity."""
         subject = self.subject
-        return digest_of(
-            self.name, self.identity or "anonymous", subject.real.digest, subject.extractor.identity, subject.settings
-        )
+        return digest_of(self.name, self._who, subject.real.digest, subject.extractor.identity, subject.settings)
+
+    @property
+    def _who(self) -> str:
+        return self.identity or f"anonymous {self.subject.bench.ordinal(self._generator)}"
 
     @property
     def computed(self) -> Mapping[int, Scores]:
@@ -95,7 +97,7 @@ class ModelEvaluation:
 
     def images(self, seed: int, n: int) -> ImageSet:
         """The first `n` images of the sequence that `seed` names."""
-        recipe = digest_of("sampled", self.identity or "anonymous", seed)
+        recipe = digest_of("sampled", self._who, seed)
         window = self.subject.real.reference.window
         return ImageSet(self._draw(seed, n), np.full(n, str(seed)), recipe, window=window)
 

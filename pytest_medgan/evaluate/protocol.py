@@ -65,4 +65,4 @@ def jang2022(
     for name, spec in models.items():
         generator = bench.generator(replace(settings, generator=spec))
         rows[name] = ModelEvaluation(name, generator, subject).at(full)
-    return Table(rows, make_fingerprint(subject), full, real.warnings)
+    return Table(rows, make_fingerprint(subject), full, subject.warnings)

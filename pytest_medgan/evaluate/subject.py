@@ -18,6 +18,20 @@ class Subject:
     settings: Settings
     bench: Workbench
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader of the figures must know of the images and the feature space; no path, no patient."""
+        seen = set(getattr(self.extractor, "trained_on", ()))
+        reference = set(self.real.reference.groups.tolist())
+        shared = len(seen & reference)
+        if not shared:
+            return self.real.warnings
+        flattered = (
+            f"the extractor was fine-tuned on {shared} of the {len(reference)} reference patients, so its features "
+            "know them; fine-tune on the training patients alone"
+        )
+        return (*self.real.warnings, flattered)
+
 
 def full_count(subject: Subject) -> int:
     """The full count a sample group: as asked, or as many as there are reference images, in whole eighths."""

@@ -41,6 +41,15 @@ class Workbench:
         value: T = self._kept[key]
         return value
 
+    def ordinal(self, generator: Generator) -> int:
+        """Tells generators apart that have no identity: by the order in which they were met."""
+        met: list[Generator] = self.keep("generators without identity", list)
+        for number, known in enumerate(met):
+            if known is generator:
+                return number
+        met.append(generator)
+        return len(met) - 1
+
     def real(self, settings: Settings) -> RealSets:
         """The training, reference and held-out images that the settings name."""
         from pytest_medgan.ct import load_real

@@ -79,7 +79,7 @@ def model_payload(evaluation: ModelEvaluation) -> dict[str, Any]:
             "reference": len(real.reference),
             "held_out": len(real.held_out),
             "counts": dict(real.counts),
-            "warnings": list(real.warnings),
+            "warnings": list(subject.warnings),
         },
         "extractor": subject.extractor.identity,
         "numeric_class": subject.extractor.numeric_class,

@@ -202,3 +202,25 @@ def beside_less(evidence: Evidence) -> Evidence:
 )
 def test_a_sweep_ends_with_the_neighbours(count: int, ks: tuple[int, ...]) -> None:
     assert swept(count) == ks
+
+
+def test_generators_without_identity_are_told_apart(subject: Subject) -> None:
+    def plain(count: int, seed: int) -> UInt8:
+        return Noise()(count, seed)
+
+    def inverted(count: int, seed: int) -> UInt8:
+        return 255 - Noise()(count, seed)
+
+    one, other = (ModelEvaluation("model", generator, subject) for generator in (plain, inverted))
+    assert one.key != other.key
+    assert one.images(0, 2).recipe != other.images(0, 2).recipe
+    assert one.key == ModelEvaluation("model", plain, subject).key
+
+
+def test_reference_patients_that_the_extractor_was_fine_tuned_on_are_told(subject: Subject) -> None:
+    assert subject.warnings == ()
+    extractor = Projections()
+    extractor.trained_on = ("p20", "p11", "p23")  # type: ignore[attr-defined]
+    (warning,) = replace(subject, extractor=extractor).warnings
+    assert "2 of the 4 reference patients" in warning
+    assert "p20" not in warning
