@@ -46,8 +46,9 @@ def published_for(plain: Mapping[str, Any], baseline: Baseline | None, *names: s
     return None
 
 
-def history(baseline: Baseline, row: Row) -> tuple[HistoryPoint, ...]:
-    """The row's accepted values, oldest first, out of the version control of the baseline's file.
+def history(baseline: Baseline, row: Row, count: int | None = None) -> tuple[HistoryPoint, ...]:
+    """The row's accepted values, oldest first, out of the version control of the baseline's file; of a sample group of
+    `count` images where that is given.
 
     Only states that were measured under the same settings and inputs are among them, since no others may be compared;
     empty where there is no git, no repository or no commit of the file.
@@ -61,7 +62,7 @@ def history(baseline: Baseline, row: Row) -> tuple[HistoryPoint, ...]:
             continue
         if earlier.limits and (not states or _values(states[-1][1]) != _values(earlier)):
             states.append((label, earlier))
-    return history_of(states)
+    return history_of(states, count)
 
 
 def _committed(path: Path, row: str) -> list[tuple[str, Row]]:

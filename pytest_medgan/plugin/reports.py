@@ -96,6 +96,7 @@ def _record(model: Model, options: RunOptions) -> ModelRecord:
     plain: dict[str, Any] = model.plain
     baseline = load(plain["baseline"]) if plain["baseline"] else None
     row = None if baseline is None or baseline.kind == "published" else baseline.row(model.row)
+    count = max((int(n) for n in plain["looks"]), default=None)
     published = published_for(plain, baseline, model.row, plain["name"])
     return model_record(
         plain["name"],
@@ -107,7 +108,7 @@ def _record(model: Model, options: RunOptions) -> ModelRecord:
         published=published[1] if published else None,
         published_sweeps=published[0].sweeps.get(published[1].name, {}) if published else {},
         fingerprint=fingerprint_from_plain(plain["fingerprint"]),
-        history=history(baseline, row) if baseline is not None and row is not None and row.limits else (),
+        history=history(baseline, row, count) if baseline is not None and row is not None and row.limits else (),
         checkpoint=plain["identity"] or "",
         accept=f"{accept_command(options.report_dir, plain['name'])} --row {shlex.quote(model.row)}",
     )

@@ -103,14 +103,16 @@ def row_record(row: Row | None, sweeps: Sweeps = NOTHING) -> RowRecord | None:
     )
 
 
-def history_of(rows: Iterable[tuple[str, Row]]) -> tuple[HistoryPoint, ...]:
+def history_of(rows: Iterable[tuple[str, Row]], count: int | None = None) -> tuple[HistoryPoint, ...]:
     """Accepted states of one baseline row, oldest first, each with its label (a date or a commit).
 
-    Each metric stands with its value at the row's largest count; rows that are missing are passed over.
+    Each metric stands with its value at `count` images a sample group, the count of the run it is drawn beside, since
+    FID and recall depend on it; without one, at the row's largest. Rows and metrics that have none are passed over.
     """
     points = []
     for label, row in rows:
-        metrics = {metric: limit.values[max(limit.values)] for metric, limit in row.limits.items() if limit.values}
+        at = {m: max(limit.values, default=0) if count is None else count for m, limit in row.limits.items()}
+        metrics = {m: limit.values[at[m]] for m, limit in row.limits.items() if at[m] in limit.values}
         if metrics:
             kept = {m: RowValue(v.value, v.se, v.sd, v.se_total, v.groups) for m, v in metrics.items()}
             reason = str(row.provenance.get("reason", ""))

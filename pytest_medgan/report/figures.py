@@ -175,7 +175,7 @@ def history_figure(model: ModelRecord, metric: str) -> Picture | None:
             labels.append("this run")
         step = max(1, math.ceil(len(labels) / 6))
         kept = [place for place in range(len(labels)) if (len(labels) - 1 - place) % step == 0]
-        axes.set_xticks(kept, [labels[place] for place in kept], rotation=20, ha="right", fontsize=7)
+        axes.set_xticks(kept, [_folded(labels[place]) for place in kept], rotation=20, ha="right", fontsize=7)
         words = ", ".join(f"{label} {facts.show(value.value)}" for label, value in points)
         now = f"; this run {facts.show(measured.mean)}" if measured is not None else ""
         return picture(figure, f"{facts.label} over time", f"{facts.label} at each accepted baseline: {words}{now}.")
@@ -195,6 +195,11 @@ def picture(figure: Figure, title: str, alt: str) -> Picture:
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     return Picture(themed(buffer.getvalue()), title, alt)
+
+
+def _folded(label: str) -> str:
+    """On two lines where it is long, such as a day and a commit."""
+    return label.replace(" ", "\n", 1) if len(label) > 13 else label
 
 
 def _error(value: RowValue | Measured) -> float:

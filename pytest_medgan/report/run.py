@@ -139,6 +139,10 @@ class VerdictRecord:
     def green(self) -> bool:
         return self.outcome in (Outcome.PASS, Outcome.STALE)
 
+    def left_open(self, full_count: int) -> bool:
+        """Undecided while more images could have been drawn: something else had already failed."""
+        return self.outcome == Outcome.UNDECIDED and self.n_fake is not None and self.n_fake < full_count
+
     @property
     def facts(self) -> MetricFacts:
         return MetricFacts(self.metric, self.label, self.higher_is_better, self.decimals)
@@ -210,8 +214,9 @@ class ModelRecord:
         return MetricFacts(known.name, known.label, known.higher_is_better, known.decimals)
 
     def verdict(self, metric: str) -> VerdictRecord | None:
-        """The worst verdict on the metric."""
+        """The worst verdict on the metric; one left open before the full count yields to any that was decided."""
         mine = [v for v in self.verdicts if v.metric == metric]
+        mine = [v for v in mine if not v.left_open(self.full_count)] or mine
         return min(mine, key=lambda v: _severity(v.outcome)) if mine else None
 
 

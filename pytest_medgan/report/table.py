@@ -13,7 +13,7 @@ from pytest_medgan.report.run import Measured, MetricFacts, ModelRecord, ReportR
 MEANING = {
     Outcome.PASS: "within the margin of the baseline",
     Outcome.FAIL: "worse than the baseline by more than the margin",
-    Outcome.UNDECIDED: "too few images to tell; an undecided gate is not green",
+    Outcome.UNDECIDED: "too few images to tell, or left open since another metric had failed; never green",
     Outcome.INCOMPARABLE: "the settings or inputs differ from the baseline's, so nothing may be compared",
     Outcome.MISSING: "there is nothing to compare with, or nothing was measured",
     Outcome.STALE: "so much better than the baseline that it should be renewed",

@@ -98,6 +98,15 @@ def test_a_history_takes_each_rows_largest_count() -> None:
     ]
 
 
+def test_a_history_beside_a_run_is_of_the_run_s_own_count() -> None:
+    """FID at 60 images and at 480 are not one metric's two values."""
+    values = {60: LimitValue(9.0), 480: LimitValue(7.0)}
+    row_ = Row("A", {"fid": Limit("fid", values, "a:1"), "kid": Limit("kid", {480: LimitValue(0.1)}, "a:2")}, "a:1")
+    (point,) = history_of([("one", row_)], 60)
+    assert {metric: value.value for metric, value in point.metrics.items()} == {"fid": 9.0}
+    assert history_of([("one", row_)], 120) == ()
+
+
 def test_a_table_that_is_no_model_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"model\.catalogue is absent"):
         model_from_dict({"name": "A"})

@@ -103,6 +103,17 @@ def test_what_was_left_undecided_is_not_counted_as_lost(make_run: Callable[..., 
     assert text == "FAIL: 1 of 14 comparisons of one model did not hold, 2 more had no verdict (PGGAN: FID)."
 
 
+def test_what_was_left_open_yields_to_what_another_test_decided(make_model: MakeModel) -> None:
+    model = make_model()
+    decided = model.verdict("fid")
+    assert decided is not None
+    left = replace(decided, outcome="UNDECIDED", n_fake=60)
+    assert replace(model, verdicts=(left, decided)).verdict("fid") == decided
+    assert replace(model, verdicts=(left,)).verdict("fid") == left
+    undecidable = replace(left, n_fake=480)  # at the full count that is a result
+    assert replace(model, verdicts=(undecidable, decided)).verdict("fid") == undecidable
+
+
 def test_no_change_is_called_none(make_model: MakeModel) -> None:
     by_name = {line.metric: line for line in lines(make_model(fid=0.01))}
     assert by_name["fid"].change == "none"
