@@ -30,7 +30,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument("action", nargs="?", choices=("make", "score"), default="make")
     parser.add_argument("answers", nargs="*", type=Path, metavar="ANSWERS.json", help="with score: saved answers")
-    parser.add_argument("--real", metavar="SET", help="real images: .npz, .npy, a folder of .png, studies, or phantom")
+    parser.add_argument(
+        "--real", metavar="SET", help="real images: .npz, .npy, a folder of .png, studies[,key=value...], or phantom"
+    )
     parser.add_argument("--fake", metavar="SET", help="generated images: .npz, .npy, a folder of .png, or a generator")
     parser.add_argument("--out", type=Path, metavar="PAGE.html", help="the page to write")
     parser.add_argument("--count", type=int, default=50, help="images of each kind (default: %(default)s)")
@@ -116,10 +118,10 @@ def _real(arguments: argparse.Namespace) -> tuple[UInt8, tuple[float, float] | N
         return pixels, None
     from pytest_medgan.cli.progress import ConsoleProgress
     from pytest_medgan.ct import load_real
-    from pytest_medgan.records import DataSettings
+    from pytest_medgan.evaluate.settings import parse_data
 
     with ConsoleProgress() as progress:
-        sets = load_real(DataSettings(source=arguments.real), cache_dir=arguments.cache_dir, progress=progress)
+        sets = load_real(parse_data(arguments.real), cache_dir=arguments.cache_dir, progress=progress)
     return sets.held_out.pixels, sets.held_out.window
 
 

@@ -82,7 +82,14 @@ class ModelEvaluation:
             raise ValueError(f"no look at {n} images; the looks are {', '.join(map(str, self.counts))}")
         if n not in self._scores:
             settings = self.subject.settings
-            batteries = [self._measure(seed, n) for seed in settings.seeds]
+            # the passes that scores and evidence share are the longest part of both
+            with_evidence = self.subject.bench.evidence
+            batteries = [
+                self._measure(seed, n, evidence=with_evidence and not place)
+                for place, seed in enumerate(settings.seeds)
+            ]
+            if with_evidence:
+                self._evidence[n] = batteries[0].evidence
             own = [custom.metric for custom in self.subject.bench.custom]
             scores = gather(batteries, settings, len(self.subject.real.reference), n, own)
             self._scores[n] = replace(scores, fingerprint=self.fingerprint)

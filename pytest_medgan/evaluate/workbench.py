@@ -31,6 +31,7 @@ class Workbench:
     device: str = "cpu"
     custom: tuple[CustomMetric, ...] = ()  # the project's own metrics
     progress: Progress = no_progress
+    evidence: bool = False  # evidence is gathered with the scores, since a report will ask for it
     sweep: bool = False  # evidence holds the ball metrics at every k of SWEEP, which pictures show and no gate needs
     _kept: dict[Hashable, Any] = field(default_factory=dict)
 

@@ -41,6 +41,7 @@ class MedganSession:
             device=options.device,
             custom=self.custom,
             progress=TerminalProgress(self._config),
+            evidence=bool(options.reports),
             sweep=bool({"html", "md"} & set(options.reports)),
         )
 

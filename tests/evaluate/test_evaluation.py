@@ -181,6 +181,21 @@ def test_the_sweep_is_evidence_and_leaves_the_scores_as_they_are(subject: Subjec
     assert (found.sweep["improved_recall"] == recall).all()
 
 
+def test_evidence_is_gathered_with_the_scores_where_a_report_will_ask(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = ModelEvaluation("noise", Noise(), replace(subject, bench=replace(subject.bench, sweep=True, _kept={})))
+    bench = replace(subject.bench, evidence=True, sweep=True, _kept={})
+    early = ModelEvaluation("noise", Noise(), replace(subject, bench=bench))
+    assert early.at(32) == late.at(32)
+    expected = late.evidence()
+    monkeypatch.setattr(early, "_measure", None)  # nothing is measured again
+    found = early.evidence()
+    assert (found.ks == expected.ks).all()
+    assert all((found.sweep[name] == curve).all() for name, curve in expected.sweep.items())
+    assert (found.realism == expected.realism).all()
+
+
 def test_the_real_row_has_a_sweep_of_its_own_where_enough_is_held_out(subject: Subject) -> None:
     subject = replace(subject, bench=replace(subject.bench, sweep=True, _kept={}))
     beside = with_real_sweep(ModelEvaluation("noise", Noise(), subject).evidence(32), subject, 32)

@@ -1,0 +1,110 @@
+"""How long a report takes once the scores exist, and how large it becomes: 6,080 real and 6,080 generated images.
+
+python benchmarks/report_speed.py [--images 6080] [--size 128] [--features 2048] [--real]
+
+Images and features are made up, with the structure that matters here: noise that hardly compresses over drawn shapes,
+clusters in feature space, copies and duplicates. The scores' own passes (evidence with the k-sweep) are measured apart,
+since a run that reports gathers them while it scores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pytest_medgan.catalogue import METRICS
+from pytest_medgan.evaluate.workbench import swept
+from pytest_medgan.metrics import measure, prepare_reference
+from pytest_medgan.records import MetricScore, Scores
+from pytest_medgan.report import ReportRun, model_record, render, save_evidence, write_run
+from pytest_medgan.report.pictures import with_pictures
+
+
+def images(count: int, size: int, seed: int) -> np.ndarray:
+    """uint8 [N,1,size,size]: a disc of its own place and width under noise."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j].astype(np.float32)
+    found = np.empty((count, 1, size, size), np.uint8)
+    for i in range(count):
+        x, y, width = rng.uniform((-0.4, -0.4, 0.2), (0.4, 0.4, 0.6)).tolist()
+        disc = ((columns - x) ** 2 + (rows - y) ** 2 < width**2) * np.float32(120)
+        found[i, 0] = np.clip(50 + disc + rng.normal(0, 12, (size, size)), 0, 255)
+    return found
+
+
+def features(count: int, width: int, seed: int) -> np.ndarray:
+    """float32 [N,width] in twenty clusters, of the rank that deep features have."""
+    rng = np.random.default_rng(seed)
+    kinds = np.random.default_rng(99)
+    centres, mixing = kinds.normal(0, 1.5, (20, 64)), kinds.normal(0, 0.1, (64, width))
+    return ((centres[rng.integers(20, size=count)] + rng.normal(0, 1, (count, 64))) @ mixing).astype(np.float32)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=6080)
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--features", type=int, default=2048)
+    parser.add_argument("--real", action="store_true", help="with pictures of real images, as --medgan-report-real")
+    arguments = parser.parse_args()
+    n = arguments.images
+    real_pixels, fake_pixels = (images(n, arguments.size, seed) for seed in (1, 2))
+    fake_pixels[1:9] = fake_pixels[0]  # a few duplicates
+    real, fake = (features(n, arguments.features, seed) for seed in (1, 2))
+    print(f"{platform.machine()}, {torch.get_num_threads()} threads, {n} images of {arguments.size} x {arguments.size}")
+
+    metrics = ("fid", "kid", "precision", "recall", "improved_precision", "improved_recall", "density", "coverage")
+    metrics += ("duplicate_rate", "intensity_distance")
+    start = time.perf_counter()
+    reference = prepare_reference(real, pixels=real_pixels, metrics=metrics, sweep=swept(n))
+    print(f"the reference, prepared once: {time.perf_counter() - start:.1f} s")
+    for evidence in (False, True):
+        start = time.perf_counter()
+        battery = measure(reference, fake=fake, pixels=fake_pixels, metrics=metrics, evidence=evidence)
+        words = "with evidence and k-sweep" if evidence else "without evidence"
+        print(f"the scores of one sample group {words}: {time.perf_counter() - start:.1f} s")
+
+    scored = {
+        name: MetricScore(METRICS[name], (found.value,) * 3, found.value, 0.0, found.se, found.se_total)
+        for name, found in battery.estimates.items()
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        began = last = time.perf_counter()
+
+        def lap(what: str) -> None:
+            nonlocal last
+            now = time.perf_counter()
+            print(f"  {what}: {now - last:.1f} s")
+            last = now
+
+        drawn = with_pictures(
+            battery.evidence,
+            real_features=real,
+            fake_features=fake,
+            real_pixels=real_pixels,
+            fake_pixels=fake_pixels,
+            include_real=arguments.real,
+            window=(-1000.0, 400.0),
+        )
+        lap("t-SNE, thumbnails, histograms")
+        save_evidence(Path(folder) / "one.npz", drawn)
+        lap("evidence kept")
+        model = model_record("model", [Scores(n, n, ("0", "1", "2"), scored)], full_count=n)
+        write_run(Path(folder), ReportRun((model,)), {"model": drawn}, include_real=arguments.real)
+        lap("run folder")
+        render(Path(folder), ("html", "md", "json"), include_real=arguments.real)
+        lap("report.html and report.md")
+        size = (Path(folder) / "report.html").stat().st_size
+        print(f"the report after the scores: {time.perf_counter() - began:.1f} s, report.html {size / 1e6:.2f} MB")
+    print(f"most memory held: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+
+
+if __name__ == "__main__":
+    main()
