@@ -170,6 +170,14 @@ def _collapsed(model: ModelRecord, lost: frozenset[str]) -> bool:
 def _residual(model: ModelRecord, rest: frozenset[str]) -> list[Finding]:
     """What remains where no ball, copy or histogram has moved."""
     if rest & {"fid", "kid"}:
+        if all(change(model, metric) is None for metric in (*FIDELITY, *DIVERSITY)):
+            text = (
+                "The distance to the real images is beyond its limit, and there is no earlier value of precision, "
+                "recall or their kind that would tell a loss of fidelity from a loss of diversity. The Real column "
+                "says what real images reach."
+            )
+            because = _because(model, rest, ("fid", "kid"))
+            return [Finding("distance", "Too far from the real images", text, because, "table")]
         text = (
             "The distance between the distributions grew while neither precision nor recall moved clearly: a small "
             "shift of all images alike. Fine texture, sharpness and noise do this, and so does another "

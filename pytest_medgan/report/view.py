@@ -92,7 +92,8 @@ def model_view(model: ModelRecord, evidence: Evidence | None, before: Evidence |
     """Everything the page shows of one model. `before` is the evidence of the run that the baseline came from."""
     found = evidence or Evidence()
     changes = {name: worse for name in model.metrics if (worse := change(model, name)) is not None}
-    drawn = change_figure(model, changes) if any(not unmoved(worse) for worse in changes.values()) else None
+    moved = model.baseline is not None and any(not unmoved(worse) for worse in changes.values())
+    drawn = change_figure(model, changes) if moved else None
     telling = {*FIRST, *(name for name in model.metrics if is_lost(model, name))}
     outcome, judged = model.outcome, judgements(model)
     galleries, drawn_plane, curves = _galleries(found), plane(found), _curves(model, found, before)

@@ -94,6 +94,16 @@ def test_apart(values: tuple[float, ...], se: float, place: int | None) -> None:
     assert apart(values, se) == place
 
 
+def test_without_a_baseline_a_distance_is_no_small_shift(make_model: MakeModel) -> None:
+    """Nobody knows whether precision and recall moved where there is nothing they could have moved from."""
+    model = make_model(fid=12.0, judged=False)
+    fid = make_model(fid=12.0).verdict("fid")
+    assert fid is not None
+    (finding,) = explain(replace(model, verdicts=(fid,), baseline=None))
+    assert finding.kind == "distance"
+    assert explain(replace(model, verdicts=(fid,)))[0].kind == "texture"
+
+
 def test_an_intensity_shift_is_put_in_hu() -> None:
     real, fake = np.zeros(256, np.int64), np.zeros(256, np.int64)
     real[[100, 120]] = 50
