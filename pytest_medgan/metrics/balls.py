@@ -28,7 +28,11 @@ class Balls:
         self.deletions: dict[int, Deletion] = {}  # by k
         self.spans: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # by k, least and greatest block of probes held
         self._probe_block = torch.arange(len(probes), device=device)
-        self._radii, self._rough = near.radii.clone(), near.rough.clone()
+        self._radii, self._rough = near.radii.clone(), near.rough.clone()  # those that were settled are exact
+        steps = absent.bit_length()
+        self._ladder = torch.full((len(owners), 2**steps + 1), torch.inf, dtype=torch.float64, device=device)
+        self._ladder[:, 0], self._ladder[:, 1 : absent + 1] = -torch.inf, near.radii
+        self._strides = [2**step for step in reversed(range(steps))]
         self._reach = near.radii[:, -1] + near.doubt
 
     def without_owners(self, k: int, block: Int64) -> None:
@@ -59,17 +63,13 @@ class Balls:
             self._pairs(owner[chosen], probe[chosen], squared[row[chosen], column[chosen]])
 
     def _pairs(self, owner: torch.Tensor, probe: torch.Tensor, squared: torch.Tensor) -> None:
-        radii, value = self._radii[owner], squared.double()
+        value = squared.double()
         doubt = self.owners.slack * (self.owners.norms[owner] + self.probes.norms[probe]) + self.near.doubt[owner]
-        close = (value[:, None] - radii).abs() <= doubt[:, None]
-        near = close.any(1).nonzero()[:, 0]
-        if len(near):
-            value[near] = exact(self.owners, owner[near], self.probes, probe[near])
-            self._settle(owner[near], close[near])
-            radii[near] = self._radii[owner[near]]
-            self.ties += int((value[near, None] == radii[near]).sum())
-        outside = radii <= value[:, None] if self.strict else radii < value[:, None]
-        rank = outside.sum(1)
+        rank = self._rank(owner, value)
+        gap = torch.minimum(value - self._ladder[owner, rank], self._ladder[owner, rank + 1] - value)
+        close = (gap <= doubt).nonzero()[:, 0]
+        if len(close):
+            rank[close] = self._exact_rank(owner[close], probe[close], value[close], doubt[close])
         self.probe_rank.scatter_reduce_(0, probe, rank, "amin")
         self.owner_rank.scatter_reduce_(0, owner, rank, "amin")
         place = probe * self.inside.shape[1] + rank
@@ -80,6 +80,25 @@ class Balls:
             held = rank <= self.near.ks.index(k)
             low.scatter_reduce_(0, owner[held], self._probe_block[probe[held]], "amin")
             high.scatter_reduce_(0, owner[held], self._probe_block[probe[held]], "amax")
+
+    def _rank(self, owner: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """int64 [P]: how many of the owner's radii, as the products give them, lie below; by bisection."""
+        rank = torch.zeros_like(owner)
+        for stride in self._strides:
+            rank += stride * (self._ladder[owner, rank + stride] < value)
+        return rank
+
+    def _exact_rank(
+        self, owner: torch.Tensor, probe: torch.Tensor, value: torch.Tensor, doubt: torch.Tensor
+    ) -> torch.Tensor:
+        """int64 [P]: how many of the owner's radii do not hold the probe, for pairs in doubt."""
+        radii = self.near.radii[owner]
+        close, below = (value[:, None] - radii).abs() <= doubt[:, None], radii < value[:, None]
+        self._settle(owner, close)
+        value, radii = exact(self.owners, owner, self.probes, probe)[:, None], self._radii[owner]
+        self.ties += int(((value == radii) & close).sum())
+        outside = radii <= value if self.strict else radii < value
+        return torch.where(close, outside, below).sum(1)
 
     def _settle(self, owner: torch.Tensor, close: torch.Tensor) -> None:
         """Replace the rough radii of these owners [P] that a comparison came close to [P,K]."""

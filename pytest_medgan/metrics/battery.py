@@ -26,6 +26,7 @@ from pytest_medgan.metrics.look import Look
 from pytest_medgan.metrics.ms_ssim import ms_ssim_estimate
 from pytest_medgan.metrics.prd import prd_precision_estimate, prd_recall_estimate
 from pytest_medgan.metrics.reference import Reference, prepare_reference
+from pytest_medgan.metrics.threads import side_by_side
 from pytest_medgan.metrics.uncertainty import jackknife_se
 from pytest_medgan.records import Estimate, Evidence
 
@@ -107,7 +108,7 @@ def measure(
     needed = reference.ks.of(set(look.metrics) & {"improved_recall"}, sweep=False)
     if needed:
         inputs.neighbour_counts(needed, rows=len(generated), name="fake")
-    estimates = {name: ESTIMATES[name](look) for name in look.metrics}
+    estimates = _estimates(look)
     for one in custom:
         estimates[one.metric.name] = _custom(one, look)
     return Battery(MappingProxyType(estimates), MappingProxyType(unmeasured), gather(look) if evidence else Evidence())
@@ -133,6 +134,20 @@ def _missing(name: str, reference: Reference, probabilities: Any, pixels: Any) -
     if "probabilities" in needs and probabilities is None:
         why = "needs class probabilities, and this extractor gives none"
     return why
+
+
+def _estimates(look: Look) -> dict[str, Estimate]:
+    """Every metric's estimate; the Frechet distance, which shares no pass with the others, beside them."""
+
+    def of(names: list[str]) -> dict[str, Estimate]:
+        return {name: ESTIMATES[name](look) for name in names}
+
+    alone = [name for name in look.metrics if name == "fid"]
+    shared = [name for name in look.metrics if name != "fid"]
+    if not alone or not shared:
+        return of(alone + shared)
+    found, beside = side_by_side(lambda: of(shared), lambda: of(alone), look.fake.rows.device)
+    return {name: {**found, **beside}[name] for name in look.metrics}
 
 
 def _custom(one: CustomMetric, look: Look) -> Estimate:

@@ -12,8 +12,9 @@ from math import log, pi, sqrt
 import numpy as np
 import torch
 
-from pytest_medgan.metrics.gram import Points, full_float32, one_thread, slices
+from pytest_medgan.metrics.gram import Points, slices
 from pytest_medgan.metrics.moments import Moments, Overlap
+from pytest_medgan.metrics.threads import full_float32, one_thread
 from pytest_medgan.records import Float64
 
 ALL = slice(None)

@@ -9,15 +9,18 @@ than that is computed again from the features as they were given, in float64, as
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from math import sqrt
 
 import torch
 
+from pytest_medgan.metrics.threads import full_float32
+
 ROUNDING = 2.0**-24  # unit roundoff of float32
 CPU_ENTRIES = 2**22  # products a block holds: 16 MB, so that what follows the multiplication runs in cache
 GPU_ENTRIES = 2**27
+CPU_PAIRS = 64  # distances in float64 at a time, likewise
+GPU_PAIRS = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,28 +85,6 @@ def block_rows(columns: int, device: torch.device) -> int:
     return max(64, (CPU_ENTRIES if device.type == "cpu" else GPU_ENTRIES) // columns)
 
 
-@contextmanager
-def full_float32() -> Iterator[None]:
-    """Matrix products in float32 proper: no TF32 or bfloat16, whatever the process has chosen."""
-    chosen = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(chosen)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Eigenvalues on one thread: a second gains little there, and on a busy machine waiting for it costs eightfold."""
-    chosen = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(chosen)
-
-
 def products(left: Points, right: Points) -> Iterator[tuple[slice, torch.Tensor]]:
     """(rows of left, float32 [rows, len(right)] inner products), block by block; the caller may overwrite a block."""
     size = min(block_rows(len(right), left.rows.device), len(left))
@@ -134,7 +115,13 @@ def distances_(block: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> 
 def exact(left: Points, i: torch.Tensor, right: Points, j: torch.Tensor) -> torch.Tensor:
     """Squared distances float64 [P] of the pairs (left[i], right[j]), from the features as given."""
     found = torch.empty(len(i), dtype=torch.float64, device=left.raw.device)
-    for part in slices(len(i), 256):
-        gap = left.raw[i[part]].double() - right.raw[j[part]].double()
-        found[part] = gap.square_().sum(1)
+    size = max(1, min(CPU_PAIRS if left.raw.is_cpu else GPU_PAIRS, len(i)))
+    # made once, as the system takes longer to hand out this much memory than the sums take
+    near, far = (each.raw.new_empty(size, each.raw.shape[1]) for each in (left, right))
+    gap = torch.empty_like(near, dtype=torch.float64)
+    for part in slices(len(i), size):
+        rows = slice(0, part.stop - part.start)
+        gap[rows] = torch.index_select(left.raw, 0, i[part], out=near[rows])
+        gap[rows] -= torch.index_select(right.raw, 0, j[part], out=far[rows])
+        found[part] = gap[rows].square_().sum(1)
     return found

@@ -14,7 +14,8 @@ from math import log
 import numpy as np
 import torch
 
-from pytest_medgan.metrics.gram import full_float32, slices
+from pytest_medgan.metrics.gram import slices
+from pytest_medgan.metrics.threads import full_float32
 
 BATCH = 1024
 STARTS = 10  # k-means++ starts a run, of which the best goes on

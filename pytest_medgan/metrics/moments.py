@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import sqrt
 
 import torch
-from scipy.linalg.blas import dtrmm
 
-from pytest_medgan.metrics.gram import centre_of, one_thread, slices
+from pytest_medgan.metrics.gram import centre_of, slices
+from pytest_medgan.metrics.threads import one_thread
+
+BAND = 256  # rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +32,22 @@ def covariance(raw: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     total = torch.zeros(raw.shape[1], raw.shape[1], dtype=torch.float64, device=raw.device)
     for part in slices(len(raw), 1024):
         centred = raw[part].double() - mean
-        # numpy sees a matrix times its own transpose and computes one half
-        total += torch.from_numpy(centred.numpy().T @ centred.numpy()) if raw.is_cpu else centred.T @ centred
-    return total / (len(raw) - 1)
+        for rows in _bands(total):
+            total[rows, rows.start :].addmm_(centred[:, rows].T, centred[:, rows.start :])
+    return _mirrored(total).div_(len(raw) - 1)
+
+
+def _bands(square: torch.Tensor) -> Iterator[slice]:
+    """Bands of rows of a symmetric matrix, of which only what lies right of the diagonal need be computed; all rows
+    in one on a GPU, which has no time for small products."""
+    return slices(len(square), BAND if square.is_cpu else len(square))
+
+
+def _mirrored(square: torch.Tensor) -> torch.Tensor:
+    """The symmetric matrix of which this holds the bands, in its place."""
+    for rows in slices(len(square), BAND):
+        square[rows.stop :, rows] = square[rows, rows.stop :].T
+    return square
 
 
 def moments(raw: torch.Tensor) -> Moments:
@@ -81,9 +97,13 @@ def overlap(reference: Moments, fake: torch.Tensor) -> Overlap:
 
 
 def _between(reference: Moments, spread: torch.Tensor) -> torch.Tensor:
-    """factor^T spread factor; a triangular factor halves the work."""
-    if reference.form != "cholesky" or not spread.is_cpu:
-        return reference.factor.T @ spread @ reference.factor
-    lower = reference.factor.numpy()
-    half = dtrmm(1.0, lower, spread.numpy(), side=1, lower=1)
-    return torch.from_numpy(dtrmm(1.0, lower, half, lower=1, trans_a=1))
+    """factor^T spread factor; a triangular factor and a symmetric result save two thirds of the work."""
+    lower = reference.factor
+    if reference.form != "cholesky":
+        return lower.T @ spread @ lower
+    half, found = torch.empty_like(spread), torch.empty_like(spread)
+    for rows in _bands(found):
+        torch.mm(spread[:, rows.start :], lower[rows.start :, rows], out=half[:, rows])
+    for rows in _bands(found):
+        torch.mm(lower[rows.start :, rows].T, half[rows.start :, rows.start :], out=found[rows, rows.start :])
+    return _mirrored(found)

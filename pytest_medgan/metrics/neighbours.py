@@ -1,8 +1,8 @@
 """Nearest neighbours of every row within its own set: the radii of the balls that the manifold metrics use.
 
-The k-th neighbour is decided exactly: candidates come from the float32 products, and where others are too near the
-k-th to tell apart all are computed again in float64. A radius whose owner is beyond doubt keeps its float32 value until
-a comparison comes within rounding of it (`Neighbours.exactly`).
+Candidates come from the float32 products, and so do the radii at first. The k-th smallest of values that each err by
+at most the doubt errs by no more than that, whichever of them it is; so a radius is computed in float64 only once a
+comparison comes within rounding of it (`Neighbours.exactly`), from all the candidates that may be the k-th.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from pytest_medgan.metrics.gram import Points, distances_, exact, own_products
+from pytest_medgan.metrics.gram import Points, distances_, exact, own_products, slices
 
 SPARE = 8  # candidates beyond the largest k, so that near ties at the end can be told apart
 
@@ -26,7 +26,7 @@ class Neighbours:
 
     ks: tuple[int, ...]  # ascending
     radii: torch.Tensor  # float64 [N,K], squared distance to the k-th neighbour
-    rough: torch.Tensor  # bool [N,K], where that is a float32 product's, and `index` names the neighbour
+    rough: torch.Tensor  # bool [N,K], where that is as the products give it
     doubt: torch.Tensor  # float64 [N], bound on the error of a rough radius
     near: torch.Tensor  # float32 [N,C], squared distances of the nearest C, ascending, as the products give them
     index: torch.Tensor  # int64 [N,C], which rows these are
@@ -40,9 +40,21 @@ class Neighbours:
         """Exact radii float64 [P] of the rows at the columns of `ks`."""
         values = self.radii[row, column]
         again = self.rough[row, column].nonzero()[:, 0]
-        at = torch.as_tensor(self.ks, device=row.device)[column[again]] - 1
-        values[again] = exact(own, row[again], own, self.index[row[again], at])
+        at = torch.as_tensor(self.ks, device=row.device)[column] - 1
+        for part in slices(len(again), 2**20 // self.near.shape[1]):
+            values[again[part]] = self._radius(own, row[again[part]], at[again[part]])
         return values
+
+    def _radius(self, own: Points, row: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+        """float64 [P] for some rows: of the candidates that may be the one at `at`, the one that is."""
+        near = self.near[row]
+        crowd = (near - near.gather(1, at[:, None])).abs() <= 2 * self.doubt[row, None]
+        place, slot = crowd.nonzero(as_tuple=True)
+        values = exact(own, row[place], own, self.index[row[place], slot])
+        order = values.argsort()
+        order = order[place[order].argsort(stable=True)]  # by row, ascending in each
+        size, below = crowd.sum(1), crowd.int().argmax(1)  # `near` ascends: what precedes a crowd is nearer for certain
+        return values[order][size.cumsum(0) - size + at - below]
 
 
 def neighbours(own: Points, ks: tuple[int, ...], *, keep: int = 0, watch: Watcher | None = None) -> Neighbours:
@@ -62,11 +74,6 @@ def neighbours(own: Points, ks: tuple[int, ...], *, keep: int = 0, watch: Watche
     doubt = own.slack * (own.norms + own.norms[index].amax(1))
     radii = near[:, [k - 1 for k in ks]].double()
     rough = torch.ones_like(radii, dtype=torch.bool)
-    for column, k in enumerate(ks):
-        crowded = (near - near[:, k - 1 : k]).abs() <= 2 * doubt[:, None]
-        row = (crowded.sum(1) > 1).nonzero()[:, 0]
-        rough[row, column] = False
-        radii[row, column] = _radius(own, row, near[row], index[row], k=k, doubt=doubt[row])
     if count < len(own) - 1:
         # |b|^2 <= 2 |a|^2 + 2 |a-b|^2 bounds the error of a row that is no candidate
         beyond = near[:, -1].double() - own.slack * (3 * own.norms + 2 * near[:, -1])
@@ -81,18 +88,6 @@ def _merge(near: torch.Tensor, index: torch.Tensor, squared: torch.Tensor, offse
     values, names = torch.cat([near, found], 1), torch.cat([index, where + offset], 1)
     near[:], chosen = torch.topk(values, near.shape[1], largest=False)
     index[:] = names.gather(1, chosen)
-
-
-def _radius(
-    own: Points, row: torch.Tensor, near: torch.Tensor, index: torch.Tensor, *, k: int, doubt: torch.Tensor
-) -> torch.Tensor:
-    """float64 [P] for some rows: of the candidates that may be the k-th, the one that is."""
-    crowded = (near - near[:, k - 1 : k]).abs() <= 2 * doubt[:, None]
-    below = ((near < near[:, k - 1 : k]) & ~crowded).sum(1)  # nearer than the k-th for certain
-    values = torch.full(near.shape, torch.inf, dtype=torch.float64, device=near.device)
-    place, slot = crowded.nonzero(as_tuple=True)
-    values[place, slot] = exact(own, row[place], own, index[place, slot])
-    return values.sort(1).values.gather(1, (k - 1 - below)[:, None])[:, 0]
 
 
 def _whole_row(own: Points, row: int) -> torch.Tensor:

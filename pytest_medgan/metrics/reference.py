@@ -17,6 +17,7 @@ from pytest_medgan.metrics.intensity import histograms
 from pytest_medgan.metrics.kernel_sums import KernelSums, own_kernel
 from pytest_medgan.metrics.moments import Moments, moments
 from pytest_medgan.metrics.neighbours import Neighbours, neighbours
+from pytest_medgan.metrics.threads import side_by_side
 from pytest_medgan.metrics.uncertainty import blocks_of
 from pytest_medgan.records import Int64, UInt8
 
@@ -123,7 +124,11 @@ def prepare_reference(
     centre = centre_of(real)
     ready = points(real, centre)
     train_ready = None if train is None else points(train, centre)
-    near, kernel = _own_pass(ready, centre, needed, asked)
+    (near, kernel), gaussian = side_by_side(
+        lambda: _own_pass(ready, centre, needed, asked),
+        lambda: moments(real) if "fid" in asked else None,
+        real.device,
+    )
     return Reference(
         points=ready,
         centre=centre,
@@ -131,7 +136,7 @@ def prepare_reference(
         block=blocks_of(group),
         ks=ks,
         metrics=asked,
-        moments=moments(real) if "fid" in asked else None,
+        moments=gaussian,
         kernel=kernel,
         near=near,
         image_size=None if pixels is None else (pixels.shape[2], pixels.shape[3]),
