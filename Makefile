@@ -29,6 +29,7 @@ wheel: .venv/installed
 	$(BIN)/python -m build --wheel --outdir dist .
 
 .venv/installed: pyproject.toml constraints.txt
+	@echo "setting up .venv: a few minutes and about 5 GB, torch above all"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"

@@ -197,6 +197,8 @@ def training_images(arguments: argparse.Namespace, progress: Progress) -> ImageS
     if arguments.images.endswith(".npz") and load_prepared(Path(arguments.images)) is None:
         from pytest_medgan.gan.pool import read_npz
 
+        if arguments.patients is not None:
+            raise SettingsError("--patients does not apply to an .npz that was not prepared here; leave it out")
         images = read_npz(Path(arguments.images))
     else:
         from pytest_medgan.ct import load_real

@@ -147,7 +147,8 @@ def _estimates(look: Look) -> dict[str, Estimate]:
     if not alone or not shared:
         return of(alone + shared)
     found, beside = side_by_side(lambda: of(shared), lambda: of(alone), look.fake.rows.device)
-    return {name: {**found, **beside}[name] for name in look.metrics}
+    both = {**found, **beside}
+    return {name: both[name] for name in look.metrics}
 
 
 def _custom(one: CustomMetric, look: Look) -> Estimate:

@@ -1,4 +1,4 @@
-"""How many of torch's threads a piece of work gets. Their number belongs to the whole process: one changes it at a time."""
+"""How many of torch's threads a piece of work gets. The number is the whole process's: one changes it at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TypeVar
 
 import torch
 
-One, Other = TypeVar("One"), TypeVar("Other")
+One = TypeVar("One")
+Other = TypeVar("Other")
 
 _changed = Lock()  # held while the number of threads is not the user's own
 

@@ -118,3 +118,11 @@ def test_a_prepared_set_trains_on_its_training_role_alone(tmp_path: Path) -> Non
     assert made.images == len(real.training) == 8
     assert set(made.patients) == set(real.training.groups.tolist())
     assert made.training_recipe == real.training.recipe
+
+
+def test_a_choice_of_patients_is_refused_where_it_would_be_ignored(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "dcgan", "--images", str(images), "--out", str(tmp_path / "run"), *SMALL]
+    assert main([*command, "--steps=1", "--patients=1"]) == 2
+    assert "--patients does not apply" in capsys.readouterr().err
