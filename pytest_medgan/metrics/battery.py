@@ -137,18 +137,21 @@ def _missing(name: str, reference: Reference, probabilities: Any, pixels: Any) -
 
 
 def _estimates(look: Look) -> dict[str, Estimate]:
-    """Every metric's estimate; the Frechet distance, which shares no pass with the others, beside them."""
+    """Every metric's estimate. The Frechet distance, which shares no pass with the others, goes beside them; k-means,
+    which more threads do help, comes when both are done."""
 
-    def of(names: list[str]) -> dict[str, Estimate]:
+    def of(names: Iterable[str]) -> dict[str, Estimate]:
         return {name: ESTIMATES[name](look) for name in names}
 
-    alone = [name for name in look.metrics if name == "fid"]
-    shared = [name for name in look.metrics if name != "fid"]
-    if not alone or not shared:
-        return of(alone + shared)
-    found, beside = side_by_side(lambda: of(shared), lambda: of(alone), look.fake.rows.device)
-    both = {**found, **beside}
-    return {name: both[name] for name in look.metrics}
+    alone, last = {"fid"} & set(look.metrics), {"precision", "recall"} & set(look.metrics)
+    shared = [name for name in look.metrics if name not in alone | last]
+    if alone and shared:
+        found, beside = side_by_side(lambda: of(shared), lambda: of(alone), look.fake.rows.device)
+        found |= beside
+    else:
+        found = of([*shared, *alone])
+    found |= of(last)
+    return {name: found[name] for name in look.metrics}
 
 
 def _custom(one: CustomMetric, look: Look) -> Estimate:
