@@ -34,8 +34,13 @@ class Subject:
 
 
 def full_count(subject: Subject) -> int:
-    """The full count a sample group: as asked, or as many as there are reference images, in whole eighths."""
+    """The full count a sample group: as asked, or as many as there are reference images, in whole eighths.
+
+    Where a few less are held out, as a split by patient often has it, that few less, so that the Real row stands at
+    every count.
+    """
     if subject.settings.samples is not None:
         return subject.settings.samples
-    reference = len(subject.real.reference)
-    return max(reference - reference % 8, 1)
+    reference, held_out = len(subject.real.reference), len(subject.real.held_out)
+    count = held_out if reference / 2 <= held_out < reference else reference
+    return max(count - count % 8, 1)

@@ -35,8 +35,17 @@ def model_lines(model: Model) -> list[tuple[str, str]]:
     for cells, outcome in zip(table, outcomes, strict=True):
         text = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
         lines.append((f"  {text.rstrip()}", outcome))
-    lines += [(f"  {v['metric']}: {v['reason']}", v["outcome"]) for v in _latest(model) if v["reason"]]
-    return lines
+    return [*lines, *_reasons(_latest(model))]
+
+
+def _reasons(verdicts: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Why, a line each; what many metrics have in common is said once."""
+    shared: dict[tuple[str, str], list[str]] = {}
+    for verdict in verdicts:
+        if verdict["reason"]:
+            reason = verdict["reason"].removesuffix(f" with {verdict['metric']}")
+            shared.setdefault((reason, verdict["outcome"]), []).append(verdict["metric"])
+    return [(f"  {', '.join(metrics)}: {reason}", outcome) for (reason, outcome), metrics in shared.items()]
 
 
 def _latest(model: Model) -> list[dict[str, Any]]:

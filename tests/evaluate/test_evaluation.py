@@ -239,3 +239,12 @@ def test_reference_patients_that_the_extractor_was_fine_tuned_on_are_told(subjec
     (warning,) = replace(subject, extractor=extractor).warnings
     assert "2 of the 4 reference patients" in warning
     assert "p20" not in warning
+
+
+@pytest.mark.parametrize(("reference", "held_out", "full"), [(64, 64, 64), (64, 60, 56), (64, 24, 64), (60, 64, 56)])
+def test_the_full_count_lets_the_real_row_stand_beside_it(
+    subject: Subject, reference: int, held_out: int, full: int
+) -> None:
+    real = replace(subject.real, reference=images(reference, 2, "ref"), held_out=images(held_out, 3, "held"))
+    evaluation = ModelEvaluation("noise", Noise(), replace(subject, real=real))
+    assert evaluation.counts[-1] == full
