@@ -1,6 +1,6 @@
 """Do the generators learn? A DCGAN and a small PGGAN on real CT patches, scored against patients they never saw.
 
-    python benchmarks/gan_learning.py dcgan --out RUN [--steps 6000] [--threads 2]
+    python benchmarks/gan_learning.py dcgan --out RUN [--steps 8000] [--threads 2]
     python benchmarks/gan_learning.py pggan --out RUN [--fading 12000] [--stable 12000] [--threads 2]
     python benchmarks/gan_learning.py plot --out RUN
 
@@ -124,10 +124,10 @@ def run(arguments: argparse.Namespace) -> None:
         settings: DCGANSettings | PGGANSettings = DCGANSettings(
             steps=arguments.steps,
             batch=16,
-            learning_rate=5e-4,
-            discriminator_learning_rate=2e-4,
-            noise=0.2,
-            noise_share=0.4,
+            learning_rate=1e-3,
+            discriminator_learning_rate=1e-4,
+            noise=0.5,
+            noise_share=0.7,
             average=0.995,
             tolerance=0,
         )
@@ -184,7 +184,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("architecture", choices=("dcgan", "pggan", "plot"))
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--fading", type=int, default=12_000)
     parser.add_argument("--stable", type=int, default=12_000)
     parser.add_argument("--generator-width", type=int)
