@@ -59,7 +59,9 @@ def test_identical_images_of_two_patients_are_leakage(prepared: Prepared) -> Non
 def test_copies_within_one_side_are_no_leakage(prepared: Prepared) -> None:
     pixels = prepared.pixels.copy()
     pixels[1] = pixels[0]
-    divide(replace(prepared, pixels=pixels), DataSettings())
+    real = divide(replace(prepared, pixels=pixels), DataSettings())
+    assert real.warnings == ()
+    assert sum(len(side) for side in (real.training, real.reference, real.held_out)) == len(pixels)
 
 
 def test_what_the_reader_suspected(prepared: Prepared) -> None:
