@@ -74,7 +74,12 @@ class Clustered:
         size = min(len(real), len(fake))
         rng = np.random.default_rng(seed)
         self.rows_real, self.rows_fake = _sample(len(real), size, rng), _sample(len(fake), size, rng)
-        union = torch.cat([real.rows[torch.as_tensor(self.rows_real)], fake.rows[torch.as_tensor(self.rows_fake)]])
+        union = real.rows.new_empty(2 * size, real.rows.shape[1])  # filled in place: at 50,000 rows a copy is 0.4 GB
+        for rows, chosen, part in (
+            (real.rows, self.rows_real, union[:size]),
+            (fake.rows, self.rows_fake, union[size:]),
+        ):
+            torch.index_select(rows, 0, torch.as_tensor(chosen, device=rows.device), out=part)
         labels = cluster(union, clusters, runs, seed).cpu().numpy()
         self.real, self.fake = labels[:, :size], labels[:, size:]  # int64 [runs,n]
         self.clusters, self.size = clusters, size
