@@ -63,7 +63,7 @@ _KEYWORDS = (
     "LossyImageCompression",
     *GROUP_SEQUENCES,
 )
-_TAGS = [Tag(keyword) for keyword in _KEYWORDS]  # looked up once: for every file it would cost a tenth of the reading
+_TAGS = [Tag(keyword) for keyword in _KEYWORDS]  # looked up here, once, rather than for every file
 _UNCOMPRESSED = {
     "1.2.840.10008.1.2": (True, "<"),  # Implicit VR Little Endian
     "1.2.840.10008.1.2.1": (False, "<"),  # Explicit VR Little Endian

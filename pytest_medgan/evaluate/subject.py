@@ -36,8 +36,8 @@ class Subject:
 def full_count(subject: Subject) -> int:
     """The full count a sample group: as asked, or as many as there are reference images, in whole eighths.
 
-    Where a few less are held out, as a split by patient often has it, that few less, so that the Real row stands at
-    every count.
+    Where fewer are held out, but at least half as many, it is these that count, so that the Real row stands at every
+    look; a split by patient rarely makes both alike.
     """
     if subject.settings.samples is not None:
         return subject.settings.samples

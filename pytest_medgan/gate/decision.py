@@ -110,7 +110,7 @@ class Question:
 def ask(metric: Metric, limit: Limit, counts: Sequence[int], paired: bool = False) -> Question | Verdict:
     """The looks at which a limit can be compared with an evaluation of these counts; a Verdict where there are none."""
     if limit.kind == "missing" or not limit.values:
-        reason = f"no baseline yet: {limit.origin} has no row {limit.row!r} with {metric.name}"
+        reason = f"no baseline yet: {limit.origin} has no value in row {limit.row!r}"
         return _closed(metric, limit, Outcome.MISSING, reason)
     full = max(counts)
     if PLAIN in limit.values:

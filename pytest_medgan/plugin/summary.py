@@ -43,8 +43,7 @@ def _reasons(verdicts: list[dict[str, Any]]) -> list[tuple[str, str]]:
     shared: dict[tuple[str, str], list[str]] = {}
     for verdict in verdicts:
         if verdict["reason"]:
-            reason = verdict["reason"].removesuffix(f" with {verdict['metric']}")
-            shared.setdefault((reason, verdict["outcome"]), []).append(verdict["metric"])
+            shared.setdefault((verdict["reason"], verdict["outcome"]), []).append(verdict["metric"])
     return [(f"  {', '.join(metrics)}: {reason}", outcome) for (reason, outcome), metrics in shared.items()]
 
 

@@ -29,9 +29,6 @@ _FATE = {
 }
 
 
-NO_BASELINE = "no baseline yet"  # how the reason of such a verdict begins
-
-
 @dataclass(frozen=True)
 class Judgement:
     """One verdict, as text."""
@@ -70,33 +67,32 @@ def lines(model: ModelRecord) -> tuple[Line, ...]:
 
 
 def judgements(model: ModelRecord) -> tuple[Judgement, ...]:
-    """Every verdict on the model, and every metric that could not be measured, in the catalogue's order. What no
-    baseline is there for is said once for all of it."""
-    found = _without_baseline(model)
+    """Every verdict on the model, and every metric that could not be measured, in the catalogue's order. Before them,
+    what there was nothing to compare with, said once for all that lack the same."""
+    found = _missing(model)
     for metric in model.metrics:
         facts = model.facts(metric)
         every = [v for v in model.verdicts if v.metric == metric]
-        mine = [v for v in every if not v.reason.startswith(NO_BASELINE)]
+        mine = [v for v in every if v.outcome != Outcome.MISSING]
         found += [Judgement(facts.label, v.outcome, _detail(v)) for v in mine]
         if not every and model.last is not None and metric in model.last.unmeasured:
             found.append(Judgement(facts.label, "not measured", model.last.unmeasured[metric]))
     return tuple(found)
 
 
-def _without_baseline(model: ModelRecord) -> list[Judgement]:
-    """One judgement for each row that is missing, whatever metrics and tests asked for it."""
-    asked: dict[tuple[str, str], list[VerdictRecord]] = {}
-    for verdict in sorted(model.verdicts, key=lambda v: list(model.metrics).index(v.metric)):
-        if verdict.reason.startswith(NO_BASELINE):
-            reason = verdict.reason.removesuffix(f" with {verdict.metric}")
-            asked.setdefault((verdict.outcome, reason), []).append(verdict)
+def _missing(model: ModelRecord) -> list[Judgement]:
+    """One judgement for each reason why something is missing, whatever metrics and tests asked for it."""
+    asked: dict[str, list[VerdictRecord]] = {}
+    for verdict in sorted(model.verdicts, key=lambda v: model.metrics.index(v.metric)):
+        if verdict.outcome == Outcome.MISSING:
+            asked.setdefault(verdict.reason, []).append(verdict)
     return [
         Judgement(
             ", ".join(dict.fromkeys(v.label for v in verdicts)),
-            outcome,
+            Outcome.MISSING,
             "; ".join([reason, *(f"asked by {test}" for test in dict.fromkeys(v.test for v in verdicts) if test)]),
         )
-        for (outcome, reason), verdicts in asked.items()
+        for reason, verdicts in asked.items()
     ]
 
 

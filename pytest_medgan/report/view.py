@@ -79,6 +79,7 @@ class ModelView:
     grids: tuple[Shown, ...]
     first_group: str  # which sample group the pictures are of
     missing_grid: str  # why no samples of the baseline stand beside this run's; empty where they do
+    unknown_baseline: bool  # another model's, whose samples another run may have
     galleries: tuple[Gallery, ...]
     plane: Plane | None
     curves: tuple[Shown, ...]
@@ -117,6 +118,7 @@ def model_view(model: ModelRecord, evidence: Evidence | None, before: Evidence |
         grids=grids,
         first_group=f"the first sample group, seed {model.groups[0]}" if model.groups else "the first sample group",
         missing_grid="" if any(grid.title == "Baseline" for grid in grids) else _why_no_grid(model),
+        unknown_baseline=model.baseline is not None and not model.unchanged,
         galleries=galleries,
         plane=drawn_plane,
         curves=curves,
@@ -176,7 +178,7 @@ def _why_no_grid(model: ModelRecord) -> str:
         return "There is no baseline yet whose samples could stand beside these."
     return (
         "No samples of the baseline are at hand: its file keeps figures alone, and the cache of this run does not know "
-        "its model. To see them beside these, name the folder of a run that has them:"
+        "its model."
     )
 
 

@@ -171,17 +171,14 @@ def test_mean_and_spread(value: Measured | RowValue | None, text: str) -> None:
 def test_a_missing_row_is_told_once_for_all_that_asked_for_it(make_model: MakeModel) -> None:
     model = make_model()
     lone = tuple(
-        replace(
-            v,
-            outcome="MISSING",
-            limit=None,
-            margin=None,
-            reason=f"no baseline yet: b.yaml has no row 'A' with {v.metric}",
-        )
+        replace(v, outcome="MISSING", limit=None, margin=None, reason="no baseline yet: b.yaml has no value in row 'A'")
         for v in model.verdicts
         if v.metric in ("fid", "kid")
     )
     told = [found for found in judgements(replace(model, verdicts=lone)) if found.outcome == "MISSING"]
     assert [(found.label, found.detail) for found in told] == [
-        ("FID, KID", f"no baseline yet: b.yaml has no row 'A'; asked by {lone[0].test}; asked by {lone[1].test}")
+        (
+            "FID, KID",
+            f"no baseline yet: b.yaml has no value in row 'A'; asked by {lone[0].test}; asked by {lone[1].test}",
+        )
     ]
