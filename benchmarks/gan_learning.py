@@ -124,11 +124,12 @@ def run(arguments: argparse.Namespace) -> None:
         settings: DCGANSettings | PGGANSettings = DCGANSettings(
             steps=arguments.steps,
             batch=16,
-            learning_rate=1e-3,
-            discriminator_learning_rate=1e-4,
-            noise=0.5,
-            noise_share=0.7,
-            average=0.995,
+            learning_rate=arguments.learning_rate,
+            discriminator_learning_rate=arguments.discriminator_learning_rate,
+            noise=arguments.noise,
+            noise_share=arguments.noise_share,
+            average=arguments.average,
+            precision=arguments.precision,
             tolerance=0,
         )
         every = max(1, arguments.steps // 10)
@@ -185,6 +186,12 @@ def main() -> None:
     parser.add_argument("architecture", choices=("dcgan", "pggan", "plot"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--discriminator-learning-rate", type=float, default=1e-4)
+    parser.add_argument("--noise", type=float, default=0.5)
+    parser.add_argument("--noise-share", type=float, default=0.7)
+    parser.add_argument("--average", type=float, default=0.995)
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--fading", type=int, default=12_000)
     parser.add_argument("--stable", type=int, default=12_000)
     parser.add_argument("--generator-width", type=int)

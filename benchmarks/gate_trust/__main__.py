@@ -1,6 +1,6 @@
 """How far the gate can be trusted: unchanged models that fail, faults that pass, and what it costs.
 
-    python -m benchmarks.gate_trust --data ../shared/data --work FOLDER [--images 122880] [--fault-images 20480]
+    python -m benchmarks.gate_trust --data ../shared/data --work FOLDER [--groups 60] [--fault-groups 24]
 
 The work folder keeps pools and measurements, so a run can be stopped and taken up again; nothing is written elsewhere.
 """
@@ -10,14 +10,18 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.gate_trust.bank import EXTRA, Bank
+from benchmarks.gate_trust import tasks
+from benchmarks.gate_trust.bank import Bank, Plan
 from benchmarks.gate_trust.gates import Tally, run
-from benchmarks.gate_trust.pools import SqueezeNet, fill
-from benchmarks.gate_trust.sampler import split
 from pytest_medgan.catalogue import NAMES
 
 FAULTS: dict[str, tuple[str, ...]] = {
@@ -33,53 +37,64 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "one of three seeds upside-down": ("upside", "model", "model"),
     "noise of 10 grey levels": ("noise:10",) * 3,
     "half of the modes removed": ("modes:half",) * 3,
-    "2% exact duplicates": ("duplicates:0.02",) * 3,
-    "1% exact duplicates": ("duplicates:0.01",) * 3,
-    "1% copies of training patches": ("copies:0.01",) * 3,
-    "0.5% copies of training patches": ("copies:0.005",) * 3,
-    "a cluster of at least 8% removed": ("modes:0.08",) * 3,
 }
-_DRAWN = ("modes", "duplicates", "copies", "model")  # made from the unchanged model's pool
+LADDERS: dict[str, tuple[str, ...]] = {  # doses from strong to weak
+    "blur, pixels": ("0.8", "0.76", "0.74", "0.72"),
+    "modes, share of the images": ("0.08", "0.05", "0.04", "0.03", "0.02"),
+    "duplicates, share of the images": ("0.05", "0.02", "0.01", "0.005", "0.002", "0.001"),
+    "grey, levels": ("3", "2", "1"),
+    "noise, levels": ("2", "1", "0.5"),
+    "some_upside, share of the images": ("0.1", "0.05", "0.02", "0.01"),
+    "copies, share of the images": ("0.02", "0.01", "0.005", "0.002", "0.001"),
+    "contrast, share that is lost": ("0.2", "0.1", "0.05", "0.02"),
+    "checker, amplitude": ("2", "1", "0.5"),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gate_trust", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the folder with lidc-patches and weights")
     parser.add_argument("--work", type=Path, required=True, help="where pools and measurements are kept")
-    parser.add_argument("--images", type=int, default=122_880, help="of the unchanged model")
-    parser.add_argument("--fault-images", type=int, default=20_480, help="of each fault that needs its own images")
-    parser.add_argument("--extra-images", type=int, default=8_192, help="for fitting and filling up clusters")
     parser.add_argument("--full", type=int, default=4096, help="full count of a sample group")
+    parser.add_argument("--groups", type=int, default=60, help="sample groups of the unchanged model")
+    parser.add_argument("--fault-groups", type=int, default=24, help="sample groups of each fault")
+    parser.add_argument("--dose-groups", type=int, default=12, help="sample groups of each weaker dose")
     parser.add_argument("--gates", type=int, default=1000, help="of the unchanged model")
-    parser.add_argument("--fault-gates", type=int, default=100, help="of each fault")
+    parser.add_argument("--fault-gates", type=int, default=100, help="of each fault and dose")
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
-    parts = split(arguments.data)
-    network = SqueezeNet(arguments.data)
-    training = parts["training"].pixels
-    own = sorted({model for models in FAULTS.values() for model in models if model.partition(":")[0] not in _DRAWN})
-    wanted = {"model": arguments.images, EXTRA: arguments.extra_images} | dict.fromkeys(own, arguments.fault_images)
-    for name, images in wanted.items():
-        fill(arguments.work, name, training, network, images)
-    bank = Bank(arguments.work, parts, network, arguments.full)
-    calibration(bank)
-    print(
-        "| model | gates | candidates | red | ran out | median share of images | red by | FID above mean + 3 sd, at |"
-    )
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    results = {"unchanged": run(bank, ("model",) * 3, arguments.gates, seed=1)}
-    show("unchanged", results["unchanged"])
-    for seed, (name, models) in enumerate(FAULTS.items(), 2):
-        results[name] = run(bank, models, arguments.fault_gates, seed)
-        show(name, results[name])
+    plan = Plan(arguments.data, arguments.work, arguments.full, arguments.groups, arguments.fault_groups)
+    weaker = replace(plan, fault_groups=arguments.dose_groups)
+    gates = arguments.fault_gates
+    with ProcessPoolExecutor(arguments.workers, multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(partial(tasks.measure, plan), range(arguments.groups)))
+        bank = tasks.bank(plan)
+        calibration(bank)
+        print("| model | gates | candidates | red | median share of images | red by | FID above mean + 3 sd |")
+        print("| --- | --- | --- | --- | --- | --- | --- |")
+        results = {"unchanged": run(bank, ("model",) * 3, arguments.gates, seed=1)}
+        show("unchanged", results["unchanged"])
+        faults = {
+            pool.submit(tasks.gates, plan, models, gates, seed): name
+            for seed, (name, models) in enumerate(FAULTS.items(), 2)
+        }
+        for future in as_completed(faults):
+            results[faults[future]] = future.result()
+            show(faults[future], future.result())
+        print(f"| fault | dose: gates red of {gates} |")
+        print("| --- | --- |")
+        ladders = {pool.submit(tasks.ladder, weaker, name, doses, gates): name for name, doses in LADDERS.items()}
+        for future in as_completed(ladders):
+            print(f"| {ladders[future]} | {', '.join(f'{d}: {r}' for d, r in future.result().items())} |", flush=True)
     (arguments.work / f"clusters_{arguments.full}.json").write_text(json.dumps(bank.shares.tolist()))
-    plain = {name: vars(tally) for name, tally in results.items()}
+    plain = {name: asdict(tally) for name, tally in results.items()}
     (arguments.work / f"results_{arguments.full}.json").write_text(json.dumps(plain, indent=1))
 
 
 def show(name: str, tally: Tally) -> None:
     reds = ", ".join(f"{metric} {count}" for metric, count in list(tally.by.items())[:4])
-    counts = f"{tally.gates} | {tally.candidates} | {tally.failed} | {tally.exhausted} | {tally.median_share:.3f}"
-    print(f"| {name} | {counts} | {reds} | {tally.fid_only:.0%}, {tally.fid_n:,} |", flush=True)
+    counts = f"{tally.gates} | {tally.candidates} | {tally.failed} | {tally.median_share:.3f}"
+    print(f"| {name} | {counts} | {reds} | {tally.fid_only:.0%} |", flush=True)
 
 
 def calibration(bank: Bank) -> None:

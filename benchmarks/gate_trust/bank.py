@@ -1,4 +1,4 @@
-"""Sample groups of each model, measured once at every look; gates are put together from them.
+"""Sample groups of each model, measured when a gate first asks for them; gates are put together from them.
 
 A gate needs three sample groups for its baseline and three others for its candidate. Groups are disjoint stretches of
 a pool, so a bank of G measured groups holds C(G,3) C(G-3,3) different gates.
@@ -7,7 +7,8 @@ a pool, so a bank of G measured groups holds C(G,3) C(G-3,3) different gates.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,127 +17,93 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.cluster import KMeans
 
-from benchmarks.gate_trust.pools import Pool, SqueezeNet, load
-from benchmarks.gate_trust.sampler import Patches, UInt8
+from benchmarks.gate_trust.pools import Images, Pool, SqueezeNet
+from benchmarks.gate_trust.sampler import split
 from pytest_medgan.metrics.battery import measure
 from pytest_medgan.metrics.reference import Reference, prepare_reference
 from pytest_medgan.records import Estimate
 
 CLUSTERS = 20
-EXTRA = "extra/model"  # half to fit the clusters on, half to fill up what a removed cluster leaves
-Rows = npt.NDArray[np.int64]
+FITTED = 4096  # images of EXTRA on which the clusters are fitted; as many again fill up what a removed one leaves
+EXTRA = "extra/model"
 
 
 @dataclass(frozen=True)
-class Images:
-    """One sample group, row for row."""
+class Plan:
+    """Where the data is, where measurements are kept, and how many there are."""
 
-    features: npt.NDArray[np.float32]
-    probabilities: npt.NDArray[np.float32]
-    pixels: UInt8
-
-    @classmethod
-    def of(cls, pool: Pool, index: Rows) -> Images:
-        return cls(pool.features[index], pool.probabilities[index], pool.images(index))
-
-    def replaced(self, where: Rows, other: Images) -> Images:
-        """These images with `other` at the rows `where`."""
-        features, probabilities, pixels = self.features.copy(), self.probabilities.copy(), self.pixels.copy()
-        features[where], probabilities[where], pixels[where] = other.features, other.probabilities, other.pixels
-        return Images(features, probabilities, pixels)
-
-    def take(self, index: Rows) -> Images:
-        return Images(self.features[index], self.probabilities[index], self.pixels[index])
-
-
-class PoolExhaustedError(LookupError):
-    """A look asks for more images than a fault's pool holds; the gate is then counted as green."""
+    data: Path
+    work: Path
+    full: int  # images of a sample group
+    groups: int  # of the unchanged model
+    fault_groups: int
 
 
 class Bank:
-    """Measured sample groups by model name, kept in the work folder; `full` is the full count of a sample group."""
+    """Measured sample groups by model name, kept in the plan's work folder."""
 
-    def __init__(self, work: Path, parts: Mapping[str, Patches], network: SqueezeNet, full: int) -> None:
-        self.work, self.parts, self.full = work, parts, full
-        self.looks = (full // 8, full // 4, full // 2, full)
-        self.pools: dict[str, Pool] = {}
+    def __init__(self, plan: Plan) -> None:
+        self.plan, self.full = plan, plan.full
+        self.looks = (plan.full // 8, plan.full // 4, plan.full // 2, plan.full)
+        self.parts, self.network = split(plan.data), SqueezeNet(plan.data)
         self.known: dict[tuple[str, int, int], dict[str, Estimate]] = {}
-        self.training = self._real("training", network)
-        self.reference = self._reference(network)
-
-    def block(self, model: str) -> int:
-        """Images a sample group: the full count, or the largest look of which the model's own pool holds three."""
-        images = len(self.pool("model" if model.partition(":")[0] in _DERIVED else model).features)
-        return max((n for n in self.looks if 3 * n <= images), default=0)
+        self.training = self._real("training")
 
     def size(self, model: str) -> int:
         """How many sample groups of a model there are."""
-        source = model if model.partition(":")[0] not in _DERIVED else "model"
-        groups = len(self.pool(source).features) // self.block(model)
-        return groups // 2 if model == "modes:half" else groups
+        if model == "model":
+            return self.plan.groups
+        return min(self.plan.fault_groups, self.plan.groups // 2) if model == "modes:half" else self.plan.fault_groups
 
     def sources(self, model: str, group: int) -> set[int]:
         """The groups of the unchanged model that a group was made from, which no baseline beside it may hold."""
         if model == "modes:half":
             return {2 * group, 2 * group + 1}
-        return {group} if model == "model" or model.partition(":")[0] in _DERIVED else set()
+        return {group} if model == "model" or _name(model) in _DERIVED else set()
 
     def estimates(self, model: str, group: int, n: int) -> dict[str, Estimate]:
-        """Every metric of a group's first n images, measured when first asked for."""
-        if n > self.block(model):
-            raise PoolExhaustedError(f"{model} has sample groups of {self.block(model)} images, not {n}")
-        if (model, group, n) in self.known:
-            return self.known[model, group, n]
-        path = self.work / f"scores_{self.full}" / model.replace(":", "_") / f"{group}_{n}.json"
-        if not path.exists():
-            battery = self._measure(self.images(model, group), n)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            plain = {name: [e.value, e.se, e.se_total] for name, e in battery.items()}
-            path.write_text(json.dumps(plain))
-        plain = json.loads(path.read_text())
-        self.known[model, group, n] = {name: Estimate(*numbers) for name, numbers in plain.items()}
+        """Every metric of a group's first n images."""
+        if (model, group, n) not in self.known:
+            path = self.plan.work / f"scores_{self.full}" / model.replace(":", "_") / f"{group}_{n}.json"
+            if not path.exists():
+                self._measure(self.images(model, group, n), path)
+            plain = json.loads(path.read_text())
+            self.known[model, group, n] = {name: Estimate(*numbers) for name, numbers in plain.items()}
         return self.known[model, group, n]
 
-    def images(self, model: str, group: int) -> Images:
-        """The images of one group."""
-        name, _, dose = model.partition(":")
-        size = self.block(model)
-        rows = np.arange(group * size, (group + 1) * size)
-        if name not in _DERIVED:
-            return Images.of(self.pool(model), rows)
-        if model == "modes:half":
-            rows = np.arange(2 * group * size, (2 * group + 2) * size)
-        return _DERIVED[name](self, Images.of(self.pool("model"), rows), dose, np.random.default_rng([group, 7]))
+    def images(self, model: str, group: int, n: int) -> Images:
+        """The first n images of one group."""
+        if _name(model) not in _DERIVED:
+            return self.pool(model).rows(group * self.full, group * self.full + n)
+        many = 2 if model == "modes:half" else 1
+        images = self.pool("model").rows(many * group * self.full, many * (group + 1) * self.full)
+        dose = model.partition(":")[2]
+        return _DERIVED[_name(model)](self, images, dose, np.random.default_rng([group, 7])).take(np.arange(n))
 
     def pool(self, name: str) -> Pool:
-        if name not in self.pools:
-            self.pools[name] = load(self.work, name)
-        return self.pools[name]
+        return Pool(self.plan.work, name, self.parts["training"].pixels, self.network)
 
-    def _measure(self, images: Images, n: int) -> Mapping[str, Estimate]:
-        found = measure(
-            self.reference,
-            fake=images.features[:n],
-            probabilities=images.probabilities[:n],
-            pixels=images.pixels[:n],
-        )
+    def _measure(self, images: Images, path: Path) -> None:
+        found = measure(self.reference, fake=images.features, probabilities=images.probabilities, pixels=images.pixels)
         if found.unmeasured:
             raise RuntimeError(f"not measured: {dict(found.unmeasured)}")
-        return found.estimates
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        part.write_text(json.dumps({name: [e.value, e.se, e.se_total] for name, e in found.estimates.items()}))
+        os.replace(part, path)
 
-    def _real(self, part: str, network: SqueezeNet) -> Images:
+    def _real(self, part: str) -> Images:
         """Real patches, embedded once."""
-        path, pixels = self.work / f"real_{part}.npz", self.parts[part].pixels
+        path = self.plan.work / f"real_{part}.npz"
         if not path.exists():
-            features, probabilities = network.embed(pixels)
-            np.savez(path, features=features, probabilities=probabilities)
-        with np.load(path) as archive:
-            return Images(archive["features"], archive["probabilities"], pixels)
+            self.network.embed(self.parts[part].pixels).save(path)
+        return Images.load(path)
 
-    def _reference(self, network: SqueezeNet) -> Reference:
+    @cached_property
+    def reference(self) -> Reference:
         reference, training = self.parts["reference"], self.parts["training"]
         return prepare_reference(
-            self._real("reference", network).features,
+            self._real("reference").features,
             groups=reference.patients,
             pixels=reference.pixels,
             train=self.training.features,
@@ -147,8 +114,7 @@ class Bank:
     @cached_property
     def clusters(self) -> KMeans:
         """Modes of the unchanged model, from a draw of their own."""
-        features = self.pool(EXTRA).features
-        return KMeans(CLUSTERS, n_init=4, random_state=0).fit(features[: len(features) // 2])
+        return KMeans(CLUSTERS, n_init=4, random_state=0).fit(self.pool(EXTRA).rows(0, FITTED).features)
 
     @property
     def shares(self) -> npt.NDArray[np.float64]:
@@ -158,8 +124,7 @@ class Bank:
     @cached_property
     def filler(self) -> Images:
         """Images to fill up what a removed cluster leaves."""
-        extra = self.pool(EXTRA)
-        return Images.of(extra, np.arange(len(extra.features) // 2, len(extra.features)))
+        return self.pool(EXTRA).rows(FITTED, 2 * FITTED)
 
     def removed(self, dose: str) -> npt.NDArray[np.int64]:
         """The clusters taken away: the smallest one holding at least that share, or half of all by number."""
@@ -169,34 +134,44 @@ class Bank:
         return order[self.shares[order] >= float(dose)][:1]
 
 
+def _name(model: str) -> str:
+    return model.partition(":")[0]
+
+
 def _without_modes(bank: Bank, images: Images, dose: str, rng: np.random.Generator) -> Images:
     """Images of the removed clusters are drawn again until none is left."""
     gone = bank.removed(dose)
     kept = np.flatnonzero(~np.isin(bank.clusters.predict(images.features), gone))
-    size = bank.block("model")
-    if len(kept) >= size:
-        return images.take(kept[:size])
+    if len(kept) >= bank.full:
+        return images.take(kept[: bank.full])
     spare = np.flatnonzero(~np.isin(bank.clusters.predict(bank.filler.features), gone))
-    filler = bank.filler.take(rng.choice(spare, size - len(kept), replace=False))
-    where = np.setdiff1d(np.arange(len(images.features)), kept)[: size - len(kept)]
+    filler = bank.filler.take(rng.choice(spare, bank.full - len(kept), replace=False))
+    where = np.setdiff1d(np.arange(len(images)), kept)[: bank.full - len(kept)]
     return images.replaced(where, filler)
 
 
 def _duplicates(bank: Bank, images: Images, dose: str, rng: np.random.Generator) -> Images:
     """So many images are exact repeats of an earlier one."""
-    where = np.flatnonzero(rng.random(len(images.features)) < float(dose))
+    where = np.flatnonzero(rng.random(len(images)) < float(dose))
     where = where[where > 0]
     return images.replaced(where, images.take((rng.random(len(where)) * where).astype(np.int64)))
 
 
 def _copies(bank: Bank, images: Images, dose: str, rng: np.random.Generator) -> Images:
     """So many images are training patches, pixel for pixel."""
-    where = np.flatnonzero(rng.random(len(images.features)) < float(dose))
-    return images.replaced(where, bank.training.take(rng.integers(len(bank.training.features), size=len(where))))
+    where = np.flatnonzero(rng.random(len(images)) < float(dose))
+    return images.replaced(where, bank.training.take(rng.integers(len(bank.training), size=len(where))))
+
+
+def _upside(bank: Bank, images: Images, dose: str, rng: np.random.Generator) -> Images:
+    """So many images are upside-down."""
+    where = np.flatnonzero(rng.random(len(images)) < float(dose))
+    return images.replaced(where, bank.pool("upside").rows(0, len(where)) if len(where) else images.take(where))
 
 
 _DERIVED: dict[str, Callable[[Bank, Images, str, np.random.Generator], Images]] = {
     "modes": _without_modes,
     "duplicates": _duplicates,
     "copies": _copies,
+    "some_upside": _upside,
 }

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from benchmarks.gate_trust.bank import Bank, PoolExhaustedError
+from benchmarks.gate_trust.bank import Bank
 from pytest_medgan.catalogue import METRICS, NAMES
 from pytest_medgan.evaluate.evaluation import combine
 from pytest_medgan.gate.decision import DEFAULT, auto_margin, decide
@@ -58,11 +58,11 @@ class Tally:
 
     gates: int
     failed: int
-    exhausted: int  # gates that asked for more images than the fault's pool holds, counted as green
     median_share: float  # of a full run's images that the median gate looked at
     by: Mapping[str, int]  # metric -> gates that it turned red
-    fid_only: float  # share of gates that a fixed FID threshold at mean + 3 sd catches, at `fid_n` images
-    fid_n: int
+    fid_only: (
+        float  # share of gates that a fixed FID threshold at mean + 3 sd catches, at as many images as the gate took
+    )
     candidates: int  # distinct candidates among them
 
 
@@ -83,24 +83,20 @@ def baseline(bank: Bank, groups: Sequence[Group]) -> list[Limit]:
 def run(bank: Bank, models: Sequence[str], gates: int, seed: int) -> Tally:
     """Gates whose candidate's three sample groups come from `models`, one each, disjoint from the baseline's."""
     rng = np.random.default_rng(seed)
-    failed, exhausted, furthest, by, fid_only, seen = 0, 0, [], Counter[str](), 0, set()
-    least = min(bank.block(model) for model in models)
+    failed, furthest, by, fid_only, seen = 0, [], Counter[str](), 0, set()
     thresholds = {n: fid_threshold(bank, n) for n in bank.looks}
     for _ in range(gates):
         candidate, limits = _draw(bank, models, rng)
         evaluation = BankEvaluation(bank, candidate)
-        try:
-            verdicts = decide(evaluation, [(METRICS[limit.metric], limit) for limit in limits])
-        except PoolExhaustedError:
-            verdicts, exhausted = (), exhausted + 1
+        verdicts = decide(evaluation, [(METRICS[limit.metric], limit) for limit in limits])
         reds = [verdict for verdict in verdicts if _turned_red(verdict)]
         failed += bool(reds)
         by.update(verdict.metric.name for verdict in reds)
         furthest.append(evaluation.furthest / bank.full)
         seen.add(tuple(sorted(candidate)))
-        fid_only += _fid(bank, candidate, least) > thresholds[least]
+        fid_only += _fid(bank, candidate, evaluation.furthest) > thresholds[evaluation.furthest]
     share = float(np.median(furthest))
-    return Tally(gates, failed, exhausted, share, dict(by.most_common()), fid_only / gates, least, len(seen))
+    return Tally(gates, failed, share, dict(by.most_common()), fid_only / gates, len(seen))
 
 
 def fid_threshold(bank: Bank, n: int) -> float:

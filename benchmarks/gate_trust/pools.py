@@ -1,9 +1,8 @@
-"""Pools of sampled images with their SqueezeNet features, embedded once and kept in a work folder."""
+"""Pools of sampled images with their SqueezeNet features, drawn and embedded when first asked for, kept on disk."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,30 +14,55 @@ from torchvision.models import squeezenet1_1
 from benchmarks.gate_trust.sampler import CHUNK, UInt8, draw
 
 CLASSES = 8  # ImageNet's 1,000 probabilities are added up in so many blocks for the inception score
+Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Pool:
-    """Images of one model, row for row."""
+class Images:
+    """Images and what the network says of them, row for row."""
 
     features: npt.NDArray[np.float32]  # [N,512]
     probabilities: npt.NDArray[np.float32]  # [N,8]
-    pixels: Sequence[UInt8]  # chunks of [1024,1,128,128], mapped from disk
+    pixels: UInt8  # [N,1,128,128]
 
-    def images(self, index: npt.NDArray[np.int64]) -> UInt8:
-        """The pixels at `index`, [n,1,128,128]."""
-        out = np.empty((len(index), *self.pixels[0].shape[1:]), np.uint8)
-        for chunk in np.unique(index // CHUNK):
-            here = index // CHUNK == chunk
-            out[here] = self.pixels[chunk][index[here] % CHUNK]
-        return out
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def replaced(self, where: Rows, other: Images) -> Images:
+        """These images with `other` at the rows `where`."""
+        features, probabilities, pixels = self.features.copy(), self.probabilities.copy(), self.pixels.copy()
+        features[where], probabilities[where], pixels[where] = other.features, other.probabilities, other.pixels
+        return Images(features, probabilities, pixels)
+
+    def take(self, index: Rows) -> Images:
+        return Images(self.features[index], self.probabilities[index], self.pixels[index])
+
+    def save(self, path: Path) -> None:
+        """Whole or not at all, whoever else writes the same."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}.part.npz")
+        np.savez(part, features=self.features, probabilities=self.probabilities, pixels=self.pixels)
+        os.replace(part, path)
+
+    @classmethod
+    def load(cls, path: Path) -> Images:
+        with np.load(path) as archive:
+            return cls(archive["features"], archive["probabilities"], archive["pixels"])
+
+    @classmethod
+    def joined(cls, parts: list[Images]) -> Images:
+        return cls(
+            np.concatenate([part.features for part in parts]),
+            np.concatenate([part.probabilities for part in parts]),
+            np.concatenate([part.pixels for part in parts]),
+        )
 
 
 class SqueezeNet:
     """The 512-d mean of SqueezeNet 1.1's last feature map, and class probabilities in 8 blocks.
 
-    Convolutions run in bfloat16 with channels last, which takes a third of the time on two cores; every pool and the
-    reference are embedded alike.
+    Convolutions run in bfloat16 with channels last, which takes a third of the time on two cores that have it; every
+    pool and the reference are embedded alike.
     """
 
     def __init__(self, data: Path) -> None:
@@ -50,8 +74,8 @@ class SqueezeNet:
         self.std = torch.tensor([0.229, 0.224, 0.225])[None, :, None, None]
 
     @torch.inference_mode()
-    def embed(self, pixels: UInt8) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """uint8 [N,1,128,128] -> float32 [N,512], [N,8]."""
+    def embed(self, pixels: UInt8) -> Images:
+        """Of uint8 [N,1,128,128]."""
         features, classes = [], []
         for start in range(0, len(pixels), 128):
             batch = torch.from_numpy(pixels[start : start + 128]).float() / 255
@@ -60,32 +84,27 @@ class SqueezeNet:
             features.append(maps.float().mean((2, 3)))
             scores = self.network.classifier(maps).float().flatten(1).softmax(1)
             classes.append(scores.unflatten(1, (CLASSES, -1)).sum(2))
-        return torch.cat(features).numpy(), torch.cat(classes).numpy()
+        return Images(torch.cat(features).numpy(), torch.cat(classes).numpy(), pixels)
 
 
-def fill(work: Path, name: str, training: UInt8, network: SqueezeNet, images: int) -> None:
-    """Embeds chunks until the pool has `images`; what is there already stays."""
-    folder = work / name.replace("/", "_").replace(":", "_")
-    folder.mkdir(parents=True, exist_ok=True)
-    for chunk in range(-(-images // CHUNK)):
-        target = folder / f"{chunk:04d}.npz"
-        if target.exists():
-            continue
-        pixels = draw(training, name, chunk)
-        features, probabilities = network.embed(pixels)
-        np.save(folder / f"{chunk:04d}.pixels.npy", pixels)
-        part = folder / f"{chunk:04d}.part.npz"
-        np.savez(part, features=features, probabilities=probabilities)
-        os.replace(part, target)
+@dataclass(frozen=True)
+class Pool:
+    """One model's images, without end: chunks of 1,024, each drawn from a random stream of its own."""
 
+    folder: Path
+    name: str  # as `sampler.draw` reads it
+    training: UInt8
+    network: SqueezeNet
 
-def load(work: Path, name: str) -> Pool:
-    """The chunks that are there."""
-    folder = work / name.replace("/", "_").replace(":", "_")
-    files = sorted(path for path in folder.glob("????.npz"))
-    parts = []
-    for path in files:
-        with np.load(path) as archive:
-            parts.append((archive["features"], archive["probabilities"]))
-    pixels = [np.load(path.with_suffix(".pixels.npy"), mmap_mode="r") for path in files]
-    return Pool(np.concatenate([f for f, _ in parts]), np.concatenate([p for _, p in parts]), pixels)
+    def rows(self, start: int, stop: int) -> Images:
+        """Images `start` to `stop`; chunks that are not on disk yet are made."""
+        chunks = range(start // CHUNK, -(-stop // CHUNK))
+        first = chunks.start * CHUNK
+        found = Images.joined([self._chunk(chunk) for chunk in chunks])
+        return found.take(np.arange(start - first, stop - first))
+
+    def _chunk(self, chunk: int) -> Images:
+        path = self.folder / self.name.replace("/", "_").replace(":", "_") / f"{chunk:04d}.npz"
+        if not path.exists():
+            self.network.embed(draw(self.training, self.name, chunk)).save(path)
+        return Images.load(path)
