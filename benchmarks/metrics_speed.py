@@ -47,7 +47,7 @@ def official_prd(real: np.ndarray, fake: np.ndarray, seed: int = 0) -> tuple[flo
     """(precision, recall) by the procedure of Sajjadi et al. 2018 with scikit-learn, ten runs."""
     from sklearn.cluster import MiniBatchKMeans
 
-    from pytest_medgan.metrics.prd import curve, f_pair
+    from pytest_medgan.metrics.prd_curve import curve, f_pair
 
     curves = []
     for run in range(10):

@@ -7,7 +7,7 @@ import pytest
 
 from pytest_medgan.errors import MetricInputError
 from pytest_medgan.metrics import precision_recall_distribution
-from pytest_medgan.metrics.prd import curve, f_beta, f_pair
+from pytest_medgan.metrics.prd_curve import curve, f_beta, f_pair
 
 
 def eleven(evaluated, reference):
