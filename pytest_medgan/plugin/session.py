@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -18,10 +19,12 @@ from pytest_medgan.plugin.progress import TerminalProgress
 if TYPE_CHECKING:
     from pytest_medgan.evaluate import ModelEvaluation, Workbench
     from pytest_medgan.metrics import CustomMetric
+    from pytest_medgan.records import Verdict
 
 SESSION = pytest.StashKey["MedganSession"]()
 OPENED = pytest.StashKey[list["ModelEvaluation"]]()
 VERDICTS = pytest.StashKey[list[dict[str, Any]]]()
+ASSERTIONS = "pytest_medgan.gate.assertions"
 
 
 class MedganSession:
@@ -56,19 +59,24 @@ class MedganSession:
 
     @contextmanager
     def listening(self, item: pytest.Item) -> Iterator[None]:
-        """While it lasts, verdicts of the assertion helpers are noted with the test that caused them."""
-        evaluations = item.stash.get(OPENED, [])
-        if not evaluations:
+        """While it lasts, the assertion helpers follow the session's options, and their verdicts on `medgan_scores` are
+        noted with the test that caused them."""
+        evaluations = item.stash.setdefault(OPENED, [])
+        if not evaluations and ASSERTIONS not in sys.modules:  # not loaded for a test that cannot need them
             yield
             return
         from pytest_medgan.gate.assertions import GateContext, context
 
-        model = evaluations[0]
         verdicts = item.stash.setdefault(VERDICTS, [])
+
+        def hear(verdict: Verdict) -> None:
+            if evaluations:
+                verdicts.append({**verdict.as_dict(), "model": evaluations[0].key})
+
         token = context.set(
             GateContext(
-                listener=lambda verdict: verdicts.append({**verdict.as_dict(), "model": model.key}),
-                accept_command=accept_command(self.options.report_dir, model.name),
+                listener=hear,
+                accept_command=accept_command(self.options.report_dir, evaluations[0].name) if evaluations else None,
                 report_only=self.options.report_only,
                 metrics={**METRICS, **{custom.metric.name: custom.metric for custom in self.custom}},
             )
@@ -76,18 +84,19 @@ class MedganSession:
         try:
             yield
         except AssertionError:
-            self._complete(model)
+            self._complete(evaluations)
             raise
         else:
-            self._complete(model)
+            self._complete(evaluations)
         finally:
             context.reset(token)
 
-    def _complete(self, model: ModelEvaluation) -> None:
+    def _complete(self, evaluations: list[ModelEvaluation]) -> None:
         """Under --medgan-full, every look that the verdict did not need."""
         if self.options.full:
-            for n in model.counts:
-                model.at(n)
+            for evaluation in evaluations:
+                for n in evaluation.counts:
+                    evaluation.at(n)
 
     def opened(self, item: pytest.Item, evaluation: ModelEvaluation) -> None:
         """Remembers that the test looked at this evaluation."""

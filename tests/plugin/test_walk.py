@@ -91,6 +91,22 @@ def test_report_only_shows_and_fails_nothing(
     result.stdout.fnmatch_lines(["*REPORT ONLY*", "*FAIL*"])
 
 
+def test_report_only_holds_for_scores_of_ones_own_too(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_gate="""
+        from pytest_medgan import assert_fid_below
+        from pytest_medgan.catalogue import METRICS
+        from pytest_medgan.records import MetricScore, Scores
+
+        def test_it():
+            fid = MetricScore(METRICS["fid"], (2.0,), 2.0, 0.0, 0.1, 0.1)
+            assert_fid_below(Scores(64, 64, ("0",), {"fid": fid}), 1.0)
+        """
+    )
+    project.runpytest().assert_outcomes(failed=1)
+    project.runpytest("--medgan-report-only").assert_outcomes(passed=1)
+
+
 def test_a_limit_on_the_real_row_leaves_the_candidate_its_own_name(
     project: pytest.Pytester, accept: Callable[..., int]
 ) -> None:
