@@ -1,7 +1,7 @@
 """Peak memory of embedding 12,160 images through the store of features, and FID in bfloat16 beside float32.
 
     python benchmarks/embedding_memory.py memory [--every 16] [--spec inception_v3,weights=random]
-    python benchmarks/embedding_memory.py bfloat16 --images FILE.npz [--count 512]
+    python benchmarks/embedding_memory.py bfloat16 --images FILE.npz [--count 512] [--weights FILE]
 
 `memory`: every sixteenth batch is computed and the others repeat its answer (--every 1 computes all): what is held in
 memory at any time is the same. `bfloat16`: two halves of real images, no patient in both.
@@ -70,7 +70,7 @@ def memory(spec: str, every: int) -> None:
         raise SystemExit("the store changed the features")
 
 
-def bfloat16(file: Path, count: int) -> None:
+def bfloat16(file: Path, count: int, weights: str) -> None:
     stored = np.load(file)
     pixels, patients = stored["pixels"].reshape(-1, 1, 128, 128), stored["patient"].astype(str)
     names = np.random.default_rng(0).permutation(np.unique(patients))
@@ -79,7 +79,7 @@ def bfloat16(file: Path, count: int) -> None:
     sets = [ImageSet(pixels[index], patients[index], "real") for index in chosen]
     found = {}
     for precision in ("float32", "bfloat16"):
-        extractor = load_extractor(f"inception_v3,weights=random,precision={precision}", calibration=sets[0])
+        extractor = load_extractor(f"inception_v3,weights={weights},precision={precision}", calibration=sets[0])
         features = [embed_images(extractor, images).features for images in sets]
         found[precision] = frechet_distance(real=features[0], fake=features[1])
     change = abs(found["bfloat16"] / found["float32"] - 1)
@@ -93,13 +93,14 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=16)
     parser.add_argument("--images", type=Path, metavar="FILE.npz", help="uint8 `pixels` [N,128,128] and `patient` [N]")
     parser.add_argument("--count", type=int, default=512)
+    parser.add_argument("--weights", default="random", help="of the two networks under bfloat16 (default random)")
     arguments = parser.parse_args()
     if arguments.what == "memory":
         memory(arguments.spec, arguments.every)
     elif arguments.images is None:
         parser.error("bfloat16 needs --images")
     else:
-        bfloat16(arguments.images, arguments.count)
+        bfloat16(arguments.images, arguments.count, arguments.weights)
 
 
 if __name__ == "__main__":

@@ -61,9 +61,13 @@ def main() -> None:
     parser.add_argument("--dose-groups", type=int, default=12, help="sample groups of each weaker dose")
     parser.add_argument("--gates", type=int, default=1000, help="of the unchanged model")
     parser.add_argument("--fault-gates", type=int, default=100, help="of each fault and dose")
+    parser.add_argument("--faults", nargs="+", default=list(FAULTS), choices=list(FAULTS), metavar="NAME")
+    parser.add_argument("--no-doses", action="store_true", help="leave the weaker doses out")
+    parser.add_argument("--extractor", default="", help="a feature space of the product instead of SqueezeNet")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
-    plan = Plan(arguments.data, arguments.work, arguments.full, arguments.groups, arguments.fault_groups)
+    counts = (arguments.full, arguments.groups, arguments.fault_groups)
+    plan = Plan(arguments.data, arguments.work, *counts, arguments.extractor)
     weaker = replace(plan, fault_groups=arguments.dose_groups)
     gates = arguments.fault_gates
     with ProcessPoolExecutor(arguments.workers, multiprocessing.get_context("spawn")) as pool:
@@ -77,18 +81,25 @@ def main() -> None:
         faults = {
             pool.submit(tasks.gates, plan, models, gates, seed): name
             for seed, (name, models) in enumerate(FAULTS.items(), 2)
+            if name in arguments.faults
         }
         for future in as_completed(faults):
             results[faults[future]] = future.result()
             show(faults[future], future.result())
-        print(f"| fault | dose: gates red of {gates} |")
-        print("| --- | --- |")
-        ladders = {pool.submit(tasks.ladder, weaker, name, doses, gates): name for name, doses in LADDERS.items()}
-        for future in as_completed(ladders):
-            print(f"| {ladders[future]} | {', '.join(f'{d}: {r}' for d, r in future.result().items())} |", flush=True)
+        if not arguments.no_doses:
+            doses(pool, weaker, gates)
     (arguments.work / f"clusters_{arguments.full}.json").write_text(json.dumps(bank.shares.tolist()))
     plain = {name: asdict(tally) for name, tally in results.items()}
     (arguments.work / f"results_{arguments.full}.json").write_text(json.dumps(plain, indent=1))
+
+
+def doses(pool: ProcessPoolExecutor, plan: Plan, gates: int) -> None:
+    """How weak a fault may be and still be caught."""
+    print(f"| fault | dose: gates red of {gates} |")
+    print("| --- | --- |")
+    ladders = {pool.submit(tasks.ladder, plan, name, steps, gates): name for name, steps in LADDERS.items()}
+    for future in as_completed(ladders):
+        print(f"| {ladders[future]} | {', '.join(f'{d}: {r}' for d, r in future.result().items())} |", flush=True)
 
 
 def show(name: str, tally: Tally) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.cluster import KMeans
 
-from benchmarks.gate_trust.pools import Images, Pool, SqueezeNet
+from benchmarks.gate_trust.pools import Images, Inception, Pool, SqueezeNet
 from benchmarks.gate_trust.sampler import split
 from pytest_medgan.metrics.battery import measure
 from pytest_medgan.metrics.reference import Reference, prepare_reference
@@ -37,6 +37,7 @@ class Plan:
     full: int  # images of a sample group
     groups: int  # of the unchanged model
     fault_groups: int
+    extractor: str = ""  # a feature space of the product instead of SqueezeNet
 
 
 class Bank:
@@ -45,7 +46,8 @@ class Bank:
     def __init__(self, plan: Plan) -> None:
         self.plan, self.full = plan, plan.full
         self.looks = (plan.full // 8, plan.full // 4, plan.full // 2, plan.full)
-        self.parts, self.network = split(plan.data), SqueezeNet(plan.data)
+        self.parts = split(plan.data)
+        self.network = Inception(plan.extractor) if plan.extractor else SqueezeNet(plan.data)
         self.known: dict[tuple[str, int, int], dict[str, Estimate]] = {}
         self.training = self._real("training")
 

@@ -12,6 +12,8 @@ import torch
 from torchvision.models import squeezenet1_1
 
 from benchmarks.gate_trust.sampler import CHUNK, UInt8, draw
+from pytest_medgan.embedding import embed_images, load_extractor
+from pytest_medgan.records import ImageSet
 
 CLASSES = 8  # ImageNet's 1,000 probabilities are added up in so many blocks for the inception score
 Rows = npt.NDArray[np.int64]
@@ -87,6 +89,20 @@ class SqueezeNet:
         return Images(torch.cat(features).numpy(), torch.cat(classes).numpy(), pixels)
 
 
+class Inception:
+    """Any feature space of the product, by the string that names it."""
+
+    def __init__(self, spec: str) -> None:
+        self.extractor = load_extractor(spec)
+
+    def embed(self, pixels: UInt8) -> Images:
+        """Of uint8 [N,1,128,128]."""
+        found = embed_images(self.extractor, ImageSet(pixels, np.full(len(pixels), "sampled"), "sampled"))
+        if found.probabilities is None:
+            raise SystemExit("the gates need a feature space with class probabilities")
+        return Images(found.features, found.probabilities, pixels)
+
+
 @dataclass(frozen=True)
 class Pool:
     """One model's images, without end: chunks of 1,024, each drawn from a random stream of its own."""
@@ -94,7 +110,7 @@ class Pool:
     folder: Path
     name: str  # as `sampler.draw` reads it
     training: UInt8
-    network: SqueezeNet
+    network: SqueezeNet | Inception
 
     def rows(self, start: int, stop: int) -> Images:
         """Images `start` to `stop`; chunks that are not on disk yet are made."""
