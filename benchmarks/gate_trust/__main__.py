@@ -37,10 +37,11 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "one of three seeds upside-down": ("upside", "model", "model"),
     "noise of 10 grey levels": ("noise:10",) * 3,
     "half of the modes removed": ("modes:half",) * 3,
+    **{f"the next larger cluster removed, {n}": (f"modes:0.05+{n}",) * 3 for n in range(1, 8)},
 }
 LADDERS: dict[str, tuple[str, ...]] = {  # doses from strong to weak
     "blur, pixels": ("0.8", "0.76", "0.74", "0.72"),
-    "modes, share of the images": ("0.08", "0.05", "0.04", "0.03", "0.02"),
+    "thinned, share of a cluster that holds 5%": ("1", "0.75", "0.5", "0.25"),
     "duplicates, share of the images": ("0.05", "0.02", "0.01", "0.005", "0.002", "0.001"),
     "grey, levels": ("3", "2", "1"),
     "noise, levels": ("2", "1", "0.5"),

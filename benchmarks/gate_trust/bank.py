@@ -129,11 +129,15 @@ class Bank:
         return self.pool(EXTRA).rows(FITTED, 2 * FITTED)
 
     def removed(self, dose: str) -> npt.NDArray[np.int64]:
-        """The clusters taken away: the smallest one holding at least that share, or half of all by number."""
+        """The clusters taken away: the smallest one that holds at least that share, or half of all images.
+
+        `dose` is that share, "half", or the share and how many clusters larger: "0.05+2".
+        """
         order = np.argsort(self.shares)
         if dose == "half":
             return order[: int(np.searchsorted(np.cumsum(self.shares[order]), 0.5)) + 1]
-        return order[self.shares[order] >= float(dose)][:1]
+        share, _, further = dose.partition("+")
+        return order[self.shares[order] >= float(share)][int(further or 0) :][:1]
 
 
 def _name(model: str) -> str:
@@ -141,15 +145,24 @@ def _name(model: str) -> str:
 
 
 def _without_modes(bank: Bank, images: Images, dose: str, rng: np.random.Generator) -> Images:
-    """Images of the removed clusters are drawn again until none is left."""
-    gone = bank.removed(dose)
-    kept = np.flatnonzero(~np.isin(bank.clusters.predict(images.features), gone))
-    if len(kept) >= bank.full:
-        return images.take(kept[: bank.full])
+    """Images of the removed clusters are drawn again until none is left; `dose` is as in `Bank.removed`."""
+    return _drawn_again(bank, images, bank.removed(dose), 1.0, rng)
+
+
+def _thinned(bank: Bank, images: Images, dose: str, rng: np.random.Generator) -> Images:
+    """Of the smallest cluster that holds at least 5%, so many images are drawn again."""
+    return _drawn_again(bank, images, bank.removed("0.05"), float(dose), rng)
+
+
+def _drawn_again(
+    bank: Bank, images: Images, gone: npt.NDArray[np.int64], share: float, rng: np.random.Generator
+) -> Images:
+    """Without that share of the images in the clusters `gone`; others, from outside them, fill the places up."""
+    there = np.isin(bank.clusters.predict(images.features), gone) & (rng.random(len(images)) < share)
+    kept = images.take(np.flatnonzero(~there)[: bank.full])
     spare = np.flatnonzero(~np.isin(bank.clusters.predict(bank.filler.features), gone))
     filler = bank.filler.take(rng.choice(spare, bank.full - len(kept), replace=False))
-    where = np.setdiff1d(np.arange(len(images)), kept)[: bank.full - len(kept)]
-    return images.replaced(where, filler)
+    return Images.joined([kept, filler]).take(rng.permutation(bank.full))
 
 
 def _duplicates(bank: Bank, images: Images, dose: str, rng: np.random.Generator) -> Images:
@@ -173,6 +186,7 @@ def _upside(bank: Bank, images: Images, dose: str, rng: np.random.Generator) -> 
 
 _DERIVED: dict[str, Callable[[Bank, Images, str, np.random.Generator], Images]] = {
     "modes": _without_modes,
+    "thinned": _thinned,
     "duplicates": _duplicates,
     "copies": _copies,
     "some_upside": _upside,
