@@ -24,7 +24,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--model", action="append", required=True, metavar="NAME=SPEC", help="a row of the table; may be given again"
     )
-    parser.add_argument("--extractor", default="inception_v3,weights=imagenet", metavar="SPEC")
+    parser.add_argument(
+        "--extractor", default="inception_v3,weights=imagenet", metavar="SPEC", help="(default: %(default)s)"
+    )
     parser.add_argument(
         "--samples", default="6080", metavar="N", help="images a sample group; 'all' takes as many as the reference has"
     )

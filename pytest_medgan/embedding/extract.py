@@ -34,6 +34,7 @@ class InceptionExtractor:
         self.block = engine.block  # images it likes to be handed together
         self._engine = engine
         self.batch = spec.batch or engine.batch
+        self.unit = self.batch  # does not shrink with memory: processes must agree on who embeds what
         self._head_weight, self._head_bias = _head(weights.network)
 
     def embed(self, pixels: UInt8, progress: Progress = no_progress) -> Answer:
@@ -141,8 +142,8 @@ def embed_images(
 
 
 def _unit(extractor: Extractor) -> int:
-    """Images that are embedded together wherever they are embedded."""
-    return int(getattr(extractor, "batch", BLOCK))
+    """Images that are embedded together wherever they are embedded; the same in every process."""
+    return int(getattr(extractor, "unit", getattr(extractor, "batch", BLOCK)))
 
 
 def _embed(extractor: Extractor, pixels: UInt8, compute: Compute, cache: Cache | None) -> Answer:

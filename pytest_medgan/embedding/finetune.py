@@ -23,10 +23,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from pytest_medgan.embedding.confusion import Confusion, confusion
-from pytest_medgan.embedding.finetune_files import FINISHED, RunState, load_run, save_finished, save_run
+from pytest_medgan.embedding.finetune_files import FINISHED, UNFINISHED, RunState, load_run, save_finished, save_run
 from pytest_medgan.embedding.inception import features_and_logits, prepare, to_three_channels
 from pytest_medgan.embedding.sharding import place, processes
-from pytest_medgan.embedding.two_classes import head_names, starting_network
+from pytest_medgan.embedding.two_classes import head_names, seen_before, starting_network
 from pytest_medgan.errors import TrainingError
 from pytest_medgan.records import ImageSet, Int64, Progress, no_progress
 
@@ -98,6 +98,8 @@ def finetune(
                 "choose a multiple with at least two images for each (batch norm needs two)"
             )
         tuner = _Tuner(settings, labelled, device, progress if rank == 0 else no_progress)
+        if not resume and any((folder / name).exists() for name in (UNFINISHED, FINISHED)):
+            raise TrainingError("the folder holds a run; --resume goes on with it, or give another --out")
         state = load_run(folder, tuner.key) if resume else None
         if state is not None:
             tuner.restore(state)
@@ -110,13 +112,14 @@ def finetune(
             if ended and on_epoch is not None and writes:
                 on_epoch(EpochReport(tuner.step // tuner.steps_an_epoch, loss, judge(tuner, judged)))
         if writes:
-            save_finished(folder, tuner.network, _metadata(settings, labelled, tuner.key))
+            before = seen_before(settings.weights)
+            save_finished(folder, tuner.network, _metadata(settings, labelled, tuner.key, before))
     return folder / FINISHED
 
 
 def judge(tuner: _Tuner, images: ImageSet | None) -> Confusion | None:
     """The network as it stands on labelled images that it has not seen."""
-    if images is None or images.labels is None:
+    if images is None or images.labels is None or len(images) == 0:
         return None
     network, was = tuner.network, tuner.network.training
     network.eval()
@@ -144,8 +147,8 @@ def _labelled(images: ImageSet, what: str) -> ImageSet:
     return images.take(known)
 
 
-def _metadata(settings: FinetuneSettings, images: ImageSet, key: str) -> dict[str, object]:
-    """What the artefact says of itself; pseudonyms only."""
+def _metadata(settings: FinetuneSettings, images: ImageSet, key: str, before: frozenset[str]) -> dict[str, object]:
+    """What the artefact says of itself; pseudonyms only, those the start was trained on among them."""
     alive, deceased, _ = class_counts(images)
     return {
         "classes": ["alive", "deceased"],
@@ -153,7 +156,7 @@ def _metadata(settings: FinetuneSettings, images: ImageSet, key: str) -> dict[st
         "epochs": settings.epochs,
         "key": key,
         "normalisation": settings.normalisation,
-        "patients": sorted(set(images.groups.tolist())),
+        "patients": sorted(before | set(images.groups.tolist())),
         "recipe": images.recipe,
         "seed": settings.seed,
         "start": settings.weights if settings.weights in ("imagenet", "random") else "file",

@@ -12,7 +12,7 @@ from torch import nn
 from pytest_medgan.embedding.inception import build
 from pytest_medgan.embedding.random_weights import uniform, whole_numbers
 from pytest_medgan.embedding.spec import ExtractorSpec
-from pytest_medgan.embedding.weights import imagenet_state, load_weights, read_state, state_digest
+from pytest_medgan.embedding.weights import imagenet_state, load_weights, patients_of, read_state, state_digest
 from pytest_medgan.errors import ExtractorError
 from pytest_medgan.records import ImageSet, Progress, no_progress
 
@@ -51,6 +51,13 @@ def starting_network(
     if unexpected or [key for key in missing if not key.startswith((*HEADS, "AuxLogits"))]:
         raise ExtractorError("weights do not fit torchvision's InceptionV3; give imagenet, random or a file of one")
     return network, name
+
+
+def seen_before(weights: str) -> frozenset[str]:
+    """Pseudonyms of the patients that the start was fine-tuned on; none for "imagenet" and "random"."""
+    if weights in ("imagenet", "random"):
+        return frozenset()
+    return patients_of(Path(weights))
 
 
 def _reset(network: nn.Module, bits: np.random.PCG64) -> None:

@@ -146,6 +146,14 @@ def from_file(file: Path) -> Weights:
     )
 
 
+def patients_of(file: Path) -> frozenset[str]:
+    """Pseudonyms that a file says it was fine-tuned on; none where it says nothing."""
+    if file.suffix != ".safetensors" or not file.is_file():
+        return frozenset()
+    with safetensors.safe_open(file, framework="pt") as reader:
+        return frozenset(json.loads((reader.metadata() or {}).get("patients", "[]")))
+
+
 def read_state(file: Path) -> dict[str, Tensor]:
     """The tensors of a .safetensors or torch file, nothing of it executed. Raises ExtractorError."""
     if not file.is_file():

@@ -191,7 +191,9 @@ def score_features(
     MetricInputError names the argument that does not fit.
     """
     inputs.pair(real, fake, least=2)
-    asked = tuple(metrics)
+    asked = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+    if unknown := [name for name in asked if name not in NAMES]:
+        raise MetricInputError(f"metrics names {', '.join(map(str, unknown))}; there are {', '.join(NAMES)}")
     reference = prepare_reference(
         real, pixels=real_pixels, train=train, train_pixels=train_pixels, window=window, metrics=asked
     )

@@ -83,6 +83,7 @@ def model_payload(evaluation: ModelEvaluation) -> dict[str, Any]:
         },
         "extractor": subject.extractor.identity,
         "numeric_class": subject.extractor.numeric_class,
+        "engine": getattr(subject.extractor, "engine", ""),
         "features": str(subject.bench.cache().counts),
         "trouble": subject.bench.cache().trouble,
         "seeds": list(subject.settings.seeds),

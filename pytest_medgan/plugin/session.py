@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -73,14 +74,16 @@ class MedganSession:
             if evaluations:
                 verdicts.append({**verdict.as_dict(), "model": evaluations[0].key})
 
-        token = context.set(
-            GateContext(
-                listener=hear,
-                accept_command=accept_command(self.options.report_dir, evaluations[0].name) if evaluations else None,
-                report_only=self.options.report_only,
-                metrics={**METRICS, **{custom.metric.name: custom.metric for custom in self.custom}},
-            )
+        current = context.get() or GateContext()  # what a fixture of the project's own may have set stays
+        current = replace(
+            current,
+            report_only=current.report_only or self.options.report_only,
+            metrics={**current.metrics, **{custom.metric.name: custom.metric for custom in self.custom}},
         )
+        if evaluations:
+            command = accept_command(self.options.report_dir, evaluations[0].name)
+            current = replace(current, listener=hear, accept_command=command)
+        token = context.set(current)
         try:
             yield
         except AssertionError:

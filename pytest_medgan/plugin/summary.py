@@ -22,7 +22,7 @@ def model_lines(model: Model) -> list[tuple[str, str]]:
             f"split by {data['split']}, crop on the {data['crop']}, window {window}",
             "",
         ),
-        (f"extractor: {plain['extractor']} ({plain['numeric_class']})", ""),
+        (f"extractor: {plain['extractor']} ({', '.join(filter(None, (plain['numeric_class'], plain['engine'])))})", ""),
         (f"features: {plain['features']}", ""),
     ]
     lines += [(f"warning: {plain['trouble']}", "UNDECIDED")] if plain["trouble"] else []

@@ -111,6 +111,21 @@ def test_the_artefact_is_a_feature_space_that_knows_its_patients(make_images: Ma
         load_extractor(f"inception_v3,weights={artefact},engine=folded,normalisation=imagenet")
 
 
+def test_a_second_tuning_remembers_whom_the_first_has_seen(make_images: MakeImages, tmp_path: Path) -> None:
+    labels = np.array([0, 1, 0, 1], np.int8)
+    first = replace(make_images(4, size=16), groups=np.array(list("abcd")), labels=labels)
+    later = replace(first, groups=np.array(list("cdef")))
+    unlabelled = replace(first, groups=np.array(list("wxyz")), labels=np.full(4, -1, np.int8))
+    settings = replace(SHORT, batch=4)
+    file = finetune(settings, first, tmp_path / "first", held_out=unlabelled)
+    again = finetune(replace(settings, weights=str(file)), later, tmp_path / "again")
+    with safe_open(again, framework="pt") as reader:
+        seen = set(json.loads(reader.metadata()["patients"]))
+    assert seen == set("abcdef")
+    with pytest.raises(TrainingError, match="--resume goes on with it"):
+        finetune(settings, first, tmp_path / "first")
+
+
 # -------------------------------------------------------------------------------------------------------------- slow
 
 

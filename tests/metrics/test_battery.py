@@ -250,3 +250,10 @@ def test_a_gpu_gives_the_same_values(two_sets):
     here = score_features(real=real, fake=fake)
     there = score_features(real=torch.from_numpy(real).cuda(), fake=torch.from_numpy(fake).cuda())
     assert there == pytest.approx(here, rel=1e-4)
+
+
+def test_a_metric_that_does_not_exist_is_refused_and_one_name_is_a_choice() -> None:
+    real, fake = np.random.default_rng(0).standard_normal((2, 64, 4), np.float32)
+    with pytest.raises(MetricInputError, match="names fdi; there are"):
+        score_features(real=real, fake=fake, metrics=("fdi",))
+    assert list(score_features(real=real, fake=fake, metrics="fid")) == ["fid"]
