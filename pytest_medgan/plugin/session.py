@@ -70,20 +70,24 @@ class MedganSession:
 
         verdicts = item.stash.setdefault(VERDICTS, [])
 
-        def hear(verdict: Verdict) -> None:
-            if evaluations:
-                verdicts.append({**verdict.as_dict(), "model": evaluations[0].key})
+        before = context.get() or GateContext()  # what a fixture of the project's own may have set
 
-        current = context.get() or GateContext()  # what a fixture of the project's own may have set stays
-        current = replace(
-            current,
-            report_only=current.report_only or self.options.report_only,
-            metrics={**current.metrics, **{custom.metric.name: custom.metric for custom in self.custom}},
+        def hear(verdict: Verdict) -> None:
+            if evaluations:  # the test may have asked for its scores only after it had begun
+                verdicts.append({**verdict.as_dict(), "model": evaluations[0].key})
+            elif before.listener is not None:
+                before.listener(verdict)
+
+        command = accept_command(self.options.report_dir, evaluations[0].name) if evaluations else before.accept_command
+        token = context.set(
+            replace(
+                before,
+                listener=hear,
+                accept_command=command,
+                report_only=before.report_only or self.options.report_only,
+                metrics={**before.metrics, **{custom.metric.name: custom.metric for custom in self.custom}},
+            )
         )
-        if evaluations:
-            command = accept_command(self.options.report_dir, evaluations[0].name)
-            current = replace(current, listener=hear, accept_command=command)
-        token = context.set(current)
         try:
             yield
         except AssertionError:

@@ -107,6 +107,20 @@ def test_report_only_holds_for_scores_of_ones_own_too(project: pytest.Pytester) 
     project.runpytest("--medgan-report-only").assert_outcomes(passed=1)
 
 
+def test_scores_that_are_asked_for_late_are_heard(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_gate="""
+        from pytest_medgan import assert_fid_below
+
+        def test_it(request):
+            assert_fid_below(request.getfixturevalue("medgan_scores"), 1e9)
+        """
+    )
+    result = project.runpytest()
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*FID*1000000000*PASS*"])
+
+
 def test_a_limit_on_the_real_row_leaves_the_candidate_its_own_name(
     project: pytest.Pytester, accept: Callable[..., int]
 ) -> None:
