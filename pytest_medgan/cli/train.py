@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from pytest_medgan.gan.networks import Config
     from pytest_medgan.records import ImageSet, Progress
 
-DCGAN_ALONE = ("steps", "discriminator_learning_rate", "noise", "noise_share", "tolerance", "precision")
+DCGAN_ALONE = (
+    "steps",
+    "discriminator_learning_rate",
+    "noise",
+    "noise_share",
+    "penalty",
+    "penalty_every",
+    "tolerance",
+    "precision",
+)
 LINE = 15.0  # seconds between two lines of losses
 PGGAN_ALONE = ("fading", "stable", "batches")
 
@@ -50,6 +59,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     dcgan.add_argument("--discriminator-learning-rate", type=float, help="(default: as --learning-rate)")
     dcgan.add_argument("--noise", type=float, help="sd of the discriminator's noise at the start (default 0)")
     dcgan.add_argument("--noise-share", type=float, help="of the run, over which the noise falls to 0 (default 1)")
+    dcgan.add_argument("--penalty", type=float, help="weight of the R1 gradient penalty (default 0, as published)")
+    dcgan.add_argument("--penalty-every", type=int, help="steps between two penalties (default 8)")
     dcgan.add_argument("--tolerance", type=float, help="stop when the losses change by less; 0 never (default 0.01)")
     dcgan.add_argument("--precision", choices=("float32", "bfloat16"), help="of the forward passes (default float32)")
     pggan = parser.add_argument_group("pggan alone")

@@ -106,7 +106,7 @@ def local_device(device: torch.device) -> torch.device:
 
 
 class _SumOverProcesses(torch.autograd.Function):
-    """The sum over processes; since every process uses it, its gradient is the sum of theirs."""
+    """The sum over processes; since every process uses it, its gradient is the sum of theirs, and so is that one's."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor) -> Tensor:
@@ -116,8 +116,7 @@ class _SumOverProcesses(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        total = gradient.contiguous().clone()
-        distributed.all_reduce(total)
+        total: Tensor = _SumOverProcesses.apply(gradient.contiguous())
         return total
 
 
@@ -142,11 +141,16 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         return normalised
 
 
-def share_batch_norm(network: nn.Module, world: World, device: torch.device) -> nn.Module:
-    """The network with batch norm over the global batch; the same network in a world of one."""
+def share_batch_norm(
+    network: nn.Module, world: World, device: torch.device, *, differentiated_twice: bool = False
+) -> nn.Module:
+    """The network with batch norm over the global batch; the same network in a world of one.
+
+    SyncBatchNorm, which CUDA has, cannot be differentiated twice, so a gradient penalty takes ours there as well.
+    """
     if world.size == 1:
         return network
-    if device.type == "cuda":
+    if device.type == "cuda" and not differentiated_twice:
         converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         return converted
     for module in network.modules():

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch.nn.functional import binary_cross_entropy
+from torch.nn.functional import binary_cross_entropy, softplus
 
 from pytest_medgan.errors import SettingsError
 from pytest_medgan.gan.batches import training_latents
 from pytest_medgan.gan.dcgan import DCGANConfig
-from pytest_medgan.gan.dcgan_training import DCGANSettings, DCGANTrainer
+from pytest_medgan.gan.dcgan_training import DCGANSettings, DCGANTrainer, squared_gradient
 from pytest_medgan.gan.distributed import World
 from pytest_medgan.gan.sampling import from_grey
 from pytest_medgan.records import ImageSet
@@ -73,6 +73,48 @@ def test_noise_falls_to_nothing_over_the_run(tiny: DCGANConfig, make_images: Mak
     assert torch.equal(first, torch.as_tensor(trainer._noise(3, like)[0]))
 
 
+def test_the_penalty_is_the_squared_gradient_at_real_images(tiny: DCGANConfig, make_images: MakeImages) -> None:
+    """Against finite differences of the sum of logits, in float64."""
+    trainer = made(make_images(), tiny)
+    images = from_grey(trainer._batches.reals(0, 8, slice(0, 8))).double().requires_grad_()
+    squared = squared_gradient(trainer.discriminator(images), images)
+    step, expected = 1e-5, 0.0
+    with torch.no_grad():
+        for index in range(images[0].numel()):
+            for image in range(8):
+                moved = images.detach().clone()
+                moved[image].view(-1)[index] += step
+                up = trainer.discriminator(moved).sum()
+                moved[image].view(-1)[index] -= 2 * step
+                expected += float((up - trainer.discriminator(moved).sum()) / (2 * step)) ** 2 / 8
+    assert squared.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_penalty_pulls_on_the_discriminator_on_its_own_steps_alone(
+    tiny: DCGANConfig, make_images: MakeImages
+) -> None:
+    """Literally: BCE, and on every third step 3 * weight / 2 times the squared gradient."""
+    settings = replace(SETTINGS, penalty=50.0, penalty_every=3)
+    trainer, literal = made(make_images(), tiny, settings), made(make_images(), tiny, settings)
+    adam = torch.optim.Adam(literal.discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    everything = slice(0, 8)
+    for step in range(5):
+        literal.generator.load_state_dict(trainer.generator.state_dict())
+        reals = from_grey(literal._batches.reals(step * 8, 8, everything)).double().requires_grad_()
+        fakes = literal.generator(training_latents(1, step, 8, 8, everything).double()).detach()
+        logits = literal.discriminator(reals)
+        loss = softplus(-logits).mean() + softplus(literal.discriminator(fakes)).mean()
+        if step in (0, 3):
+            (gradient,) = torch.autograd.grad(logits.sum(), reals, create_graph=True)
+            loss = loss + 3 * 50.0 / 2 * gradient.square().sum((1, 2, 3)).mean()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        trainer.step(step)
+        for name, parameter in trainer.discriminator.named_parameters():
+            torch.testing.assert_close(parameter, literal.discriminator.get_parameter(name))
+
+
 def test_the_average_follows_weights_and_moments(tiny: DCGANConfig, make_images: MakeImages) -> None:
     trainer = made(make_images(), tiny, replace(SETTINGS, average=0.5))
     expected: Mapping[str, torch.Tensor] = {n: t.clone() for n, t in trainer.generator.state_dict().items()}
@@ -110,6 +152,8 @@ def test_settings_that_cannot_be_used_are_refused() -> None:
         lambda: DCGANSettings(noise=-1.0),
         lambda: DCGANSettings(average=1.0),
         lambda: DCGANSettings(noise_share=0.0),
+        lambda: DCGANSettings(penalty=-1.0),
+        lambda: DCGANSettings(penalty_every=0),
     ):
         with pytest.raises(SettingsError):
             build()
