@@ -147,6 +147,25 @@ class Estimate:
     se_total: float  # both sides redrawn, patients as blocks
 
 
+@dataclass(frozen=True, eq=False)
+class Contribution:
+    """What every image of a sample group adds to a metric, which is their mean up to a constant, reference fixed."""
+
+    units: Float64  # [U], one an image, a pair or a block of images, by position
+    runs: Float64 | None = None  # [R], the metric at each random start, where there are some
+    share: float = 1.0  # of the images that the units stand for, where they are a sample of them
+
+
+@dataclass(frozen=True, eq=False)
+class Paired:
+    """The accepted model drawn again from the candidate's latents, beside the candidate, at one look."""
+
+    model: str | None  # its identity; None where it has none
+    ours: Mapping[str, tuple[Contribution, ...]]  # the candidate's, one a sample group
+    theirs: Mapping[str, tuple[Contribution, ...]]  # the accepted model's
+    values: Mapping[str, tuple[float, ...]]  # the accepted model's metrics as drawn again, one a sample group
+
+
 @dataclass(frozen=True)
 class MetricScore:
     """One metric at one look, over the sample groups."""
@@ -244,7 +263,11 @@ class Evidence:
 
 
 class Evaluation(Protocol):
-    """A model's scores, computed when first asked and kept."""
+    """A model's scores, computed when first asked and kept.
+
+    An evaluation may also have
+      paired(n) -> Paired | None   the accepted model's images beside its own at that look; None where it was not named
+    """
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -296,6 +319,7 @@ class Limit:
     fingerprint: Fingerprint | None = None  # what a measured score must agree with; None for a plain number
     kind: str = "measured"  # "measured", "published", "number" or "missing" (no such row yet)
     row: str | None = None  # the row it belongs to
+    model: str | None = None  # the identity of the model it was measured on, where the row has kept it
 
     def _map(self, function: Callable[[float], float], scale: float) -> Limit:
         values = {

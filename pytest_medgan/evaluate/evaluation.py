@@ -19,6 +19,7 @@ from pytest_medgan.evaluate.subject import Subject, full_count
 from pytest_medgan.evaluate.workbench import digest_of
 from pytest_medgan.metrics import Battery, measure
 from pytest_medgan.records import (
+    Contribution,
     Evidence,
     Fingerprint,
     Generator,
@@ -26,6 +27,7 @@ from pytest_medgan.records import (
     Limit,
     LimitValue,
     MetricScore,
+    Paired,
     Row,
     Scores,
     UInt8,
@@ -35,13 +37,25 @@ from pytest_medgan.records import (
 class ModelEvaluation:
     """The Evaluation of one generator against one body of real images (the protocol is records.Evaluation)."""
 
-    def __init__(self, name: str, generator: Generator, subject: Subject) -> None:
+    def __init__(
+        self,
+        name: str,
+        generator: Generator,
+        subject: Subject,
+        *,
+        accepted: Generator | None = None,
+        by_image: bool = False,
+    ) -> None:
+        """`accepted` is the model that paired() puts beside this one; `by_image` keeps what every image adds."""
         self.name = name
         self.subject = subject
+        self._accepted = None if accepted is None else ModelEvaluation(name, accepted, subject, by_image=True)
+        self._by_image = by_image or accepted is not None
         self._generator = generator
         self._scores: dict[int, Scores] = {}
         self._drawn: dict[int, UInt8] = {}
         self._evidence: dict[int, Evidence] = {}
+        self._contributions: dict[int, Mapping[str, tuple[Contribution, ...]]] = {}
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -85,11 +99,13 @@ class ModelEvaluation:
             # the passes that scores and evidence share are the longest part of both
             with_evidence = self.subject.bench.evidence
             batteries = [
-                self._measure(seed, n, evidence=with_evidence and not place)
+                self._measure(seed, n, evidence=with_evidence and not place, contributions=self._by_image)
                 for place, seed in enumerate(settings.seeds)
             ]
             if with_evidence:
                 self._evidence[n] = batteries[0].evidence
+            names = set.intersection(*(set(battery.contributions) for battery in batteries))
+            self._contributions[n] = {name: tuple(b.contributions[name] for b in batteries) for name in names}
             own = [custom.metric for custom in self.subject.bench.custom]
             scores = gather(batteries, settings, len(self.subject.real.reference), n, own)
             self._scores[n] = replace(scores, fingerprint=self.fingerprint)
@@ -101,6 +117,15 @@ class ModelEvaluation:
         if n not in self._evidence:
             self._evidence[n] = self._measure(self.subject.settings.seeds[0], n, evidence=True).evidence
         return self._evidence[n]
+
+    def paired(self, n: int) -> Paired | None:
+        """The accepted model's images beside this one's, from the same seeds; None where it was not named."""
+        other = self._accepted
+        if other is None:
+            return None
+        self.at(n)
+        values = {name: score.values for name, score in other.at(n).metrics.items()}
+        return Paired(other.identity, self._contributions[n], other._contributions[n], values)
 
     def images(self, seed: int, n: int) -> ImageSet:
         """The first `n` images of the sequence that `seed` names."""
@@ -124,7 +149,7 @@ class ModelEvaluation:
             self._drawn[seed] = drawn
         return drawn[:n]
 
-    def _measure(self, seed: int, n: int, *, evidence: bool = False) -> Battery:
+    def _measure(self, seed: int, n: int, *, evidence: bool = False, contributions: bool = False) -> Battery:
         """The battery of one sample group."""
         subject, images = self.subject, self.images(seed, n)
         embedded = subject.bench.embed(subject.extractor, images)
@@ -137,6 +162,7 @@ class ModelEvaluation:
             metrics=metrics,
             custom=subject.bench.custom,
             evidence=evidence,
+            contributions=contributions,
         )
 
 

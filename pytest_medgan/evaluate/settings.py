@@ -25,6 +25,7 @@ class Settings:
     samples: int | None = None  # the full count per sample group; None: as many as there are reference images
     seeds: tuple[int, ...] = (0, 1, 2)  # one sample group each
     metrics: tuple[str, ...] = NAMES
+    paired_with: str | None = None  # the accepted model, as `generator`: drawn again where a test asks for paired=True
 
 
 def parse_data(text: str) -> DataSettings:

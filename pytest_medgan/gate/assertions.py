@@ -51,8 +51,9 @@ def assert_metric(
     published
         Allows a limit from published figures, which were measured with another extractor on other images.
     paired
-        Compares sample groups drawn from the same latents: for a candidate that should draw what the baseline drew (a
-        refactoring, a quantisation, another runtime). The verdict says where it does not help.
+        For a candidate that should draw what the baseline drew (a refactoring, a quantisation, another runtime):
+        compares image by image with the accepted model, named by `paired_with`, on common latents, which needs a
+        fraction of the images. Without that model it compares by sample group. The verdict says where it does not help.
 
     Returns
     -------

@@ -28,12 +28,13 @@ only. NaN is never green.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_medgan.catalogue import METRICS, Metric
-from pytest_medgan.gate.uncertainty import Error, limit_error, measured_error, paired_error, share_error
-from pytest_medgan.records import Evaluation, Limit, LimitValue, Outcome, Scores, Verdict
+from pytest_medgan.gate.pairing import pair
+from pytest_medgan.gate.uncertainty import Error, limit_error, measured_error, share_error
+from pytest_medgan.records import Evaluation, Limit, LimitValue, Outcome, Paired, Scores, Verdict
 
 PLAIN = 0  # the count under which a plain number stands in a Limit
 
@@ -123,8 +124,8 @@ def ask(metric: Metric, limit: Limit, counts: Sequence[int], paired: bool = Fals
     return Question(metric, limit, looks, paired and limit.kind != "number")
 
 
-def look(question: Question, scores: Scores, settings: Settings = DEFAULT) -> Verdict:
-    """Compares one look. UNDECIDED before the last look means: draw more."""
+def look(question: Question, scores: Scores, settings: Settings = DEFAULT, beside: Paired | None = None) -> Verdict:
+    """Compares one look. UNDECIDED before the last look means: draw more. `beside` serves paired questions."""
     metric, limit, n = question.metric, question.limit, scores.n_fake
     at = limit.values[n if n in limit.values else PLAIN]
     looks = tuple(m for m in question.looks if m <= n)
@@ -149,21 +150,15 @@ def look(question: Question, scores: Scores, settings: Settings = DEFAULT) -> Ve
     note = ""
     if question.paired:
         plan = replace(plan, ways=2)
-        pairs = replace(plan, error=paired_error(metric, score.values, at.values, n))
+        found = pair(metric, score, limit, n, beside=beside, unpaired=error)
+        pairs = replace(plan, error=found.error)
         helps = pairs.accept * pairs.error.se < plan.accept * plan.error.se
-        note = _pairing(pairs.error, error, helps)
+        errors = "" if math.isnan(found.error.se) else f": error {found.error.se:.3g}, unpaired {error.se:.3g}"
+        note = f"{'paired' if helps else 'pairing does not help,'} {found.how}{errors}"
         plan = pairs if helps else plan
     verdict = replace(base, loss_se=plan.error.se)
     verdict = _plain(verdict, loss, plan) if margin is None else _with_margin(verdict, loss, margin, plan)
     return replace(verdict, reason="; ".join(filter(None, (verdict.reason, note))))
-
-
-def _pairing(paired: Error, unpaired: Error, helps: bool) -> str:
-    """What pairing did, for the verdict's reason."""
-    if math.isnan(paired.se):
-        return "pairing does not help: the row keeps no values of its sample groups, or other numbers of them"
-    errors = f"paired error {paired.se:.3g} ({paired.freedom:.0f} degrees of freedom), unpaired {unpaired.se:.3g}"
-    return f"paired: {errors}" if helps else f"pairing does not help: {errors}"
 
 
 @dataclass(frozen=True)
@@ -252,6 +247,7 @@ def decide(
             for i, (metric, limit) in enumerate(limits)
         )
     counts = tuple(sorted(evaluation.counts))
+    paired_at: Callable[[int], Paired | None] | None = getattr(evaluation, "paired", None)
     asked = [ask(metric, limit, counts, paired) for metric, limit in limits]
     settings = replace(settings, metrics=max(settings.metrics, len(limits)))
     missing = any(isinstance(item, Verdict) and item.outcome is Outcome.MISSING for item in asked)
@@ -263,8 +259,9 @@ def decide(
         if not open_ and not missing:
             break
         scores = evaluation.at(n)
+        beside = paired_at(n) if paired and paired_at is not None else None
         for i in [i for i, question in open_.items() if n in question.looks]:
-            state[i] = look(open_[i], scores, settings)
+            state[i] = look(open_[i], scores, settings, beside)
             if state[i].outcome is not Outcome.UNDECIDED or n == open_[i].looks[-1]:
                 del open_[i]
         if not missing and any(not state[i].outcome.green for i in state if i not in open_):

@@ -85,6 +85,7 @@ class Document:
                 fingerprint=fingerprint,
                 kind=self.kind,
                 row=name,
+                model=model if isinstance(model := record.provenance.get("checkpoint"), str) else None,
             )
             for metric, entry in record.metrics.items()
         }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from dataclasses import dataclass
 
 from scipy import special
@@ -56,18 +55,6 @@ def _error(metric: Metric, value: LimitValue, n_fake: int) -> Error:
         if floor > se:
             return Error(floor)
     return Error(se, freedom)
-
-
-def paired_error(metric: Metric, ours: tuple[float, ...], theirs: tuple[float, ...], n_fake: int) -> Error:
-    """The error of the mean difference of sample groups drawn from the same latents; NaN where they do not pair.
-
-    Shares that agree in every group are not known to agree for good: two images that differ are added.
-    """
-    if len(ours) != len(theirs) or len(ours) < 2:
-        return Error(math.nan)
-    gaps = [a - b for a, b in zip(ours, theirs, strict=True)]
-    floor = math.sqrt(2.0) / (n_fake * len(gaps)) if (metric.low, metric.high) == (0.0, 1.0) else 0.0
-    return Error(max(statistics.stdev(gaps) / math.sqrt(len(gaps)), floor), len(gaps) - 1.0)
 
 
 def share_error(share: float, trials: int, added: float) -> float:

@@ -13,6 +13,7 @@ from pytest_medgan.catalogue import METRICS, NAMES, Metric, ordered
 from pytest_medgan.errors import MetricInputError
 from pytest_medgan.metrics import inputs
 from pytest_medgan.metrics.authenticity import authenticity_estimate
+from pytest_medgan.metrics.contributions import contributions as image_by_image
 from pytest_medgan.metrics.copies import copy_estimate, duplicate_estimate
 from pytest_medgan.metrics.density_coverage import coverage_estimate, density_estimate
 from pytest_medgan.metrics.evidence import gather
@@ -28,7 +29,7 @@ from pytest_medgan.metrics.prd import prd_precision_estimate, prd_recall_estimat
 from pytest_medgan.metrics.reference import Reference, prepare_reference
 from pytest_medgan.metrics.threads import side_by_side
 from pytest_medgan.metrics.uncertainty import jackknife_se
-from pytest_medgan.records import Estimate, Evidence
+from pytest_medgan.records import Contribution, Estimate, Evidence
 
 # one row a metric, in the catalogue's order
 ESTIMATES: Mapping[str, Callable[[Look], Estimate]] = MappingProxyType(
@@ -66,6 +67,7 @@ class Battery:
     estimates: Mapping[str, Estimate]
     unmeasured: Mapping[str, str] = field(default_factory=dict)  # metric -> one line
     evidence: Evidence = field(default_factory=Evidence)
+    contributions: Mapping[str, Contribution] = field(default_factory=dict)  # metric -> what every image adds
 
 
 def measure(
@@ -77,6 +79,7 @@ def measure(
     metrics: Iterable[str] = NAMES,
     custom: Sequence[CustomMetric] = (),
     evidence: bool = False,
+    contributions: bool = False,
     seed: int = 0,
     strict: bool = False,
 ) -> Battery:
@@ -111,7 +114,12 @@ def measure(
     estimates = _estimates(look)
     for one in custom:
         estimates[one.metric.name] = _custom(one, look)
-    return Battery(MappingProxyType(estimates), MappingProxyType(unmeasured), gather(look) if evidence else Evidence())
+    return Battery(
+        MappingProxyType(estimates),
+        MappingProxyType(unmeasured),
+        gather(look) if evidence else Evidence(),
+        MappingProxyType(image_by_image(look) if contributions else {}),
+    )
 
 
 def _same_count(name: str, found: int, images: int) -> None:

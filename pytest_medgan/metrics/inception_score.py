@@ -54,8 +54,12 @@ def inception_estimate(look: Look) -> Estimate:
     """The score; its influence function is the score times the divergence. No reference takes part."""
     if look.probabilities is None:
         raise LookupError("no probabilities were given")
-    parts = _parts(look.probabilities, SPLITS, look.seed)
+    se = mean_se(influence(look.probabilities, look.seed))
+    return Estimate(inception_score(probabilities=look.probabilities, seed=look.seed), se, se)
+
+
+def influence(probabilities: Float64, seed: int) -> Float64:
+    """Of every image on the score, float64 [N], in the order in which the parts take them."""
+    parts = _parts(probabilities, SPLITS, seed)
     shares = np.concatenate([score * (divergence - divergence.mean()) for score, divergence in parts])
-    lost = len(shares) / max(1, len(shares) - len(parts))  # one degree of freedom a part
-    se = mean_se(shares) * lost**0.5
-    return Estimate(float(np.mean([score for score, _ in parts])), se, se)
+    return np.asarray(shares * (len(shares) / max(1, len(shares) - len(parts))) ** 0.5)  # a degree of freedom a part

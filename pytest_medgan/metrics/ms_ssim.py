@@ -76,10 +76,11 @@ def ms_ssim_diversity(*, fake: Any, pairs: int = PAIRS, seed: int = 0) -> float:
     images = inputs.pixels(fake, "fake")
     if len(images) < 2 or pairs < 1:
         raise MetricInputError(f"fake has shape {inputs.shape_of(images)} and pairs is {pairs}; give 2 images, 1 pair")
-    return float(_values(images, pairs, seed).mean())
+    return float(pair_values(images, pairs, seed).mean())
 
 
-def _values(images: UInt8, pairs: int, seed: int) -> Float64:
+def pair_values(images: UInt8, pairs: int = PAIRS, seed: int = 0) -> Float64:
+    """MS-SSIM of every pair, float64 [P]; which images make a pair follows from their number and the seed."""
     order = np.random.default_rng(seed).permutation(len(images))[: 2 * min(pairs, len(images) // 2)].reshape(-1, 2)
     found = []
     for start in range(0, len(order), 16):
@@ -92,6 +93,6 @@ def ms_ssim_estimate(look: Look) -> Estimate:
     """The mean over pairs; no reference takes part."""
     if look.pixels is None:
         raise LookupError("no pixels were given")
-    values = _values(look.pixels, PAIRS, look.seed)
+    values = pair_values(look.pixels, seed=look.seed)
     se = mean_se(values) if len(values) > 1 else float("nan")
     return Estimate(float(values.mean()), se, se)

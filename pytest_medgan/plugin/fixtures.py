@@ -4,6 +4,7 @@ test and nothing is computed twice. An override may have any scope."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +102,10 @@ def medgan_scores(
     subject = Subject(medgan_real, medgan_extractor, medgan_settings, session.bench)
     identity = getattr(generator, "identity", None) or id(generator)
     key = ("evaluation", name, identity, medgan_real.digest, medgan_extractor.identity, medgan_settings)
-    evaluation = session.bench.keep(key, lambda: ModelEvaluation(name, generator, subject))
+    accepted: Generator | None = None
+    if medgan_settings.paired_with is not None:
+        accepted = session.bench.generator(replace(medgan_settings, generator=medgan_settings.paired_with))
+    evaluation = session.bench.keep(key, lambda: ModelEvaluation(name, generator, subject, accepted=accepted))
     session.opened(request.node, evaluation)
     return evaluation
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SETTINGS = (
     ("data", "SOURCE", "real images: a folder of DICOM studies, images or an .npz, or 'phantom'; then ,key=value"),
     ("generator", "SPEC", "a checkpoint, package.module:callable, or a folder or .npz of images already made"),
+    ("paired-with", "SPEC", "the accepted model, as --medgan-generator: what paired=True draws beside the candidate"),
     ("extractor", "SPEC", "the feature space: inception_v3[,weights=imagenet|random|PATH] or package.module:callable"),
     (
         "baseline",
@@ -42,12 +43,13 @@ FLAGS = (
     ("report-real", "let reports show real images; they are patient data"),
 )
 MARKERS = (
-    "medgan(name=, data=, generator=, extractor=, baseline=, samples=, seeds=, metrics=): what this test measures; "
+    "medgan(name=, data=, generator=, paired_with=, extractor=, baseline=, samples=, seeds=, metrics=): what this test "
+    "measures; "
     "goes before the command line",
     "medgan_gpu: needs a CUDA device; runs only under --medgan-gpu",
 )
 OWN_BASELINE = "medgan-baseline.yaml"  # under the rootdir, where no baseline is named
-MARKER_KEYS = ("name", "data", "generator", "extractor", "baseline", "samples", "seeds", "metrics")
+MARKER_KEYS = ("name", "data", "generator", "paired_with", "extractor", "baseline", "samples", "seeds", "metrics")
 
 
 @dataclass(frozen=True)
@@ -126,13 +128,14 @@ def settings_for(item: pytest.Item) -> Settings:
         """As found, a path in it seen from where it was written."""
         if marker.get(name) is not None:
             return _located(marker[name], config.rootpath)
-        from_line = config.getoption(f"--medgan-{name}") is not None
-        return _located(value_of(config, name), config.invocation_params.dir if from_line else config.rootpath)
+        option = name.replace("_", "-")
+        from_line = config.getoption(f"--medgan-{option}") is not None
+        return _located(value_of(config, option), config.invocation_params.dir if from_line else config.rootpath)
 
     settings = reading.Settings()
     if (data := word("data")) is not None:
         settings = replace(settings, data=reading.parse_data(data) if isinstance(data, str) else data)
-    for name in ("generator", "extractor", "baseline"):
+    for name in ("generator", "paired_with", "extractor", "baseline"):
         if (value := word(name)) is not None:
             settings = replace(settings, **{name: value})
     if (samples := word("samples")) is not None:

@@ -344,7 +344,8 @@ def test_pairing_decides_at_the_first_look_what_images_alone_cannot(limit):
     together = decide(table, [(METRICS["fid"], base)], paired=True)[0]
     assert (alone.outcome, alone.looks) == (Outcome.UNDECIDED, COUNTS)
     assert (together.outcome, together.looks) == (Outcome.PASS, (128,))
-    assert together.reason.startswith("paired: paired error 0.00577 (2 degrees of freedom), unpaired ")
+    assert together.reason.startswith("paired by sample group, since paired_with names no model")
+    assert "(2 degrees of freedom): error 0.00577, unpaired 1.5" in together.reason
     assert together.critical == pytest.approx(stats.t.isf(DEFAULT.miss / 4 / 2, 2), rel=1e-6)
 
 

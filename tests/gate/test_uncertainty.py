@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from pytest_medgan.catalogue import METRICS
-from pytest_medgan.gate.uncertainty import Error, limit_error, measured_error, paired_error, share_error
+from pytest_medgan.gate.uncertainty import Error, limit_error, measured_error, share_error
 from pytest_medgan.records import LimitValue, MetricScore
 
 
@@ -43,10 +43,3 @@ def test_a_share_at_its_end_has_an_error(share):
 def test_the_floor_leaves_other_errors_alone():
     assert limit_error(METRICS["coverage"], LimitValue(0.5, 0.3, groups=3), 1000).se == 0.3
     assert share_error(0.5, 1000, 4.0) == pytest.approx(0.5 / math.sqrt(1004))
-
-
-def test_pairs_need_as_many_groups_on_both_sides():
-    metric = METRICS["fid"]
-    assert math.isnan(paired_error(metric, (1.0, 2.0), (1.0,), 10).se)
-    assert math.isnan(paired_error(metric, (1.0,), (1.0,), 10).se)
-    assert paired_error(metric, (1.0, 3.0, 2.0), (0.0, 1.0, 1.0), 10) == Error(pytest.approx(1 / 3), 2.0)

@@ -161,3 +161,20 @@ def test_a_project_without_medgan_tests_loads_nothing_heavy(project: pytest.Pyte
         """
     )
     project.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+def test_the_accepted_model_is_named_like_any_generator(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_gate="""
+        import pytest
+
+        def test_plain(medgan_settings):
+            print("SEEN", medgan_settings.paired_with)
+
+        @pytest.mark.medgan(paired_with="toy:marked")
+        def test_marked(medgan_settings):
+            print("SEEN", medgan_settings.paired_with)
+        """
+    )
+    assert seen(project.runpytest("-s")) == ["None", "toy:marked"]
+    assert seen(project.runpytest("-s", "--medgan-paired-with=toy:line")) == ["toy:line", "toy:marked"]

@@ -1,0 +1,43 @@
+"""paired=True in a project of a user's: the accepted model beside the candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+GATE = """
+from pytest_medgan import assert_no_regression
+
+def test_it(medgan_scores, medgan_baseline):
+    for verdict in assert_no_regression(medgan_scores, medgan_baseline.row("TOY"), paired=True):
+        print("SAID", verdict.n_fake, verdict.reason)
+"""
+RUNTIME = """
+def runtime(count, seed):
+    images = model(count, seed)
+    images[::7, :, 0, 0] += 1
+    return images
+
+runtime.identity = "another runtime"
+"""
+
+
+def said(result: pytest.RunResult) -> list[str]:
+    return [line.split("SAID ")[1] for line in result.outlines if "SAID" in line]
+
+
+def test_another_runtime_is_compared_image_by_image(project: pytest.Pytester, accept: Callable[..., int]) -> None:
+    project.makepyfile(test_gate=GATE)
+    module = project.path / "toy.py"
+    module.write_text(module.read_text() + RUNTIME)
+    project.runpytest("--medgan-full")
+    assert accept() == 0
+    alone = said(project.runpytest("-s", "--medgan-generator=toy:runtime"))
+    assert len(alone) == 3
+    assert all("by sample group, since paired_with names no model" in line for line in alone)
+    beside = said(project.runpytest("-s", "--medgan-generator=toy:runtime", "--medgan-paired-with=toy:model"))
+    assert len(beside) == 3
+    assert all("image by image" in line for line in beside)
+    assert "paired image by image" in beside[0]  # FID
+    assert max(int(line.split()[0]) for line in beside) <= max(int(line.split()[0]) for line in alone)
