@@ -42,11 +42,10 @@ Contestant = tuple[str, float, Callable[[], Tensor]]  # name, seconds to make it
 
 
 @contextmanager
-def untrained() -> Iterator[None]:
-    """Constructors that would fetch weights get none."""
+def untrained(module: str) -> Iterator[None]:
+    """Constructors of the module that would fetch weights get none."""
     with (
-        mock.patch("torch_fidelity.feature_extractor_inceptionv3.load_state_dict_from_url", return_value={}),
-        mock.patch("pytorch_fid.inception.load_state_dict_from_url", return_value={}),
+        mock.patch(f"{module}.load_state_dict_from_url", return_value={}),
         mock.patch.object(nn.Module, "load_state_dict", return_value=None),
     ):
         yield
@@ -54,21 +53,25 @@ def untrained() -> Iterator[None]:
 
 def peers(pixels: Tensor, device: str) -> Iterator[Contestant]:
     """torch-fidelity and pytorch-fid, each given what it takes."""
+    three = pixels.expand(-1, 3, -1, -1).contiguous().to(device)
+    try:
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    except ImportError:
+        print("torch-fidelity is not installed and left out")
+    else:
+        start = time.perf_counter()
+        with untrained("torch_fidelity.feature_extractor_inceptionv3"):
+            first = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"]).to(device)
+        yield "torch-fidelity", time.perf_counter() - start, lambda: first(three)[0]
     try:
         from pytorch_fid.inception import InceptionV3
-        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-    except ImportError as error:
-        print(f"{error.name} is not installed: the peers are left out")
-        return
-    three = pixels.expand(-1, 3, -1, -1).contiguous().to(device)
-    with untrained():
+    except ImportError:
+        print("pytorch-fid is not installed and left out")
+    else:
         start = time.perf_counter()
-        first = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"]).to(device)
-        middle = time.perf_counter()
-        second = InceptionV3([3]).eval().to(device)
-        end = time.perf_counter()
-    yield "torch-fidelity", middle - start, lambda: first(three)[0]
-    yield "pytorch-fid", end - middle, lambda: second(three.float() / 255)[0]
+        with untrained("pytorch_fid.inception"):
+            second = InceptionV3([3]).eval().to(device)
+        yield "pytorch-fid", time.perf_counter() - start, lambda: second(three.float() / 255)[0]
 
 
 def contestants(pixels: Tensor, device: str, compiled: bool) -> Iterator[Contestant]:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 
-from pytest_medgan.errors import SettingsError
-
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 DAY = 86400.0  # seconds
 
 
@@ -38,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "look":
         _look(folder)
     elif arguments.action == "prune":
-        limit = 0 if arguments.all else None if arguments.limit is None else size(arguments.limit)
+        limit = 0 if arguments.all else None if arguments.limit is None else housekeeping.parse_size(arguments.limit, "--limit")
         older = None if arguments.older_than is None else arguments.older_than * DAY
         removed = housekeeping.prune(folder, limit=limit, older_than=older, check=arguments.check)
         print(f"{removed.files} files removed, {removed.size / 1e6:.1f} MB")
@@ -61,11 +57,3 @@ def _look(folder: Path) -> None:
             f"{space.images:8d} images {space.size / 1e6:9.1f} MB  used {used}  {space.numeric_class}  {space.identity}"
         )
     print(f"{sum(s.images for s in spaces)} images in {sum(s.size for s in spaces) / 1e6:.1f} MB")
-
-
-def size(text: str) -> int:
-    """ "500M" or "2 GB" to bytes. Raises SettingsError on anything else."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", text.strip().lower())
-    if found is None:
-        raise SettingsError(f"--limit takes a size such as 500M or 2G, not {text!r}")
-    return int(float(found[1]) * _UNITS[found[2]])

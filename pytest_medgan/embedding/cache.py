@@ -36,7 +36,7 @@ from pytest_medgan.records import Float32, UInt8
 # (rows of the set to compute, rows of the set that are done) -> their features and probabilities
 Compute = Callable[[list[int], int], tuple[Float32, Float32 | None]]
 
-LIMIT = 4 * 2**30  # bytes of stored blocks
+LIMIT = 4 * 10**9  # bytes of stored blocks
 LOCKS = 256  # lock files; two blocks that share one only wait for each other
 PATIENCE = 600.0  # seconds to wait for another process's block before computing it anyway
 
@@ -64,9 +64,9 @@ class Cache:
     counts: Counts = field(default_factory=Counts)
     trouble: str | None = None  # why nothing is stored, in words without a path; None while all is well
 
-    def space(self, identity: str, numeric_class: str) -> Space:
-        """The part of the folder that belongs to one feature space."""
-        return Space(self, identity, numeric_class)
+    def space(self, identity: str, numeric_class: str, *, counted: bool = True) -> Space:
+        """The part of the folder that belongs to one feature space; what is found there counts, or does not."""
+        return Space(self, identity, numeric_class, self.counts if counted else Counts())
 
     def step_aside(self, error: OSError) -> None:
         """Stores nothing from now on, and says why."""
@@ -86,11 +86,53 @@ class _Place:
     row: int
 
 
+class Rows:
+    """Features of a set's images, filled in as they become known; a duplicate is known with its first."""
+
+    def __init__(self, images: Sequence[str]) -> None:
+        self.places: dict[str, list[int]] = {}  # image -> where in the set it stands
+        for index, image in enumerate(images):
+            self.places.setdefault(image, []).append(index)
+        self.known: set[str] = set()
+        self._count = len(images)
+        self._features: Float32 | None = None
+        self._probabilities: Float32 | None = None
+
+    def missing(self, images: Sequence[str]) -> list[str]:
+        """Those that are not known yet."""
+        return [image for image in images if image not in self.known]
+
+    def put(self, block: Block) -> None:
+        """Takes what the set needs of a block. Raises ExtractorError where its width is not that of the others."""
+        classes = None if block.probabilities is None else block.probabilities.shape[1]
+        if self._features is None:
+            self._features = np.empty((self._count, block.features.shape[1]), np.float32)
+            self._probabilities = None if classes is None else np.empty((self._count, classes), np.float32)
+        ours = None if self._probabilities is None else self._probabilities.shape[1]
+        if (self._features.shape[1], ours) != (block.features.shape[1], classes):
+            raise ExtractorError(
+                "stored and computed features have different widths; give the extractor another identity"
+            )
+        for row, image in enumerate(block.images):
+            if image not in self.known and image in self.places:
+                self._features[self.places[image]] = block.features[row]
+                if self._probabilities is not None and block.probabilities is not None:
+                    self._probabilities[self.places[image]] = block.probabilities[row]
+                self.known.add(image)
+
+    def whole(self) -> tuple[Float32, Float32 | None]:
+        """All of them, in the order of the set."""
+        if self._features is None or len(self.known) < len(self.places):
+            raise ValueError("not all images are known")
+        return self._features, self._probabilities
+
+
 class Space:
     """The stored features of one feature space in one numeric class."""
 
-    def __init__(self, cache: Cache, identity: str, numeric_class: str) -> None:
+    def __init__(self, cache: Cache, identity: str, numeric_class: str, counts: Counts) -> None:
         self.cache = cache
+        self.counts = counts
         self.about = {"identity": identity, "numeric_class": numeric_class}
         self.key = hashlib.sha256(json.dumps(self.about, sort_keys=True).encode()).hexdigest()[:24]
         self.folder = cache.folder / self.key
@@ -105,49 +147,43 @@ class Space:
 
         Raises ExtractorError where the extractor's width has changed under one identity.
         """
-        rows: dict[str, tuple[Float32, Float32 | None]] = {}
-        first: dict[str, int] = {}  # where in the set an image first stands; a duplicate is embedded once
-        for index, image in enumerate(images):
-            first.setdefault(image, index)
-        wanted = list(first)
+        rows = Rows(images)
+        wanted = list(rows.places)
         self._read(wanted, rows)
-        self.cache.counts.found += sum(image in rows for image in images)
+        self.counts.found += sum(len(rows.places[image]) for image in rows.known)
         pending = [wanted[i : i + block] for i in range(0, len(wanted), block)]
-        pending = [part for part in pending if any(image not in rows for image in part)]
+        pending = [part for part in pending if rows.missing(part)]
         while pending:
             later = []
             for part in pending:
-                if not self._settle(part, rows, first, compute, wait=False):
+                if not self._settle(part, rows, compute, wait=False):
                     later.append(part)
             if len(later) == len(pending):  # all are locked by others: wait for the first of them
-                self._settle(later.pop(0), rows, first, compute, wait=True)
+                self._settle(later.pop(0), rows, compute, wait=True)
             pending = later
         self._make_room()
-        return _stack(images, rows)
+        return rows.whole()
 
-    def _settle(
-        self,
-        part: Sequence[str],
-        rows: dict[str, tuple[Float32, Float32 | None]],
-        first: dict[str, int],
-        compute: Compute,
-        *,
-        wait: bool,
-    ) -> bool:
+    def lacks(self, images: Sequence[str]) -> bool:
+        """Whether one of them, at least, is not stored."""
+        self._scan()
+        return any(image not in self._places for image in images)
+
+    def _settle(self, part: Sequence[str], rows: Rows, compute: Compute, *, wait: bool) -> bool:
         """Reads or computes one part of the set; False where another process has it in hand and `wait` is off."""
         with self._locked(part, wait=wait) as mine:
             if not mine:
                 return False
-            before = len(rows)
-            self._read([image for image in part if image not in rows], rows)  # another may have stored them meanwhile
-            self.cache.counts.found += len(rows) - before
-            missing = [image for image in part if image not in rows]
+            before = len(rows.known)
+            self._read(rows.missing(part), rows)  # another may have stored them meanwhile
+            self.counts.found += len(rows.known) - before
+            missing = rows.missing(part)
             if missing:
-                features, probabilities = compute([first[image] for image in missing], len(rows))
-                self.cache.counts.computed += len(missing)
-                for i, image in enumerate(missing):
-                    rows[image] = features[i], None if probabilities is None else probabilities[i]
-                self._write(Block(tuple(missing), features, probabilities))
+                features, probabilities = compute([rows.places[image][0] for image in missing], len(rows.known))
+                self.counts.computed += len(missing)
+                block = Block(tuple(missing), features, probabilities)
+                rows.put(block)
+                self._write(block)
         return True
 
     @contextlib.contextmanager
@@ -176,10 +212,9 @@ class Space:
 
     # -------------------------------------------------------------------------------------------------- read, write
 
-    def _read(self, images: Sequence[str], rows: dict[str, tuple[Float32, Float32 | None]]) -> None:
+    def _read(self, images: Sequence[str], rows: Rows) -> None:
         """Fills `rows` with those of `images` that are stored."""
         self._scan()
-        wanted = set(images)
         for file in {place.file for image in images if (place := self._places.get(image)) is not None}:
             try:
                 block = read_block(file)
@@ -191,9 +226,7 @@ class Space:
                 continue
             with contextlib.suppress(OSError):  # a folder shared for reading only
                 os.utime(file)  # the oldest by use go first
-            for i, image in enumerate(block.images):
-                if image in wanted:
-                    rows[image] = block.features[i], None if block.probabilities is None else block.probabilities[i]
+            rows.put(block)
 
     def _scan(self) -> None:
         """Learns of the blocks that have appeared, and forgets those that are gone."""
@@ -222,7 +255,7 @@ class Space:
                 del self._places[image]
 
     def _throw_away(self, file: Path) -> None:
-        self.cache.counts.damaged += 1
+        self.counts.damaged += 1
         self._forget(file)
         with contextlib.suppress(OSError):
             file.unlink()
@@ -246,11 +279,3 @@ class Space:
         if self._wrote:
             make_room(self.cache.folder, self.cache.limit)
             self._wrote = False
-
-
-def _stack(images: Sequence[str], rows: dict[str, tuple[Float32, Float32 | None]]) -> tuple[Float32, Float32 | None]:
-    """Rows as arrays, in the order of `images`. Raises ExtractorError where they do not have one width."""
-    if len({(f.shape, None if p is None else p.shape) for f, p in rows.values()}) != 1:
-        raise ExtractorError("stored and computed features have different widths; give the extractor another identity")
-    chances = [p for image in images if (p := rows[image][1]) is not None]
-    return np.stack([rows[image][0] for image in images]), np.stack(chances) if chances else None

@@ -2,9 +2,19 @@
 
 The canary is stored in a baseline: when the features of these images have moved by more than the numeric class allows,
 the machine, a library or the weights compute something else, and scores may not be compared.
+
+It is kept in the store of features too, under all that could move it (`makers`): with nothing changed it is not
+computed again. What an extractor of one's own reads from files is not among that; so where anything is to be embedded,
+the canary is computed all the same and must be the stored one.
 """
 
 from __future__ import annotations
+
+import hashlib
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -12,6 +22,9 @@ from pytest_medgan.records import Float32, Float64, UInt8
 
 SIZE = 128
 NUMBERS = 16  # a canned image
+# features may differ between machines by this much, relative, before two scores are no longer comparable
+TOLERANCE = MappingProxyType({"float32": 1e-3, "tf32": 1e-2, "bfloat16": 5e-2})
+LIBRARIES = ("pytest-medgan", "torch", "torchvision", "numpy", "onnxruntime", "openvino", "timm")
 
 
 def canned_images() -> UInt8:
@@ -48,3 +61,40 @@ def project(features: Float32) -> tuple[float, ...]:
     raw = np.asarray(np.random.PCG64(20220630).random_raw(width * NUMBERS), dtype=np.uint64)
     signs: Float64 = ((raw >> np.uint64(63)).astype(np.float64) * 2.0 - 1.0).reshape(width, NUMBERS)
     return tuple(float(value) for value in (features.astype(np.float64) @ signs / np.sqrt(width)).ravel())
+
+
+def apart(ours: tuple[float, ...], theirs: tuple[float, ...]) -> float:
+    """The distance of two canaries, relative to the second; NaN where one holds NaN."""
+    first, second = np.asarray(ours), np.asarray(theirs)
+    if first.shape != second.shape:
+        return float("inf")
+    scale = float(np.linalg.norm(second))
+    return float(np.linalg.norm(first - second)) / (scale or 1.0)
+
+
+def makers(extractor: object, device: str) -> str | None:
+    """Hex digest of what computes the features: device, libraries, engine, source; None where there is no source.
+
+    The source is that of this folder and of the module that an extractor of one's own lies in.
+    """
+    own = {type(extractor).__module__, str(getattr(extractor, "module", None) or __name__)}
+    names = sorted(name for name in own if not name.startswith("pytest_medgan."))
+    files = [
+        *sorted(Path(__file__).parent.glob("*.py")),
+        *(getattr(sys.modules.get(n), "__file__", None) for n in names),
+    ]
+    facts = (device, getattr(extractor, "engine", ""), *map(_version, LIBRARIES))
+    whole = hashlib.sha256(repr(facts).encode())
+    for file in files:
+        try:
+            whole.update(Path(file or "").read_bytes())
+        except OSError:  # typed in by hand, or made by another program
+            return None
+    return whole.hexdigest()[:24]
+
+
+def _version(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None

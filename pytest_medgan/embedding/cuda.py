@@ -6,7 +6,6 @@ engine that does not agree is an error, never a silent difference.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 from collections.abc import Callable, Iterator
 
@@ -14,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pytest_medgan.embedding.arithmetic import arithmetic
 from pytest_medgan.embedding.canned import canned_images
-from pytest_medgan.embedding.engines import Engine, compile_for, grey_convolutions
+from pytest_medgan.embedding.engines import Engine, grey_convolutions, padded
 from pytest_medgan.embedding.folded import FoldedInception
 from pytest_medgan.embedding.inception import maps, prepare, to_three_channels
 from pytest_medgan.embedding.spec import ExtractorSpec
@@ -40,14 +40,6 @@ class _FusedInception(FoldedInception):
         return y.to(self.dtype)
 
 
-@contextlib.contextmanager
-def _arithmetic(precision: str) -> Iterator[None]:
-    """TF32 in convolutions only where it is asked for; torch allows it in them by default."""
-    # benchmark off: cuDNN would choose an algorithm by timing it, and another one on the next run
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=precision == "tf32"):
-        yield
-
-
 def cuda_engine(network: nn.Module, spec: ExtractorSpec, name: str, device: str) -> Engine:
     """ "graph" (what auto takes), "folded", "compiled" or "eager" on a CUDA device.
 
@@ -58,14 +50,19 @@ def cuda_engine(network: nn.Module, spec: ExtractorSpec, name: str, device: str)
     batch = spec.batch or BATCH
     forward = _agreeing(network, spec, name, torch.device(device))
     shape: tuple[int, ...] | None = None
-    captured: Forward = forward
+    ready: Forward = forward
 
     def stream(pixels: Tensor, size: int) -> Iterator[Tensor]:
-        nonlocal shape, captured
+        nonlocal shape, ready
         wanted = (min(size, batch), *pixels.shape[1:])
-        if name == "graph" and shape != wanted:  # the batch shrank, or images of another size came
-            captured, shape = _capture(forward, wanted, torch.device(device), spec.precision), wanted
-        yield from _overlapped(captured, pixels, wanted[0], torch.device(device), spec.precision)
+        if shape != wanted:  # the batch shrank, or images of another size came
+            if name == "graph":
+                ready = forward  # lets the old graph's memory go
+                ready = _capture(forward, wanted, torch.device(device), spec.precision)
+            elif name == "compiled":
+                ready = padded(forward, wanted[0])
+            shape = wanted
+        yield from _overlapped(ready, pixels, wanted[0], torch.device(device), spec.precision)
 
     return Engine(name, batch, BLOCK, stream)
 
@@ -78,9 +75,10 @@ def _agreeing(network: nn.Module, spec: ExtractorSpec, name: str, device: torch.
     gaps = []
     for make in _candidates(network, spec, name, device):
         try:
-            with torch.inference_mode(), _arithmetic(spec.precision):
+            with torch.inference_mode(), arithmetic(spec.precision):
                 forward = make()
-                ours = forward(pixels.to(device)).float().cpu()
+                whole = padded(forward, spec.batch or BATCH) if name == "compiled" else forward  # compiles once
+                ours = whole(pixels.to(device)).float().cpu()
         except torch.OutOfMemoryError:
             raise ExtractorError(f"eight images do not fit into the memory of {device.type}; free some") from None
         except RuntimeError:  # no such kernel for this device, layout or precision
@@ -107,7 +105,7 @@ def _candidates(
     convolutions = grey_convolutions(network, spec.normalisation)
     plain = FoldedInception(convolutions, dtype).to(device)
     if name == "compiled":
-        run = compile_for(plain, spec.batch or BATCH)
+        run = torch.compile(plain, dynamic=False)
         yield lambda: lambda pixels: run(prepare(pixels))
         return
     fused = _FusedInception(convolutions, dtype).to(device)
@@ -120,7 +118,7 @@ def _capture(forward: Forward, shape: tuple[int, ...], device: torch.device, pre
     given = torch.zeros(shape, dtype=torch.uint8, device=device)
     side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream(device))
-    with torch.inference_mode(), _arithmetic(precision):
+    with torch.inference_mode(), arithmetic(precision):
         with torch.cuda.stream(side):
             for _ in range(3):
                 forward(given)
@@ -150,7 +148,7 @@ def _overlapped(forward: Forward, pixels: Tensor, batch: int, device: torch.devi
             upcoming = _send(parts[index + 1], copies, device)
         compute.wait_event(sent)
         arrived.record_stream(compute)
-        with torch.inference_mode(), _arithmetic(precision):
+        with torch.inference_mode(), arithmetic(precision):
             features = forward(arrived)
             back = torch.empty(features.shape, dtype=torch.float32, pin_memory=True)
             back.copy_(features, non_blocking=True)

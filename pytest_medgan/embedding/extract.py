@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from platform import machine
+
 import numpy as np
 import torch
 from torch import nn
 
+from pytest_medgan.embedding.arithmetic import give_back
+from pytest_medgan.embedding.batches import Answer, Batches, joined
 from pytest_medgan.embedding.cache import Cache, Compute, image_digests
-from pytest_medgan.embedding.canned import canned_images, project
+from pytest_medgan.embedding.canned import TOLERANCE, apart, canned_images, makers, project
 from pytest_medgan.embedding.engines import Engine, make_engine
 from pytest_medgan.embedding.inception import PREPARATION, final_layer
-from pytest_medgan.embedding.sharding import everyone, local_device, place, share
+from pytest_medgan.embedding.sharding import local_device, place, share, shared
 from pytest_medgan.embedding.spaces import load_other
 from pytest_medgan.embedding.spec import ExtractorSpec, parse
-from pytest_medgan.embedding.topology import FEATURES
 from pytest_medgan.embedding.weights import Weights, load_weights
 from pytest_medgan.errors import ExtractorError
 from pytest_medgan.records import Embeddings, Extractor, Float32, Float64, ImageSet, Progress, UInt8, no_progress
 
-Answer = tuple[Float32, Float32 | None]  # features [N,D], probabilities [N,C]
 BLOCK = 128  # images a stored block, where the extractor does not say otherwise
 
 
-class InceptionExtractor:
+class InceptionExtractor(Batches):
     """InceptionV3 behind the Extractor protocol: 2048-d average pool and class probabilities."""
 
     def __init__(self, weights: Weights, spec: ExtractorSpec, engine: Engine) -> None:
+        super().__init__(spec.batch or engine.batch)
         self.identity = f"inception_v3;{weights.identity};pool2048;{spec.normalisation};{PREPARATION}"
         self.numeric_class = spec.precision
         self.engine = engine.name
@@ -33,39 +37,17 @@ class InceptionExtractor:
         self.trained_on = weights.patients
         self.block = engine.block  # images it likes to be handed together
         self._engine = engine
-        self.batch = spec.batch or engine.batch
         self.unit = self.batch  # does not shrink with memory: processes must agree on who embeds what
         self._head_weight, self._head_bias = _head(weights.network)
 
     def embed(self, pixels: UInt8, progress: Progress = no_progress) -> Answer:
         """uint8 [N,1,H,W] => features float32 [N,2048], probabilities float32 [N,C]."""
-        features = np.empty((len(pixels), FEATURES), np.float32)
-        probabilities = np.empty((len(pixels), len(self._head_bias)), np.float32)
-        whole = torch.from_numpy(np.ascontiguousarray(pixels))
-        start = 0
-        while start < len(whole):
-            try:
-                for part in self._engine.stream(whole[start:], self.batch):
-                    rows = slice(start, start + len(part))
-                    features[rows] = part.numpy()
-                    probabilities[rows] = self.probabilities(features[rows])
-                    start += len(part)
-                    progress("embedding", start, len(whole))
-            except Exception as error:  # runtimes have classes of their own; what is not about memory goes on
-                self._shrink(error)
-        return features, probabilities
+        return joined(self.through(pixels, self._stream, progress))
 
-    def _shrink(self, error: Exception) -> None:
-        """Halves the batch when memory ran out. Raises ExtractorError where one image is too many, and other errors."""
-        if not _out_of_memory(error):
-            raise error
-        if self.batch == 1:
-            raise ExtractorError(
-                "memory ran out over a single image; close other programs or use another device"
-            ) from None
-        self.batch //= 2
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+    def _stream(self, pixels: UInt8, batch: int) -> Iterator[Answer]:
+        for part in self._engine.stream(torch.from_numpy(np.ascontiguousarray(pixels)), batch):
+            features: Float32 = part.numpy()
+            yield features, self.probabilities(features)
 
     def probabilities(self, features: Float32) -> Float32:
         """float32 [N,2048] => softmax of the last layer, computed in float64 on the host whatever the engine."""
@@ -75,24 +57,23 @@ class InceptionExtractor:
         return result
 
 
-def _out_of_memory(error: Exception) -> bool:
-    """torch's CPU allocator, oneDNN and ONNX Runtime have no class of their own for it."""
-    words = ("not enough memory", "out of memory", "could not allocate", "failed to allocate", "bad_alloc", "bad alloc")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(w in str(error).lower() for w in words)
-
-
 def _head(network: nn.Module) -> tuple[Float64, Float64]:
     last = final_layer(network)
     return last.weight.detach().double().numpy(), last.bias.detach().double().numpy()
 
 
 def load_extractor(
-    spec: str, *, device: str = "cpu", calibration: ImageSet | None = None, progress: Progress = no_progress
+    spec: str,
+    *,
+    device: str = "cpu",
+    calibration: ImageSet | None = None,
+    cache: Cache | None = None,
+    progress: Progress = no_progress,
 ) -> Extractor:
     """The feature space that `spec` names, ready on `device`.
 
     spec: `NAME[,key=value...]`, e.g. "inception_v3,weights=random". calibration: real images that weights=random sets
-    its batch norm from. Raises ExtractorError, one line, where it cannot be loaded.
+    its batch norm from; the cache holds what that came to. Raises ExtractorError, one line, where it cannot be loaded.
     """
     parsed = parse(spec)
     device = local_device(device)
@@ -102,22 +83,31 @@ def load_extractor(
         return load_timm(parsed, device)
     if parsed.name != "inception_v3":
         return load_other(parsed, device)
-    weights = load_weights(parsed, calibration, progress)
+    weights = load_weights(parsed, calibration, progress, cache)
     if weights.normalisation not in (None, parsed.normalisation):
         raise ExtractorError(
             f"these weights were fine-tuned with normalisation={weights.normalisation}; add it to the extractor"
         )
-    return InceptionExtractor(weights, parsed, make_engine(weights.network, parsed, device))
+    extractor = InceptionExtractor(weights, parsed, make_engine(weights.network, parsed, device))
+    del weights  # an engine has its own copy of them
+    give_back()
+    return extractor
 
 
 def embed_images(
-    extractor: Extractor, images: ImageSet, *, cache: Cache | None = None, progress: Progress = no_progress
+    extractor: Extractor,
+    images: ImageSet,
+    *,
+    cache: Cache | None = None,
+    progress: Progress = no_progress,
+    before: Callable[[], None] | None = None,
 ) -> Embeddings:
     """Features of every image, row for row; what the cache holds is not computed again.
 
     In a process group (sharding.processes) every process embeds its share and all return everything; then all of them
-    must call this alike. Raises ExtractorError where the extractor returns NaN, another width from one block to the
-    next, or another count.
+    must call this alike, with the same images. `before` is called where the cache lacks an image. Raises ExtractorError
+    where the extractor returns NaN, another width from one block to the next, or another count; in every process where
+    it does in one.
     """
     pixels = images.pixels
     if pixels.ndim != 4 or pixels.shape[1] != 1 or pixels.dtype != np.uint8 or len(pixels) == 0:
@@ -134,9 +124,10 @@ def embed_images(
         answer = extractor.embed(part, lambda what, now, _: progress(what, offset + done + now, total))
         return checked(answer, len(part))
 
-    answer = _embed(extractor, pixels[mine], compute, cache) if mine.stop > mine.start else None
-    if answer is None or size > 1:
-        answer = joined(everyone(answer))
+    def work() -> Answer | None:
+        return _embed(extractor, pixels[mine], compute, cache, before) if mine.stop > mine.start else None
+
+    answer = joined([part for part in shared(work, of=pixels) if part is not None])
     progress("embedding", total, total)
     return Embeddings(answer[0], images.groups, extractor.identity, images.recipe, answer[1])
 
@@ -146,23 +137,18 @@ def _unit(extractor: Extractor) -> int:
     return int(getattr(extractor, "unit", getattr(extractor, "batch", BLOCK)))
 
 
-def _embed(extractor: Extractor, pixels: UInt8, compute: Compute, cache: Cache | None) -> Answer:
+def _embed(
+    extractor: Extractor, pixels: UInt8, compute: Compute, cache: Cache | None, before: Callable[[], None] | None
+) -> Answer:
     """One process's share, through the cache where there is one."""
     unit, total = _unit(extractor), len(pixels)
     block = max(int(getattr(extractor, "block", BLOCK)) // unit, 1) * unit  # whole batches, so that sharding cuts none
     if cache is None:
         return joined([compute(list(range(i, min(i + block, total))), i) for i in range(0, total, block)])
-    space = cache.space(extractor.identity, extractor.numeric_class)
-    return space.gather(image_digests(pixels), compute, block)
-
-
-def joined(parts: list[Answer]) -> Answer:
-    """Blocks in order as one. Raises ExtractorError where their widths differ."""
-    if len({(f.shape[1], None if p is None else p.shape[1]) for f, p in parts}) != 1:
-        raise ExtractorError("the extractor returned features of different widths; it must always return the same")
-    features = np.concatenate([f for f, _ in parts])
-    chances = [p for _, p in parts if p is not None]
-    return features, np.concatenate(chances) if chances else None
+    space, images = cache.space(extractor.identity, extractor.numeric_class), image_digests(pixels)
+    if before is not None and space.lacks(images):
+        before()
+    return space.gather(images, compute, block)
 
 
 def checked(answer: Answer, count: int) -> Answer:
@@ -190,3 +176,30 @@ def canary(extractor: Extractor) -> tuple[float, ...]:
     images = canned_images()
     features, _ = checked(extractor.embed(images), len(images))
     return project(features)
+
+
+def stored_canary(extractor: Extractor, cache: Cache, device: str = "cpu") -> tuple[tuple[float, ...], bool]:
+    """The canary, and whether it was computed now: it is read where nothing that could move it has changed."""
+    cuda = torch.device(device).type == "cuda"
+    name = torch.cuda.get_device_name(device) if cuda else f"{machine()} {torch.backends.cpu.get_cpu_capability()}"
+    made_by = makers(extractor, name)
+    if made_by is None:
+        return canary(extractor), True
+    images = canned_images()
+    space = cache.space(f"canary {made_by} of {extractor.identity}", extractor.numeric_class, counted=False)
+
+    def compute(index: list[int], done: int) -> Answer:
+        return checked(extractor.embed(images[index]), len(index))
+
+    features, _ = space.gather(image_digests(images), compute, len(images))
+    return project(features), space.counts.computed > 0
+
+
+def vouch(extractor: Extractor, known: tuple[float, ...]) -> None:
+    """Raises ExtractorError where the extractor no longer computes what its stored canary says."""
+    gap = apart(canary(extractor), known)
+    if not gap <= TOLERANCE.get(extractor.numeric_class, TOLERANCE["float32"]):  # NaN must not pass
+        raise ExtractorError(
+            f"the extractor's features have moved by {gap:.1e} since others were stored under its identity; "
+            "give it another identity, or remove the stored ones by `medgan cache prune --all`"
+        )

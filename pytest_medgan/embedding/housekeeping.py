@@ -20,11 +20,20 @@ from pytest_medgan.embedding.blocks import (
     read_header,
     write_atomically,
 )
-from pytest_medgan.errors import DataError
+from pytest_medgan.errors import DataError, SettingsError
 
 ABOUT = "about.json"
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 STALE = 3600.0  # seconds after which a file that is still being written belongs to nobody
 _MEMBER = re.compile(r"[0-9a-f]{24}/([0-9a-f]{32}\.block|about\.json)")
+
+
+def parse_size(text: str, option: str = "--medgan-cache-limit") -> int:
+    """ "500M" or "2 GB" to bytes. Raises SettingsError, naming the option, on anything else."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", text.strip().lower())
+    if found is None:
+        raise SettingsError(f"{option} takes a size such as 500M or 2G, not {text!r}")
+    return int(float(found[1]) * _UNITS[found[2]])
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 
@@ -19,15 +18,15 @@ class _Graph:
     """Operations whose tensors are names in a growing ONNX graph."""
 
     def __init__(self, convolutions: Mapping[str, Convolution]) -> None:
-        from onnx import helper, numpy_helper
+        from onnx import helper
 
-        self._helper, self._numpy = helper, numpy_helper
+        self._helper = helper
         self._convolutions = convolutions
         self.nodes: list[Any] = []
-        self.initialisers: list[Any] = []
+        self.constants: dict[str, npt.NDArray[Any]] = {}  # float32
 
     def _constant(self, name: str, values: npt.NDArray[Any]) -> str:
-        self.initialisers.append(self._numpy.from_array(np.ascontiguousarray(values), name))
+        self.constants[name] = values
         return name
 
     def _node(self, operation: str, inputs: Sequence[str], attributes: Mapping[str, Any] | None = None) -> str:
@@ -72,9 +71,12 @@ def onnx_model(convolutions: Mapping[str, Convolution]) -> bytes:
     output = run(graph, "grey")
     grey = helper.make_tensor_value_info("grey", TensorProto.FLOAT, ["n", 1, INPUT_SIZE, INPUT_SIZE])
     features = helper.make_tensor_value_info(output, TensorProto.FLOAT, ["n", FEATURES])
-    whole = helper.make_graph(graph.nodes, "inception_v3", [grey], [features], graph.initialisers)
+    whole = helper.make_graph(graph.nodes, "inception_v3", [grey], [features])
     opsets = [helper.make_opsetid("", OPSET)]
-    model: bytes = helper.make_model(
-        whole, opset_imports=opsets, ir_version=INTERMEDIATE_REPRESENTATION
-    ).SerializeToString()
-    return model
+    model = helper.make_model(whole, opset_imports=opsets, ir_version=INTERMEDIATE_REPRESENTATION)
+    for name, values in graph.constants.items():  # put in place: the helpers would copy all of them twice
+        tensor = model.graph.initializer.add()
+        tensor.name, tensor.data_type, tensor.raw_data = name, TensorProto.FLOAT, values.astype("<f4").tobytes()
+        tensor.dims.extend(values.shape)
+    serialised: bytes = model.SerializeToString()
+    return serialised

@@ -102,6 +102,28 @@ class _Calibrate:
         self.progress("calibrating the random extractor", self.done, self.total)
 
 
+def statistics(network: nn.Module) -> Float32:
+    """float32 [S]: all that calibration sets, in the order of the modules; small beside the network."""
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    values = [value for norm in norms for value in (norm.running_mean, norm.running_var) if value is not None]
+    last = final_layer(network)
+    flat = torch.cat([value.detach().reshape(-1) for value in (*values, last.weight, last.bias)])
+    result: Float32 = flat.numpy()
+    return result
+
+
+@torch.no_grad()
+def restore(network: nn.Module, values: Float32) -> None:
+    """Sets what `statistics` gave of an equal network, in place."""
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    places = [value for norm in norms for value in (norm.running_mean, norm.running_var) if value is not None]
+    last = final_layer(network)
+    places += [last.weight, last.bias]
+    parts = torch.split(torch.from_numpy(values), [place.numel() for place in places])
+    for place, part in zip(places, parts, strict=True):
+        place.copy_(part.reshape(place.shape))
+
+
 def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
     """[N,C,H,W] => biased variance and mean a channel, float64 [C]: Welford within an image, float64 across images."""
     variance, mean = torch.var_mean(x, (2, 3), correction=0)

@@ -6,15 +6,22 @@ of N processes are those of one, to the bit where each has as many threads.
 
 from __future__ import annotations
 
+import atexit
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import distributed
 
-from pytest_medgan.records import Float32
+from pytest_medgan.errors import ExtractorError, MedganError
+from pytest_medgan.records import UInt8
+
+T = TypeVar("T")
+_Part = dict[str, Any]
 
 
 def place() -> tuple[int, int]:
@@ -31,12 +38,53 @@ def share(count: int, unit: int, rank: int, size: int) -> slice:
     return slice(min(first * unit, count), min(last * unit, count))
 
 
-def everyone(mine: tuple[Float32, Float32 | None] | None) -> list[tuple[Float32, Float32 | None]]:
-    """What every process computed, in order of rank; those that had nothing to do are left out."""
+def shared(work: Callable[[], T], *, of: UInt8) -> list[T]:
+    """What every process made of its share of the images `of`, in order of rank.
+
+    What goes wrong in one process is raised in all of them, so that none waits for another. Raises ExtractorError where
+    the processes do not have the same images.
+    """
     _, size = place()
+    if size == 1:
+        return [work()]
+    mine: _Part = {"images": hashlib.sha256(np.ascontiguousarray(of).data).hexdigest(), "answer": None, "trouble": None}
+    failure: Exception | None = None
+    try:
+        mine["answer"] = work()
+    except Exception as error:
+        failure, mine["trouble"] = error, str(error) if isinstance(error, MedganError) else repr(error)
     parts: list[Any] = [None] * size
     distributed.all_gather_object(parts, mine)
-    return [part for part in parts if part is not None]
+    if failure is not None:
+        raise failure
+    for rank, part in enumerate(parts):
+        if part["trouble"] is not None:
+            raise ExtractorError(f"process {rank} of {size}: {part['trouble']}")
+    if len({part["images"] for part in parts}) > 1:
+        raise ExtractorError(
+            "the processes have different images; a generator must draw the same from one seed in all of them"
+        )
+    return [part["answer"] for part in parts]
+
+
+def join() -> None:
+    """Joins the processes that torchrun started, for as long as this one lives; without torchrun it does nothing.
+
+    Workers of pytest-xdist stay outside: several would stand in one place.
+    """
+    if _waiting() and "PYTEST_XDIST_WORKER" not in os.environ:
+        distributed.init_process_group("gloo")
+        atexit.register(_leave)
+
+
+def _leave() -> None:
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+def _waiting() -> bool:
+    """Whether torchrun's environment describes a group that is not there yet."""
+    return "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1 and not distributed.is_initialized()
 
 
 @contextmanager
@@ -45,7 +93,7 @@ def processes() -> Iterator[tuple[int, int]]:
 
     A group that is already there is used and left alone; without torchrun it is (0, 1).
     """
-    waiting = "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1 and not distributed.is_initialized()
+    waiting = _waiting()
     if waiting:
         distributed.init_process_group("gloo")  # features are gathered on the host, on GPUs too
     try:

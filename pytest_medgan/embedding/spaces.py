@@ -21,7 +21,7 @@ import inspect
 import sys
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,43 +29,42 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pytest_medgan.embedding.arithmetic import arithmetic
+from pytest_medgan.embedding.batches import Answer, Batches, joined
 from pytest_medgan.embedding.spec import ExtractorSpec
 from pytest_medgan.errors import ExtractorError
 from pytest_medgan.records import Extractor, Float32, Progress, UInt8, no_progress
 
 BATCH = 64
-Answer = tuple[Float32, Float32 | None]
 
 
-class OtherExtractor:
+class OtherExtractor(Batches):
     """A function over batches behind the Extractor protocol."""
 
     numeric_class = "float32"
+    module: str | None = None  # the user's, where the function comes from one
 
     def __init__(self, name: str, identity: str, answer: Callable[[UInt8], Any], batch: int) -> None:
+        super().__init__(batch)
         self.identity = identity
         self.summary = name
-        self.batch = batch
+        self.unit = batch  # does not shrink with memory: processes must agree on who embeds what
         self._answer = answer
 
     def embed(self, pixels: UInt8, progress: Progress = no_progress) -> Answer:
         """uint8 [N,1,H,W] => float32 [N,D], float32 [N,C] or None. Raises ExtractorError on any other answer."""
-        parts = []
-        for start in range(0, len(pixels), self.batch):
-            given = pixels[start : start + self.batch]
-            features, probabilities = _two(self._answer(given))
+        return joined(self.through(pixels, self._stream, progress))
+
+    def _stream(self, pixels: UInt8, batch: int) -> Iterator[Answer]:
+        for start in range(0, len(pixels), batch):
+            given = pixels[start : start + batch]
+            with arithmetic(self.numeric_class):
+                features, probabilities = _two(self._answer(given))
             if features.ndim != 2 or len(features) != len(given):
                 raise ExtractorError(
                     f"{self.summary} returned {list(features.shape)} for {len(given)} images; return [{len(given)},D]"
                 )
-            parts.append((features, probabilities))
-            progress("embedding", start + len(given), len(pixels))
-        if len({(f.shape[1], p is None) for f, p in parts}) != 1:
-            raise ExtractorError(
-                f"{self.summary} returned features of different widths; it must always return the same"
-            )
-        chances = [p for _, p in parts if p is not None]
-        return np.concatenate([f for f, _ in parts]), np.concatenate(chances) if chances else None
+            yield features, probabilities
 
 
 def _two(answer: object) -> Answer:
@@ -116,7 +115,9 @@ def _from_module(module: str, name: str, spec: ExtractorSpec) -> Extractor:
     identity = getattr(found, "identity", None)
     if identity is None:
         identity = f"{spec.name};source {hashlib.sha256(_source(loaded)).hexdigest()[:16]}"
-    return OtherExtractor(spec.name, str(identity), found, spec.batch or BATCH)
+    extractor = OtherExtractor(spec.name, str(identity), found, spec.batch or BATCH)
+    extractor.module = module
+    return extractor
 
 
 def _source(module: Any) -> bytes:

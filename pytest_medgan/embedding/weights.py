@@ -19,6 +19,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pytest_medgan.embedding import random_weights
+from pytest_medgan.embedding.arithmetic import give_back
+from pytest_medgan.embedding.batches import Answer
+from pytest_medgan.embedding.cache import Cache
 from pytest_medgan.embedding.inception import build
 from pytest_medgan.embedding.spec import ExtractorSpec
 from pytest_medgan.errors import ExtractorError
@@ -38,28 +41,41 @@ class Weights:
     normalisation: str | None = None  # what it was fine-tuned with; None where it is not said
 
 
-def load_weights(spec: ExtractorSpec, calibration: ImageSet | None, progress: Progress = no_progress) -> Weights:
+def load_weights(
+    spec: ExtractorSpec, calibration: ImageSet | None, progress: Progress = no_progress, cache: Cache | None = None
+) -> Weights:
     """The network that `spec` names, on the CPU, in evaluation mode.
 
-    Raises ExtractorError where the file is missing, of the wrong kind, or does not have the promised hash.
+    `cache` holds how random weights were calibrated. Raises ExtractorError where the file is missing, of the wrong
+    kind, or does not have the promised hash.
     """
     if spec.weights == "random":
-        return _random(spec, calibration, progress)
+        return _random(spec, calibration, progress, cache)
     if spec.weights == "imagenet":
         state = imagenet_state()
         return Weights(_fill(state, None), f"imagenet:{state_digest(state)}", "ImageNet weights")
     return from_file(Path(spec.weights))
 
 
-def _random(spec: ExtractorSpec, calibration: ImageSet | None, progress: Progress) -> Weights:
+def _random(spec: ExtractorSpec, calibration: ImageSet | None, progress: Progress, cache: Cache | None) -> Weights:
     if calibration is None or len(calibration) == 0:
         raise ExtractorError(
             "weights=random sets its batch norm from real images and was given none; pass calibration="
         )
     pixels = random_weights.choose(calibration, spec.seed)
     network = random_weights.draw(spec.seed)
-    random_weights.calibrate(network, pixels, spec.normalisation, progress)
     identity = f"{random_weights.RECIPE} {random_weights.digest(pixels)}, seed {spec.seed}"
+
+    def calibrate(_: list[int], done: int) -> Answer:
+        random_weights.calibrate(network, pixels, spec.normalisation, progress)
+        give_back()
+        return random_weights.statistics(network)[None], None
+
+    if cache is None:
+        calibrate([0], 0)
+    else:
+        space = cache.space(f"calibration of {identity}, {spec.normalisation}", "float32", counted=False)
+        random_weights.restore(network, space.gather(["statistics"], calibrate, 1)[0][0])
     return Weights(network, identity, f"random weights, calibrated on {len(pixels)} reference images")
 
 

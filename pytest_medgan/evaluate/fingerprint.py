@@ -8,12 +8,10 @@ from types import MappingProxyType
 
 import numpy as np
 
+from pytest_medgan.embedding.canned import TOLERANCE as CANARY_TOLERANCE
 from pytest_medgan.evaluate.subject import Subject, full_count
 from pytest_medgan.metrics.reference import Ks
 from pytest_medgan.records import Fingerprint, Scalar
-
-# features may differ between machines by this much, relative, before two scores are no longer comparable
-CANARY_TOLERANCE = MappingProxyType({"float32": 1e-3, "tf32": 1e-2, "bfloat16": 5e-2})
 
 
 def make_fingerprint(subject: Subject) -> Fingerprint:

@@ -32,6 +32,7 @@ class Workbench:
     custom: tuple[CustomMetric, ...] = ()  # the project's own metrics
     progress: Progress = no_progress
     evidence: bool = False  # evidence is gathered with the scores, since a report will ask for it
+    cache_limit: int | None = None  # bytes of stored features; None: the store's own
     sweep: bool = False  # evidence holds the ball metrics at every k of SWEEP, which pictures show and no gate needs
     _kept: dict[Hashable, Any] = field(default_factory=dict)
 
@@ -41,6 +42,12 @@ class Workbench:
             self._kept[key] = make()
         value: T = self._kept[key]
         return value
+
+    def place(self) -> str:
+        """The device, under torchrun this process's own."""
+        from pytest_medgan.embedding.sharding import local_device
+
+        return self.keep("place", lambda: local_device(self.device))
 
     def ordinal(self, generator: Generator) -> int:
         """Tells generators apart that have no identity: by the order in which they were met."""
@@ -63,7 +70,9 @@ class Workbench:
         from pytest_medgan.embedding import load_extractor
 
         def make() -> Extractor:
-            return load_extractor(spec, device=self.device, calibration=real.reference, progress=self.progress)
+            return load_extractor(
+                spec, device=self.device, calibration=real.reference, cache=self.cache(), progress=self.progress
+            )
 
         return self.keep(("extractor", spec, real.digest), make)
 
@@ -81,7 +90,7 @@ class Workbench:
         if spec in built_in:
             images = self.real(settings).training
             return self.train(built_in[spec](size=images.pixels.shape[-1]), images)
-        return self.keep(("generator", spec), lambda: load_generator(spec, device=self.device, progress=self.progress))
+        return self.keep(("generator", spec), lambda: load_generator(spec, device=self.place(), progress=self.progress))
 
     def train(self, config: Config, images: ImageSet, settings: TrainingSettings | None = None) -> Generator:
         """The generator these settings and images lead to: loaded, resumed or trained."""
@@ -93,7 +102,7 @@ class Workbench:
                 images,
                 directory=self.cache_dir / "trained",
                 settings=settings,
-                device=self.device,
+                device=self.place(),
                 progress=self.progress,
             )
 
@@ -101,15 +110,19 @@ class Workbench:
 
     def cache(self) -> Cache:
         """The features on disk."""
-        from pytest_medgan.embedding.cache import Cache
+        from pytest_medgan.embedding.cache import LIMIT, Cache
 
-        return self.keep("cache", lambda: Cache(self.cache_dir / "features"))
+        limit = LIMIT if self.cache_limit is None else self.cache_limit
+        return self.keep("cache", lambda: Cache(self.cache_dir / "features", limit))
 
     def embed(self, extractor: Extractor, images: ImageSet) -> Embeddings:
-        """Features of any images, through the cache on disk."""
+        """Features of any images, through the cache on disk; under torchrun each process embeds its share of them."""
         from pytest_medgan.embedding import embed_images
+        from pytest_medgan.embedding.sharding import join
 
-        return embed_images(extractor, images, cache=self.cache(), progress=self.progress)
+        join()
+        cache, progress = self.cache(), self.progress
+        return embed_images(extractor, images, cache=cache, progress=progress, before=lambda: self._vouch(extractor))
 
     def embedded(self, extractor: Extractor, real: RealSets, role: str) -> Embeddings:
         """One role of the real images ("training", "reference" or "held_out"), embedded."""
@@ -117,10 +130,24 @@ class Workbench:
         return self.keep(key, lambda: self.embed(extractor, getattr(real, role)))
 
     def canary(self, extractor: Extractor) -> tuple[float, ...]:
-        """The extractor's features of eight canned images, projected."""
-        from pytest_medgan.embedding import canary
+        """The extractor's features of eight canned images, projected; from the cache where nothing has changed."""
+        return self._canary(extractor)[0]
 
-        return self.keep(("canary", extractor.identity, extractor.numeric_class), lambda: canary(extractor))
+    def _canary(self, extractor: Extractor) -> tuple[tuple[float, ...], bool]:
+        """The canary, and whether this session computed it."""
+        from pytest_medgan.embedding.extract import stored_canary
+
+        key = ("canary", extractor.identity, extractor.numeric_class)
+        return self.keep(key, lambda: stored_canary(extractor, self.cache(), self.place()))
+
+    def _vouch(self, extractor: Extractor) -> None:
+        """Before a session embeds its first image: what is stored must be what the extractor computes."""
+        from pytest_medgan.embedding.extract import vouch
+
+        known, fresh = self._canary(extractor)
+        if not fresh:
+            key = ("vouched", extractor.identity, extractor.numeric_class)
+            self.keep(key, lambda: vouch(extractor, known))
 
     def reference(
         self, extractor: Extractor, real: RealSets, metrics: tuple[str, ...], trained_on: str | None
@@ -151,7 +178,7 @@ class Workbench:
                 window=real.reference.window,
                 metrics=metrics,
                 sweep=swept(len(reference)) if self.sweep else (),
-                device=self.device,
+                device=self.place(),
             )
 
         key = ("reference", real.digest, extractor.identity, extractor.numeric_class, metrics, knows_training)

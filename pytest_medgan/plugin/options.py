@@ -33,6 +33,7 @@ SETTINGS = (
     ("metrics", "NAMES", "the metrics to measure (default: all)"),
     ("device", "DEVICE", "where networks run: cpu, cuda, cuda:1 (default: cpu)"),
     ("cache-dir", "DIR", "where features and prepared images are kept (default: .medgan under the rootdir)"),
+    ("cache-limit", "SIZE", "the most that stored features may take, such as 500M; the oldest go first (default: 4G)"),
     ("report", "KINDS", "reports to write after the run: html,md,json"),
     ("report-dir", "DIR", "where candidates and reports go (default: medgan-report under the rootdir)"),
 )
@@ -58,6 +59,7 @@ class RunOptions:
 
     device: str
     cache_dir: Path
+    cache_limit: int | None  # bytes of stored features; None: the store's own
     report_dir: Path
     reports: tuple[str, ...]
     gpu: bool
@@ -93,10 +95,11 @@ def run_options(config: pytest.Config) -> RunOptions:
     reports = tuple(part for part in (value_of(config, "report") or "").replace(",", " ").split())
     if unknown := [kind for kind in reports if kind not in ("html", "md", "json")]:
         raise SettingsError(f"--medgan-report takes html, md and json, not {unknown[0]!r}")
-    root = config.rootpath
+    root, limit = config.rootpath, value_of(config, "cache-limit")
     return RunOptions(
         device=device,
         cache_dir=root / (value_of(config, "cache-dir") or ".medgan"),
+        cache_limit=None if limit is None else _size(limit),
         report_dir=root / (value_of(config, "report-dir") or "medgan-report"),
         reports=reports,
         gpu=gpu,
@@ -104,6 +107,12 @@ def run_options(config: pytest.Config) -> RunOptions:
         report_only=bool(config.getoption("--medgan-report-only")),
         report_real=bool(config.getoption("--medgan-report-real")),
     )
+
+
+def _size(text: str) -> int:
+    from pytest_medgan.embedding.housekeeping import parse_size  # numpy, which who sets no limit does not pay for
+
+    return parse_size(text)
 
 
 def marker_values(item: pytest.Item) -> dict[str, Any]:

@@ -42,6 +42,7 @@ class MedganSession:
         options = self.options
         return Workbench(
             cache_dir=options.cache_dir,
+            cache_limit=options.cache_limit,
             device=options.device,
             custom=self.custom,
             progress=TerminalProgress(self._config),

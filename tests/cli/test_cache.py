@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pytest_medgan.cli import cache
+from pytest_medgan.embedding import housekeeping
 from pytest_medgan.embedding.cache import Cache
 from pytest_medgan.errors import SettingsError
 
@@ -53,13 +54,13 @@ def test_export_and_import(folder: Path, tmp_path: Path, capsys: pytest.CaptureF
 
 @pytest.mark.parametrize(("text", "size"), [("500", 500), ("500M", 5 * 10**8), ("2 GB", 2 * 10**9), ("1.5k", 1500)])
 def test_sizes(text: str, size: int) -> None:
-    assert cache.size(text) == size
+    assert housekeeping.parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "much", "-1G", "5 miles"])
 def test_no_sizes(text: str) -> None:
-    with pytest.raises(SettingsError, match="500M"):
-        cache.size(text)
+    with pytest.raises(SettingsError, match="--limit takes a size such as 500M"):
+        housekeeping.parse_size(text, "--limit")
 
 
 def test_looking_needs_no_torch(folder: Path) -> None:

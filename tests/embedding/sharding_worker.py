@@ -8,9 +8,29 @@ import numpy as np
 import torch
 
 from pytest_medgan.embedding import embed_images, load_extractor
-from pytest_medgan.embedding.sharding import processes
+from pytest_medgan.embedding.sharding import join, place, processes, shared
 from pytest_medgan.embedding.spaces import OtherExtractor
+from pytest_medgan.errors import ExtractorError
 from pytest_medgan.records import ImageSet
+
+
+def faults() -> list[str]:
+    """What this process is told when all is well, when the second one fails, and when their images differ."""
+    rank, _ = place()
+    images = np.zeros((2, 1, 4, 4), np.uint8)
+
+    def work() -> int:
+        if rank == 1:
+            raise ExtractorError("no luck")
+        return rank
+
+    told = []
+    for given, of in ((lambda: rank, images), (work, images), (lambda: rank, images + np.uint8(rank))):
+        try:
+            told.append(str(shared(given, of=of)))
+        except ExtractorError as error:
+            told.append(str(error))
+    return told
 
 
 def main(spec: str, result: str) -> None:
@@ -18,6 +38,11 @@ def main(spec: str, result: str) -> None:
     y, x = np.mgrid[:128, :128]
     discs = [(np.hypot(y - 40 - i, x - 60 + i) < 15 + i) * 150 + 40 + 3 * i for i in range(21)]
     images = ImageSet(np.stack(discs)[:, None].astype(np.uint8), np.array(["P"] * 21), "discs")
+    if spec == "faults":
+        join()
+        join()  # again is nothing
+        np.savez(result, features=np.array(faults()))
+        return
     if spec == "means":
         extractor = OtherExtractor("means", "means", lambda given: given.mean((2, 3)), batch=4)
     else:

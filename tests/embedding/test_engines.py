@@ -118,7 +118,7 @@ def test_cuda_without_a_gpu_is_one_line(network: nn.Module) -> None:
         make_engine(network, SPEC, "cuda")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.medgan_gpu
 @pytest.mark.parametrize(
     ("name", "precision", "allowed"),
     [

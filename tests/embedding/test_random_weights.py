@@ -6,13 +6,14 @@ import copy
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from pytest_medgan.embedding import load_extractor, random_weights
+from pytest_medgan.embedding import Cache, load_extractor, random_weights
 from pytest_medgan.embedding.inception import features_and_logits, maps, prepare, to_three_channels
 from pytest_medgan.embedding.spec import ExtractorSpec
 from pytest_medgan.embedding.weights import load_weights
@@ -110,3 +111,21 @@ def test_the_identity_is_a_recipe(calibration: ImageSet) -> None:
     assert random_weights.digest(calibration.pixels) in first
     assert "seed 0" in first
     assert load_weights(replace(settings, seed=1), calibration).identity != first
+
+
+def test_calibration_is_kept_and_equal_to_the_bit(
+    calibration: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, images = ExtractorSpec("inception_v3", weights="random"), calibration.take(slice(0, 2))
+    first = load_weights(settings, images, cache=Cache(tmp_path)).network.state_dict()
+    with monkeypatch.context() as patched:
+        patched.setattr(random_weights, "calibrate", lambda *_: pytest.fail("calibrated again"))
+        cache = Cache(tmp_path)
+        again = load_weights(settings, images, cache=cache).network.state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert (cache.counts.computed, cache.counts.found) == (0, 0)  # no image of anybody's
+    monkeypatch.setattr(random_weights, "calibrate", lambda *_: None)
+    for other, pixels in ((replace(settings, seed=1), images), (replace(settings, normalisation="imagenet"), images)):
+        load_weights(other, pixels, cache=Cache(tmp_path))
+    load_weights(settings, calibration.take(slice(1, 3)), cache=Cache(tmp_path))
+    assert len(list(tmp_path.glob("*/*.block"))) == 4

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytest_medgan.embedding.sharding import local_device, place, processes, share
+from pytest_medgan.embedding.sharding import join, local_device, place, processes, share
 from pytest_medgan.records import Float32
 
 WORKER = Path(__file__).with_name("sharding_worker.py")
@@ -74,3 +74,18 @@ def test_two_processes_give_inceptions_features_to_the_bit(
         assert np.array_equal(together, alone)
     for together in embed_on(2, "inception_v3,weights=random,engine=folded,batch=3", tmp_path):
         assert relative_gap(together, alone) < 1e-5
+
+
+def test_what_goes_wrong_in_one_process_is_raised_in_all(tmp_path: Path) -> None:
+    first, second = (told.tolist() for told in embed_on(2, "faults", tmp_path))
+    assert first[:2] == ["[0, 1]", "process 1 of 2: no luck"]
+    assert second[:2] == ["[0, 1]", "no luck"]
+    assert "different images" in first[2]
+    assert "different images" in second[2]
+
+
+def test_workers_of_xdist_join_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("RANK", "0"), ("WORLD_SIZE", "2"), ("PYTEST_XDIST_WORKER", "gw0")):
+        monkeypatch.setenv(name, value)
+    join()
+    assert place() == (0, 1)

@@ -22,3 +22,14 @@ def test_a_swap_is_named_by_direction() -> None:
 def test_ties_nan_and_strangers_disagree_with_nothing() -> None:
     first, second = {"a": 1.0, "b": 1.0, "x": 0.0, "n": math.nan}, {"a": 2.0, "b": 1.0, "y": 0.0, "n": 3.0}
     assert ranking_disagreements("kid", first, second, higher_is_better=False) == ()
+
+
+def test_a_swap_within_the_errors_says_so() -> None:
+    first, second = {"a": 1.0, "b": 2.0}, {"a": 4.0, "b": 3.0}
+    small, large = {"a": 0.1, "b": 0.1}, {"a": 0.6, "b": 0.6}
+    (clear,) = ranking_disagreements("fid", first, second, higher_is_better=False, errors=(small, small))
+    assert clear.clear
+    for errors in ((small, large), (large, small)):
+        (doubtful,) = ranking_disagreements("fid", first, second, higher_is_better=False, errors=errors)
+        assert not doubtful.clear
+        assert str(doubtful).endswith("the second b (by no more than chance explains)")

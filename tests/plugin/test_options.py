@@ -178,3 +178,36 @@ def test_the_accepted_model_is_named_like_any_generator(project: pytest.Pytester
     )
     assert seen(project.runpytest("-s")) == ["None", "toy:marked"]
     assert seen(project.runpytest("-s", "--medgan-paired-with=toy:line")) == ["toy:line", "toy:marked"]
+
+
+@pytest.mark.parametrize("option", ["--medgan-generator=gone.safetensors", "--medgan-paired-with=gone.safetensors"])
+def test_a_checkpoint_that_is_not_there_is_told_before_the_images_are_read(
+    project: pytest.Pytester, option: str
+) -> None:
+    (project.path / "images.npz").unlink()
+    result = project.runpytest("-k", "fid", option)
+    assert result.ret == 1
+    assert any("no such generator" in line for line in result.outlines)
+    assert any("gone.safetensors" in line for line in result.outlines)
+    assert not any("images.npz" in line for line in result.outlines)
+
+
+def test_the_store_of_features_has_a_limit(project: pytest.Pytester) -> None:
+    """From the ini file, from the command line before it, and a usage error where it is no size."""
+    project.makepyfile(
+        test_gate="""
+        def test_limit(request, medgan_embed, medgan_real):
+            from pytest_medgan.plugin.session import session_of
+            medgan_embed(medgan_real.reference)
+            print("SEEN", session_of(request.config).bench.cache().limit)
+        """
+    )
+    assert seen(project.runpytest("-s")) == ["4000000000"]
+    ini = (project.path / "pytest.ini").read_text()
+    (project.path / "pytest.ini").write_text(ini + "\nmedgan_cache_limit = 2M\n")
+    assert seen(project.runpytest("-s")) == ["2000000"]
+    assert list(project.path.glob(".medgan/features/*/*.block"))
+    assert seen(project.runpytest("-s", "--medgan-cache-limit=1k")) == ["1000"]
+    result = project.runpytest("--medgan-cache-limit=much")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--medgan-cache-limit takes a size such as 500M*"])

@@ -1,0 +1,90 @@
+"""What a session's store keeps from one session to the next."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pytest_medgan.errors import ExtractorError
+from pytest_medgan.evaluate import Workbench
+from pytest_medgan.records import ImageSet
+
+SPACE = """
+import pathlib
+import numpy as np
+
+class Space:
+    identity, numeric_class = "counted", "float32"
+    asked = 0
+    def embed(self, pixels, progress=lambda *a: None):
+        Space.asked += len(pixels)
+        factor = np.float32(pathlib.Path("weights.txt").read_text())
+        return pixels.reshape(len(pixels), -1)[:, ::64][:, :16].astype(np.float32) * factor, None
+"""
+
+
+@pytest.fixture
+def space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A feature space of one's own that reads its weights from a file and counts what it embeds."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "counted_space.py").write_text(SPACE)
+    (tmp_path / "weights.txt").write_text("1.0")
+    monkeypatch.delitem(sys.modules, "counted_space", raising=False)
+    return fresh()
+
+
+def fresh() -> Any:
+    module: ModuleType = importlib.reload(importlib.import_module("counted_space"))
+    return module.Space()
+
+
+def images(seed: int = 0) -> ImageSet:
+    pixels = np.random.default_rng(seed).integers(0, 256, (20, 1, 32, 32), dtype=np.uint8)
+    return ImageSet(pixels, np.array(["P"] * 20), f"noise {seed}")
+
+
+def session(space: Any, *sets: ImageSet) -> tuple[tuple[float, ...], int]:
+    """One session: its canary, and how many images it embedded in all."""
+    bench, before = Workbench(Path("cache")), space.asked
+    canary = bench.canary(space)
+    for given in sets:
+        bench.embed(space, given)
+    return canary, space.asked - before
+
+
+def test_a_second_session_embeds_not_one_image(space: Any) -> None:
+    first, asked = session(space, images())
+    assert asked == 28  # eight canned ones
+    assert session(space, images()) == (first, 0)
+
+
+def test_a_session_that_embeds_asks_whether_the_space_is_still_the_stored_one(space: Any) -> None:
+    session(space, images())
+    assert session(space, images(), images(1))[1] == 28
+    Path("weights.txt").write_text("1.01")  # which neither the identity nor the source tells
+    with pytest.raises(ExtractorError, match=r"moved by 1\.0e-02 since others were stored"):
+        session(space, images(), images(2))
+    Path("weights.txt").write_text("1.0001")  # within what machines differ by
+    assert session(space, images(2))[1] == 28
+
+
+def test_another_source_moves_the_canary(space: Any) -> None:
+    first, _ = session(space, images())
+    module = Path("counted_space.py")
+    module.write_text(module.read_text().replace("* factor", "* 2 * factor"))
+    second, asked = session(fresh(), images())
+    assert asked == 8
+    np.testing.assert_allclose(second, 2 * np.array(first))
+
+
+def test_a_space_without_source_is_asked_every_time(space: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    session(space, images())
+    monkeypatch.setattr(sys.modules["counted_space"], "__file__", None)
+    assert session(space, images())[1] == 8
