@@ -7,6 +7,7 @@ A command file has `add_parser(subparsers)`, which declares its arguments withou
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -37,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = import_module(f"pytest_medgan.cli.{name}")
         command.add_parser(subparsers).set_defaults(run=command.run)
     arguments = parser.parse_args(argv)
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.append(os.getcwd())  # package.module:callable is found beside the user, as under python -m
     try:
         status: int = arguments.run(arguments)
     except MedganError as error:

@@ -70,6 +70,8 @@ def _accept(arguments: argparse.Namespace) -> int:
         print(f"  overridden and recorded: {line}")
     for line in _row_lines(done.before, done.after):
         print(line)
+    for line in done.warnings:
+        print(f"  warning: {line}")
     print("review the file's diff and commit it")
     return 0
 
@@ -77,9 +79,12 @@ def _accept(arguments: argparse.Namespace) -> int:
 def _diff(arguments: argparse.Namespace) -> int:
     from pytest_medgan.gate import baseline
 
-    old = baseline.load(arguments.baseline).document
+    loaded = baseline.load(arguments.baseline)
+    if not loaded.exists:
+        raise SettingsError(f"{loaded.shown}: no such baseline; `medgan baseline accept` writes the first")
+    old = loaded.document
     if not arguments.candidate.is_file():
-        raise SettingsError("no such candidate; run the gate, which writes one")
+        raise SettingsError(f"{baseline.shown(arguments.candidate)}: no such candidate; run the gate, which writes one")
     new = baseline.parse(baseline.read(arguments.candidate), baseline.shown(arguments.candidate))
     differs = False
     for name in _names(old, new, arguments.row):

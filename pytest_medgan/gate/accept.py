@@ -34,6 +34,7 @@ class Accepted:
     before: RowRecord | None  # the row that was replaced
     after: RowRecord
     overridden: tuple[str, ...]  # one line each
+    warnings: tuple[str, ...] = ()  # one line each: limits that nothing can exceed
 
 
 def accept(
@@ -93,7 +94,23 @@ def accept(
     after = replace(overlay, metrics=_margins(source, before, margins or {}, settings), provenance=facts)
     after = replace(after, note="" if before is None else before.note)
     write(path, canonical.text(_merged(old, document, name, after)))
-    return Accepted(path, name, old is None, before, after, overridden)
+    return Accepted(path, name, old is None, before, after, overridden, toothless(after, name == REAL))
+
+
+def toothless(row: RowRecord, real: bool = False) -> tuple[str, ...]:
+    """The limits of a row that no model can fail: with the margin, they reach the worst that the metric can be."""
+    lines = []
+    for name, entry in row.metrics.items():
+        metric = METRICS.get(name)
+        if metric is None or real or not entry.at:
+            continue
+        value, margin = entry.at[max(entry.at)].value, entry.margin or Margin()
+        room = value - metric.low if metric.higher_is_better else metric.high - value
+        scale = {"relative": abs(value), "toward_real": 0.0}.get(margin.kind, 1.0)
+        if room <= scale * margin.amount:
+            worst = metric.low if metric.higher_is_better else metric.high
+            lines.append(f"{name} cannot fail: {value:.4g} with a margin of {margin} reaches {worst:g}, its worst")
+    return tuple(lines)
 
 
 def reformat(path: Path) -> bool:

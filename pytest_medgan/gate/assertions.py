@@ -242,9 +242,13 @@ def _limit(name: str, limit: float | Limit | Row) -> Limit:
         if limit.metric != name:
             raise SettingsError(f"a limit for {limit.metric} ({limit.origin}) was given for {name}")
         return limit
-    if isinstance(limit, bool) or math.isnan(limit):
-        raise SettingsError(f"the limit for {name} is {limit}; give a number, a Limit or a Row")
-    return Limit(name, MappingProxyType({PLAIN: LimitValue(float(limit))}), _caller(), kind="number")
+    try:
+        number = math.nan if isinstance(limit, bool | str | bytes) else float(limit)
+    except (TypeError, ValueError):
+        number = math.nan
+    if math.isnan(number):
+        raise SettingsError(f"the limit for {name} is {limit!r}; give a number, a Limit or a Row")
+    return Limit(name, MappingProxyType({PLAIN: LimitValue(number)}), _caller(), kind="number")
 
 
 def _absent(name: str, row: Row) -> Limit:

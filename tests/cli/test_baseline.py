@@ -23,10 +23,12 @@ def _workplace(tmp_path, monkeypatch):
     monkeypatch.delenv("BUILD_NUMBER", raising=False)
 
 
-def candidate(fid: float = 20.0, *, size: int = 128, dirty: bool = False) -> str:
+def candidate(fid: float = 20.0, *, size: int = 128, dirty: bool = False, recall: float | None = None) -> str:
     def scores(n: int) -> Scores:
-        score = MetricScore(METRICS["fid"], (fid,) * 3, fid, 0.1, 0.2, 0.3)
-        return Scores(1000, n, ("0", "1", "2"), MappingProxyType({"fid": score}))
+        found = {"fid": MetricScore(METRICS["fid"], (fid,) * 3, fid, 0.1, 0.2, 0.3)}
+        if recall is not None:
+            found["improved_recall"] = MetricScore(METRICS["improved_recall"], (recall,) * 3, recall, 0.01, 0.01, 0.01)
+        return Scores(1000, n, ("0", "1", "2"), MappingProxyType(found))
 
     write_candidate(
         Path("candidate.yaml"),
@@ -95,6 +97,25 @@ def test_diff_prints_old_beside_new_and_exits_1(capsys):
     assert "fingerprint: size: 64 != 128" in out
     with pytest.raises(SettingsError, match="neither file has a row"):
         medgan("diff", "base.yaml", candidate(), "--row", "other")
+
+
+def test_diff_of_a_file_that_is_not_there_names_it():
+    with pytest.raises(SettingsError, match=r"^elsewhere\.yaml: no such baseline"):
+        medgan("diff", "elsewhere.yaml", candidate())
+    medgan("accept", candidate(), "--reason", "first")
+    with pytest.raises(SettingsError, match=r"^gone\.yaml: no such candidate"):
+        medgan("diff", "base.yaml", "gone.yaml")
+
+
+def test_a_limit_that_nothing_can_exceed_is_told_when_it_is_accepted(capsys):
+    medgan("accept", candidate(recall=0.4), "--reason", "first")
+    assert "warning" not in capsys.readouterr().out
+    assert medgan("accept", candidate(recall=0.0), "--reason", "collapsed") == 0
+    out = capsys.readouterr().out
+    assert "warning: improved_recall cannot fail: 0 with a margin of auto " in out
+    assert "warning: fid" not in out
+    medgan("accept", candidate(recall=0.4), "--reason", "loose", "--margin", "improved_recall=absolute:0.5")
+    assert "warning: improved_recall cannot fail: 0.4 with a margin of absolute 0.5" in capsys.readouterr().out
 
 
 def test_format_moves_remarks_and_check_writes_nothing(capsys):

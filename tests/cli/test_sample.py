@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -65,3 +66,16 @@ def test_what_cannot_be_drawn_is_one_line_and_status_2(
 def test_a_generator_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sample", str(tmp_path / "absent.pt"), "--out", str(tmp_path / "out.npz")]) == 2
     assert "absent.pt: no such generator" in capsys.readouterr().err
+
+
+def test_a_generator_in_the_current_folder_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "drawn_here.py").write_text(
+        "import numpy as np\n\ndef model(count, seed):\n    return np.full((count, 1, 8, 8), seed, np.uint8)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [entry for entry in sys.path if entry])
+    assert main(["sample", "drawn_here:model", "--count", "2", "--seed", "7", "--out", "out.npz"]) == 0
+    with np.load("out.npz") as archive:
+        assert (archive["pixels"] == 7).all()

@@ -177,6 +177,9 @@ def test_a_metric_of_ones_own(evaluation, limit, score):
         ("fit", 1.0, "no metric is named fit"),
         ("fid", math.nan, "the limit for fid is nan"),
         ("fid", True, "the limit for fid is True"),
+        ("fid", None, "the limit for fid is None; give a number, a Limit or a Row"),
+        ("fid", "20", "the limit for fid is '20'; give a number, a Limit or a Row"),
+        ("fid", [20.0, 21.0], r"the limit for fid is \[20.0, 21.0\]; give a number"),
         (
             "fid",
             Limit("kid", MappingProxyType({}), "base.yaml:3"),
