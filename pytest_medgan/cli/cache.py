@@ -34,7 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "look":
         _look(folder)
     elif arguments.action == "prune":
-        limit = 0 if arguments.all else None if arguments.limit is None else housekeeping.parse_size(arguments.limit, "--limit")
+        limit = None if arguments.limit is None else housekeeping.parse_size(arguments.limit, "--limit")
+        limit = 0 if arguments.all else limit
         older = None if arguments.older_than is None else arguments.older_than * DAY
         removed = housekeeping.prune(folder, limit=limit, older_than=older, check=arguments.check)
         print(f"{removed.files} files removed, {removed.size / 1e6:.1f} MB")

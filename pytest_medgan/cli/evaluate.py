@@ -28,23 +28,32 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--extractor", default="inception_v3,weights=imagenet", metavar="SPEC", help="(default: %(default)s)"
     )
     parser.add_argument(
+        "--beside", metavar="SPEC", help="a second feature space: its table too, and where the two rank differently"
+    )
+    parser.add_argument(
         "--samples", default="6080", metavar="N", help="images a sample group; 'all' takes as many as the reference has"
     )
     parser.add_argument("--seeds", default="0,1,2", metavar="SEEDS")
     parser.add_argument("--metrics", default="", metavar="NAMES", help="default: the six of the paper's Table 1")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--cache-dir", type=Path, default=Path(".medgan"), metavar="DIR")
+    parser.add_argument("--cache-limit", metavar="SIZE", help="the most that stored features may take (default: 4G)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="also store the table as JSON")
     return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints the table, measured beside published. Returns 0."""
+    """Prints the table, measured beside published. Returns 0.
+
+    Under torchrun (`torchrun --nproc-per-node N -m pytest_medgan evaluate ...`) the processes share the embedding, and
+    the first one speaks for all.
+    """
     from pytest_medgan.cli.progress import ConsoleProgress
+    from pytest_medgan.embedding.housekeeping import parse_size
+    from pytest_medgan.embedding.sharding import processes
     from pytest_medgan.evaluate.protocol import METRICS, jang2022
     from pytest_medgan.evaluate.settings import parse_data, parse_metrics, parse_samples, parse_seeds
     from pytest_medgan.evaluate.workbench import Workbench
-    from pytest_medgan.gate.baseline import load
 
     pairs = [_model(text) for text in arguments.model]
     models = dict(pairs)
@@ -52,22 +61,57 @@ def run(arguments: argparse.Namespace) -> int:
         raise SettingsError("--model: give every row a name of its own; Real is the held-out images'")
     if arguments.out is not None and not arguments.out.parent.is_dir():
         raise SettingsError("--out: the folder does not exist; make it first", file=str(arguments.out))
-    with ConsoleProgress() as progress:
-        table = jang2022(
-            parse_data(arguments.data),
-            models,
-            Workbench(arguments.cache_dir, arguments.device, progress=progress),
-            extractor=arguments.extractor,
-            samples=None if arguments.samples == "all" else parse_samples(arguments.samples),
-            seeds=parse_seeds(arguments.seeds),
-            metrics=parse_metrics(arguments.metrics) if arguments.metrics else METRICS,
-        )
-    published = load(PUBLISHED)
-    for line in lines(table, {name: published.row(name) for name in published.rows}):
-        print(line)
+    limit = None if arguments.cache_limit is None else parse_size(arguments.cache_limit, "--cache-limit")
+    with processes() as (rank, size), ConsoleProgress(quiet=rank > 0) as progress:
+        bench = Workbench(arguments.cache_dir, arguments.device, progress=progress, cache_limit=limit)
+        tables = [
+            jang2022(
+                parse_data(arguments.data),
+                models,
+                bench,
+                extractor=extractor,
+                samples=None if arguments.samples == "all" else parse_samples(arguments.samples),
+                seeds=parse_seeds(arguments.seeds),
+                metrics=parse_metrics(arguments.metrics) if arguments.metrics else METRICS,
+            )
+            for extractor in (arguments.extractor, arguments.beside)
+            if extractor is not None
+        ]
+    if rank > 0:
+        return 0
+    _tell(tables)
+    print(f"features: {bench.cache().counts}" + (f" by the first of {size} processes" if size > 1 else ""))
+    if bench.cache().trouble is not None:
+        print(f"warning: {bench.cache().trouble}")
     if arguments.out is not None:
-        arguments.out.write_text(json.dumps(as_json(table), indent=1, sort_keys=True) + "\n")
+        arguments.out.write_text(json.dumps(as_json(*tables), indent=1, sort_keys=True) + "\n")
     return 0
+
+
+def _tell(tables: list[Table]) -> None:
+    """The tables on standard output, published figures beside the first."""
+    from pytest_medgan.gate.baseline import load
+
+    published = load(PUBLISHED)
+    for line in lines(tables[0], {name: published.row(name) for name in published.rows}):
+        print(line)
+    for table in tables[1:]:
+        print("\nbeside it, in the second feature space")
+        for line in lines(table, {}):
+            print(line)
+        for line in ranking_lines(tables[0], table):
+            print(line)
+
+
+def ranking_lines(first: Table, second: Table) -> list[str]:
+    """Where two feature spaces rank the rows differently, a line each; or one line that they do not."""
+    from pytest_medgan.catalogue import METRICS
+    from pytest_medgan.evaluate.protocol import disagreements
+
+    found = disagreements(first, second)
+    if not found:
+        return ["the two feature spaces rank all rows alike"]
+    return [f"RANKING DIFFERS in {METRICS[one.metric].label}, {str(one).partition(': ')[2]}" for one in found]
 
 
 def lines(table: Table, published: dict[str, Row]) -> list[str]:
@@ -84,15 +128,24 @@ def lines(table: Table, published: dict[str, Row]) -> list[str]:
     widths = [max(len(row[i]) for row in cells) for i in range(len(heading))]
     text = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     extractor = f"features: {table.fingerprint.inputs['extractor']}"
-    notes = ["published figures: Jang, Yoo and Hong 2022, Table 1; comparable only with the same extractor and data"]
+    source = "published figures: Jang, Yoo and Hong 2022, Table 1; comparable only with the same extractor and data"
+    notes = [source] if published else []
     return [*text, extractor, *notes, *table.warnings, *([table.scaled_down] if table.scaled_down else [])]
 
 
-def as_json(table: Table) -> dict[str, object]:
-    """The table as plain data."""
-    from pytest_medgan.evaluate.plain import fingerprint_to_plain, scores_to_plain
+def as_json(table: Table, beside: Table | None = None) -> dict[str, object]:
+    """The table as plain data, that of a second feature space and where they disagree among it."""
+    from dataclasses import asdict
 
+    from pytest_medgan.evaluate.plain import fingerprint_to_plain, scores_to_plain
+    from pytest_medgan.evaluate.protocol import disagreements
+
+    second: dict[str, object] = {}
+    if beside is not None:
+        found = [asdict(one) for one in disagreements(table, beside)]
+        second = {"beside": as_json(beside), "disagreements": found}
     return {
+        **second,
         "protocol": "jang2022",
         "samples": table.samples,
         "scaled_down": table.scaled_down,

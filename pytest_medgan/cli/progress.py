@@ -12,12 +12,12 @@ LINE = 15.0  # seconds between two lines of a log
 class ConsoleProgress:
     """A records.Progress to be used as a context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool = False) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         console = Console(file=sys.stderr)
-        self._terminal = console.is_terminal
+        self._terminal, self._quiet = console.is_terminal and not quiet, quiet
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -43,6 +43,6 @@ class ConsoleProgress:
             if what not in self._tasks:
                 self._tasks[what] = self._bars.add_task(what, total=total)
             self._bars.update(self._tasks[what], completed=done, total=total)  # type: ignore[arg-type]
-        elif time.monotonic() - self._shown >= LINE:
+        elif not self._quiet and time.monotonic() - self._shown >= LINE:
             self._shown = time.monotonic()
             print(f"medgan: {what} {done}/{total}", file=sys.stderr, flush=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from pytest_medgan import catalogue
+from pytest_medgan.embedding.side_by_side import Disagreement, ranking_disagreements
 from pytest_medgan.errors import DataError
 from pytest_medgan.evaluate.evaluation import ModelEvaluation, real_evaluation
 from pytest_medgan.evaluate.fingerprint import make_fingerprint
@@ -34,6 +36,22 @@ class Table:
         if self.samples == SAMPLES:
             return ""
         return f"a trial: {self.samples} images a sample group where the protocol asks for {SAMPLES:,}"
+
+
+def disagreements(first: Table, second: Table) -> tuple[Disagreement, ...]:
+    """Where the tables of two feature spaces rank two rows differently, the Real row among them, metric by metric."""
+    shared = catalogue.ordered(
+        {name for table in (first, second) for scores in table.rows.values() for name in scores.metrics}
+    )
+    found: list[Disagreement] = []
+    for name in shared:
+        scores = [{row: s.metrics[name] for row, s in t.rows.items() if name in s.metrics} for t in (first, second)]
+        values, errors = ([{row: getattr(m, what) for row, m in s.items()} for s in scores] for what in ("mean", "se"))
+        better = catalogue.METRICS[name].higher_is_better
+        found += ranking_disagreements(
+            name, values[0], values[1], higher_is_better=better, errors=(errors[0], errors[1])
+        )
+    return tuple(found)
 
 
 def jang2022(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ class Controller:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._speaks = os.environ.get("RANK", "0") == "0"  # of the processes of torchrun, one
         self._found = Collector()
         self._candidates: dict[str, Path] = {}
         self._problems: list[str] = []
@@ -51,13 +53,13 @@ class Controller:
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         options = session_of(self._config).options
-        if self._found.models:
+        if self._found.models and self._speaks:
             self._write_candidates()
         collecting = self._config.getoption("collectonly")
         if options.gpu and not self._found.gpu_tests_run and exitstatus in (0, 5) and not collecting:
             self._problems.append("--medgan-gpu: no test marked medgan_gpu ran; mark one, or leave the option out")
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
-        if options.reports and self._found.models:
+        if options.reports and self._found.models and self._speaks:
             self._write_reports()
 
     def _write_reports(self) -> None:
@@ -89,7 +91,7 @@ class Controller:
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         found = self._found
-        if not (found.models or found.terminal_lines or self._problems):
+        if not (found.models or found.terminal_lines or self._problems) or not self._speaks:
             return
         terminalreporter.write_sep("=", "medgan")
         for key, model in found.models.items():

@@ -1,0 +1,166 @@
+"""medgan evaluate: two feature spaces side by side, and the work shared by the processes of torchrun."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pytest_medgan.cli import main
+
+SPACES = '''
+"""Two toy models and three toy feature spaces."""
+import os
+
+import numpy as np
+
+def draw(count, seed, grey, noise):
+    rng = np.random.default_rng([seed, 5])
+    rows, columns = np.mgrid[:32, :32]
+    centre = 16 + 12 * (rng.random((count, 2)) - 0.5)
+    away = (rows - centre[:, :1, None]) ** 2 + (columns - centre[:, 1:, None]) ** 2
+    images = 60 + grey + 100 * np.exp(-away / 40) + rng.normal(0, noise, (count, 32, 32))
+    return np.clip(np.rint(images), 0, 255).astype(np.uint8)[:, None]
+
+def real(count, seed):
+    return draw(count, seed, 0, 2)
+
+def brighter(count, seed):
+    return draw(count, seed, 40, 2)
+
+def noisier(count, seed):
+    return draw(count, seed, 0, 25)
+
+def unsteady(count, seed):
+    return draw(count, os.getpid(), 0, 2)
+
+class Means:
+    """Sees brightness, and no noise."""
+    identity, numeric_class, batch = "means", "float32", 8
+    def embed(self, pixels, progress=lambda *a: None):
+        if log := os.environ.get("TOY_LOG"):
+            with open(log, "a") as file:
+                file.write("".join(f"{os.getpid()} {hash(image.tobytes())}\\n" for image in pixels))
+        n, side = len(pixels), pixels.shape[-1] // 4
+        return pixels.reshape(n, 4, side, 4, side).mean((2, 4)).reshape(n, 16).astype(np.float32), None
+
+class Edges:
+    """Sees noise, and no brightness."""
+    identity, numeric_class = "edges", "float32"
+    def embed(self, pixels, progress=lambda *a: None):
+        n, side = len(pixels), pixels.shape[-1] // 4
+        steps = np.abs(np.diff(pixels.astype(np.float32), axis=3, append=pixels[..., -1:]))
+        return steps.reshape(n, 4, side, 4, side).mean((2, 4)).reshape(n, 16).astype(np.float32), None
+
+class Broken(Means):
+    """Fails in the second process alone."""
+    identity = "broken"
+    def embed(self, pixels, progress=lambda *a: None):
+        if os.environ.get("RANK") == "1":
+            raise RuntimeError("the second one fails")
+        return super().embed(pixels, progress)
+'''
+ARGUMENTS = [
+    *("evaluate", "--data", "images.npz,size=32,crop_size=32", "--samples", "64", "--seeds", "0", "--metrics", "fid"),
+    *("--model", "bright=toy_spaces:brighter", "--model", "noise=toy_spaces:noisier"),
+]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "toy_spaces", raising=False)
+    (tmp_path / "toy_spaces.py").write_text(SPACES)
+    scope: dict[str, object] = {}
+    exec(SPACES, scope)
+    draw = scope["real"]
+    assert callable(draw)
+    pixels = np.concatenate([draw(16, 100 + patient) for patient in range(16)])
+    np.savez(tmp_path / "images.npz", pixels=pixels, patient=np.repeat(np.arange(16), 16).astype(str))
+    return tmp_path
+
+
+def test_two_spaces_that_rank_differently_are_flagged(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = project / "table.json"
+    arguments = [*ARGUMENTS, "--extractor", "toy_spaces:Means", "--beside", "toy_spaces:Edges", "--out", str(out)]
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "features: means" in shown
+    assert "features: edges" in shown
+    assert "RANKING DIFFERS in FID, the first feature space prefers noise, the second bright\n" in shown
+    stored = json.loads(out.read_text())
+    flagged = {"metric": "fid", "better_under_first": "noise", "better_under_second": "bright", "clear": True}
+    assert flagged in stored["disagreements"]
+    means, edges = (table["rows"] for table in (stored, stored["beside"]))
+    assert means["noise"]["metrics"]["fid"]["mean"] < means["bright"]["metrics"]["fid"]["mean"]
+    assert edges["noise"]["metrics"]["fid"]["mean"] > edges["bright"]["metrics"]["fid"]["mean"]
+
+
+def test_a_space_beside_itself_ranks_alike_and_embeds_nothing_more(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*ARGUMENTS, "--extractor", "toy_spaces:Means", "--beside", "toy_spaces:Means"]) == 0
+    assert "the two feature spaces rank all rows alike" in capsys.readouterr().out
+    assert main([*ARGUMENTS, "--extractor", "toy_spaces:Means"]) == 0
+    shown = capsys.readouterr().out
+    assert "RANKING" not in shown
+    assert "features: 0 images embedded" in shown
+
+
+def together(project: Path, size: int, *arguments: str) -> list[tuple[int, str, str]]:
+    """Exit status, output and errors of each of `size` processes, as torchrun would start them."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(size)}
+    environment |= {"OMP_NUM_THREADS": "1", "TOY_LOG": str(project / f"log-{size}"), "PYTHONHASHSEED": "0"}
+    command = [sys.executable, "-m", "pytest_medgan", *ARGUMENTS, "--cache-dir", f"cache-{size}", *arguments]
+    workers = [
+        subprocess.Popen(
+            command,
+            cwd=project,
+            env={**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(size)
+    ]
+    outputs = [worker.communicate(timeout=900) for worker in workers]
+    return [(worker.returncode, *output) for worker, output in zip(workers, outputs, strict=True)]
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_work_and_print_one_table(project: Path) -> None:
+    ((status, alone, errors),) = together(project, 1, "--extractor", "toy_spaces:Means")
+    assert status == 0, errors
+    both = together(project, 2, "--extractor", "toy_spaces:Means")
+    assert [status for status, _, _ in both] == [0, 0], both
+    tables = [output.splitlines()[:-1] for output in (alone, both[0][1])]  # the last line counts this process's images
+    assert tables[0] == tables[1]
+    assert both[1][1] == ""
+    done = [line.split() for line in (project / "log-2").read_text().splitlines()]
+    times = sorted(Counter(image for _, image in done).values())
+    assert times[:-8] == [1] * (len(times) - 8)  # nothing twice
+    assert max(times) <= 2  # but for the canned images, by which each process makes sure of itself
+    shares = Counter(process for process, _ in done)
+    assert len(shares) == 2
+    assert {image for _, image in done} == {line.split()[1] for line in (project / "log-1").read_text().splitlines()}
+
+
+@pytest.mark.slow
+def test_what_fails_in_one_process_ends_all(project: Path) -> None:
+    both = together(project, 2, "--extractor", "toy_spaces:Broken")
+    assert all(status != 0 for status, _, _ in both)
+    assert "process 1 of 2: RuntimeError('the second one fails')" in both[0][2]
+    unsteady = together(project, 2, "--extractor", "toy_spaces:Means", "--model", "unsteady=toy_spaces:unsteady")
+    assert [status for status, _, _ in unsteady] == [2, 2]
+    assert "the processes have different images" in unsteady[0][2]
