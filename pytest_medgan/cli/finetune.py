@@ -29,7 +29,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     recipe.add_argument("--weights", default="imagenet", help="imagenet (default), random or a file to start from")
     recipe.add_argument("--epochs", type=int, default=10)
     recipe.add_argument("--batch", type=int, default=8, help="images a step (default 8)")
-    recipe.add_argument("--learning-rate", type=float, default=1e-3)
+    recipe.add_argument(
+        "--learning-rate", type=float, default=3e-3, help="of the first step; falls to zero (default: %(default)s)"
+    )
     recipe.add_argument(
         "--train-head", action="store_true", help="train the new output layers too (the paper does not)"
     )
@@ -45,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_medgan.cli.progress import ConsoleProgress
     from pytest_medgan.ct import load_real
     from pytest_medgan.embedding.finetune import FinetuneSettings, class_counts, finetune
+    from pytest_medgan.embedding.sharding import processes
     from pytest_medgan.evaluate.settings import parse_data
 
     if min(arguments.epochs, arguments.batch, arguments.checkpoint_every) < 1 or arguments.seed < 0:
@@ -58,11 +61,12 @@ def run(arguments: argparse.Namespace) -> int:
         normalisation=arguments.normalisation,
         seed=arguments.seed,
     )
-    with ConsoleProgress() as progress:
+    with processes() as (rank, _), ConsoleProgress(quiet=rank > 0) as progress:
         real = load_real(parse_data(arguments.data), cache_dir=arguments.cache_dir, progress=progress)
         held_out = real.held_out if real.settings.split == "patient" else None
         for line in (*real.warnings, _balance(class_counts(real.training), real.training)):
-            print(line)
+            if rank == 0:
+                print(line)
         artefact = finetune(
             settings,
             real.training,
@@ -74,7 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
             on_epoch=_tell,
             progress=progress,
         )
-    print(f"{artefact.name} is ready; use it by --medgan-extractor inception_v3,weights=FILE")
+    if rank == 0:
+        print(f"{artefact.name} is ready; use it by --medgan-extractor inception_v3,weights=FILE")
     return 0
 
 

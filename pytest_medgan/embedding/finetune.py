@@ -2,11 +2,13 @@
 
 As stated there: ImageNet weights, the auxiliary and the final classifier 1000 to 2 (survival, death), 10 epochs over
 the training images, all layers trained but the new output layers, which stay as initialised (`train_head` trains them
-too). What is not stated follows PyTorch's tutorial "Finetuning Torchvision Models": SGD, learning rate 0.001, momentum
-0.9, batch 8, the auxiliary loss at 0.4.
+too). What is not stated follows PyTorch's tutorial "Finetuning Torchvision Models": SGD, momentum 0.9, batch 8, the
+auxiliary loss at 0.4; but for the learning rate, which starts at 0.003 and falls to zero in a straight line, so that a
+run ends where it has settled (benchmarks/embedding.md).
 
 Everything random is a function of the seed and the place in training: the order of an epoch, the dropout of a step, the
-new heads. So a run is resumed from weights, momenta and a step number alone and ends as it would have ended.
+new heads. So a run is resumed from weights, momenta and a step number alone and ends as it would have ended. Several
+processes take the steps that one would take (finetune_shares).
 """
 
 from __future__ import annotations
@@ -24,11 +26,12 @@ from torch.nn import functional
 
 from pytest_medgan.embedding.confusion import Confusion, confusion
 from pytest_medgan.embedding.finetune_files import FINISHED, UNFINISHED, RunState, load_run, save_finished, save_run
+from pytest_medgan.embedding.finetune_shares import RowDropout, averaged, share_norms
 from pytest_medgan.embedding.inception import features_and_logits, prepare, to_three_channels
-from pytest_medgan.embedding.sharding import place, processes
+from pytest_medgan.embedding.sharding import local_device, place, processes, share, shared
 from pytest_medgan.embedding.two_classes import head_names, seen_before, starting_network
 from pytest_medgan.errors import TrainingError
-from pytest_medgan.records import ImageSet, Int64, Progress, no_progress
+from pytest_medgan.records import Float32, ImageSet, Int64, Progress, no_progress
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class FinetuneSettings:
     weights: str = "imagenet"  # what to start from: "imagenet", "random" or a file
     epochs: int = 10
     batch: int = 8  # images a step, shared by all processes
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3  # of the first step; falls in a straight line to zero at the end
     momentum: float = 0.9
     auxiliary: float = 0.4  # weight of the auxiliary classifier's loss
     train_head: bool = False  # train the new output layers too
@@ -55,6 +58,7 @@ class EpochReport:
     held_out: Confusion | None  # on the held-out patients
 
 
+JUDGED = 16  # held-out images at once
 OnEpoch = Callable[[EpochReport], None]
 
 
@@ -97,7 +101,7 @@ def finetune(
                 f"batch {settings.batch} of {len(labelled)} images cannot be shared by {size} processes; "
                 "choose a multiple with at least two images for each (batch norm needs two)"
             )
-        tuner = _Tuner(settings, labelled, device, progress if rank == 0 else no_progress)
+        tuner = _Tuner(settings, labelled, local_device(device), progress if rank == 0 else no_progress)
         if not resume and any((folder / name).exists() for name in (UNFINISHED, FINISHED)):
             raise TrainingError("the folder holds a run; --resume goes on with it, or give another --out")
         state = load_run(folder, tuner.key) if resume else None
@@ -109,8 +113,10 @@ def finetune(
             ended = tuner.step % tuner.steps_an_epoch == 0
             if writes and (ended or tuner.step % checkpoint_every == 0):
                 save_run(folder, tuner.state())
-            if ended and on_epoch is not None and writes:
-                on_epoch(EpochReport(tuner.step // tuner.steps_an_epoch, loss, judge(tuner, judged)))
+            if ended and on_epoch is not None:
+                report = EpochReport(tuner.step // tuner.steps_an_epoch, loss, judge(tuner, judged))
+                if writes:
+                    on_epoch(report)
         if writes:
             before = seen_before(settings.weights)
             save_finished(folder, tuner.network, _metadata(settings, labelled, tuner.key, before))
@@ -118,21 +124,24 @@ def finetune(
 
 
 def judge(tuner: _Tuner, images: ImageSet | None) -> Confusion | None:
-    """The network as it stands on labelled images that it has not seen."""
+    """The network as it stands on labelled images that it has not seen; each process looks at its share of them."""
     if images is None or images.labels is None or len(images) == 0:
         return None
     network, was = tuner.network, tuner.network.training
+    mine = images.pixels[share(len(images), JUDGED, tuner.rank, tuner.size)]
+
+    def work() -> list[Float32]:
+        with torch.inference_mode():
+            parts = [torch.from_numpy(mine[i : i + JUDGED]).to(tuner.device) for i in range(0, len(mine), JUDGED)]
+            logits = [features_and_logits(network, part, tuner.settings.normalisation)[1] for part in parts]
+            return [part.double().softmax(1).float().cpu().numpy() for part in logits]
+
     network.eval()
     try:
-        with torch.inference_mode():
-            parts = [
-                features_and_logits(network, torch.from_numpy(part).to(tuner.device), tuner.settings.normalisation)[1]
-                for part in np.array_split(images.pixels, -(-len(images) // 16))
-            ]
+        chances = [part for parts in shared(work, of=images.pixels) for part in parts]
     finally:
         network.train(was)
-    chances = torch.cat(parts).double().softmax(1).float().cpu().numpy()
-    return confusion(images.labels.astype(np.int64), chances)
+    return confusion(images.labels.astype(np.int64), np.concatenate(chances))
 
 
 def _labelled(images: ImageSet, what: str) -> ImageSet:
@@ -174,6 +183,10 @@ class _Tuner:
         network, start = starting_network(settings.weights, images, settings.seed, settings.normalisation, progress)
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.key = run_key(settings, images, start)
+        if self.size > 1:
+            share_norms(self.network)
+        self.dropout = RowDropout(self.network.get_submodule("dropout").p, settings.seed, self.rank, self.size)
+        self.network.dropout = self.dropout
         frozen = () if settings.train_head else head_names(network)
         for name, parameter in self.network.named_parameters():
             parameter.requires_grad_(name not in frozen)
@@ -186,17 +199,19 @@ class _Tuner:
 
     def advance(self) -> float:
         """One step; the mean loss of the epoch so far."""
-        index = self._rows()
+        whole = self._rows()
+        index = whole[self.rank :: self.size]
         labels = self.images.labels
         if labels is None:
             raise TrainingError("the training images have no labels")
         target = torch.from_numpy(labels[index].astype(np.int64)).to(self.device)
-        loss = self._loss(torch.from_numpy(self.images.pixels[index]).to(self.device), target)
+        loss = self._loss(torch.from_numpy(self.images.pixels[index]).to(self.device), target, len(whole))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        self._average()
+        value = averaged(self.network, loss, self.size)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate_at(self.settings, self.step, self.steps)
         self.optimiser.step()
-        value = float(loss.detach())
         if not isfinite(value):
             raise TrainingError("the loss is no longer a number; lower --learning-rate and start again")
         if self.step % self.steps_an_epoch == 0:
@@ -207,32 +222,20 @@ class _Tuner:
         return sum(self._losses) / len(self._losses)
 
     def _rows(self) -> Int64:
-        """This process's rows of the step's batch: an order an epoch, the last images that fill no batch left out."""
+        """The rows of the step's batch: an order an epoch, the last images that fill no batch left out."""
         epoch, place_in_epoch = divmod(self.step, self.steps_an_epoch)
         order = np.random.Generator(np.random.PCG64([self.settings.seed, epoch])).permutation(len(self.images))
-        batch = order[place_in_epoch * self.settings.batch :][: self.settings.batch]
-        mine: Int64 = batch[self.rank :: self.size]
-        return mine
+        batch: Int64 = order[place_in_epoch * self.settings.batch :][: self.settings.batch]
+        return batch
 
-    def _loss(self, pixels: Tensor, target: Tensor) -> Tensor:
+    def _loss(self, pixels: Tensor, target: Tensor, rows: int) -> Tensor:
+        """Of this process's share; its mean over the processes is the loss of the batch of `rows` images."""
         x = to_three_channels(prepare(pixels), self.settings.normalisation)
         self.network.train()
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            place_in_run = np.random.SeedSequence([self.settings.seed, self.step, self.rank])
-            torch.manual_seed(int(place_in_run.generate_state(1)[0]))  # of dropout
-            logits, auxiliary = self.network(x.contiguous(memory_format=torch.channels_last))
-        main = functional.cross_entropy(logits, target)
-        return main + self.settings.auxiliary * functional.cross_entropy(auxiliary, target)
-
-    def _average(self) -> None:
-        """Gradients and running statistics, over the processes."""
-        if self.size == 1:
-            return
-        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
-        buffers = [b for b in self.network.buffers() if b.is_floating_point()]
-        for tensor in (*gradients, *buffers):
-            torch.distributed.all_reduce(tensor)
-            tensor.div_(self.size)
+        self.dropout.step, self.dropout.rows = self.step, rows
+        logits, auxiliary = self.network(x.contiguous(memory_format=torch.channels_last))
+        main, aside = (functional.cross_entropy(given, target, reduction="sum") for given in (logits, auxiliary))
+        return (main + self.settings.auxiliary * aside) * (self.size / rows)
 
     def state(self) -> RunState:
         """What resuming needs."""
@@ -253,7 +256,17 @@ class _Tuner:
         self.step, self._losses = state.step, list(state.losses)
 
 
+def rate_at(settings: FinetuneSettings, step: int, steps: int) -> float:
+    """The learning rate of a step, counted from 0; it depends on nothing that resuming would lose."""
+    return settings.learning_rate * (1 - step / steps)
+
+
 def run_key(settings: FinetuneSettings, images: ImageSet, start: str) -> str:
     """Hex digest of all that determines the artefact: equal keys, equal artefacts on one machine."""
     rest = replace(settings, weights=start)
-    return hashlib.sha256(repr((rest, images.recipe, len(images), place()[1])).encode()).hexdigest()[:24]
+    whole = hashlib.sha256(
+        repr((rest, images.recipe, images.pixels.shape, images.groups.tolist(), place()[1])).encode()
+    )
+    whole.update(np.ascontiguousarray(images.pixels).data)
+    whole.update(b"" if images.labels is None else images.labels.tobytes())
+    return whole.hexdigest()[:24]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,11 +21,13 @@ from safetensors.torch import load_file
 from torch import nn
 
 from pytest_medgan.embedding import load_extractor
-from pytest_medgan.embedding.finetune import FinetuneSettings, class_counts, finetune
+from pytest_medgan.embedding.finetune import FinetuneSettings, class_counts, finetune, rate_at, run_key
 from pytest_medgan.embedding.finetune_files import FINISHED, UNFINISHED, RunState, load_run, save_run
+from pytest_medgan.embedding.finetune_shares import RowDropout
 from pytest_medgan.embedding.two_classes import head_names, starting_network
 from pytest_medgan.errors import ExtractorError, TrainingError
 from pytest_medgan.records import ImageSet
+from tests.embedding.finetune_worker import discs
 
 MakeImages = Callable[..., ImageSet]
 WORKER = Path(__file__).with_name("finetune_worker.py")
@@ -126,13 +129,53 @@ def test_a_second_tuning_remembers_whom_the_first_has_seen(make_images: MakeImag
         finetune(settings, first, tmp_path / "first")
 
 
+def test_the_key_tells_equal_sized_subsets_of_one_recipe_apart(make_images: MakeImages) -> None:
+    images = make_images(8, size=16)
+    first, second = images.take(slice(0, 4)), images.take(slice(4, 8))
+    assert first.recipe == second.recipe
+    keys = [run_key(SHORT, given, "start") for given in (first, second, first)]
+    assert keys[0] == keys[2] != keys[1]
+    assert images.labels is not None
+    turned = replace(first, labels=1 - images.labels[:4])
+    assert (
+        len({keys[0], run_key(SHORT, turned, "start"), run_key(SHORT, replace(first, pixels=~first.pixels), "start")})
+        == 3
+    )
+
+
+def test_the_learning_rate_falls_in_a_straight_line() -> None:
+    rates = [rate_at(SHORT, step, 4) / SHORT.learning_rate for step in range(4)]
+    assert rates == pytest.approx([1.0, 0.75, 0.5, 0.25])
+
+
+def test_dropout_is_a_function_of_seed_step_and_row() -> None:
+    x = torch.ones(4, 2048, 1, 1)
+
+    def dropped(rank: int, size: int, step: int = 3, seed: int = 5) -> torch.Tensor:
+        layer = RowDropout(0.5, seed, rank, size)
+        layer.step, layer.rows = step, 4
+        result: torch.Tensor = layer(x[rank::size])
+        return result
+
+    whole = dropped(0, 1)
+    assert torch.equal(torch.unique(whole), torch.tensor([0.0, 2.0]))
+    assert float(whole.mean()) == pytest.approx(1, abs=0.05)
+    for rank in (0, 1):
+        assert torch.equal(dropped(rank, 2), whole[rank::2])
+    assert not torch.equal(dropped(0, 1, step=4), whole)
+    assert not torch.equal(dropped(0, 1, seed=6), whole)
+    assert torch.equal(RowDropout(0.5, 5, 0, 1).eval()(x), x)
+
+
 # -------------------------------------------------------------------------------------------------------------- slow
 
 
 def train_apart(folder: Path, *, kill_after: int | None = None) -> None:
     """One run in a process of its own, resumed if the folder holds one; killed once it stored `kill_after` times."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    worker = subprocess.Popen([sys.executable, str(WORKER), str(folder)], env=environment, stderr=subprocess.PIPE)
+    worker = subprocess.Popen(
+        [sys.executable, str(WORKER), str(folder), "2", "2"], env=environment, stderr=subprocess.PIPE
+    )
     seen: set[int] = set()
     while kill_after is not None and worker.poll() is None:
         if (folder / UNFINISHED).exists():
@@ -155,3 +198,52 @@ def test_a_killed_run_resumed_ends_the_same_and_a_second_run_too(tmp_path: Path)
     first, second, killed = (load_file(tmp_path / name / FINISHED) for name in ("first", "second", "killed"))
     assert all(torch.equal(first[key], second[key]) for key in first)
     assert all(torch.equal(first[key], killed[key]) for key in first)
+
+
+def train_together(size: int, *arguments: str) -> str:
+    """The worker on `size` processes, as torchrun would start them, and what the first of them prints."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    if size > 1:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(size)}
+    workers = [
+        subprocess.Popen(
+            [sys.executable, str(WORKER), *arguments],
+            env={**environment, **({"RANK": str(rank), "LOCAL_RANK": str(rank)} if size > 1 else {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(size)
+    ]
+    outputs = [worker.communicate(timeout=1800) for worker in workers]
+    for worker, (_, errors) in zip(workers, outputs, strict=True):
+        assert worker.returncode == 0, errors
+    return outputs[0][0]
+
+
+def test_two_processes_take_the_steps_of_one() -> None:
+    """Against torch's own batch norm, in double precision: losses, weights and running statistics."""
+    one, two = (np.array(train_together(size, "small").split(), float) for size in (1, 2))
+    assert len(one) > 800
+    np.testing.assert_allclose(two, one, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_two_processes_tune_as_one_does(tmp_path: Path) -> None:
+    """A step of InceptionV3: what moved, moved alike but for rounding; the confusion is that of all held-out images."""
+    for name, size in (("one", 1), ("two", 2)):
+        train_together(size, str(tmp_path / name), "4", "1", "shared")
+    one, two = (load_file(tmp_path / name / FINISHED) for name in ("one", "two"))
+    start, _ = starting_network("random", discs(6, "P"), 0, "symmetric")
+    before = start.state_dict()
+    names = [name for name in one if one[name].is_floating_point() and not torch.equal(one[name], before[name])]
+    assert len(names) > 300
+    moved = torch.cat([(one[name] - before[name]).flatten().double() for name in names])
+    apart = torch.cat([(one[name] - two[name]).flatten().double() for name in names])
+    assert float(apart.norm() / moved.norm()) < 1e-2
+    told = [(tmp_path / name / "told").read_text().split(maxsplit=1) for name in ("one", "two")]
+    assert float(told[0][0]) == pytest.approx(float(told[1][0]), rel=1e-4)
+    assert told[0][1].rpartition("loss")[0] == told[1][1].rpartition("loss")[0]
