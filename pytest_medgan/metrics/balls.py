@@ -52,12 +52,8 @@ class Balls:
         """A block of squared distances [rows, columns], whose rows are `part` of one side and columns the other."""
         slack, norms = self.owners.slack, self.owners.norms
         limit = (self._reach + slack * (3 * norms + 2 * self._reach)).float() * (1 + 1e-6)
-        if owners_are_rows:
-            row, column = (squared <= limit[part, None]).nonzero(as_tuple=True)
-            owner, probe = row + part.start, column
-        else:
-            row, column = (squared <= limit).nonzero(as_tuple=True)
-            owner, probe = column, row + part.start
+        row, column = (squared <= (limit[part, None] if owners_are_rows else limit)).nonzero(as_tuple=True)
+        owner, probe = (row + part.start, column) if owners_are_rows else (column, row + part.start)
         size = 2**22 // self.inside.shape[1]
         for chosen in slices(len(row), size):
             self._pairs(owner[chosen], probe[chosen], squared[row[chosen], column[chosen]])

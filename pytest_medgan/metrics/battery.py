@@ -88,7 +88,7 @@ def measure(
     probabilities [M,C] and pixels uint8 [M,1,H,W] belong to the same images. Only `metrics` are computed; those whose
     inputs are absent are named in `unmeasured`. MetricInputError names the argument that does not fit.
     """
-    asked = ordered(metrics)
+    asked = ordered(inputs.names(metrics))
     generated = inputs.features(fake, "fake", least=2, width=reference.points.raw.shape[1])
     generated = generated.to(reference.points.raw.device)
     if probabilities is not None:
@@ -104,7 +104,7 @@ def measure(
         metrics=tuple(name for name in asked if name not in unmeasured),
         probabilities=probabilities,
         pixels=pixels,
-        seed=seed,
+        seed=inputs.whole(seed, "seed", least=0),
         evidence=evidence,
         strict=strict,
     )
@@ -199,9 +199,9 @@ def score_features(
     MetricInputError names the argument that does not fit.
     """
     inputs.pair(real, fake, least=2)
-    asked = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+    asked = inputs.names(metrics)
     if unknown := [name for name in asked if name not in NAMES]:
-        raise MetricInputError(f"metrics names {', '.join(map(str, unknown))}; there are {', '.join(NAMES)}")
+        raise MetricInputError(f"metrics names {', '.join(unknown)}; there are {', '.join(NAMES)}")
     reference = prepare_reference(
         real, pixels=real_pixels, train=train, train_pixels=train_pixels, window=window, metrics=asked
     )

@@ -21,7 +21,7 @@ from pytest_medgan.metrics.kernel_sums import own_kernel
 from pytest_medgan.metrics.look import Look
 from pytest_medgan.metrics.moments import overlap
 from pytest_medgan.metrics.ms_ssim import pair_values
-from pytest_medgan.metrics.prd_curve import BETA, f_pair
+from pytest_medgan.metrics.prd_curve import BETA
 from pytest_medgan.records import Contribution, Float64
 
 
@@ -52,9 +52,7 @@ def _kernel(look: Look) -> Contribution:
 
 def _prd(beta: float) -> Callable[[Look], Contribution]:
     def of(look: Look) -> Contribution:
-        clustered = look.clustered
-        runs = np.array([f_pair(one, BETA)[beta > 1] for one in clustered.curves()])
-        return Contribution(clustered.influence(beta)[1], runs)
+        return Contribution(look.clustered.influence(beta), look.clustered.best(beta)[1])
 
     return of
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_medgan.errors import MetricInputError
 from pytest_medgan.metrics import inputs
 from pytest_medgan.metrics.pixel_pairs import near_pairs, nearest_difference
 from pytest_medgan.metrics.uncertainty import jackknife_se, rate_se
@@ -31,7 +30,7 @@ def copy_rate(*, fake: Any, train: Any, distance: float = COPY_DISTANCE) -> floa
     """
     fake = inputs.pixels(fake, "fake")
     train = inputs.pixels(train, "train", like=fake.shape[2:])
-    return len(copies(fake, train, _checked(distance))) / len(fake)
+    return len(copies(fake, train, inputs.number(distance, "distance", least=0))) / len(fake)
 
 
 def duplicate_rate(*, fake: Any, distance: float | None = None, real: Any = None) -> float:
@@ -43,13 +42,7 @@ def duplicate_rate(*, fake: Any, distance: float | None = None, real: Any = None
     fake = inputs.pixels(fake, "fake")
     if distance is None:
         distance = 0.0 if real is None else duplicate_distance(inputs.pixels(real, "real", like=fake.shape[2:]))
-    return len(np.unique(duplicates(fake, _checked(distance))[:, 0])) / len(fake)
-
-
-def _checked(distance: float) -> float:
-    if not distance >= 0:
-        raise MetricInputError(f"distance is {distance}; give grey levels, 0 or more")
-    return distance
+    return len(np.unique(duplicates(fake, inputs.number(distance, "distance", least=0))[:, 0])) / len(fake)
 
 
 def copies(fake: UInt8, train: UInt8, distance: float) -> Int64:

@@ -86,6 +86,14 @@ class Deletion:
         rescued = (self.rescued & elsewhere).sum(0)
         return (held - alone + rescued).double().cpu().numpy()
 
+    def changed(self) -> Float64:
+        """Probes that are a member either with or without each block, but not both, float64 [G]."""
+        only = self.first[self.first == self.last]
+        alone = torch.bincount(only, minlength=self.count)
+        kept = self.rescued[self.first == self.last].gather(1, only[:, None])[:, 0]
+        saved = torch.bincount(only[kept], minlength=self.count)
+        return (alone - saved + (self.rescued & (self.last < 0)[:, None]).sum(0)).double().cpu().numpy()
+
     def pairs(self, inside: int) -> Float64:
         """(owner, probe) pairs without each block, float64 [G], where there are `inside` of them with all."""
         return (inside - self.lost + self.gained).double().cpu().numpy()

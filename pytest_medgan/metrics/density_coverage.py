@@ -6,7 +6,7 @@ Naeem et al. 2020, "Reliable Fidelity and Diversity Metrics for Generative Model
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,7 @@ def density_coverage(*, real: Any, fake: Any, k: int | Sequence[int] = 5, strict
     for part, block in products(left, right):
         balls.see(distances_(block, left.norms[part], right.norms), part, owners_are_rows=False)
     density, coverage = densities(balls), coverages(balls)
-    if isinstance(k, int | np.integer):
+    if not isinstance(k, Iterable):
         return float(density[0]), float(coverage[0])
     order = [ks.index(one) for one in k]
     return density[order], coverage[order]

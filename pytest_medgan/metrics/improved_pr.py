@@ -7,7 +7,7 @@ neighbour of a row is never the row itself, though it may be its duplicate.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from pytest_medgan.metrics import inputs
 from pytest_medgan.metrics.balls import Balls
 from pytest_medgan.metrics.gram import centre_of, distances_, points, products
 from pytest_medgan.metrics.neighbours import neighbours
-from pytest_medgan.metrics.uncertainty import both, jackknife_se, mean_se, rate_se
+from pytest_medgan.metrics.uncertainty import both, jackknife_noise, jackknife_se, less, mean_se, rate_se
 from pytest_medgan.records import Estimate, Float64
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def improved_precision_recall(
         precise.see(squared, part, owners_are_rows=False)
         recalled.see(squared, part, owners_are_rows=True)
     precision, recall = member_rates(precise), member_rates(recalled)
-    if isinstance(k, int | np.integer):
+    if not isinstance(k, Iterable):
         return float(precision[0]), float(recall[0])
     order = [ks.index(one) for one in k]
     return precision[order], recall[order]
@@ -56,14 +56,16 @@ def member_rates(balls: Balls) -> Float64:
 def precision_estimate(look: Look) -> Estimate:
     """Precision: a rate for a fixed reference; deleting blocks of patients shows what another reference would do.
 
-    Either spread holds what the two sets do to one another, so the larger stands for the total.
+    The change that a deletion makes is itself seen on few generated images, whose noise the rate's own error already
+    holds; it is taken from the jackknife's spread.
     """
     balls, k = look.real_balls, look.reference.ks.improved
     hits, trials = int(balls.members(k).sum()), len(look.fake)
-    deletion = balls.deletions[k]
-    se = rate_se(hits, trials)
-    spread = jackknife_se(hits / trials, deletion.members() / trials, deletion.size.cpu().numpy())
-    return Estimate(hits / trials, se, max(se, spread))
+    deletion, se = balls.deletions[k], rate_se(hits, trials)
+    without, sizes = deletion.members() / trials, deletion.size.cpu().numpy()
+    spread = jackknife_se(hits / trials, without, sizes)
+    noise = (deletion.changed() / trials - (without - hits / trials) ** 2) / trials
+    return Estimate(hits / trials, se, both(se, less(spread, jackknife_noise(noise, sizes))))
 
 
 def recall_estimate(look: Look) -> Estimate:

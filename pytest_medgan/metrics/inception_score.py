@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_medgan.errors import MetricInputError
 from pytest_medgan.metrics import inputs
 from pytest_medgan.metrics.uncertainty import mean_se
 from pytest_medgan.records import Estimate, Float64
@@ -28,8 +27,7 @@ def inception_score(*, probabilities: Any, splits: int = SPLITS, seed: int = 0) 
     MetricInputError for shapes, negative values or rows that do not sum to 1.
     """
     given = inputs.probabilities(probabilities)
-    if splits < 1:
-        raise MetricInputError(f"splits is {splits}; give at least 1")
+    splits, seed = inputs.whole(splits, "splits"), inputs.whole(seed, "seed", least=0)
     return float(np.mean([score for score, _ in _parts(given, splits, seed)]))
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from math import inf, nan
+from numbers import Real
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -84,14 +87,51 @@ def pixels(value: Any, name: str, *, like: tuple[int, ...] | None = None) -> UIn
     return array
 
 
+def whole(value: Any, name: str, *, least: int = 1) -> int:
+    """A whole number of at least `least`; True and 3.0 are none."""
+    try:
+        found = index(value)
+    except TypeError:
+        found = least - 1
+    if isinstance(value, bool) or found < least:
+        raise MetricInputError(f"{name} is {value!r}; give a whole number of at least {least}")
+    return found
+
+
+def wholes(values: Any, name: str) -> tuple[int, ...]:
+    """Whole numbers of at least 1, of a sequence or a single one."""
+    try:
+        return tuple(whole(one, name) for one in (values if isinstance(values, Iterable) else (values,)))
+    except (MetricInputError, TypeError):
+        message = f"{name} is {values!r}; give a whole number of at least 1, or a sequence of them"
+        raise MetricInputError(message) from None
+
+
+def names(metrics: Any) -> tuple[str, ...]:
+    """Names of metrics; one name alone is one."""
+    asked = (metrics,) if isinstance(metrics, str) else tuple(metrics) if isinstance(metrics, Iterable) else (metrics,)
+    if not all(isinstance(one, str) for one in asked):
+        raise MetricInputError(f"metrics is {metrics!r}; give names of metrics")
+    return asked
+
+
+def number(value: Any, name: str, *, above: float = -inf, least: float = -inf) -> float:
+    """A finite number above `above` and of at least `least`; True is none."""
+    found = float(value) if isinstance(value, Real) and not isinstance(value, bool) else nan
+    if not (above < found < inf and found >= least):
+        bound = f" above {above:g}" if above > -inf else f" of at least {least:g}" if least > -inf else ""
+        raise MetricInputError(f"{name} is {value!r}; give a finite number{bound}")
+    return found
+
+
 def neighbour_counts(k: int | Sequence[int], *, rows: int, name: str) -> tuple[int, ...]:
     """The k asked for, ascending and distinct; every one at least 1 and smaller than the rows of `name`."""
-    ks = (k,) if isinstance(k, int | np.integer) else tuple(k)
-    if not ks or any(isinstance(one, bool) or int(one) != one or one < 1 for one in ks):
+    ks = sorted(set(wholes(k, "k")))
+    if not ks:
         raise MetricInputError(f"k is {k!r}; give a whole number of at least 1, or a sequence of them")
-    if max(ks) >= rows:
-        raise MetricInputError(f"k is {max(ks)} but {name} has {rows} rows; k must be smaller than the number of rows")
-    return tuple(sorted({int(one) for one in ks}))
+    if ks[-1] >= rows:
+        raise MetricInputError(f"k is {ks[-1]} but {name} has {rows} rows; k must be smaller than the number of rows")
+    return tuple(ks)
 
 
 def block_of(groups: Any, rows: int, name: str) -> Int64:

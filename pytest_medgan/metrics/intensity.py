@@ -36,9 +36,12 @@ def grey_step(window: tuple[float, float] | None) -> float:
     """HU a grey level spans; 1 without a window."""
     if window is None:
         return 1.0
-    if not window[1] > window[0]:
-        raise MetricInputError(f"window is {window}; give (HU of grey 0, HU of grey 255), ascending")
-    return (window[1] - window[0]) / (GREYS - 1)
+    try:
+        low, high = window
+        step = inputs.number(high - low, "window", above=0) / (GREYS - 1)
+    except (TypeError, ValueError):
+        raise MetricInputError(f"window is {window!r}; give (HU of grey 0, HU of grey 255), ascending") from None
+    return step
 
 
 def histograms(images: UInt8) -> Int64:

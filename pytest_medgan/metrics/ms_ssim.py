@@ -74,8 +74,9 @@ def _ssim(left: torch.Tensor, right: torch.Tensor, data_range: float, window: st
 def ms_ssim_diversity(*, fake: Any, pairs: int = PAIRS, seed: int = 0) -> float:
     """Mean MS-SSIM over at most `pairs` disjoint random pairs of images uint8 [M,1,H,W], M at least 2."""
     images = inputs.pixels(fake, "fake")
-    if len(images) < 2 or pairs < 1:
-        raise MetricInputError(f"fake has shape {inputs.shape_of(images)} and pairs is {pairs}; give 2 images, 1 pair")
+    pairs, seed = inputs.whole(pairs, "pairs"), inputs.whole(seed, "seed", least=0)
+    if len(images) < 2:
+        raise MetricInputError(f"fake has shape {inputs.shape_of(images)}; give at least 2 images")
     return float(pair_values(images, pairs, seed).mean())
 
 

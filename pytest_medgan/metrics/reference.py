@@ -13,7 +13,7 @@ from pytest_medgan.metrics import inputs
 from pytest_medgan.metrics.copies import duplicate_distance
 from pytest_medgan.metrics.deletion import depth
 from pytest_medgan.metrics.gram import Points, centre_of, points
-from pytest_medgan.metrics.intensity import histograms
+from pytest_medgan.metrics.intensity import grey_step, histograms
 from pytest_medgan.metrics.kernel_sums import KernelSums, own_kernel
 from pytest_medgan.metrics.moments import Moments, moments
 from pytest_medgan.metrics.neighbours import Neighbours, neighbours
@@ -105,14 +105,16 @@ def prepare_reference(
     k-sweep. `device` moves the work there; by default it stays where `features` are.
     MetricInputError names the argument whose shape or values do not fit.
     """
-    asked = tuple(metrics)
+    asked = inputs.names(metrics)
     real = inputs.features(features, "features", least=2)
     real = real if device is None else real.to(device)
     group = inputs.block_of(groups, len(real), "groups")
-    ks = Ks(k, density_k, tuple(sweep))
+    ks = Ks(inputs.whole(k, "k"), inputs.whole(density_k, "density_k"), inputs.wholes(sweep, "sweep"))
     needed = ks.of(asked, sweep=True)
     if needed:
         inputs.neighbour_counts(needed, rows=len(real), name="features")
+    if window is not None:
+        grey_step(window)
     if pixels is not None:
         pixels = inputs.pixels(pixels, "pixels")
     if train is not None:

@@ -48,6 +48,12 @@ def blocks_of(group: Int64, seed: int = 0, most: int = MOST_BLOCKS) -> Int64:
     return block[group]
 
 
+def random_half(group: Int64, rng: np.random.Generator) -> Int64:
+    """Rows of a random half of the groups [N], of which there are at least two."""
+    names = np.unique(group)
+    return np.flatnonzero(np.isin(group, rng.permutation(names)[: len(names) // 2]))
+
+
 def jackknife_se(whole: float, without: Float64, rows: Int64) -> float:
     """Delete-a-block jackknife with blocks of `rows` [G] rows each; `without` [G] is the value without each block.
 
@@ -59,6 +65,16 @@ def jackknife_se(whole: float, without: Float64, rows: Int64) -> float:
     h = rows.sum() / np.maximum(rows, 1)
     pseudo = h * whole - (h - 1) * without
     return float(sqrt(np.mean((pseudo - pseudo.mean()) ** 2 / (h - 1))))
+
+
+def jackknife_noise(noise: Float64, rows: Int64) -> float:
+    """What `jackknife_se` squared owes to independent errors of `without` with the variances `noise` [G]."""
+    return float(np.mean((rows.sum() / np.maximum(rows, 1) - 1) * noise) * (len(rows) - 1) / len(rows))
+
+
+def less(se: float, variance: float) -> float:
+    """The standard error without a part of its variance."""
+    return sqrt(max(se * se - variance, 0.0))
 
 
 def both(*parts: float) -> float:

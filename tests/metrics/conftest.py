@@ -18,18 +18,17 @@ def squared(left: Array, right: Array) -> Array:
     return np.stack([((row - right) ** 2).sum(1) for row in left])
 
 
+def _inside(*, owners: Array, probes: Array, k: int, strict: bool = False) -> Array:
+    """bool [probes,owners]: which probe lies in whose ball."""
+    own = squared(owners, owners)
+    np.fill_diagonal(own, np.inf)
+    return (np.less if strict else np.less_equal)(squared(probes, owners), np.sort(own, 1)[:, k - 1])
+
+
 def _balls(*, real: Array, fake: Array, k: int, strict: bool = False) -> tuple[float, float, float, float]:
-    inside = np.less if strict else np.less_equal
-
-    def radii(rows: Array) -> Array:
-        own = squared(rows, rows)
-        np.fill_diagonal(own, np.inf)
-        return np.sort(own, 1)[:, k - 1]
-
-    between = squared(fake, real)
-    in_real = inside(between, radii(real))
-    in_fake = inside(between, radii(fake)[:, None])
-    return in_real.any(1).mean(), in_fake.any(0).mean(), in_real.sum() / k / len(fake), in_real.any(0).mean()
+    in_real = _inside(owners=real, probes=fake, k=k, strict=strict)
+    in_fake = _inside(owners=fake, probes=real, k=k, strict=strict)
+    return in_real.any(1).mean(), in_fake.any(1).mean(), in_real.sum() / k / len(fake), in_real.any(0).mean()
 
 
 def _frechet(*, real: Array, fake: Array) -> float:
@@ -89,6 +88,12 @@ def hard(request: pytest.FixtureRequest) -> tuple[Array, Array]:
 def balls_oracle() -> Oracle:
     """(improved precision, improved recall, density, coverage) of real and fake at k."""
     return _balls
+
+
+@pytest.fixture
+def inside_oracle() -> Callable[..., Array]:
+    """bool [probes,owners]"""
+    return _inside
 
 
 @pytest.fixture

@@ -244,12 +244,19 @@ def test_groups_of_another_length_are_named(two_sets):
         prepare_reference(two_sets[0], groups=["a", "b", "c"])
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-def test_a_gpu_gives_the_same_values(two_sets):
+@pytest.mark.medgan_gpu
+def test_a_gpu_gives_the_same_values_and_errors(two_sets):
     real, fake = two_sets
-    here = score_features(real=real, fake=fake)
-    there = score_features(real=torch.from_numpy(real).cuda(), fake=torch.from_numpy(fake).cuda())
-    assert there == pytest.approx(here, rel=1e-4)
+    groups, cuda = np.arange(400) // 8, [torch.from_numpy(side).cuda() for side in two_sets]
+    asked = ("fid", "kid", "precision", "recall", "improved_precision", "improved_recall", "density", "coverage")
+    here = measure(prepare_reference(real, groups=groups, metrics=asked), fake=fake, metrics=asked).estimates
+    there = measure(prepare_reference(cuda[0], groups=groups, metrics=asked), fake=cuda[1], metrics=asked).estimates
+    for name in asked:
+        assert there[name].value == pytest.approx(here[name].value, rel=1e-4), name
+        assert there[name].se == pytest.approx(here[name].se, rel=1e-3), name
+        assert there[name].se_total == pytest.approx(here[name].se_total, rel=1e-3), name
+    values = score_features(real=cuda[0], fake=cuda[1], train=cuda[0] + 0.01)
+    assert values == pytest.approx(score_features(real=real, fake=fake, train=real + np.float32(0.01)), rel=1e-4)
 
 
 def test_a_metric_that_does_not_exist_is_refused_and_one_name_is_a_choice() -> None:

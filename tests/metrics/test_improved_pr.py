@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pytest_medgan.errors import MetricInputError
-from pytest_medgan.metrics import density_coverage, improved_precision_recall
+from pytest_medgan.metrics import density_coverage, improved_precision_recall, measure, prepare_reference
 
 
 @pytest.mark.parametrize("strict", [False, True])
@@ -21,6 +21,18 @@ def test_ball_metrics_equal_the_oracle_exactly(hard, balls_oracle, k, strict):
     found += density_coverage(real=real, fake=fake, k=k, strict=strict)
     expected = balls_oracle(real=real, fake=fake, k=k, strict=strict)
     assert found == pytest.approx(expected, abs=1e-12, rel=0)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("k", [1, 5])
+def test_every_row_is_judged_as_by_the_oracle(hard, inside_oracle, k, strict):
+    """Membership row by row, not only the rates."""
+    real, fake = hard
+    names = ("improved_precision", "improved_recall")
+    reference = prepare_reference(real, metrics=names, k=k)
+    found = measure(reference, fake=fake, metrics=names, evidence=True, strict=strict).evidence
+    assert (found.fake_in_real == inside_oracle(owners=real, probes=fake, k=k, strict=strict).any(1)).all()
+    assert (found.real_in_fake == inside_oracle(owners=fake, probes=real, k=k, strict=strict).any(1)).all()
 
 
 def test_the_hard_cases_are_hard(balls_oracle):
@@ -95,7 +107,7 @@ def test_reduced_matrix_precision_of_the_process_is_neither_used_nor_changed(two
         torch.set_float32_matmul_precision(chosen)
 
 
-def test_collapse_lowers_recall_and_not_precision(two_sets):
+def test_collapse_lowers_recall_and_coverage_and_not_precision(two_sets):
     real, _ = two_sets
     rng = np.random.default_rng(0)
     healthy = rng.permutation(real)[:200] + 0.05 * rng.standard_normal((200, 32)).astype(np.float32)
@@ -104,6 +116,8 @@ def test_collapse_lowers_recall_and_not_precision(two_sets):
     assert before[0] > 0.9
     assert after[0] >= before[0] - 0.02
     assert after[1] < before[1] / 2
+    covered = [density_coverage(real=real, fake=fake)[1] for fake in (healthy, collapsed)]
+    assert covered[1] < covered[0] / 2
 
 
 def test_noise_lowers_precision(two_sets):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from pytest_medgan.errors import MetricInputError
-from pytest_medgan.metrics import precision_recall_distribution
+from pytest_medgan.metrics import kmeans, prd, prd_curve, precision_recall_distribution
+from pytest_medgan.metrics.gram import centre_of, points
+from pytest_medgan.metrics.prd import Clustered
 from pytest_medgan.metrics.prd_curve import curve, f_beta, f_pair
 
 
@@ -87,6 +90,29 @@ def test_dropping_a_mode_lowers_recall_and_inventing_one_lowers_precision():
     assert invented[1] > 0.9 > invented[0]
 
 
+def test_the_constants_are_those_of_prd_score():
+    assert (prd.CLUSTERS, prd.RUNS, kmeans.STARTS, kmeans.BATCH) == (20, 10, 10, 1024)
+    assert (prd_curve.BETA, prd_curve.ANGLES, prd_curve.EPSILON) == (8, 1001, 1e-10)
+
+
+def test_of_the_larger_set_a_sample_is_taken(two_sets):
+    real, fake = (torch.from_numpy(side) for side in two_sets)
+    clustered = Clustered(points(real, centre_of(real)), points(fake, centre_of(real)), 20, 2, 0)
+    assert clustered.real.shape == clustered.fake.shape == (2, 300)
+    assert len(set(clustered.rows_real.tolist())) == 300
+    assert clustered.rows_real.max() > 300
+    assert (clustered.rows_fake == np.arange(300)).all()
+
+
+def test_the_value_is_the_mean_of_the_runs_at_its_best_angle(two_sets):
+    real, fake = (torch.from_numpy(side[:200]) for side in two_sets)
+    clustered = Clustered(points(real, centre_of(real)), points(fake, centre_of(real)), 20, 10, 0)
+    precision, recall = f_pair(clustered.curve())
+    assert clustered.best(1 / 8)[1].mean() == pytest.approx(precision, abs=1e-9)
+    assert clustered.best(8)[1].mean() == pytest.approx(recall, abs=1e-9)
+    assert clustered.best(8)[1].std() > 0
+
+
 def test_too_few_rows_for_the_clusters():
     with pytest.raises(MetricInputError, match=r"real \[9, 2\] and fake \[30, 2\] are too few for clusters=20"):
         precision_recall_distribution(real=np.zeros((9, 2)), fake=np.zeros((30, 2)))
@@ -122,6 +148,22 @@ def data_set(name: str) -> tuple[np.ndarray, np.ndarray]:
             np.maximum(rng.standard_normal((n, 16)) * np.linspace(gain, 0.2, 16) @ mixing + 0.2, 0) for gain in (2, 1.6)
         )
     return real.astype(np.float32), fake.astype(np.float32)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("beta", [1 / 8, 8])
+def test_the_spread_of_the_runs_is_what_another_seed_would_change(beta):
+    """Of one data set; runs that share batches, and the spread of each run's own largest F, tell too little."""
+    claimed, values = [], []
+    for draw in range(3):
+        rng = np.random.default_rng(draw)
+        rows = rng.standard_normal((1800, 24)).astype(np.float32)
+        real, fake = rows[:900], 0.95 * rows[900:] + np.float32(0.15)
+        sides = [points(torch.from_numpy(side), centre_of(torch.from_numpy(real))) for side in (real, fake)]
+        runs = [Clustered(*sides, 20, 10, seed).best(beta)[1] for seed in range(30)]
+        claimed.append(np.mean([run.var(ddof=1) / 10 for run in runs]))
+        values.append(np.var([run.mean() for run in runs], ddof=1))
+    assert 0.85 < np.sqrt(np.mean(claimed) / np.mean(values)) < 1.2
 
 
 @pytest.mark.slow
