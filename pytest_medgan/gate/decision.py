@@ -16,8 +16,10 @@ The critical values c and f are quantiles of the normal (or Student's t) distrib
 - `promise`: an unchanged model passes all metrics together with at least this probability. Its complement is split over
   the catalogue's metrics (Bonferroni, valid under any dependence and for a single helper): f shares it over the looks
   too, and `auto_margin` is the smallest margin at which an unchanged model passes a metric at the full count with its
-  share, whatever the early looks did. An early look can end in FAIL only beyond margin + f * se, which an unchanged
-  model reaches far more rarely than f says, because its loss is 0 and not the margin.
+  share, whatever the early looks did. So a gate that gets there asks every metric again, those that passed early too:
+  it costs an unchanged model nothing, and chance lets fewer faults through. An early look can end in FAIL only beyond
+  margin + f * se, which an unchanged model reaches far more rarely than f says, because its loss is 0 and not the
+  margin.
 
 A limit without a margin (a plain number, `0.9 * row.improved_recall`) asks a plain question and gets a plain answer: at
 the full count the mean decides, on the limit counts as within, and nothing is undecided. Early looks still end the
@@ -238,7 +240,8 @@ def decide(
 
     Fingerprints are compared before anything is drawn. Where a limit is missing every look is computed, so that the
     candidate written from this evaluation is complete, and the verdict is MISSING. Once one metric has failed the rest
-    are left where they stood: the gate is red whatever they would have said.
+    are left where they stood: the gate is red whatever they would have said. What has passed early is asked again
+    where others take the gate to the full count.
     """
     verdicts = {i: incomparable(metric, limit, evaluation) for i, (metric, limit) in enumerate(limits)}
     if any(verdict is not None for verdict in verdicts.values()):
@@ -252,7 +255,8 @@ def decide(
     settings = replace(settings, metrics=max(settings.metrics, len(limits)))
     missing = any(isinstance(item, Verdict) and item.outcome is Outcome.MISSING for item in asked)
     state: dict[int, Verdict] = {i: item for i, item in enumerate(asked) if isinstance(item, Verdict)}
-    open_ = {i: item for i, item in enumerate(asked) if isinstance(item, Question)}
+    questions = {i: item for i, item in enumerate(asked) if isinstance(item, Question)}
+    open_ = dict(questions)
     if state and not missing:
         open_ = {}  # a limit that cannot be compared: red already, so nothing is drawn
     for n in counts:
@@ -260,10 +264,10 @@ def decide(
             break
         scores = evaluation.at(n)
         beside = paired_at(n) if paired and paired_at is not None else None
-        for i in [i for i, question in open_.items() if n in question.looks]:
-            state[i] = look(open_[i], scores, settings, beside)
-            if state[i].outcome is not Outcome.UNDECIDED or n == open_[i].looks[-1]:
-                del open_[i]
+        for i in [i for i, q in questions.items() if n == q.looks[-1] or (i in open_ and n in q.looks)]:
+            state[i] = look(questions[i], scores, settings, beside)
+            if state[i].outcome is not Outcome.UNDECIDED or n == questions[i].looks[-1]:
+                open_.pop(i, None)
         if not missing and any(not state[i].outcome.green for i in state if i not in open_):
             break
     for i, (metric, limit) in enumerate(limits):

@@ -77,6 +77,25 @@ def test_looks_stop_as_soon_as_the_answer_is_clear(evaluation, limit):
     assert verdict.n_fake == 1024
 
 
+def test_what_passed_early_is_asked_again_where_others_reach_the_full_count(evaluation, limit):
+    """KID passes the first look by chance; FID takes the gate to the full count, where KID is seen to be worse."""
+    fid, kid = METRICS["fid"], METRICS["kid"]
+    given = evaluation(fid=20.0, kid=0.3, se=0.24)
+    lucky = replace(given.table[128]["kid"], mean=0.0, values=(0.0,) * 3, se=0.01)
+    given.table = {n: {**row, "kid": lucky if n == 128 else row["kid"]} for n, row in given.table.items()}
+    limits = [
+        (fid, limit("fid", 20.0, se=0.24, margin=Margin("absolute", 1.0))),
+        (kid, limit("kid", 0.0, margin=ABSOLUTE)),
+    ]
+    alone = decide(given, limits[1:])[0]
+    assert (alone.outcome, alone.n_fake, given.asked) == (Outcome.PASS, 128, [128])
+    given.asked.clear()
+    verdicts = decide(given, limits)
+    assert given.asked == [128, 256, 512, 1024]
+    assert [verdict.outcome for verdict in verdicts] == [Outcome.PASS, Outcome.UNDECIDED]
+    assert [verdict.n_fake for verdict in verdicts] == [1024, 1024]
+
+
 def test_the_first_failure_ends_the_gate_and_the_rest_is_left_open(evaluation, limit):
     given = evaluation(fid=50.0, kid=0.0, se=0.3)
     limits = [
