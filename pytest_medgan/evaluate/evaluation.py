@@ -95,21 +95,26 @@ class ModelEvaluation:
         if n not in self.counts:
             raise ValueError(f"no look at {n} images; the looks are {', '.join(map(str, self.counts))}")
         if n not in self._scores:
-            settings = self.subject.settings
-            # the passes that scores and evidence share are the longest part of both
-            with_evidence = self.subject.bench.evidence
-            batteries = [
-                self._measure(seed, n, evidence=with_evidence and not place, contributions=self._by_image)
-                for place, seed in enumerate(settings.seeds)
-            ]
-            if with_evidence:
-                self._evidence[n] = batteries[0].evidence
-            names = set.intersection(*(set(battery.contributions) for battery in batteries))
-            self._contributions[n] = {name: tuple(b.contributions[name] for b in batteries) for name in names}
-            own = [custom.metric for custom in self.subject.bench.custom]
-            scores = gather(batteries, settings, len(self.subject.real.reference), n, own)
+            shared = self.subject.shared
+            # what pictures and pairs need is no part of the scores, so it is gathered where it is needed
+            alone = shared is None or self.identity is None or self._by_image or self.subject.bench.evidence
+            scores = self._compute(n) if alone or shared is None else shared.of(self.key, n, lambda: self._compute(n))
             self._scores[n] = replace(scores, fingerprint=self.fingerprint)
         return self._scores[n]
+
+    def _compute(self, n: int) -> Scores:
+        settings = self.subject.settings
+        with_evidence = self.subject.bench.evidence  # the passes that both share are the longest part of either
+        batteries = [
+            self._measure(seed, n, evidence=with_evidence and not place, contributions=self._by_image)
+            for place, seed in enumerate(settings.seeds)
+        ]
+        if with_evidence:
+            self._evidence[n] = batteries[0].evidence
+        names = set.intersection(*(set(battery.contributions) for battery in batteries))
+        self._contributions[n] = {name: tuple(b.contributions[name] for b in batteries) for name in names}
+        own = [custom.metric for custom in self.subject.bench.custom]
+        return gather(batteries, settings, len(self.subject.real.reference), n, own)
 
     def evidence(self, n: int | None = None) -> Evidence:
         """What pictures need, from the first sample group at `n` images or at the largest count computed."""
@@ -190,7 +195,7 @@ class HeldOutGenerator:
 
 def real_evaluation(subject: Subject) -> ModelEvaluation:
     """The held-out images scored as if they had been generated, in one sample group, kept on the bench."""
-    settings = replace(subject.settings, seeds=(0,), generator=None, baseline=None)
+    settings = replace(subject.settings, seeds=(0,), generator=None, paired_with=None, baseline=None)
 
     def make() -> ModelEvaluation:
         generator = HeldOutGenerator(subject.real.held_out, settings.data.seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pytest_medgan.evaluate.settings import Settings
+from pytest_medgan.evaluate.shared import SharedScores
 from pytest_medgan.evaluate.workbench import Workbench
 from pytest_medgan.records import Extractor, RealSets
 
@@ -17,6 +18,7 @@ class Subject:
     extractor: Extractor
     settings: Settings
     bench: Workbench
+    shared: SharedScores | None = None  # where several processes work for one session
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ Loading it imports neither torch nor pydicom nor numpy: a project with no medgan
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from pytest_medgan.plugin import hookspecs
 from pytest_medgan.plugin.collector import PROPERTY, model_payload
 from pytest_medgan.plugin.controller import Controller
 from pytest_medgan.plugin.fixtures import (
+    _medgan_models,
     medgan_baseline,
     medgan_embed,
     medgan_extractor,
@@ -29,12 +32,15 @@ from pytest_medgan.plugin.fixtures import (
 from pytest_medgan.plugin.options import MARKERS, add_options
 from pytest_medgan.plugin.reports import keep_evidence
 from pytest_medgan.plugin.rootdir import check_rootdir
-from pytest_medgan.plugin.session import OPENED, SESSION, VERDICTS, MedganSession, session_of
+from pytest_medgan.plugin.session import OPENED, SESSION, SHARED, VERDICTS, MedganSession, session_of
 
 if TYPE_CHECKING:
     from pytest_medgan.evaluate import ModelEvaluation
 
+SHARED_FOLDER = pytest.StashKey[str]()
+
 __all__ = [
+    "_medgan_models",
     "medgan_baseline",
     "medgan_embed",
     "medgan_extractor",
@@ -75,6 +81,22 @@ def pytest_configure(config: pytest.Config) -> None:
                 "--medgan-gpu: no CUDA device is usable here; leave the option out to run on the CPU, "
                 "or run on a machine with a GPU and a CUDA build of torch"
             )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """pytest-xdist starts a worker: all of one run get one folder for the scores they have in common."""
+    config = node.config
+    if SHARED_FOLDER not in config.stash:
+        folder = session_of(config).options.cache_dir
+        folder.mkdir(parents=True, exist_ok=True)
+        config.stash[SHARED_FOLDER] = tempfile.mkdtemp(prefix="session-", dir=folder)
+    node.workerinput[SHARED] = config.stash[SHARED_FOLDER]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if SHARED_FOLDER in config.stash:
+        shutil.rmtree(config.stash[SHARED_FOLDER], ignore_errors=True)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

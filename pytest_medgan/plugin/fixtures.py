@@ -84,27 +84,37 @@ def medgan_baseline(medgan_settings: Settings) -> Baseline:
 
 
 @pytest.fixture
+def _medgan_models(request: pytest.FixtureRequest, medgan_settings: Settings) -> tuple[Generator, Generator | None]:
+    """The model under test and the accepted one where it is named; before the real images, which take longer."""
+    bench = session_of(request.config).bench
+    if marker_values(request.node).get("generator") is not None:  # a marker goes before an overridden fixture
+        generator: Generator = bench.generator(medgan_settings)
+        request.node.stash[FROM_SETTINGS] = True
+    else:
+        generator = request.getfixturevalue("medgan_generator")
+    beside = medgan_settings.paired_with
+    return generator, None if beside is None else bench.generator(replace(medgan_settings, generator=beside))
+
+
+@pytest.fixture
 def medgan_scores(
-    request: pytest.FixtureRequest, medgan_settings: Settings, medgan_real: RealSets, medgan_extractor: Extractor
+    request: pytest.FixtureRequest,
+    medgan_settings: Settings,
+    _medgan_models: tuple[Generator, Generator | None],
+    medgan_real: RealSets,
+    medgan_extractor: Extractor,
 ) -> ModelEvaluation:
     """The model's scores, computed when first asked for: what the assertion helpers take."""
     from pytest_medgan.evaluate import ModelEvaluation, Subject
 
     session = session_of(request.config)
     marked = marker_values(request.node)
-    if marked.get("generator") is not None:  # a marker goes before an overridden fixture
-        generator: Generator = session.bench.generator(medgan_settings)
-        request.node.stash[FROM_SETTINGS] = True
-    else:
-        generator = request.getfixturevalue("medgan_generator")
+    generator, accepted = _medgan_models
     spec = medgan_settings.generator if request.node.stash.get(FROM_SETTINGS, False) else None
     name = str(marked.get("name") or model_name(spec, generator))
-    subject = Subject(medgan_real, medgan_extractor, medgan_settings, session.bench)
+    subject = Subject(medgan_real, medgan_extractor, medgan_settings, session.bench, session.shared)
     identity = getattr(generator, "identity", None) or id(generator)
     key = ("evaluation", name, identity, medgan_real.digest, medgan_extractor.identity, medgan_settings)
-    accepted: Generator | None = None
-    if medgan_settings.paired_with is not None:
-        accepted = session.bench.generator(replace(medgan_settings, generator=medgan_settings.paired_with))
     evaluation = session.bench.keep(key, lambda: ModelEvaluation(name, generator, subject, accepted=accepted))
     session.opened(request.node, evaluation)
     return evaluation
@@ -117,7 +127,8 @@ def medgan_real_row(
     """The Real row: held-out real images scored as if generated. `4 * medgan_real_row.fid` is a limit."""
     from pytest_medgan.evaluate import Subject, real_row
 
-    return real_row(Subject(medgan_real, medgan_extractor, medgan_settings, session_of(request.config).bench))
+    session = session_of(request.config)
+    return real_row(Subject(medgan_real, medgan_extractor, medgan_settings, session.bench, session.shared))
 
 
 def model_name(spec: str | None, generator: Any) -> str:

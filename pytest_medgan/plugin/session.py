@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,7 @@ from pytest_medgan.plugin.progress import TerminalProgress
 
 if TYPE_CHECKING:
     from pytest_medgan.evaluate import ModelEvaluation, Workbench
+    from pytest_medgan.evaluate.shared import SharedScores
     from pytest_medgan.metrics import CustomMetric
     from pytest_medgan.records import Verdict
 
@@ -26,6 +28,7 @@ SESSION = pytest.StashKey["MedganSession"]()
 OPENED = pytest.StashKey[list["ModelEvaluation"]]()
 VERDICTS = pytest.StashKey[list[dict[str, Any]]]()
 ASSERTIONS = "pytest_medgan.gate.assertions"
+SHARED = "medgan_shared"  # how a worker is told of the folder that all of them share
 
 
 class MedganSession:
@@ -49,6 +52,16 @@ class MedganSession:
             evidence=bool(options.reports),
             sweep=bool({"html", "md"} & set(options.reports)),
         )
+
+    @cached_property
+    def shared(self) -> SharedScores | None:
+        """Scores that the workers of one run of pytest-xdist have in common; None where there is one process."""
+        folder = getattr(self._config, "workerinput", {}).get(SHARED)
+        if folder is None:
+            return None
+        from pytest_medgan.evaluate.shared import SharedScores
+
+        return SharedScores(Path(folder))
 
     @cached_property
     def custom(self) -> tuple[CustomMetric, ...]:

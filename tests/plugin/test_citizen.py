@@ -1,0 +1,104 @@
+"""A good citizen of pytest: workers, -x, --lf, several models in one session, a better model, no GPU test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+
+@pytest.fixture
+def drawn(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """What the toy model was asked for since the last call."""
+    log = project.path / "drawn.txt"
+    monkeypatch.setenv("TOY_LOG", str(log))
+
+    def read() -> list[str]:
+        lines = log.read_text().splitlines() if log.exists() else []
+        log.unlink(missing_ok=True)
+        return sorted(lines)
+
+    return read
+
+
+def test_each_evaluation_is_computed_once_however_many_workers_there_are(
+    project: pytest.Pytester, accept: Callable[..., int], drawn: Callable[[], list[str]]
+) -> None:
+    once = [f"drawn 128 {seed}" for seed in (0, 1, 2)]
+    project.runpytest()
+    assert drawn() == once
+    accept()
+    project.runpytest("-n", "2").assert_outcomes(passed=3)
+    assert drawn() == once
+    assert not list((project.path / ".medgan").glob("session-*"))
+
+
+def test_the_first_failure_ends_the_session_and_is_shown(
+    project: pytest.Pytester, accept: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.runpytest()
+    accept()
+    monkeypatch.setenv("TOY_SPREAD", "3")
+    result = project.runpytest("-x")
+    assert sum(result.parseoutcomes().get(key, 0) for key in ("passed", "failed")) < 3
+    assert result.parseoutcomes()["failed"] == 1
+    result.stdout.fnmatch_lines(["*= medgan =*", "*FAIL*", "candidate: *"])
+
+
+def test_what_failed_last_can_be_run_alone(
+    project: pytest.Pytester, accept: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.runpytest()
+    accept()
+    monkeypatch.setenv("TOY_SPREAD", "3")
+    failed = project.runpytest("-n", "2").parseoutcomes()["failed"]
+    assert 0 < failed < 3
+    monkeypatch.delenv("TOY_SPREAD")
+    project.runpytest("--lf").assert_outcomes(passed=failed)
+
+
+def test_several_models_in_one_session(project: pytest.Pytester) -> None:
+    module = project.path / "toy.py"
+    module.write_text(module.read_text() + "\ndef narrow(count, seed):\n    return blobs(count, seed, spread=2.0)\n")
+    project.makepyfile(
+        test_gate="""
+        import pytest
+        from pytest_medgan import assert_improved_recall_above
+
+        MODELS = [pytest.param(id=name, marks=pytest.mark.medgan(generator=f"toy:{name}", name=name.upper()))
+                  for name in ("model", "narrow")]
+
+        @pytest.mark.parametrize((), MODELS)
+        def test_it(medgan_scores):
+            assert_improved_recall_above(medgan_scores, 0.8)
+        """
+    )
+    result = project.runpytest("-v")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*test_it?model? PASSED*", "*test_it?narrow? FAILED*", "MODEL: *", "NARROW: *"])
+    written = {path.name for path in (project.path / "medgan-report").iterdir()}
+    assert {"candidate-MODEL.yaml", "candidate-NARROW.yaml"} <= written
+
+
+def test_a_model_that_became_much_better_passes_and_is_told(
+    project: pytest.Pytester, accept: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOY_SPREAD", "3")
+    project.runpytest("--medgan-full")
+    accept()
+    monkeypatch.delenv("TOY_SPREAD")
+    result = project.runpytest("-k", "fid")
+    result.assert_outcomes(passed=1, deselected=2)
+    result.stdout.fnmatch_lines(["*FID*STALE*", "*renew the baseline*"])
+
+
+def test_a_gpu_run_without_a_gpu_test_is_a_usage_error(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    project.makepyfile(test_gate="def test_it():\n    pass\n")
+    result = project.runpytest("--medgan-gpu")
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines(["*--medgan-gpu: no test marked medgan_gpu ran*"])
