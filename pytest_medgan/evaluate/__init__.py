@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from pytest_medgan.evaluate.evaluation import ModelEvaluation, real_row, real_scores, with_real_sweep
+from pytest_medgan.evaluate.protocol import Table, jang2022
 from pytest_medgan.evaluate.settings import Settings
 from pytest_medgan.evaluate.subject import Subject
 from pytest_medgan.evaluate.workbench import Workbench
 
-__all__ = ["ModelEvaluation", "Settings", "Subject", "Workbench", "real_row", "real_scores", "with_real_sweep"]
+__all__ = [
+    "ModelEvaluation",
+    "Settings",
+    "Subject",
+    "Table",
+    "Workbench",
+    "jang2022",
+    "real_row",
+    "real_scores",
+    "with_real_sweep",
+]

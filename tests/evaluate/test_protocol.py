@@ -1,0 +1,107 @@
+"""The source paper's table in one call, from a test and from the command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pytest_medgan.cli import main
+from pytest_medgan.errors import DataError
+from pytest_medgan.evaluate import Table, Workbench, jang2022
+from pytest_medgan.metrics import frechet_distance
+from pytest_medgan.records import DataSettings
+
+MODULE = '''
+"""A toy model and a toy feature space with two classes."""
+import numpy as np
+
+def model(count, seed, grey=20):
+    rng = np.random.default_rng([seed, 5])
+    rows, columns = np.mgrid[:32, :32]
+    centre = 16 + 12 * (rng.random((count, 2)) - 0.5)
+    away = (rows - centre[:, :1, None]) ** 2 + (columns - centre[:, 1:, None]) ** 2
+    images = 60 + grey + 100 * np.exp(-away / 40) + rng.normal(0, 4, (count, 32, 32))
+    return np.clip(np.rint(images), 0, 255).astype(np.uint8)[:, None]
+
+class Space:
+    identity, numeric_class = "toy", "float32"
+    def embed(self, pixels, progress=lambda *a: None):
+        n, side = len(pixels), pixels.shape[-1] // 4
+        features = pixels.reshape(n, 4, side, 4, side).mean((2, 4)).reshape(n, 16).astype(np.float32) / 64
+        alive = 1 / (1 + np.exp(-(features[:, :1] - features[:, -1:])))
+        return features, np.concatenate([alive, 1 - alive], 1).astype(np.float32)
+'''
+SIX = ["inception_score", "fid", "precision", "recall", "improved_precision", "improved_recall"]
+DATA = DataSettings(source="images.npz", size=32, crop_size=32)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "toy_table", raising=False)
+    (tmp_path / "toy_table.py").write_text(MODULE)
+    scope: dict[str, object] = {}
+    exec(MODULE, scope)
+    draw = scope["model"]
+    assert callable(draw)
+    pixels = np.concatenate([draw(8, 100 + patient, 0) for patient in range(16)])
+    np.savez("images.npz", pixels=pixels, patient=np.repeat(np.arange(16), 8).astype(str))
+    return tmp_path
+
+
+def measured(project: Path, samples: int | None = 48) -> Table:
+    bench = Workbench(project / "cache")
+    return jang2022(DATA, {"toy": "toy_table:model"}, bench, extractor="toy_table:Space", samples=samples)
+
+
+def test_the_table_is_the_papers(project: Path) -> None:
+    table = measured(project)
+    assert list(table.rows) == ["Real", "toy"]
+    assert [list(scores.metrics) for scores in table.rows.values()] == [SIX, SIX]
+    assert table.rows["toy"].groups == ("0", "1", "2")
+    assert (table.rows["toy"].n_real, table.rows["toy"].n_fake) == (64, 48)  # half of all slices are the reference
+    assert table.fingerprint.inputs["split"] == "slice"
+    assert "48 images" in table.scaled_down
+    assert "6,080" in table.scaled_down
+
+
+def test_the_real_row_is_the_held_out_half(project: Path) -> None:
+    table, bench = measured(project), Workbench(project / "cache")
+    from pytest_medgan.evaluate import Settings
+
+    settings = Settings(DataSettings(source="images.npz", size=32, crop_size=32, split="slice"))
+    real = bench.real(settings)
+    space = bench.extractor("toy_table:Space", real)
+    reference, held_out = (space.embed(images.pixels)[0] for images in (real.reference, real.held_out))
+    whole = jang2022(DATA, {}, bench, extractor="toy_table:Space", samples=64).rows["Real"]["fid"].mean
+    assert whole == pytest.approx(frechet_distance(real=reference, fake=held_out), rel=1e-6)
+    assert table.rows["Real"]["fid"].mean < table.rows["toy"]["fid"].mean
+
+
+def test_more_images_than_are_held_out_is_an_error(project: Path) -> None:
+    with pytest.raises(DataError, match="128 images a row were asked for and 64 real ones are held out"):
+        measured(project, 128)
+
+
+def test_one_command_prints_it_beside_the_published_one(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["evaluate", "--protocol", "jang2022", "--data", "images.npz,size=32,crop_size=32"]
+    arguments += ["--model", "dcgan=toy_table:model", "--model", "pggan=toy_table:model"]
+    arguments += ["--extractor", "toy_table:Space", "--samples", "48", "--out", "table.json"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    heading, *rows = printed.splitlines()
+    for column in ("Real", "dcgan", "pggan", "DCGAN (published)", "PGGAN (published)", "Real (published)"):
+        assert column in heading
+    fid = next(line for line in rows if line.startswith("FID"))
+    assert "120.75" in fid
+    assert "6.79" in fid
+    stored = json.loads((project / "table.json").read_text())
+    assert list(stored["rows"]) == ["Real", "dcgan", "pggan"]
+    assert f"{stored['rows']['dcgan']['metrics']['fid']['mean']:.3f}" in fid
+    assert any("a trial: 48 images" in line for line in rows)
+    assert "48 images" in stored["scaled_down"]
