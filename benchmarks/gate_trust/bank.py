@@ -47,7 +47,9 @@ class Bank:
         self.plan, self.full = plan, plan.full
         self.looks = (plan.full // 8, plan.full // 4, plan.full // 2, plan.full)
         self.parts = split(plan.data)
-        self.network = Inception(plan.extractor) if plan.extractor else SqueezeNet(plan.data)
+        self.network = (
+            Inception(plan.extractor, self.parts["reference"].pixels) if plan.extractor else SqueezeNet(plan.data)
+        )
         self.known: dict[tuple[str, int, int], dict[str, Estimate]] = {}
         self.training = self._real("training")
 

@@ -90,10 +90,11 @@ class SqueezeNet:
 
 
 class Inception:
-    """Any feature space of the product, by the string that names it."""
+    """Any feature space of the product, by the string that names it; random weights are calibrated on `real`."""
 
-    def __init__(self, spec: str) -> None:
-        self.extractor = load_extractor(spec)
+    def __init__(self, spec: str, real: UInt8) -> None:
+        calibration = ImageSet(real, np.full(len(real), "real"), "real")
+        self.extractor = load_extractor(spec, calibration=calibration)
 
     def embed(self, pixels: UInt8) -> Images:
         """Of uint8 [N,1,128,128]."""
