@@ -214,7 +214,8 @@ def plot(arguments: argparse.Namespace) -> None:
         if (folder / "scores.json").exists():
             for name, reading in json.loads((folder / "scores.json").read_text()).items():
                 axes.axhline(reading["fid"], linestyle=":", linewidth=1)
-                axes.annotate(name, (0, reading["fid"]), fontsize=8)
+                place = (0.98, reading["fid"])
+                axes.annotate(name, place, xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
     axes.set(xlabel="generator updates", ylabel="FID to held-out patients (SqueezeNet)", yscale="log")
     axes.legend()
     figure.savefig(arguments.out / "fid.png", dpi=120)
