@@ -10,7 +10,8 @@ import atexit
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,6 +23,7 @@ from pytest_medgan.records import UInt8
 
 T = TypeVar("T")
 _Part = dict[str, Any]
+FAREWELL = timedelta(seconds=10)  # that one process waits for the others at the end
 
 
 def place() -> tuple[int, int]:
@@ -78,7 +80,10 @@ def join() -> None:
 
 
 def _leave() -> None:
+    """Leaves together where the others come too: the first process may hold what all of them meet by."""
     if distributed.is_initialized():
+        with suppress(RuntimeError):  # another one has died, or is still at work
+            distributed.monitored_barrier(timeout=FAREWELL)
         distributed.destroy_process_group()
 
 
@@ -100,7 +105,7 @@ def processes() -> Iterator[tuple[int, int]]:
         yield place()
     finally:
         if waiting:
-            distributed.destroy_process_group()
+            _leave()
 
 
 def local_device(device: str) -> str:

@@ -162,5 +162,5 @@ def test_what_fails_in_one_process_ends_all(project: Path) -> None:
     assert all(status != 0 for status, _, _ in both)
     assert "process 1 of 2: RuntimeError('the second one fails')" in both[0][2]
     unsteady = together(project, 2, "--extractor", "toy_spaces:Means", "--model", "unsteady=toy_spaces:unsteady")
-    assert [status for status, _, _ in unsteady] == [2, 2]
+    assert [status for status, _, _ in unsteady] == [2, 2], unsteady
     assert "the processes have different images" in unsteady[0][2]
