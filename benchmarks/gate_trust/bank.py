@@ -104,10 +104,15 @@ class Bank:
         return Images.load(path)
 
     @cached_property
+    def real(self) -> Images:
+        """The reference images."""
+        return self._real("reference")
+
+    @cached_property
     def reference(self) -> Reference:
         reference, training = self.parts["reference"], self.parts["training"]
         return prepare_reference(
-            self._real("reference").features,
+            self.real.features,
             groups=reference.patients,
             pixels=reference.pixels,
             train=self.training.features,

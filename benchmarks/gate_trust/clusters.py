@@ -1,0 +1,50 @@
+"""What the removal of each cluster that holds at least 5% does: the same images with and without it.
+
+    python -m benchmarks.gate_trust.clusters --data ../shared/data --work FOLDER [--groups 13]
+
+Chance is the same on both sides, so the effect is known far better than one gate would know it. It stands in units of
+a gate's standard error at the full count, three sample groups against three; worse is positive.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.gate_trust import tasks
+from benchmarks.gate_trust.bank import Bank, Plan
+from pytest_medgan.catalogue import METRICS, NAMES
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gate_trust.clusters", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="the folder with lidc-patches and weights")
+    parser.add_argument("--work", type=Path, required=True, help="where pools and measurements are kept")
+    parser.add_argument("--full", type=int, default=4096, help="full count of a sample group")
+    parser.add_argument("--groups", type=int, default=13, help="sample groups of the unchanged model")
+    arguments = parser.parse_args()
+    plan = Plan(arguments.data, arguments.work, arguments.full, arguments.groups, arguments.groups)
+    bank = tasks.bank(plan)
+    of_real = np.bincount(bank.clusters.predict(bank.real.features), minlength=len(bank.shares)) / len(bank.real)
+    print(f"| of the model's images | of the reference | {' | '.join(NAMES)} |")
+    print("| --- " * (len(NAMES) + 2) + "|")
+    for further in range(int((bank.shares >= 0.05).sum())):
+        model = f"modes:0.05+{further}"
+        cluster = bank.removed(model.partition(":")[2])[0]
+        cells = [f"{effect(bank, model, name):.1f}" for name in NAMES]
+        print(f"| {bank.shares[cluster]:.1%} | {of_real[cluster]:.1%} | {' | '.join(cells)} |", flush=True)
+
+
+def effect(bank: Bank, model: str, name: str) -> float:
+    """By how many standard errors of a gate the metric is worse without the cluster, on average over the groups."""
+    groups = range(bank.size("model"))
+    found = [(bank.estimates(model, g, bank.full)[name], bank.estimates("model", g, bank.full)[name]) for g in groups]
+    gap = float(np.mean([without.value - whole.value for without, whole in found]))
+    se = float(np.sqrt(2 / 3 * np.mean([whole.se**2 for _, whole in found])))
+    return (-gap if METRICS[name].higher_is_better else gap) / se if se > 0 else 0.0
+
+
+if __name__ == "__main__":
+    main()
