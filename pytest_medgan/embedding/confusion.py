@@ -13,10 +13,11 @@ CLASSES = ("alive", "deceased")
 
 @dataclass(frozen=True)
 class Confusion:
-    """Counts [true][predicted] of alive (0) and deceased (1), and the mean loss."""
+    """Counts [true][predicted] of alive (0) and deceased (1), the mean loss, and how well the two are told apart."""
 
     table: tuple[tuple[int, int], tuple[int, int]]
     loss: float  # cross-entropy, nats an image
+    area: float = float("nan")  # under the ROC curve: 0.5 is chance, wherever the threshold lies; nan for one class
 
     @property
     def count(self) -> int:
@@ -41,7 +42,10 @@ class Confusion:
             f"{'true ' + name:16}{row[0]:>20}{row[1]:>{max(width, 10)}}"
             for name, row in zip(CLASSES, self.table, strict=True)
         ]
-        tail = f"accuracy {self.accuracy:.3f}, balanced {self.balanced_accuracy:.3f}, loss {self.loss:.4f}"
+        tail = (
+            f"accuracy {self.accuracy:.3f}, balanced {self.balanced_accuracy:.3f}, "
+            f"area under the ROC curve {self.area:.3f}, loss {self.loss:.4f}"
+        )
         return "\n".join([head, *rows, tail])
 
 
@@ -53,4 +57,13 @@ def confusion(labels: Int64, probabilities: Float32) -> Confusion:
     chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     loss = float(-np.log(np.maximum(chosen, 1e-12)).mean()) if len(labels) else float("nan")
     first, second = cells.tolist()
-    return Confusion(((first[0], first[1]), (second[0], second[1])), loss)
+    return Confusion(((first[0], first[1]), (second[0], second[1])), loss, _area(labels, probabilities[:, 1]))
+
+
+def _area(labels: Int64, scores: Float32) -> float:
+    """The share of pairs, one of either class, in which the deceased scores higher; ties count half (Mann-Whitney)."""
+    alive, deceased = np.sort(scores[labels == 0]), scores[labels == 1]
+    if not (len(alive) and len(deceased)):
+        return float("nan")
+    below, not_above = (np.searchsorted(alive, deceased, side) for side in ("left", "right"))
+    return float((below + not_above).mean() / (2 * len(alive)))

@@ -31,3 +31,17 @@ def test_nothing_is_nan() -> None:
     found = confusion(np.empty(0, np.int64), np.empty((0, 2), np.float32))
     assert math.isnan(found.accuracy)
     assert math.isnan(found.loss)
+
+
+def test_the_area_looks_at_the_order_alone() -> None:
+    labels = np.array([0, 0, 1, 1])
+
+    def area(*deceased: float) -> float:
+        chances = np.array(deceased, np.float32)
+        return confusion(labels, np.stack([1 - chances, chances], 1)).area
+
+    assert area(0.91, 0.92, 0.93, 0.94) == 1.0  # all on one side of the threshold
+    assert area(0.1, 0.3, 0.2, 0.4) == 0.75
+    assert area(0.5, 0.5, 0.5, 0.5) == 0.5
+    assert area(0.9, 0.8, 0.1, 0.2) == 0.0
+    assert math.isnan(confusion(np.array([1, 1]), np.full((2, 2), 0.5, np.float32)).area)

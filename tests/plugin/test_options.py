@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 SHOW = """
@@ -211,3 +213,15 @@ def test_the_store_of_features_has_a_limit(project: pytest.Pytester) -> None:
     result = project.runpytest("--medgan-cache-limit=much")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*--medgan-cache-limit takes a size such as 500M*"])
+
+
+def test_a_gate_runs_where_no_feature_can_be_stored_and_says_so(
+    project: pytest.Pytester, accept: Callable[..., int]
+) -> None:
+    project.runpytest()
+    assert accept() == 0
+    (project.path / "cache").mkdir()
+    (project.path / "cache" / "features").write_text("a file in the way")
+    result = project.runpytest("--medgan-cache-dir=cache")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["*warning: features are not stored: *give another --medgan-cache-dir"])
