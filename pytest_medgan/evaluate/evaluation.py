@@ -15,6 +15,7 @@ from pytest_medgan.catalogue import METRICS, Metric
 from pytest_medgan.errors import CheckpointError, DataError
 from pytest_medgan.evaluate.fingerprint import make_fingerprint
 from pytest_medgan.evaluate.settings import Settings, looks
+from pytest_medgan.evaluate.shared import SharedScores
 from pytest_medgan.evaluate.subject import Subject, full_count
 from pytest_medgan.evaluate.workbench import digest_of
 from pytest_medgan.metrics import Battery, measure
@@ -95,12 +96,16 @@ class ModelEvaluation:
         if n not in self.counts:
             raise ValueError(f"no look at {n} images; the looks are {', '.join(map(str, self.counts))}")
         if n not in self._scores:
-            shared = self.subject.shared
-            # what pictures and pairs need is no part of the scores, so it is gathered where it is needed
-            alone = shared is None or self.identity is None or self._by_image or self.subject.bench.evidence
-            scores = self._compute(n) if alone or shared is None else shared.of(self.key, n, lambda: self._compute(n))
+            shared = self._shared
+            scores = self._compute(n) if shared is None else shared.of(self.key, n, lambda: self._compute(n))
             self._scores[n] = replace(scores, fingerprint=self.fingerprint)
         return self._scores[n]
+
+    @property
+    def _shared(self) -> SharedScores | None:
+        """Where other processes look for these scores. What pictures and pairs need besides is gathered by each."""
+        alone = self.identity is None or self._by_image or self.subject.bench.evidence
+        return None if alone else self.subject.shared
 
     def _compute(self, n: int) -> Scores:
         settings = self.subject.settings
@@ -140,7 +145,10 @@ class ModelEvaluation:
 
     def _draw(self, seed: int, n: int) -> UInt8:
         """Rows 0..n, drawing only what earlier looks have not drawn."""
-        drawn = self._drawn.get(seed)
+        drawn, shared = self._drawn.get(seed), self._shared
+        if shared is not None and (drawn is None or len(drawn) < n):
+            there = shared.images(self.key, seed)
+            drawn = drawn if there is None else there
         have = 0 if drawn is None else len(drawn)
         if drawn is None or have < n:
             shape = self.subject.real.reference.pixels.shape[1:]
@@ -151,7 +159,9 @@ class ModelEvaluation:
             else:
                 fresh = checked(sample_range(have, n, seed), n - have, shape)
                 drawn = fresh if drawn is None else np.concatenate([drawn, fresh])
-            self._drawn[seed] = drawn
+            if shared is not None:
+                shared.keep_images(self.key, seed, drawn)
+        self._drawn[seed] = drawn
         return drawn[:n]
 
     def _measure(self, seed: int, n: int, *, evidence: bool = False, contributions: bool = False) -> Battery:

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from filelock import FileLock
 
 from pytest_medgan.evaluate.plain import scores_from_plain, scores_to_plain
-from pytest_medgan.records import Scores
+from pytest_medgan.records import Scores, UInt8
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,21 @@ class SharedScores:
         """The look at `n` images of the evaluation that `key` names; computed once, by one process at a time."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{key}-{n}.json"
-        with FileLock(path.with_suffix(".lock")):
+        with FileLock(self.folder / f"{key}.lock"):
             if not path.exists():
                 part = path.with_suffix(f".{os.getpid()}.part")
                 part.write_text(json.dumps(scores_to_plain(compute())), encoding="utf-8")
                 os.replace(part, path)
             return scores_from_plain(json.loads(path.read_text(encoding="utf-8")))
+
+    def images(self, key: str, seed: int) -> UInt8 | None:
+        """What some process has drawn of a seed's sequence, uint8 [N,1,H,W]; None where none has."""
+        path = self.folder / f"{key}-{seed}.npy"
+        return np.load(path) if path.exists() else None
+
+    def keep_images(self, key: str, seed: int, drawn: UInt8) -> None:
+        """Leaves them for the process that computes the next look."""
+        part = self.folder / f"{key}-{seed}.{os.getpid()}.part"
+        with part.open("wb") as file:
+            np.save(file, drawn)
+        os.replace(part, self.folder / f"{key}-{seed}.npy")
