@@ -81,8 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     _tell(tables)
     print(f"features: {bench.cache().counts}" + (f" by the first of {size} processes" if size > 1 else ""))
-    if bench.cache().trouble is not None:
-        print(f"warning: {bench.cache().trouble}")
+    if bench.trouble is not None:
+        print(f"warning: {bench.trouble}")
     if arguments.out is not None:
         arguments.out.write_text(json.dumps(as_json(*tables), indent=1, sort_keys=True) + "\n")
     return 0

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import tempfile
+import weakref
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +46,30 @@ class Workbench:
         value: T = self._kept[key]
         return value
 
+    @property
+    def folder(self) -> Path:
+        """Where files are kept: `cache_dir`, or a folder that goes with the session where that cannot be written."""
+        return self.keep("folder", self._folder)
+
+    def _folder(self) -> Path:
+        try:
+            self.cache_dir.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.cache_dir):
+                return self.cache_dir
+        except OSError as error:
+            self._kept["unwritable"] = error.strerror or type(error).__name__
+            scratch = tempfile.mkdtemp(prefix="medgan-")
+            weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
+            return Path(scratch)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing, or no feature, is kept for the next session, in words without a path; None while all is well."""
+        if self.folder == self.cache_dir:
+            return self.cache().trouble
+        why = self._kept["unwritable"]
+        return f"nothing is kept: the cache folder cannot be written ({why}); give another --medgan-cache-dir"
+
     def place(self) -> str:
         """The device, under torchrun this process's own."""
         from pytest_medgan.embedding.sharding import local_device
@@ -63,7 +90,7 @@ class Workbench:
         from pytest_medgan.ct import load_real
 
         data = settings.data
-        return self.keep(("real", data), lambda: load_real(data, cache_dir=self.cache_dir, progress=self.progress))
+        return self.keep(("real", data), lambda: load_real(data, cache_dir=self.folder, progress=self.progress))
 
     def extractor(self, spec: str, real: RealSets) -> Extractor:
         """The feature space `spec` names; random weights are calibrated on the reference images."""
@@ -100,7 +127,7 @@ class Workbench:
             return train_or_load(
                 config,
                 images,
-                directory=self.cache_dir / "trained",
+                directory=self.folder / "trained",
                 settings=settings,
                 device=self.place(),
                 progress=self.progress,
@@ -113,7 +140,7 @@ class Workbench:
         from pytest_medgan.embedding.cache import LIMIT, Cache
 
         limit = LIMIT if self.cache_limit is None else self.cache_limit
-        return self.keep("cache", lambda: Cache(self.cache_dir / "features", limit))
+        return self.keep("cache", lambda: Cache(self.folder / "features", limit))
 
     def embed(self, extractor: Extractor, images: ImageSet) -> Embeddings:
         """Features of any images, through the cache on disk; under torchrun each process embeds its share of them."""

@@ -85,7 +85,7 @@ def model_payload(evaluation: ModelEvaluation) -> dict[str, Any]:
         "numeric_class": subject.extractor.numeric_class,
         "engine": getattr(subject.extractor, "engine", ""),
         "features": str(subject.bench.cache().counts),
-        "trouble": subject.bench.cache().trouble,
+        "trouble": subject.bench.trouble,
         "seeds": list(subject.settings.seeds),
         "baseline": subject.settings.baseline,
     }

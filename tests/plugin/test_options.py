@@ -225,3 +225,17 @@ def test_a_gate_runs_where_no_feature_can_be_stored_and_says_so(
     result = project.runpytest("--medgan-cache-dir=cache")
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(["*warning: features are not stored: *give another --medgan-cache-dir"])
+
+
+def test_a_gate_runs_where_nothing_can_be_stored_and_says_so(
+    project: pytest.Pytester, accept: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.runpytest()
+    assert accept() == 0
+    (project.path / "cache").write_text("a file in the way")
+    scratch = project.mkdir("scratch")
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    result = project.runpytest_subprocess("--medgan-cache-dir=cache")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["*warning: nothing is kept: *give another --medgan-cache-dir"])
+    assert list(scratch.glob("medgan-*")) == []
