@@ -16,7 +16,7 @@ from math import inf, log
 import numpy as np
 import torch
 
-from pytest_medgan.metrics.gram import slices
+from pytest_medgan.metrics.gram import distances_, slices
 from pytest_medgan.metrics.threads import full_float32
 from pytest_medgan.records import Int64
 
@@ -63,7 +63,7 @@ def _shuffled(sides: Sequence[tuple[torch.Tensor, Int64]], rng: np.random.Genera
 def _starts(sample: torch.Tensor, clusters: int, runs: int, rng: np.random.Generator) -> torch.Tensor:
     """Centres [runs,K,D]: of every run's starts the one with the least inertia on the sample."""
     norms = sample.square().sum(1)
-    squared = (norms[:, None] + norms - 2 * sample @ sample.T).clamp_min_(0)
+    squared = distances_(sample @ sample.T, norms, norms)
     count, trials = runs * STARTS, 2 + int(log(clusters))
     start = torch.arange(count)
     chosen = torch.as_tensor(rng.integers(0, len(sample), (count, 1)))
