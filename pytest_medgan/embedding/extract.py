@@ -127,7 +127,8 @@ def embed_images(
     def work() -> Answer | None:
         return _embed(extractor, pixels[mine], compute, cache, before) if mine.stop > mine.start else None
 
-    answer = joined([part for part in shared(work, of=pixels) if part is not None])
+    by = f"embedding in {extractor.identity}, {extractor.numeric_class}, {_unit(extractor)} at a time"
+    answer = joined([part for part in shared(work, of=pixels, by=by) if part is not None])
     progress("embedding", total, total)
     return Embeddings(answer[0], images.groups, extractor.identity, images.recipe, answer[1])
 

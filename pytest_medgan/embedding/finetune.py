@@ -92,9 +92,9 @@ def finetune(
     """
     labelled = _labelled(training, "training")
     judged = None if held_out is None else _labelled(held_out, "held-out")
-    shared = set() if judged is None else set(labelled.groups.tolist()) & set(judged.groups.tolist())
-    if shared:
-        raise TrainingError(f"{len(shared)} patients are both trained on and held out; split by patient")
+    both = set() if judged is None else set(labelled.groups.tolist()) & set(judged.groups.tolist())
+    if both:
+        raise TrainingError(f"{len(both)} patients are both trained on and held out; split by patient")
     with processes() as (rank, size):
         if settings.batch % size or settings.batch < 2 * size or len(labelled) < 2 * size:
             raise TrainingError(
@@ -138,7 +138,11 @@ def judge(tuner: _Tuner, images: ImageSet | None) -> Confusion | None:
 
     network.eval()
     try:
-        chances = [part for parts in shared(work, of=images.pixels) for part in parts]
+        chances = [
+            part
+            for parts in shared(work, of=images.pixels, by=f"judging step {tuner.step} of {tuner.key}")
+            for part in parts
+        ]
     finally:
         network.train(was)
     return confusion(images.labels.astype(np.int64), np.concatenate(chances))

@@ -40,16 +40,18 @@ def share(count: int, unit: int, rank: int, size: int) -> slice:
     return slice(min(first * unit, count), min(last * unit, count))
 
 
-def shared(work: Callable[[], T], *, of: UInt8) -> list[T]:
-    """What every process made of its share of the images `of`, in order of rank.
+def shared(work: Callable[[], T], *, of: UInt8, by: str) -> list[T]:
+    """What every process made of its share of the images `of`, in order of rank; `by` names what is done with them.
 
     What goes wrong in one process is raised in all of them, so that none waits for another. Raises ExtractorError where
-    the processes do not have the same images.
+    the processes do not have the same images, or do not do the same with them: one that has left out a step, or taken
+    one more, must not have its answer joined to others.
     """
     _, size = place()
     if size == 1:
         return [work()]
-    mine: _Part = {"images": hashlib.sha256(np.ascontiguousarray(of).data).hexdigest(), "answer": None, "trouble": None}
+    images = hashlib.sha256(np.ascontiguousarray(of).data).hexdigest()
+    mine: _Part = {"images": images, "by": by, "answer": None, "trouble": None}
     failure: Exception | None = None
     try:
         mine["answer"] = work()
@@ -62,6 +64,8 @@ def shared(work: Callable[[], T], *, of: UInt8) -> list[T]:
     for rank, part in enumerate(parts):
         if part["trouble"] is not None:
             raise ExtractorError(f"process {rank} of {size}: {part['trouble']}")
+    if len({part["by"] for part in parts}) > 1:
+        raise ExtractorError("the processes have parted: each does something else with its images; start all alike")
     if len({part["images"] for part in parts}) > 1:
         raise ExtractorError(
             "the processes have different images; a generator must draw the same from one seed in all of them"

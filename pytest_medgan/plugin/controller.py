@@ -33,7 +33,8 @@ class Controller:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._speaks = os.environ.get("RANK", "0") == "0"  # of the processes of torchrun, one
+        # of the processes of torchrun one speaks; RANK alone means something else
+        self._speaks = "WORLD_SIZE" not in os.environ or os.environ.get("RANK", "0") == "0"
         self._found = Collector()
         self._candidates: dict[str, Path] = {}
         self._problems: list[str] = []

@@ -15,7 +15,7 @@ from pytest_medgan.records import ImageSet
 
 
 def faults() -> list[str]:
-    """What this process is told when all is well, when the second one fails, and when their images differ."""
+    """What this process is told when all is well, when the second one fails, when images differ, and when work does."""
     rank, _ = place()
     images = np.zeros((2, 1, 4, 4), np.uint8)
 
@@ -25,9 +25,14 @@ def faults() -> list[str]:
         return rank
 
     told = []
-    for given, of in ((lambda: rank, images), (work, images), (lambda: rank, images + np.uint8(rank))):
+
+    def well() -> int:
+        return rank
+
+    other = images + np.uint8(rank)
+    for given, of, by in ((well, images, "a"), (work, images, "a"), (well, other, "a"), (well, images, "ab"[rank])):
         try:
-            told.append(str(shared(given, of=of)))
+            told.append(str(shared(given, of=of, by=by)))
         except ExtractorError as error:
             told.append(str(error))
     return told

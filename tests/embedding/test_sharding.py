@@ -82,6 +82,8 @@ def test_what_goes_wrong_in_one_process_is_raised_in_all(tmp_path: Path) -> None
     assert second[:2] == ["[0, 1]", "no luck"]
     assert "different images" in first[2]
     assert "different images" in second[2]
+    assert "have parted" in first[3]
+    assert "have parted" in second[3]
 
 
 def test_workers_of_xdist_join_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
