@@ -205,8 +205,9 @@ def squared_gradient(logits: Tensor, images: Tensor) -> Tensor:
     """Mean over images of |d logits / d image|^2, to be differentiated: R1 is half its weight times this.
 
     Mescheder, Geiger and Nowozin (2018), "Which training methods for GANs do actually converge?", equation 9; on every
-    eighth step or so, with the weight as many times over, as Karras et al. (2020), appendix B. `logits` [N] of `images`
-    float [N,C,H,W], which require a gradient.
+    eighth step or so, with the weight as many times over, as Karras et al. (2020), appendix B. Batch norm lets the
+    images of a batch touch, so the gradient is that of the sum of their logits. `logits` [N] of `images` float
+    [N,C,H,W], which require a gradient.
     """
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     squared: Tensor = gradient.to(torch.promote_types(gradient.dtype, torch.float32)).square().sum((1, 2, 3)).mean()

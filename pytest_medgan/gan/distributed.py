@@ -128,9 +128,10 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
             return super().forward(input)
         if self.momentum is None or self.num_batches_tracked is None:
             raise SettingsError("batch norm shared between processes needs a momentum")
-        n = input.numel() / input.shape[1] * distributed.get_world_size()
-        mean = _SumOverProcesses.apply(input.sum((0, 2, 3))) / n
-        centred = input - mean[None, :, None, None]
+        values = input.to(torch.promote_types(input.dtype, torch.float32))  # autocast may bring half precision
+        n = values.numel() / values.shape[1] * distributed.get_world_size()
+        mean = _SumOverProcesses.apply(values.sum((0, 2, 3))) / n
+        centred = values - mean[None, :, None, None]
         variance = _SumOverProcesses.apply(centred.square().sum((0, 2, 3))) / n
         with torch.no_grad():
             self.num_batches_tracked += 1
@@ -138,7 +139,7 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
             self.running_var.lerp_(variance * n / (n - 1), self.momentum)
         scale = self.weight * torch.rsqrt(variance + self.eps)
         normalised: Tensor = centred * scale[None, :, None, None] + self.bias[None, :, None, None]
-        return normalised
+        return normalised.to(input.dtype)
 
 
 def share_batch_norm(

@@ -141,7 +141,8 @@ class Loop:
         ours: dict[str, object] = {"architecture": architecture_of(self.config), "training set": self.images.recipe}
         theirs: dict[str, object] = {"architecture": found.architecture, "training set": found.training_recipe}
         ours |= configuration_of(self.config) | plain_settings(self.settings)
-        theirs |= dict(found.configuration) | dict(found.settings)
+        # a setting that came later was at its default then
+        theirs |= dict(found.configuration) | plain_settings(type(self.settings)()) | dict(found.settings)
         # a longer budget continues the same run, unless something falls with the budget
         free = set() if ours.get("noise") else {"steps"}
         names = [name for name in sorted({*ours, *theirs} - free) if ours.get(name) != theirs.get(name)]

@@ -21,10 +21,14 @@ from pytest_medgan.gan.run_folder import FINISHED, RunFolder
 from pytest_medgan.gan.sampling import NetworkGenerator, choose_device, from_file
 from pytest_medgan.records import ImageSet, Progress, no_progress
 
+LATER = ("penalty", "penalty_every")  # settings added since; at their defaults a run keeps the key it had before
+
 
 def run_key(config: Config, settings: Settings, images: ImageSet, *, half: bool = False) -> str:
     """Hex digest of what determines a finished generator: equal keys, equal weights (on one machine)."""
-    return digest(architecture_of(config), asdict(config), asdict(settings), images.recipe, len(images), half)
+    defaults = asdict(type(settings)())
+    chosen = {n: v for n, v in asdict(settings).items() if n not in LATER or v != defaults[n]}
+    return digest(architecture_of(config), asdict(config), chosen, images.recipe, len(images), half)
 
 
 def make_trainer(

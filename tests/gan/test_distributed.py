@@ -131,8 +131,9 @@ def test_the_command_runs_under_torchrun_and_resumes(images_file: Path, tmp_path
     """`torchrun -m pytest_medgan train`: rank 0 writes one run, and it can be continued."""
     command = ["-m", "pytest_medgan", "train", "dcgan", "--images", str(images_file), "--out", str(tmp_path / "run")]
     command += ["--size=16", "--latent=8", "--generator-width=4", "--discriminator-width=4", "--batch=8", "--threads=1"]
-    torchrun([*command, "--steps=4", "--checkpoint-every=2", "--grid-every=0"])
-    torchrun([*command, "--steps=6", "--checkpoint-every=2", "--grid-every=0", "--resume"])
+    command += ["--checkpoint-every=2", "--grid-every=0", "--precision=bfloat16", "--penalty=1"]
+    torchrun([*command, "--steps=4"])
+    torchrun([*command, "--steps=6", "--resume"])
     final = load(tmp_path / "run" / "generator.safetensors")
     assert (final.step, final.finished) == (6, True)
     assert len(list((tmp_path / "run").glob("checkpoint-*"))) == 3

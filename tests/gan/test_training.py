@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from pytest_medgan.errors import CheckpointError, SettingsError, TrainingError
-from pytest_medgan.gan.checkpoint import load
+from pytest_medgan.gan.checkpoint import load, save
 from pytest_medgan.gan.dcgan import DCGANConfig
 from pytest_medgan.gan.dcgan_training import DCGANSettings, DCGANTrainer
 from pytest_medgan.gan.distributed import World
@@ -26,7 +26,7 @@ from pytest_medgan.gan.networks import Config
 from pytest_medgan.gan.pggan import PGGANConfig
 from pytest_medgan.gan.pggan_training import PGGANSettings
 from pytest_medgan.gan.sampling import NetworkGenerator
-from pytest_medgan.gan.training import train, train_or_load
+from pytest_medgan.gan.training import LATER, run_key, train, train_or_load
 from pytest_medgan.records import ImageSet
 
 SETTINGS = DCGANSettings(steps=10, batch=8, seed=1, tolerance=0)  # those of the finished run
@@ -240,6 +240,30 @@ def test_another_run_is_not_resumed(finished_run: Path, tiny: DCGANConfig, make_
     images = replace(make_images(size=32), recipe=make_images().recipe)
     with pytest.raises(TrainingError, match="differs in generator_width, size;"):
         train(replace(tiny, size=32, generator_width=5), SETTINGS, images, finished_run, run=RUN, resume=True)
+
+
+def test_a_run_from_before_a_setting_was_added_is_resumed(
+    finished_run: Path, tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path
+) -> None:
+    train(tiny, replace(SETTINGS, steps=4), make_images(), tmp_path, run=RUN)
+    for path in tmp_path.glob("checkpoint-*"):
+        written = load(path)
+        older = {n: v for n, v in written.settings.items() if n not in LATER}
+        assert len(older) == len(written.settings) - len(LATER)
+        save(replace(written, settings=older), path)
+    (tmp_path / "generator.safetensors").unlink()
+    with pytest.raises(TrainingError, match="differs in penalty;"):
+        train(tiny, replace(SETTINGS, penalty=1.0), make_images(), tmp_path, run=RUN, resume=True)
+    train(tiny, SETTINGS, make_images(), tmp_path, run=RUN, resume=True)
+    assert_equal_weights(weights(tmp_path), weights(finished_run))
+
+
+def test_the_key_of_a_run_changes_with_what_it_trains_to(tiny: DCGANConfig, make_images: MakeImages) -> None:
+    keys = {
+        run_key(tiny, settings, make_images())
+        for settings in (SETTINGS, replace(SETTINGS, penalty=1.0), replace(SETTINGS, penalty=1.0, penalty_every=2))
+    }
+    assert len(keys) == 3
 
 
 def test_an_unreadable_last_checkpoint_falls_back_to_the_one_before(
