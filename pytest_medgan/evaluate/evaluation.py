@@ -145,10 +145,12 @@ class ModelEvaluation:
 
     def _draw(self, seed: int, n: int) -> UInt8:
         """Rows 0..n, drawing only what earlier looks have not drawn."""
-        drawn, shared = self._drawn.get(seed), self._shared
+        drawn = self._drawn.get(seed)
+        shared = self._shared if getattr(self._generator, "shares_images", True) else None
         if shared is not None and (drawn is None or len(drawn) < n):
             there = shared.images(self.key, seed)
-            drawn = drawn if there is None else there
+            if there is not None and (drawn is None or len(there) > len(drawn)):
+                drawn = there
         have = 0 if drawn is None else len(drawn)
         if drawn is None or have < n:
             shape = self.subject.real.reference.pixels.shape[1:]
@@ -183,6 +185,8 @@ class ModelEvaluation:
 
 class HeldOutGenerator:
     """The held-out real images in a seeded order, played as a generator: the score an ideal generator could reach."""
+
+    shares_images = False  # each process holds them already, and no copy of a patient's image lies about for another
 
     def __init__(self, held_out: ImageSet, seed: int) -> None:
         self._held_out = held_out

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from filelock import FileLock
@@ -17,29 +19,52 @@ from pytest_medgan.records import Scores, UInt8
 
 @dataclass(frozen=True)
 class SharedScores:
-    """A folder that lasts as long as the session."""
+    """A folder that lasts as long as the session. Where it cannot be used each process computes for itself."""
 
     folder: Path
 
     def of(self, key: str, n: int, compute: Callable[[], Scores]) -> Scores:
         """The look at `n` images of the evaluation that `key` names; computed once, by one process at a time."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{key}-{n}.json"
-        with FileLock(self.folder / f"{key}.lock"):
-            if not path.exists():
-                part = path.with_suffix(f".{os.getpid()}.part")
-                part.write_text(json.dumps(scores_to_plain(compute())), encoding="utf-8")
-                os.replace(part, path)
-            return scores_from_plain(json.loads(path.read_text(encoding="utf-8")))
+        with self._alone(key):
+            with suppress(OSError):
+                return scores_from_plain(json.loads(path.read_text(encoding="utf-8")))
+            scores = compute()
+            text = json.dumps(scores_to_plain(scores))
+            self._leave(path, lambda file: file.write(text.encode()))
+        return scores
 
     def images(self, key: str, seed: int) -> UInt8 | None:
         """What some process has drawn of a seed's sequence, uint8 [N,1,H,W]; None where none has."""
-        path = self.folder / f"{key}-{seed}.npy"
-        return np.load(path) if path.exists() else None
+        with suppress(OSError):
+            drawn: UInt8 = np.load(self.folder / f"{key}-{seed}.npy")
+            return drawn
+        return None
 
     def keep_images(self, key: str, seed: int, drawn: UInt8) -> None:
         """Leaves them for the process that computes the next look."""
-        part = self.folder / f"{key}-{seed}.{os.getpid()}.part"
-        with part.open("wb") as file:
-            np.save(file, drawn)
-        os.replace(part, self.folder / f"{key}-{seed}.npy")
+        self._leave(self.folder / f"{key}-{seed}.npy", lambda file: np.save(file, drawn))
+
+    @contextmanager
+    def _alone(self, key: str) -> Iterator[None]:
+        """Holds the lock of an evaluation, where the file system has locks and room for one."""
+        lock = FileLock(self.folder / f"{key}.lock")
+        with suppress(OSError, NotImplementedError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            with suppress(OSError, NotImplementedError):
+                lock.release()
+
+    def _leave(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
+        """A whole file or none: a disk that is full costs the others time and nobody a test."""
+        part = path.with_suffix(f".{os.getpid()}.part")
+        try:
+            with part.open("wb") as file:
+                write(file)
+            os.replace(part, path)
+        except OSError:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
+import filelock
 import numpy as np
 import pytest
 
 from pytest_medgan.evaluate import ModelEvaluation, Settings, Subject, Workbench
+from pytest_medgan.evaluate.evaluation import real_evaluation
 from pytest_medgan.evaluate.shared import SharedScores
 from pytest_medgan.records import DataSettings, Float32, ImageSet, Progress, RealSets, UInt8, no_progress
 
@@ -33,14 +38,25 @@ class Noise:
         return np.random.default_rng([seed, 1]).integers(40, 200, (count, 1, 16, 16), dtype=np.uint8)
 
 
-def worker(folder: Path, generator: Noise) -> ModelEvaluation:
-    """What one process of several makes for itself."""
+class Ranges(Noise):
+    """Draws any stretch of its sequence."""
+
+    def sample_range(self, start: int, stop: int, seed: int) -> UInt8:
+        self.asked += stop - start
+        return np.random.default_rng([seed, 1]).integers(40, 200, (64, 1, 16, 16), dtype=np.uint8)[start:stop]
+
+
+def subject_of(folder: Path) -> Subject:
     pixels = np.random.default_rng(0).integers(0, 256, (64, 1, 16, 16), dtype=np.uint8)
     images = ImageSet(pixels, np.repeat([f"p{i}" for i in range(4)], 16), "real")
     real = RealSets(images, images, images, DataSettings("x"), "digest")
     settings = Settings(metrics=("fid", "improved_precision"), seeds=(0, 1))
-    subject = Subject(real, Means(), settings, Workbench(folder / "cache"), SharedScores(folder / "session"))
-    return ModelEvaluation("noise", generator, subject)
+    return Subject(real, Means(), settings, Workbench(folder / "cache"), SharedScores(folder / "session"))
+
+
+def worker(folder: Path, generator: Noise) -> ModelEvaluation:
+    """What one process of several makes for itself."""
+    return ModelEvaluation("noise", generator, subject_of(folder))
 
 
 def test_what_one_has_computed_the_other_reads(tmp_path: Path) -> None:
@@ -66,3 +82,81 @@ def test_another_model_s_scores_are_not_taken_for_its_own(tmp_path: Path, identi
     generator = Noise(identity)
     worker(tmp_path, generator).at(16)
     assert generator.asked == 2
+
+
+def test_no_real_image_lies_in_the_folder_between_processes(tmp_path: Path) -> None:
+    """The scores of the held-out images are shared; the images are not, in whatever order."""
+    subject = subject_of(tmp_path)
+    real_evaluation(subject).at(32)
+    worker(tmp_path, Noise()).at(32)
+    kept = sorted((tmp_path / "session").iterdir())
+    assert {path.suffix for path in kept} == {".json", ".lock", ".npy"}
+    together = b"".join(path.read_bytes() for path in kept)
+    assert Noise()(64, 0)[5].tobytes() in together
+    assert not any(image.tobytes() in together for image in subject.real.held_out.pixels)
+
+
+def test_a_shorter_draw_of_another_does_not_replace_a_longer_one(tmp_path: Path) -> None:
+    generator = Ranges()
+    ours = worker(tmp_path, generator)
+    ours.images(0, 48)
+    there = SharedScores(tmp_path / "session")
+    there.keep_images(ours.key, 0, ours.images(0, 16).pixels)
+    generator.asked = 0
+    whole = ours.images(0, 64).pixels
+    assert generator.asked == 16
+    assert np.array_equal(whole, Ranges().sample_range(0, 64, 0))
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise OSError("no space left on device")
+
+
+def unlocked(*_: object, **__: object) -> None:
+    raise NotImplementedError("FileLock is not supported on this file system")
+
+
+@pytest.mark.parametrize("what", ["folder", "no lock", "no locks here", "write", "save", "replace"])
+def test_a_folder_that_cannot_be_used_costs_time_and_no_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    expected = worker(tmp_path / "elsewhere", Noise()).at(32)
+    if what == "folder":
+        (tmp_path / "session").write_text("a file where the folder should be")
+    elif what == "no lock":
+        monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    elif what == "no locks here":
+        monkeypatch.setattr(filelock.FileLock, "acquire", unlocked)
+    elif what == "save":
+        monkeypatch.setattr(np, "save", refuse)
+    else:
+        spoil(monkeypatch, what)
+    generator = Noise()
+    assert worker(tmp_path, generator).at(32).metrics == expected.metrics
+    assert generator.asked == 2
+
+
+def spoil(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """Breaks writing into the folder between processes alone."""
+    module = SharedScores.__module__
+    if what == "replace":
+        monkeypatch.setattr(f"{module}.os", SimpleNamespace(replace=refuse, getpid=os.getpid))
+        return
+    opened = Path.open
+
+    def open_(self: Path, *given: Any, **named: Any) -> Any:
+        return refuse() if self.suffix == ".part" and self.parent.name == "session" else opened(self, *given, **named)
+
+    monkeypatch.setattr(Path, "open", open_)
+
+
+def test_an_error_of_the_computation_is_raised_once_and_as_it_is(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def compute() -> NoReturn:
+        asked.append(1)
+        raise OSError("the generator's own")
+
+    with pytest.raises(OSError, match="the generator's own"):
+        SharedScores(tmp_path).of("key", 16, compute)
+    assert asked == [1]
