@@ -37,7 +37,7 @@ from pytest_medgan.plugin.session import OPENED, SESSION, SHARED, VERDICTS, Medg
 if TYPE_CHECKING:
     from pytest_medgan.evaluate import ModelEvaluation
 
-SHARED_FOLDER = pytest.StashKey[str]()
+SHARED_FOLDER = pytest.StashKey[str | None]()  # None where none could be made
 
 __all__ = [
     "_medgan_models",
@@ -85,18 +85,24 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """pytest-xdist starts a worker: all of one run get one folder for the scores they have in common."""
-    config = node.config
-    if SHARED_FOLDER not in config.stash:
-        folder = session_of(config).options.cache_dir
-        folder.mkdir(parents=True, exist_ok=True)
-        config.stash[SHARED_FOLDER] = tempfile.mkdtemp(prefix="session-", dir=folder)
-    node.workerinput[SHARED] = config.stash[SHARED_FOLDER]
+    """pytest-xdist starts a worker: all of one run get one folder for the scores they have in common.
+
+    It is the system's temporary one: whether any test is ours is not known yet, and the project's may not be writable.
+    """
+    stash = node.config.stash
+    if SHARED_FOLDER not in stash:
+        try:
+            stash[SHARED_FOLDER] = tempfile.mkdtemp(prefix="medgan-session-")
+        except OSError:
+            stash[SHARED_FOLDER] = None  # every worker computes for itself
+    if stash[SHARED_FOLDER] is not None:
+        node.workerinput[SHARED] = stash[SHARED_FOLDER]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if SHARED_FOLDER in config.stash:
-        shutil.rmtree(config.stash[SHARED_FOLDER], ignore_errors=True)
+    folder = config.stash.get(SHARED_FOLDER, None)
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

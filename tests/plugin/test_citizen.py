@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -23,15 +25,46 @@ def drawn(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable
 
 
 def test_each_evaluation_is_computed_once_however_many_workers_there_are(
-    project: pytest.Pytester, accept: Callable[..., int], drawn: Callable[[], list[str]]
+    project: pytest.Pytester,
+    accept: Callable[..., int],
+    drawn: Callable[[], list[str]],
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    between = tmp_path_factory.mktemp("between")
+    monkeypatch.setattr(tempfile, "tempdir", str(between))
     once = [f"drawn 128 {seed}" for seed in (0, 1, 2)]
     project.runpytest()
     assert drawn() == once
     accept()
     project.runpytest("-n", "2").assert_outcomes(passed=3)
     assert drawn() == once
-    assert not list((project.path / ".medgan").glob("session-*"))
+    assert not list((project.path / ".medgan").glob("*session-*"))
+    assert not list(between.glob("medgan-session-*"))
+
+
+def test_workers_of_a_project_without_our_tests_leave_nothing(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_it(): pass")
+    pytester.runpytest("-n", "1").assert_outcomes(passed=1)
+    assert not (pytester.path / ".medgan").exists()
+    (pytester.path / ".medgan").write_text("a file where the cache would be")
+    pytester.runpytest("-n", "1").assert_outcomes(passed=1)
+
+
+def test_workers_without_a_folder_between_them_compute_for_themselves(
+    project: pytest.Pytester, accept: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.runpytest()
+    accept()
+
+    def full(suffix: str | None = None, prefix: str | None = None, dir: Path | str | None = None) -> str:
+        if prefix is not None and prefix.startswith("medgan"):
+            raise OSError("no space left on device")
+        return make(suffix, prefix, dir)
+
+    make = tempfile.mkdtemp
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    project.runpytest("-n", "2").assert_outcomes(passed=3)
 
 
 def test_the_first_failure_ends_the_session_and_is_shown(
