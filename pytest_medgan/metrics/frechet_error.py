@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from pytest_medgan.metrics.gram import Points, slices
-from pytest_medgan.metrics.moments import Moments, Overlap
+from pytest_medgan.metrics.moments import BAND, Moments, Overlap
 from pytest_medgan.metrics.threads import full_float32, one_thread
 from pytest_medgan.records import Float64
 
@@ -37,7 +37,9 @@ def without_each(
     with full_float32():
         if found.product is None:
             scaled = (reference.factor.to(narrow) @ vectors).float()
-            singular = (found.gram @ vectors.double()).mul_(vectors).sum(0).clamp_min_(0).sqrt_().to(narrow)
+            # a band of columns at a time, so that no second matrix of float64 is held
+            squares = [(found.gram @ part.double()).mul_(part).sum(0) for part in vectors.split(BAND, 1)]
+            singular = torch.cat(squares).clamp_min_(0).sqrt_().to(narrow)
         else:
             singular = (found.product.to(narrow).T @ vectors).square().sum(0).sqrt()
         used = singular > 1e-6 * singular.max()
@@ -50,7 +52,8 @@ def without_each(
         if reference.form == "rows":
             right = right[rows_real]
         else:
-            right = own @ undo(reference, right.double()).float() / sqrt(n - 1)
+            parts = [own @ undo(reference, part.double()).float() for part in right.split(BAND, 1)]
+            right = torch.cat(parts, 1) / sqrt(n - 1)
         total = float(singular.double().sum())
         return (
             _without(n, real.norms[rows_real], own @ gap, drop(n, right, singular), total),

@@ -92,18 +92,19 @@ def overlap(reference: Moments, fake: torch.Tensor) -> Overlap:
         product = centred @ reference.factor
         return Overlap(mean, outer + float(centred.square().sum()), product @ product.T, product)
     spread = covariance(fake, mean)
-    gram = _between(reference, spread)
-    return Overlap(mean, outer + float(spread.trace()), gram, None)
+    outer += float(spread.trace())
+    return Overlap(mean, outer, _between(reference, spread), None)
 
 
 def _between(reference: Moments, spread: torch.Tensor) -> torch.Tensor:
-    """factor^T spread factor; a triangular factor and a symmetric result save two thirds of the work."""
+    """factor^T spread factor, in the place of `spread`; a triangular factor and a symmetric result save two thirds of
+    the work."""
     lower = reference.factor
     if reference.form != "cholesky":
         return lower.T @ spread @ lower
-    half, found = torch.empty_like(spread), torch.empty_like(spread)
-    for rows in _bands(found):
+    half = torch.empty_like(spread)
+    for rows in _bands(spread):
         torch.mm(spread[:, rows.start :], lower[rows.start :, rows], out=half[:, rows])
-    for rows in _bands(found):
-        torch.mm(lower[rows.start :, rows].T, half[rows.start :, rows.start :], out=found[rows, rows.start :])
-    return _mirrored(found)
+    for rows in _bands(spread):
+        torch.mm(lower[rows.start :, rows].T, half[rows.start :, rows.start :], out=spread[rows, rows.start :])
+    return _mirrored(spread)
