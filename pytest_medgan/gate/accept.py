@@ -19,6 +19,7 @@ from pytest_medgan.gate import baseline, canonical
 from pytest_medgan.gate.candidate import write
 from pytest_medgan.gate.decision import DEFAULT, Settings, auto_margin
 from pytest_medgan.gate.document import ABSENT, REAL, Document, MetricRecord, RowRecord
+from pytest_medgan.gate.uncertainty import limit_error
 from pytest_medgan.records import Fingerprint, Margin, Scalar
 
 OVERRIDES = ("dirty", "fingerprint")  # what may be overridden, each recorded in the row
@@ -94,23 +95,38 @@ def accept(
     after = replace(overlay, metrics=_margins(source, before, margins or {}, settings), provenance=facts)
     after = replace(after, note="" if before is None else before.note)
     write(path, canonical.text(_merged(old, document, name, after)))
-    return Accepted(path, name, old is None, before, after, overridden, toothless(after, name == REAL))
+    return Accepted(
+        path, name, old is None, before, after, overridden, () if name == REAL else toothless(after, settings)
+    )
 
 
-def toothless(row: RowRecord, real: bool = False) -> tuple[str, ...]:
-    """The limits of a row that no model can fail: with the margin, they reach the worst that the metric can be."""
+def toothless(row: RowRecord, settings: Settings = DEFAULT) -> tuple[str, ...]:
+    """The limits of a row that no model can fail: even the worst that the metric can be is clearly within."""
     lines = []
     for name, entry in row.metrics.items():
         metric = METRICS.get(name)
-        if metric is None or real or not entry.at:
+        if metric is None or not entry.at:
             continue
-        value, margin = entry.at[max(entry.at)].value, entry.margin or Margin()
-        room = value - metric.low if metric.higher_is_better else metric.high - value
-        scale = {"relative": abs(value), "toward_real": 0.0}.get(margin.kind, 1.0)
-        if room <= scale * margin.amount:
-            worst = metric.low if metric.higher_is_better else metric.high
+        margin = entry.margin or Margin()
+        if all(_passes_at_worst(metric, entry, margin, n, settings) for n in entry.at):
+            value, worst = entry.at[max(entry.at)].value, _worst(metric)
             lines.append(f"{name} cannot fail: {value:.4g} with a margin of {margin} reaches {worst:g}, its worst")
     return tuple(lines)
+
+
+def _passes_at_worst(metric: Metric, entry: MetricRecord, margin: Margin, n: int, settings: Settings) -> bool:
+    """Whether a look at `n` images cannot fail, and that at the full count, where undecided is red too, must pass."""
+    value = entry.at[n]
+    needed = abs(value.value - _worst(metric))
+    if n == max(entry.at):
+        error = limit_error(metric, value, n)
+        error = error + limit_error(metric, replace(value, value=_worst(metric), se=0.0, sd=0.0), n)
+        needed += error.quantile(settings.pass_risk(len(entry.at))) * error.se
+    return needed <= {"relative": abs(value.value), "toward_real": 0.0}.get(margin.kind, 1.0) * margin.amount
+
+
+def _worst(metric: Metric) -> float:
+    return metric.low if metric.higher_is_better else metric.high
 
 
 def reformat(path: Path) -> bool:

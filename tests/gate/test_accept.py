@@ -10,12 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_medgan.catalogue import NAMES
+from pytest_medgan.catalogue import METRICS, NAMES
 from pytest_medgan.errors import BaselineError
 from pytest_medgan.gate import baseline, canonical
-from pytest_medgan.gate.accept import accept, reformat
+from pytest_medgan.gate.accept import accept, reformat, toothless
+from pytest_medgan.gate.decision import Question, look
 from pytest_medgan.gate.document import REAL, Count, Document, MetricRecord, RowRecord
-from pytest_medgan.records import Fingerprint, LimitValue, Margin
+from pytest_medgan.records import Fingerprint, Limit, LimitValue, Margin, MetricScore, Scores
 
 WORDS = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 NAMES_OF_ROWS = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=12)
@@ -249,3 +250,19 @@ def test_numbers_that_yaml_would_take_for_text():
             "b",
         )
         assert document.rows["a"].provenance["x"] == pytest.approx(value, rel=1e-8)
+
+
+@pytest.mark.parametrize("amount", [0.39, 0.4, 0.41, 0.43, 0.434, 0.6])
+def test_a_limit_is_called_toothless_where_the_worst_model_passes_and_only_there(amount):
+    """At 0.43 the worst is within the margin and yet within chance of it, which is red at the full count."""
+    metric, margin = METRICS["improved_recall"], Margin("absolute", amount)
+    values = {n: LimitValue(0.4, 0.01, groups=3) for n in (256, 512)}
+    collapsed = Scores(1000, 512, ("0", "1", "2"), {metric.name: MetricScore(metric, (0.0,) * 3, 0.0, 0.0, 0.0, 0.0)})
+    verdict = look(Question(metric, Limit(metric.name, values, "b:1", margin), (256, 512)), collapsed)
+    lines = toothless(RowRecord({}, {metric.name: MetricRecord(values, margin)}))
+    assert bool(lines) is verdict.outcome.green is (amount > 0.4323)
+
+
+def test_a_limit_that_an_early_look_can_exceed_is_not_called_toothless():
+    values = {256: LimitValue(0.9, 0.01, groups=3), 512: LimitValue(0.4, 0.01, groups=3)}
+    assert not toothless(RowRecord({}, {"improved_recall": MetricRecord(values, Margin("absolute", 0.6))}))
