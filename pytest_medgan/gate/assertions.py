@@ -53,7 +53,7 @@ def assert_metric(
     paired
         For a candidate that should draw what the baseline drew (a refactoring, a quantisation, another runtime):
         compares image by image with the accepted model, named by `paired_with`, on common latents, which needs a
-        fraction of the images. Without that model it compares by sample group. The verdict says where it does not help.
+        fraction of the images. Without that model nothing is paired. The verdict says so, and where it does not help.
 
     Returns
     -------

@@ -21,6 +21,11 @@ The critical values c and f are quantiles of the normal (or Student's t) distrib
   margin + f * se, which an unchanged model reaches far more rarely than f says, because its loss is 0 and not the
   margin.
 
+A gate that asks for pairs (pairing.py) puts their error in the place of `se` where it is clearly smaller, whatever the
+loss. An unchanged model then passes whatever it would have passed unpaired, which keeps `promise`. Of unrelated models
+the two errors differ by chance alone, far less than that, so that none is picked for being too small, which keeps
+`miss`. Neither promise has to be shared between the two ways.
+
 A limit without a margin (a plain number, `0.9 * row.improved_recall`) asks a plain question and gets a plain answer: at
 the full count the mean decides, on the limit counts as within, and nothing is undecided. Early looks still end the
 test where the answer is clear. A plain number holds at the full count, so earlier looks use it for metrics free of n
@@ -38,6 +43,7 @@ from pytest_medgan.gate.pairing import pair
 from pytest_medgan.gate.uncertainty import Error, limit_error, measured_error, share_error
 from pytest_medgan.records import Evaluation, Limit, LimitValue, Outcome, Paired, Scores, Verdict
 
+HELPS = 0.8  # the share of the unpaired error that the pairs' must stay below to be used
 PLAIN = 0  # the count under which a plain number stands in a Limit
 
 
@@ -151,10 +157,9 @@ def look(question: Question, scores: Scores, settings: Settings = DEFAULT, besid
     plan = _Plan(error, settings, len(question.looks), last=n == question.looks[-1])
     note = ""
     if question.paired:
-        plan = replace(plan, ways=2)
-        found = pair(metric, score, limit, n, beside=beside, unpaired=error)
+        found = pair(metric, limit, n, beside=beside, unpaired=error)
         pairs = replace(plan, error=found.error)
-        helps = pairs.accept * pairs.error.se < plan.accept * plan.error.se
+        helps = pairs.accept * pairs.error.se < HELPS * plan.accept * plan.error.se
         errors = "" if math.isnan(found.error.se) else f": error {found.error.se:.3g}, unpaired {error.se:.3g}"
         note = f"{'paired' if helps else 'pairing does not help,'} {found.how}{errors}"
         plan = pairs if helps else plan
@@ -171,15 +176,14 @@ class _Plan:
     settings: Settings
     looks: int
     last: bool
-    ways: int = 1  # ways of looking that share the risk: 2 when pairs are looked at too
 
     @property
     def accept(self) -> float:
-        return self.error.quantile(self.settings.pass_risk(self.looks) / self.ways)
+        return self.error.quantile(self.settings.pass_risk(self.looks))
 
     @property
     def reject(self) -> float:
-        return self.error.quantile(self.settings.fail_risk(self.looks) / self.ways)
+        return self.error.quantile(self.settings.fail_risk(self.looks))
 
 
 def margin_at(limit: Limit, n: int) -> float | None:
@@ -241,7 +245,7 @@ def decide(
     Fingerprints are compared before anything is drawn. Where a limit is missing every look is computed, so that the
     candidate written from this evaluation is complete, and the verdict is MISSING. Once one metric has failed the rest
     are left where they stood: the gate is red whatever they would have said. What has passed early is asked again
-    where others take the gate to the full count.
+    where others take the gate to the full count; what has failed early has failed.
     """
     verdicts = {i: incomparable(metric, limit, evaluation) for i, (metric, limit) in enumerate(limits)}
     if any(verdict is not None for verdict in verdicts.values()):
@@ -264,7 +268,8 @@ def decide(
             break
         scores = evaluation.at(n)
         beside = paired_at(n) if paired and paired_at is not None else None
-        for i in [i for i, q in questions.items() if n == q.looks[-1] or (i in open_ and n in q.looks)]:
+        again = {i for i, q in questions.items() if n == q.looks[-1] and i in state and state[i].outcome.green}
+        for i in sorted(again | {i for i, q in open_.items() if n in q.looks}):
             state[i] = look(questions[i], scores, settings, beside)
             if state[i].outcome is not Outcome.UNDECIDED or n == questions[i].looks[-1]:
                 open_.pop(i, None)

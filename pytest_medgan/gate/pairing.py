@@ -2,9 +2,11 @@
 
 Two models that should draw the same images (a refactoring, a quantisation, another runtime) err together on the same
 latents, so the error of their difference is that of the differences image by image, the reference held fixed. That
-needs the accepted model beside the candidate. Without it the row's own values of each sample group are paired, which
-are few. Either way the difference itself is the measured mean less the row's: what is drawn again only tells how well
-that is known.
+needs the accepted model beside the candidate. The difference itself is the measured mean less the row's either way:
+what is drawn again only tells how well that is known.
+
+Sample groups are not paired instead where that model is missing: they are three, and the smaller of two errors is too
+small where one of them is known that badly.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import numpy as np
 
 from pytest_medgan.catalogue import Metric
 from pytest_medgan.gate.uncertainty import Error
-from pytest_medgan.records import Contribution, Limit, LimitValue, MetricScore, Paired
+from pytest_medgan.records import Contribution, Limit, LimitValue, Paired
 
 EXCHANGED = 9.0  # images; the square of the critical value that a look asks for, as in a score interval (Wilson 1927)
 
@@ -30,29 +32,14 @@ class Pairing:
     how: str
 
 
-def pair(
-    metric: Metric, score: MetricScore, limit: Limit, n: int, *, beside: Paired | None, unpaired: Error
-) -> Pairing:
-    """Image by image where the accepted model is beside the candidate, else by sample group."""
-    stored = limit.values[n]
+def pair(metric: Metric, limit: Limit, n: int, *, beside: Paired | None, unpaired: Error) -> Pairing:
+    """Image by image wherever the accepted model is beside the candidate and both have a value an image."""
     if beside is None:
-        found = by_group(metric, score.values, stored.values, n)
-        if math.isnan(found.se):
-            return Pairing(found, "the row keeps no values of its sample groups, or other numbers of them")
-        how = "by sample group, since paired_with names no model to compare with image by image"
-        return Pairing(found, f"{how} ({found.freedom:.0f} degrees of freedom)")
+        return Pairing(Error(math.nan), "since paired_with names no model to compare with image by image")
     if beside.model is not None and limit.model is not None and beside.model != limit.model:
-        return Pairing(Error(math.nan), f"paired_with names another model than row {limit.row!r} was measured on")
-    found = by_image(metric, beside, stored, n, unpaired.se)
-    return Pairing(found, "it has no value of its own an image" if math.isnan(found.se) else "image by image")
-
-
-def by_group(metric: Metric, ours: tuple[float, ...], theirs: tuple[float, ...], n: int) -> Error:
-    """Of the mean difference of sample groups of `n` images drawn from the same latents; NaN where they do not pair."""
-    if len(ours) != len(theirs) or len(ours) < 2:
-        return Error(math.nan)
-    gaps = [a - b for a, b in zip(ours, theirs, strict=True)]
-    return Error(max(statistics.stdev(gaps) / math.sqrt(len(gaps)), _share(metric, n * len(gaps))), len(gaps) - 1.0)
+        return Pairing(Error(math.nan), f"since paired_with names another model than row {limit.row!r} was measured on")
+    found = by_image(metric, beside, limit.values[n], n, unpaired.se)
+    return Pairing(found, "since it has no value of its own an image" if math.isnan(found.se) else "image by image")
 
 
 def by_image(metric: Metric, beside: Paired, stored: LimitValue, n: int, unpaired: float) -> Error:

@@ -184,6 +184,25 @@ def test_a_missing_row_computes_every_look_and_is_not_green(evaluation):
     assert verdict.measured.mean == 20.0
 
 
+def test_an_early_failure_beside_a_missing_limit_stays_one(evaluation, limit):
+    """Every look is computed for the candidate; that is no second chance for what has failed."""
+    given = evaluation(fid=20.0, kid=0.0, density=0.9)
+    bad = replace(given.table[128]["fid"], mean=40.0, values=(40.0,) * 3)
+    given.table = {n: {**row, "fid": bad if n == 128 else row["fid"]} for n, row in given.table.items()}
+    fid, kid, density = decide(
+        given,
+        [
+            (METRICS["fid"], limit("fid", 20.0, margin=Margin("absolute", 1.0))),
+            (METRICS["kid"], limit("kid", 0.0, margin=ABSOLUTE)),
+            (METRICS["density"], Limit("density", MappingProxyType({}), "base.yaml", kind="missing", row="model")),
+        ],
+    )
+    assert set(given.asked) == set(COUNTS)
+    assert (fid.outcome, fid.n_fake) == (Outcome.FAIL, 128)
+    assert (kid.outcome, kid.n_fake) == (Outcome.PASS, 1024)
+    assert density.outcome is Outcome.MISSING
+
+
 def test_an_unmeasured_metric_is_not_green_and_says_why(evaluation, limit):
     given = evaluation(fid=20.0, unmeasured={"authenticity": "the training set is unknown"})
     verdict = one(given, "authenticity", limit("authenticity", 0.5, margin=ABSOLUTE))
@@ -346,67 +365,3 @@ def test_ask_gives_the_looks_both_have(limit):
     question = ask(METRICS["fid"], replace(base, values={n: base.values[n] for n in (256, 1024)}), COUNTS)
     assert isinstance(question, Question)
     assert question.looks == (256, 1024)
-
-
-def paired_case(limit, ours, theirs, *, se=0.5, n_margin=1.0):
-    """A gate on FID whose sample groups have these values at every look."""
-    base = limit("fid", float(np.mean(theirs)), se=se, margin=Margin("absolute", n_margin))
-    values = {n: replace(v, values=tuple(theirs)) for n, v in base.values.items()}
-    mean = float(np.mean(ours))
-    score = MetricScore(METRICS["fid"], tuple(ours), mean, float(np.std(ours, ddof=1)), se, se)
-    return _Table({n: {"fid": score} for n in COUNTS}, base.fingerprint), replace(base, values=values)
-
-
-def test_pairing_decides_at_the_first_look_what_images_alone_cannot(limit):
-    table, base = paired_case(limit, (20.01, 21.02, 19.00), (20.0, 21.0, 19.0))
-    alone = decide(table, [(METRICS["fid"], base)])[0]
-    together = decide(table, [(METRICS["fid"], base)], paired=True)[0]
-    assert (alone.outcome, alone.looks) == (Outcome.UNDECIDED, COUNTS)
-    assert (together.outcome, together.looks) == (Outcome.PASS, (128,))
-    assert together.reason.startswith("paired by sample group, since paired_with names no model")
-    assert "(2 degrees of freedom): error 0.00577, unpaired 1.5" in together.reason
-    assert together.critical == pytest.approx(stats.t.isf(DEFAULT.miss / 4 / 2, 2), rel=1e-6)
-
-
-def test_pairing_that_does_not_help_says_so_and_leaves_the_images_to_decide(limit):
-    table, base = paired_case(limit, (20.0, 21.0, 19.0), (19.0, 20.0, 21.0), se=0.05)
-    verdict = decide(table, [(METRICS["fid"], base)], paired=True)[0]
-    assert verdict.outcome is Outcome.PASS
-    assert "pairing does not help" in verdict.reason
-    table, base = paired_case(limit, (20.0, 21.0, 19.0), (20.0, 20.0), se=0.05)
-    verdict = decide(
-        table, [(METRICS["fid"], replace(base, values={n: LimitValue(20.0, 0.05) for n in COUNTS}))], paired=True
-    )[0]
-    assert "keeps no values of its sample groups" in verdict.reason
-
-
-def test_a_paired_regression_is_caught(limit):
-    table, base = paired_case(limit, (25.0, 26.01, 24.0), (20.0, 21.0, 19.0), se=2.0)
-    assert decide(table, [(METRICS["fid"], base)], paired=True)[0].outcome is Outcome.FAIL
-    assert decide(table, [(METRICS["fid"], base)])[0].outcome is Outcome.UNDECIDED
-
-
-def test_paired_shares_that_agree_are_not_certain(limit):
-    base = limit("copy_rate", 0.0, margin=Margin("absolute", 1e-4))
-    base = replace(base, values={n: replace(v, values=(0.0,) * 3) for n, v in base.values.items()})
-    score = MetricScore(METRICS["copy_rate"], (0.0,) * 3, 0.0, 0.0, 0.001, 0.001)
-    table = _Table({n: {"copy_rate": score} for n in COUNTS}, base.fingerprint)
-    verdict = decide(table, [(METRICS["copy_rate"], base)], paired=True)[0]
-    assert verdict.loss_se >= math.sqrt(2) / (1024 * 3)
-    assert not verdict.outcome.green
-
-
-def test_paired_gates_keep_the_promise_at_the_margin():
-    """2,000 gates on three pairs whose true loss is the margin: passes stay within the risk of one look and way."""
-    rng, passed = np.random.default_rng(5), 0
-    metric = METRICS["fid"]
-    for _ in range(2000):
-        latent = rng.normal(0, 1, 3)
-        theirs = tuple(20 + latent)
-        ours = tuple(21 + latent + rng.normal(0, 0.05, 3))
-        value = LimitValue(float(np.mean(theirs)), 0.6, values=theirs, groups=3)
-        base = Limit("fid", {1024: value}, "b:1", Margin("absolute", 1.0))
-        mean = float(np.mean(ours))
-        table = _Table({1024: {"fid": MetricScore(metric, ours, mean, 1.0, 0.6, 0.6)}})
-        passed += decide(table, [(metric, base)], paired=True)[0].outcome.green
-    assert passed <= stats.binom.isf(1e-4, 2000, DEFAULT.miss)

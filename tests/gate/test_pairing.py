@@ -1,4 +1,4 @@
-"""Pairs: by sample group, image by image, what a few unseen images may hide, and that promises hold."""
+"""Pairs: image by image, where there are none, what a few unseen images may hide, and that promises hold."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import pytest
 from scipy import stats
 
 from pytest_medgan.catalogue import METRICS
-from pytest_medgan.gate.decision import DEFAULT, decide
-from pytest_medgan.gate.pairing import EXCHANGED, by_group, by_image
-from pytest_medgan.gate.uncertainty import Error
+from pytest_medgan.gate.decision import DEFAULT, Question, Settings, auto_margin, decide, look
+from pytest_medgan.gate.pairing import EXCHANGED, by_image
 from pytest_medgan.records import Contribution, Fingerprint, Limit, LimitValue, Margin, MetricScore, Outcome, Paired
 from pytest_medgan.records import Scores as Scored
 
@@ -25,12 +24,6 @@ def beside(ours, theirs, *, name="fid", model="accepted", values=None, **more):
     wrapped = [tuple(Contribution(np.asarray(row, float), **more) for row in rows) for rows in (ours, theirs)]
     values = tuple(float(np.mean(row)) for row in theirs) if values is None else values
     return Paired(model, {name: wrapped[0]}, {name: wrapped[1]}, {name: values})
-
-
-def test_groups_pair_where_there_are_as_many_on_both_sides():
-    assert math.isnan(by_group(FID, (1.0, 2.0), (1.0,), 10).se)
-    assert math.isnan(by_group(FID, (1.0,), (1.0,), 10).se)
-    assert by_group(FID, (1.0, 3.0, 2.0), (0.0, 1.0, 1.0), 10) == Error(pytest.approx(1 / 3), 2.0)
 
 
 def test_the_error_is_that_of_the_differences_image_by_image():
@@ -157,7 +150,33 @@ def test_a_metric_without_a_value_an_image_is_not_paired():
     evaluation = Pairs(ours, theirs)
     evaluation.paired = lambda n: Paired("accepted", {}, {}, {})
     verdict = decide(evaluation, [(FID, row(theirs, 3.0))], paired=True)[0]
-    assert verdict.reason.startswith("pairing does not help, it has no value of its own an image")
+    assert verdict.reason == "pairing does not help, since it has no value of its own an image"
+
+
+def test_without_pairs_the_whole_risk_is_the_unpaired_one_s():
+    """The very verdict of a gate that asked for no pairs, but for what it says."""
+    ours, theirs = models(11)
+    limits = [(FID, row(theirs, 1.6))]
+    evaluation = Pairs(ours, theirs)
+    expected = decide(evaluation, limits)[0]
+    evaluation.paired = lambda n: None
+    verdict = decide(evaluation, limits, paired=True)[0]
+    assert "paired_with names no model" in verdict.reason
+    assert expected.critical == -stats.norm.ppf(DEFAULT.miss / 4)
+    assert replace(verdict, reason="") == replace(expected, reason="")
+
+
+@pytest.mark.parametrize("gap", [0.1, 50.0])
+def test_pairs_are_used_where_their_error_is_clearly_smaller(gap):
+    """Of unrelated models it is the smaller one by chance, as here; picked for that it would be too small."""
+    ours, theirs = models(12, gap=gap)
+    limit = row(theirs, 1.0)
+    scores, pairs = Pairs(ours, theirs).at(128), Pairs(ours, theirs).paired(128)
+    alone = look(Question(FID, limit, COUNTS), scores)
+    found = by_image(FID, pairs, limit.values[128], 128, alone.loss_se)
+    verdict = look(Question(FID, limit, COUNTS, paired=True), scores, DEFAULT, pairs)
+    assert found.se < alone.loss_se
+    assert verdict.loss_se == (found.se if gap < 1 else alone.loss_se)
 
 
 @pytest.mark.parametrize("gap", [0.01, 0.3, 8.0])
@@ -185,10 +204,26 @@ def test_a_share_of_images_that_is_worse_is_not_overlooked(share):
 
 def test_paired_gates_of_an_unchanged_model_pass():
     """300 gates with the margin that is fixed for a row by itself."""
-    from pytest_medgan.gate.decision import auto_margin
-
     red = 0
     for seed in range(300):
         ours, theirs = models([10, seed], gap=0.2)
         red += not judge(ours, theirs, auto_margin(FID, row(theirs, 0.0).values))[0].outcome.green
     assert red <= stats.binom.isf(1e-4, 300, 0.002 / 14)
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_an_unchanged_model_passes_as_promised_where_pairing_does_not_help(beside):
+    """3,000 gates on latents that have nothing in common, with a promise that is used up often enough to be seen.
+
+    With half the risk for either way, 0.143 of them would be red instead of 0.1.
+    """
+    settings, red = Settings(promise=0.9, metrics=1), 0
+    for seed in range(3000):
+        ours, theirs = np.random.default_rng([13, seed]).normal(20, 5, (2, 3, COUNTS[-1]))
+        limit = row(theirs, auto_margin(FID, row(theirs, 0.0).values, settings))
+        evaluation = Pairs(ours, theirs)
+        if not beside:
+            evaluation.paired = lambda n: None
+        red += not decide(evaluation, [(FID, limit)], settings, paired=True)[0].outcome.green
+    assert red <= stats.binom.isf(1e-4, 3000, 0.1)
+    assert red >= stats.binom.ppf(1e-4, 3000, 0.05)  # a promise that is never used up would be a margin too wide
