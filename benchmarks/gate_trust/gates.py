@@ -12,7 +12,8 @@ import numpy as np
 from benchmarks.gate_trust.bank import Bank
 from pytest_medgan.catalogue import METRICS, NAMES
 from pytest_medgan.evaluate.evaluation import combine
-from pytest_medgan.gate.decision import DEFAULT, auto_margin, decide
+from pytest_medgan.gate.decision import DEFAULT, decide
+from pytest_medgan.gate.margins import auto_margin
 from pytest_medgan.records import Evidence, Fingerprint, Limit, LimitValue, Margin, Outcome, Scores, Verdict
 
 Group = tuple[str, int]  # a model and the number of one of its sample groups

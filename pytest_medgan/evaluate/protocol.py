@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pytest_medgan import catalogue
 from pytest_medgan.embedding.side_by_side import Disagreement, ranking_disagreements
 from pytest_medgan.errors import DataError
-from pytest_medgan.evaluate.evaluation import ModelEvaluation, real_evaluation
+from pytest_medgan.evaluate.evaluation import ModelEvaluation
 from pytest_medgan.evaluate.fingerprint import make_fingerprint
+from pytest_medgan.evaluate.real import real_evaluation
 from pytest_medgan.evaluate.settings import Settings
 from pytest_medgan.evaluate.subject import Subject
 from pytest_medgan.evaluate.workbench import Workbench

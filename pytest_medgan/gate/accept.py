@@ -17,8 +17,9 @@ from pytest_medgan.catalogue import METRICS, Metric
 from pytest_medgan.errors import BaselineError
 from pytest_medgan.gate import baseline, canonical
 from pytest_medgan.gate.candidate import write
-from pytest_medgan.gate.decision import DEFAULT, Settings, auto_margin
+from pytest_medgan.gate.decision import DEFAULT, Settings
 from pytest_medgan.gate.document import ABSENT, REAL, Document, MetricRecord, RowRecord
+from pytest_medgan.gate.margins import auto_margin
 from pytest_medgan.gate.uncertainty import limit_error
 from pytest_medgan.records import Fingerprint, Margin, Scalar
 

@@ -12,13 +12,14 @@ import pytest
 from pytest_medgan.catalogue import METRICS
 from pytest_medgan.errors import CheckpointError, DataError
 from pytest_medgan.evaluate import ModelEvaluation, Settings, Subject, Workbench, real_row, with_real_sweep
-from pytest_medgan.evaluate.evaluation import checked, combine, real_evaluation
+from pytest_medgan.evaluate.evaluation import checked, combine
 from pytest_medgan.evaluate.plain import (
     fingerprint_from_plain,
     fingerprint_to_plain,
     scores_from_plain,
     scores_to_plain,
 )
+from pytest_medgan.evaluate.real import real_evaluation
 from pytest_medgan.evaluate.workbench import swept
 from pytest_medgan.metrics import frechet_distance, improved_precision_recall
 from pytest_medgan.records import DataSettings, Evidence, Float32, ImageSet, Progress, RealSets, UInt8, no_progress
@@ -120,7 +121,7 @@ def test_a_count_that_is_no_look_is_refused(subject: Subject) -> None:
 
 
 def test_more_held_out_images_than_there_are_is_an_error(subject: Subject) -> None:
-    from pytest_medgan.evaluate.evaluation import HeldOutGenerator
+    from pytest_medgan.evaluate.real import HeldOutGenerator
 
     with pytest.raises(DataError, match="65 held-out real images were asked for and there are 64"):
         HeldOutGenerator(subject.real.held_out, 0)(65, 0)

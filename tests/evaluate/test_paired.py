@@ -14,7 +14,7 @@ from pytest_medgan.evaluate.evaluation import row_of
 from pytest_medgan.gan.checkpoint import load
 from pytest_medgan.gan.sampling import NetworkGenerator, from_checkpoint
 from pytest_medgan.gate.assertions import assert_no_regression
-from pytest_medgan.gate.decision import auto_margin
+from pytest_medgan.gate.margins import auto_margin
 from pytest_medgan.records import (
     DataSettings,
     Float32,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pytest_medgan.evaluate import ModelEvaluation, Settings, Subject, Workbench
-from pytest_medgan.evaluate.evaluation import real_evaluation
+from pytest_medgan.evaluate.real import real_evaluation
 from pytest_medgan.evaluate.shared import SharedScores
 from pytest_medgan.records import DataSettings, Float32, ImageSet, Progress, RealSets, UInt8, no_progress
 

@@ -12,7 +12,8 @@ import pytest
 from scipy import stats
 
 from pytest_medgan.catalogue import METRICS, NAMES
-from pytest_medgan.gate.decision import DEFAULT, PLAIN, Question, Settings, ask, auto_margin, decide, look, margin_at
+from pytest_medgan.gate.decision import DEFAULT, PLAIN, Question, Settings, ask, decide, look, margin_at
+from pytest_medgan.gate.margins import auto_margin
 from pytest_medgan.records import Fingerprint, Limit, LimitValue, Margin, MetricScore, Outcome, Scores
 
 Make = Callable[..., object]

@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 from pytest_medgan.catalogue import METRICS
-from pytest_medgan.gate.decision import DEFAULT, Question, Settings, auto_margin, decide, look
+from pytest_medgan.gate.decision import DEFAULT, Question, Settings, decide, look
+from pytest_medgan.gate.margins import auto_margin
 from pytest_medgan.gate.pairing import EXCHANGED, by_image
 from pytest_medgan.records import Contribution, Fingerprint, Limit, LimitValue, Margin, MetricScore, Outcome, Paired
 from pytest_medgan.records import Scores as Scored
