@@ -71,6 +71,9 @@ def jang2022(
     images. Raises DataError where there are fewer held-out images than samples, and what loading raises.
     """
     settings = Settings(replace(data, split="slice"), None, extractor, None, samples, seeds, metrics)
+    for spec in models.values():  # a model that is not there is told before anything long; the others train on the data
+        if spec not in ("dcgan", "pggan"):
+            bench.generator(replace(settings, generator=spec))
     real = bench.real(settings)
     subject = Subject(real, bench.extractor(extractor, real), settings, bench)
     evaluation = real_evaluation(subject)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pytest_medgan.cli import main
-from pytest_medgan.errors import DataError
+from pytest_medgan.errors import CheckpointError, DataError
 from pytest_medgan.evaluate import Table, Workbench, jang2022
 from pytest_medgan.metrics import frechet_distance
 from pytest_medgan.records import DataSettings
@@ -86,6 +87,13 @@ def test_the_real_row_is_the_held_out_half(project: Path) -> None:
 def test_more_images_than_are_held_out_is_an_error(project: Path) -> None:
     with pytest.raises(DataError, match="128 images a row were asked for and 64 real ones are held out"):
         measured(project, 128)
+
+
+def test_a_model_that_is_not_there_is_told_before_anything_else(tmp_path: Path) -> None:
+    nowhere = replace(DATA, source=str(tmp_path / "no-studies"))  # would be the error, were it looked at
+    with pytest.raises(CheckpointError, match="no such generator"):
+        jang2022(nowhere, {"a": "nope.safetensors"}, Workbench(tmp_path / "cache"), extractor="nope:Space")
+    assert not (tmp_path / "cache").exists()
 
 
 def test_one_command_prints_it_beside_the_published_one(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
