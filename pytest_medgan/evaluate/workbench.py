@@ -148,6 +148,8 @@ class Workbench:
         from pytest_medgan.embedding.sharding import join
 
         join()
+        if not type(extractor).__module__.startswith("pytest_medgan.") or getattr(extractor, "module", None):
+            self._vouch(extractor)  # code of the user's may read files that its identity does not tell of
         cache, progress = self.cache(), self.progress
         return embed_images(extractor, images, cache=cache, progress=progress, before=lambda: self._vouch(extractor))
 
@@ -168,7 +170,8 @@ class Workbench:
         return self.keep(key, lambda: stored_canary(extractor, self.cache(), self.place()))
 
     def _vouch(self, extractor: Extractor) -> None:
-        """Before a session embeds its first image: what is stored must be what the extractor computes."""
+        """Before a session embeds its first image, or reads one of a user's extractor: what is stored must be what the
+        extractor computes."""
         from pytest_medgan.embedding.extract import vouch
 
         known, fresh = self._canary(extractor)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pytest_medgan.embedding.spaces import OtherExtractor
 from pytest_medgan.errors import ExtractorError
 from pytest_medgan.evaluate import Workbench
 from pytest_medgan.records import ImageSet
@@ -60,9 +61,27 @@ def session(space: Any, *sets: ImageSet) -> tuple[tuple[float, ...], int]:
 
 
 def test_a_second_session_embeds_not_one_image(space: Any) -> None:
-    first, asked = session(space, images())
+    whole = OtherExtractor("file", "digest of the file", lambda pixels: space.embed(pixels)[0], 64)
+
+    def in_a_session() -> tuple[tuple[float, ...], int]:
+        before = type(space).asked
+        bench = Workbench(Path("cache"))
+        canary = bench.canary(whole)
+        bench.embed(whole, images())
+        return canary, type(space).asked - before
+
+    first, asked = in_a_session()
     assert asked == 28  # eight canned ones
-    assert session(space, images()) == (first, 0)
+    assert in_a_session() == (first, 0)
+
+
+def test_code_of_the_users_is_asked_once_a_session(space: Any) -> None:
+    first, asked = session(space, images())
+    assert asked == 28
+    assert session(space, images(), images()) == (first, 8)  # the canned ones alone
+    Path("weights.txt").write_text("1.01")  # and nothing is left to embed
+    with pytest.raises(ExtractorError, match=r"moved by 1\.0e-02 since others were stored"):
+        session(space, images())
 
 
 def test_a_session_that_embeds_asks_whether_the_space_is_still_the_stored_one(space: Any) -> None:
