@@ -1,7 +1,7 @@
 """Do the generators learn? A DCGAN and a small PGGAN on real CT patches, scored against patients they never saw.
 
     python benchmarks/gan_learning.py dcgan --out RUN [--steps 16000] [--threads 1]
-    python benchmarks/gan_learning.py pggan --out RUN [--fading 6000] [--stable 12000] [--threads 1]
+    python benchmarks/gan_learning.py pggan --out RUN [--size 64] [--fading 12000] [--stable 48000] [--threads 1]
     python benchmarks/gan_learning.py plot --out RUN
 
 Data: ../shared/data/lidc-patches (or MEDGAN_SHARED_DATA), three quarters of the patients to train on, the rest to be
@@ -20,7 +20,8 @@ import csv
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from math import gcd
 from pathlib import Path
@@ -87,14 +88,22 @@ def enlarged(pixels: UInt8) -> UInt8:
     return grey.round().to(torch.uint8).numpy()
 
 
-def growing(resolutions: Sequence[int], pixels: UInt8) -> UInt8:
-    """uint8 [N,1,128,128] of a stage that repeats its pixels -> the same stage enlarged smoothly."""
-    for resolution in resolutions[:-1]:
-        factor = 128 // resolution
+def growing(pixels: UInt8) -> UInt8:
+    """uint8 [N,1,S,S] of a stage that repeats its pixels -> the same stage at 128x128, enlarged smoothly."""
+    size = pixels.shape[-1]
+    for factor in (size // resolution for resolution in (4, 8, 16, 32, 64) if resolution < size):
         small = pixels[:, :, ::factor, ::factor]
         if (small.repeat(factor, 2).repeat(factor, 3) == pixels).all():
             return enlarged(np.ascontiguousarray(small))
-    return pixels
+    return pixels if size == 128 else enlarged(pixels)
+
+
+def shrunk(pixels: UInt8, size: int) -> UInt8:
+    """uint8 [N,1,128,128] -> uint8 [N,1,size,size], the mean of each square."""
+    factor = 128 // size
+    means = pixels.reshape(len(pixels), 1, size, factor, size, factor).mean((3, 5), dtype=np.float32)
+    small: UInt8 = np.round(means).astype(np.uint8)
+    return small
 
 
 class Ruler:
@@ -126,16 +135,14 @@ class Ruler:
             "training patients, blurred 3 px": self.score(np.round(blurred).astype(np.uint8)),
         }
 
-    def shrunk(self, resolution: int) -> dict[str, float]:
+    def at(self, resolution: int) -> dict[str, float]:
         """Training patches at `resolution` and back: the best that this stage of a PGGAN could do."""
-        factor = 128 // resolution
-        real = self.training.pixels[Stream(1).permutation(len(self.training))[:FULL]].astype(np.float32)
-        means = real.reshape(len(real), 1, resolution, factor, resolution, factor).mean((3, 5))
-        return self.score(enlarged(np.round(means).astype(np.uint8)))
+        real = self.training.pixels[Stream(1).permutation(len(self.training))[:FULL]]
+        return self.score(enlarged(shrunk(real, resolution)))
 
     def on_checkpoint(self, step: int, generator: NetworkGenerator) -> Mapping[str, float]:
         now = time.process_time()
-        pixels = growing((4, 8, 16, 32, 64, 128), generator(self.count, 0))
+        pixels = growing(generator(self.count, 0))
         reading = self.score(pixels) | {"minutes": (now - self.began - self.scoring) / 60}
         self.scoring += time.process_time() - now
         print(f"step {step}: " + ", ".join(f"{name} {value:.3f}" for name, value in reading.items()), flush=True)
@@ -151,6 +158,7 @@ def run(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
     ruler = Ruler(QUICK if arguments.architecture == "dcgan" else FULL)
     folder: Path = arguments.out / arguments.architecture
+    training = ruler.training
     if arguments.architecture == "dcgan":
         config: DCGANConfig | PGGANConfig = DCGANConfig(
             128,
@@ -171,18 +179,19 @@ def run(arguments: argparse.Namespace) -> None:
         )
         every = max(1, arguments.steps // 10)
     else:
+        training = replace(training, pixels=shrunk(training.pixels, arguments.size))
         config = PGGANConfig(
-            128,
+            arguments.size,
             latent=128,
             generator_width=arguments.generator_width or 32,
             discriminator_width=arguments.discriminator_width or 32,
         )
-        settings = PGGANSettings(fading=arguments.fading, stable=arguments.stable, batch=16, average=0.99)
+        settings = PGGANSettings(fading=arguments.fading, stable=arguments.stable, batch=arguments.batch, average=0.995)
         every = gcd(*(phase.steps for phase in schedule(config, settings)))  # so that every stage's end is read
     generator = train(
         config,
         settings,
-        ruler.training,
+        training,
         folder,
         run=RunSettings(checkpoint_every=every, grid_every=every, keep=2),
         resume=True,
@@ -191,9 +200,9 @@ def run(arguments: argparse.Namespace) -> None:
     )
     write_png(grid(generator(64, 0)), folder / "final.png")
     write_png(grid(ruler.held_out.pixels[Stream(2).permutation(len(ruler.held_out))[:64]]), arguments.out / "real.png")
-    rulers = ruler.real_and_blurred() | {arguments.architecture: ruler.score(generator(FULL, 0))}
+    rulers = ruler.real_and_blurred() | {arguments.architecture: ruler.score(growing(generator(FULL, 0)))}
     if isinstance(config, PGGANConfig):
-        rulers |= {f"training patients, {size}x{size}": ruler.shrunk(size) for size in config.resolutions[:-1]}
+        rulers |= {f"training patients, {size}x{size}": ruler.at(size) for size in config.resolutions if size < 128}
     for name, reading in rulers.items():
         print(f"{name}: " + ", ".join(f"{key} {value:.3f}" for key, value in reading.items()), flush=True)
     (folder / "scores.json").write_text(json.dumps(rulers, indent=1))
@@ -233,8 +242,10 @@ def main() -> None:
     parser.add_argument("--noise-share", type=float, default=0.7)
     parser.add_argument("--average", type=float, default=0.998)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="bfloat16")
-    parser.add_argument("--fading", type=int, default=6_000)
-    parser.add_argument("--stable", type=int, default=12_000)
+    parser.add_argument("--fading", type=int, default=12_000)
+    parser.add_argument("--stable", type=int, default=48_000)
+    parser.add_argument("--size", type=int, choices=(16, 32, 64, 128), default=64)
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--generator-width", type=int)
     parser.add_argument("--discriminator-width", type=int)
     parser.add_argument("--threads", type=int, default=1)

@@ -101,13 +101,14 @@ def embed_images(
     cache: Cache | None = None,
     progress: Progress = no_progress,
     before: Callable[[], None] | None = None,
+    always: bool = False,
 ) -> Embeddings:
     """Features of every image, row for row; what the cache holds is not computed again.
 
     In a process group (sharding.processes) every process embeds its share and all return everything; then all of them
-    must call this alike, with the same images. `before` is called where the cache lacks an image. Raises ExtractorError
-    where the extractor returns NaN, another width from one block to the next, or another count; in every process where
-    it does in one.
+    must call this alike, with the same images. `before` is called where the cache lacks an image; with `always`, in any
+    case. Raises ExtractorError where the extractor returns NaN, another width from one block to the next, or another
+    count; in every process where it does in one.
     """
     pixels = images.pixels
     if pixels.ndim != 4 or pixels.shape[1] != 1 or pixels.dtype != np.uint8 or len(pixels) == 0:
@@ -125,6 +126,8 @@ def embed_images(
         return checked(answer, len(part))
 
     def work() -> Answer | None:
+        if before is not None and always:  # what goes wrong there in one process must reach all, too
+            before()
         return _embed(extractor, pixels[mine], compute, cache, before) if mine.stop > mine.start else None
 
     by = f"embedding in {extractor.identity}, {extractor.numeric_class}, {_unit(extractor)} at a time"

@@ -58,7 +58,11 @@ def shared(work: Callable[[], T], *, of: UInt8, by: str) -> list[T]:
     except Exception as error:
         failure, mine["trouble"] = error, str(error) if isinstance(error, MedganError) else repr(error)
     parts: list[Any] = [None] * size
-    distributed.all_gather_object(parts, mine)
+    try:
+        distributed.all_gather_object(parts, mine)
+    except RuntimeError as error:
+        lost = ExtractorError("another process has left early; what it says itself tells why")
+        raise failure or lost from error
     if failure is not None:
         raise failure
     for rank, part in enumerate(parts):
@@ -79,16 +83,22 @@ def join() -> None:
     Workers of pytest-xdist stay outside: several would stand in one place.
     """
     if _waiting() and "PYTEST_XDIST_WORKER" not in os.environ:
-        distributed.init_process_group("gloo")
-        atexit.register(_leave)
+        atexit.register(_meet())
 
 
-def _leave() -> None:
-    """Leaves together where the others come too: the first process may hold what all of them meet by."""
-    if distributed.is_initialized():
-        with suppress(RuntimeError):  # another one has died, or is still at work
-            distributed.monitored_barrier(timeout=FAREWELL)
-        distributed.destroy_process_group()
+def _meet() -> Callable[[], None]:
+    """Starts the process group; returns how to leave it: together where the others come too, since the first process
+    may hold what all of them meet by, and alone where they are still at work, so that they learn of it."""
+    distributed.init_process_group("gloo")  # features are gathered on the host, on GPUs too
+    farewell = distributed.new_group(timeout=FAREWELL)  # of its own: monitored_barrier heeds its timeout in one process
+
+    def leave() -> None:
+        if distributed.is_initialized():
+            with suppress(RuntimeError):  # another one has died, or is still at work
+                distributed.barrier(farewell)
+            distributed.destroy_process_group()
+
+    return leave
 
 
 def _waiting() -> bool:
@@ -102,14 +112,12 @@ def processes() -> Iterator[tuple[int, int]]:
 
     A group that is already there is used and left alone; without torchrun it is (0, 1).
     """
-    waiting = _waiting()
-    if waiting:
-        distributed.init_process_group("gloo")  # features are gathered on the host, on GPUs too
+    leave = _meet() if _waiting() else None
     try:
         yield place()
     finally:
-        if waiting:
-            _leave()
+        if leave is not None:
+            leave()
 
 
 def local_device(device: str) -> str:

@@ -148,10 +148,12 @@ class Workbench:
         from pytest_medgan.embedding.sharding import join
 
         join()
-        if not type(extractor).__module__.startswith("pytest_medgan.") or getattr(extractor, "module", None):
-            self._vouch(extractor)  # code of the user's may read files that its identity does not tell of
+        # code of the user's may read files that its identity does not tell of
+        own = not type(extractor).__module__.startswith("pytest_medgan.") or bool(getattr(extractor, "module", None))
         cache, progress = self.cache(), self.progress
-        return embed_images(extractor, images, cache=cache, progress=progress, before=lambda: self._vouch(extractor))
+        return embed_images(
+            extractor, images, cache=cache, progress=progress, before=lambda: self._vouch(extractor), always=own
+        )
 
     def embedded(self, extractor: Extractor, real: RealSets, role: str) -> Embeddings:
         """One role of the real images ("training", "reference" or "held_out"), embedded."""

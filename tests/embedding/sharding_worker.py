@@ -38,6 +38,17 @@ def faults() -> list[str]:
     return told
 
 
+def deserted() -> str:
+    """What the first process is told when the second one leaves on its own."""
+    images = np.zeros((2, 1, 4, 4), np.uint8)
+    if place()[0] == 1:
+        return "left"
+    try:
+        return str(shared(lambda: 0, of=images, by="a"))
+    except ExtractorError as error:
+        return str(error)
+
+
 def main(spec: str, result: str) -> None:
     torch.set_num_threads(1)
     y, x = np.mgrid[:128, :128]
@@ -47,6 +58,10 @@ def main(spec: str, result: str) -> None:
         join()
         join()  # again is nothing
         np.savez(result, features=np.array(faults()))
+        return
+    if spec == "deserted":
+        with processes():
+            np.savez(result, features=np.array([deserted()]))
         return
     if spec == "means":
         extractor = OtherExtractor("means", "means", lambda given: given.mean((2, 3)), batch=4)

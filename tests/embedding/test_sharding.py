@@ -86,6 +86,13 @@ def test_what_goes_wrong_in_one_process_is_raised_in_all(tmp_path: Path) -> None
     assert "have parted" in second[3]
 
 
+def test_who_waits_for_one_that_has_left_is_told(tmp_path: Path) -> None:
+    """Not after half an hour, which is how long torch waits."""
+    first, second = (told.tolist() for told in embed_on(2, "deserted", tmp_path))
+    assert first == ["another process has left early; what it says itself tells why"]
+    assert second == ["left"]
+
+
 def test_workers_of_xdist_join_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("RANK", "0"), ("WORLD_SIZE", "2"), ("PYTEST_XDIST_WORKER", "gw0")):
         monkeypatch.setenv(name, value)
