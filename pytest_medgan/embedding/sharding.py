@@ -23,6 +23,7 @@ from pytest_medgan.records import UInt8
 
 T = TypeVar("T")
 _Part = dict[str, Any]
+LOST = "another process has left early; what it says itself tells why"
 FAREWELL = timedelta(seconds=10)  # that one process waits for the others at the end
 
 
@@ -61,8 +62,7 @@ def shared(work: Callable[[], T], *, of: UInt8, by: str) -> list[T]:
     try:
         distributed.all_gather_object(parts, mine)
     except RuntimeError as error:
-        lost = ExtractorError("another process has left early; what it says itself tells why")
-        raise failure or lost from error
+        raise failure or ExtractorError(LOST) from error
     if failure is not None:
         raise failure
     for rank, part in enumerate(parts):
@@ -75,6 +75,19 @@ def shared(work: Callable[[], T], *, of: UInt8, by: str) -> list[T]:
             "the processes have different images; a generator must draw the same from one seed in all of them"
         )
     return [part["answer"] for part in parts]
+
+
+def agreed(value: T) -> T:
+    """The first process's value, in all of them: what each has computed may differ in the last bits between machines,
+    and a verdict must not."""
+    if place()[1] == 1:
+        return value
+    box = [value]
+    try:
+        distributed.broadcast_object_list(box, src=0)
+    except RuntimeError as error:
+        raise ExtractorError(LOST) from error
+    return box[0]
 
 
 def join() -> None:
@@ -90,7 +103,8 @@ def _meet() -> Callable[[], None]:
     """Starts the process group; returns how to leave it: together where the others come too, since the first process
     may hold what all of them meet by, and alone where they are still at work, so that they learn of it."""
     distributed.init_process_group("gloo")  # features are gathered on the host, on GPUs too
-    farewell = distributed.new_group(timeout=FAREWELL)  # of its own: monitored_barrier heeds its timeout in one process
+    # a group of its own: of monitored_barrier, the first process alone heeds the timeout
+    farewell: Any = distributed.new_group(timeout=FAREWELL)
 
     def leave() -> None:
         if distributed.is_initialized():

@@ -12,8 +12,10 @@ from types import MappingProxyType
 import numpy as np
 
 from pytest_medgan.catalogue import METRICS, Metric
+from pytest_medgan.embedding.sharding import agreed
 from pytest_medgan.errors import CheckpointError
 from pytest_medgan.evaluate.fingerprint import make_fingerprint
+from pytest_medgan.evaluate.plain import scores_from_plain, scores_to_plain
 from pytest_medgan.evaluate.settings import Settings, looks
 from pytest_medgan.evaluate.shared import SharedScores
 from pytest_medgan.evaluate.subject import Subject, full_count
@@ -117,9 +119,11 @@ class ModelEvaluation:
         if with_evidence:
             self._evidence[n] = batteries[0].evidence
         names = set.intersection(*(set(battery.contributions) for battery in batteries))
-        self._contributions[n] = {name: tuple(b.contributions[name] for b in batteries) for name in names}
+        contributions = {name: tuple(b.contributions[name] for b in batteries) for name in names}
         own = [custom.metric for custom in self.subject.bench.custom]
-        return gather(batteries, settings, len(self.subject.real.reference), n, own)
+        scores = gather(batteries, settings, len(self.subject.real.reference), n, own)
+        plain, self._contributions[n] = agreed((scores_to_plain(scores), contributions))
+        return scores_from_plain(plain)
 
     def evidence(self, n: int | None = None) -> Evidence:
         """What pictures need, from the first sample group at `n` images or at the largest count computed."""

@@ -134,7 +134,11 @@ def together(project: Path, size: int, *arguments: str) -> list[tuple[int, str, 
         )
         for rank in range(size)
     ]
-    outputs = [worker.communicate(timeout=900) for worker in workers]
+    try:
+        outputs = [worker.communicate(timeout=300) for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
     return [(worker.returncode, *output) for worker, output in zip(workers, outputs, strict=True)]
 
 

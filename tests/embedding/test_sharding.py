@@ -53,9 +53,13 @@ def embed_on(size: int, extractor: str, folder: Path) -> list[np.ndarray]:
         )
         for rank, result in enumerate(results)
     ]
-    for worker in workers:
-        _, errors = worker.communicate(timeout=600)
-        assert worker.returncode == 0, errors.decode()
+    try:
+        for worker in workers:
+            _, errors = worker.communicate(timeout=600)
+            assert worker.returncode == 0, errors.decode()
+    finally:
+        for worker in workers:
+            worker.kill()
     return [np.load(result)["features"] for result in results]
 
 

@@ -13,13 +13,27 @@ import pytest
 LOGGED = "    def embed(self, pixels, progress=lambda *a: None):\n"  # of the toy feature space
 
 
-@pytest.mark.slow
-def test_two_processes_share_a_gate(project: pytest.Pytester) -> None:
-    module = project.path / "toy.py"
-    log = """        with open("embedded.txt", "a") as file:
-            file.writelines(f"{os.getpid()} {image.tobytes().hex()[:400]}\\n" for image in pixels)
+UNSTEADY = """
+import os
+from pytest_medgan.catalogue import Metric
+from pytest_medgan.metrics import CustomMetric
+
+def rank(*, real, fake):  # an arithmetic that differs from one machine to the next
+    return float(os.environ["RANK"])
+
+def pytest_medgan_metrics():
+    return [CustomMetric(Metric("rank", "Rank", False, 0.0, float("inf"), "ours", True), rank)]
 """
-    module.write_text(module.read_text().replace(LOGGED, "    batch = 8\n" + LOGGED + log))
+VERDICT = """
+from pytest_medgan import assert_metric
+
+def test_it(medgan_scores):
+    assert_metric(medgan_scores, "rank", 0.5)
+"""
+
+
+def together(project: pytest.Pytester) -> list[tuple[int, str]]:
+    """Exit status and output of each of two sessions, as torchrun would start them."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -35,8 +49,23 @@ def test_two_processes_share_a_gate(project: pytest.Pytester) -> None:
         )
         for rank in (0, 1)
     ]
-    first, second = (worker.communicate(timeout=900)[0] for worker in workers)
-    assert [worker.returncode for worker in workers] == [1, 1], first + second  # MISSING in both: no baseline yet
+    try:
+        outputs = [worker.communicate(timeout=300)[0] for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+    return [(worker.returncode, output) for worker, output in zip(workers, outputs, strict=True)]
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_gate(project: pytest.Pytester) -> None:
+    module = project.path / "toy.py"
+    log = """        with open("embedded.txt", "a") as file:
+            file.writelines(f"{os.getpid()} {image.tobytes().hex()[:400]}\\n" for image in pixels)
+"""
+    module.write_text(module.read_text().replace(LOGGED, "    batch = 8\n" + LOGGED + log))
+    (status, first), (other, second) = together(project)
+    assert [status, other] == [1, 1], first + second  # MISSING in both: no baseline yet
     assert "= medgan =" in first
     assert "candidate: " in first
     assert "= medgan =" not in second
@@ -46,3 +75,11 @@ def test_two_processes_share_a_gate(project: pytest.Pytester) -> None:
     times = sorted(Counter(image for _, image in done).values())
     assert times[:-8] == [1] * (len(times) - 8)  # nothing twice
     assert max(times) <= 2  # but for the canned images, by which each process makes sure of itself
+
+
+@pytest.mark.slow
+def test_two_processes_reach_one_verdict_where_their_arithmetic_differs(project: pytest.Pytester) -> None:
+    project.makeconftest(UNSTEADY)
+    project.makepyfile(test_gate=VERDICT)
+    outputs = together(project)
+    assert [status for status, _ in outputs] == [0, 0], outputs  # the second one's own 1 would fail
