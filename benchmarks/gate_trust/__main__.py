@@ -89,7 +89,8 @@ def main() -> None:
             show(faults[future], future.result())
         if not arguments.no_doses:
             doses(pool, weaker, gates)
-    (arguments.work / f"clusters_{arguments.full}.json").write_text(json.dumps(bank.shares.tolist()))
+    if any(model.startswith("modes") for name in arguments.faults for model in FAULTS[name]):
+        (arguments.work / f"clusters_{arguments.full}.json").write_text(json.dumps(bank.shares.tolist()))
     plain = {name: asdict(tally) for name, tally in results.items()}
     (arguments.work / f"results_{arguments.full}.json").write_text(json.dumps(plain, indent=1))
 

@@ -73,6 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
                 samples=None if arguments.samples == "all" else parse_samples(arguments.samples),
                 seeds=parse_seeds(arguments.seeds),
                 metrics=parse_metrics(arguments.metrics) if arguments.metrics else METRICS,
+                beside=arguments.beside,
             )
             for extractor in (arguments.extractor, arguments.beside)
             if extractor is not None

@@ -64,11 +64,14 @@ def jang2022(
     samples: int | None = SAMPLES,
     seeds: tuple[int, ...] = SEEDS,
     metrics: tuple[str, ...] = METRICS,
+    beside: str | None = None,
 ) -> Table:
     """Scores every model and the held-out real images as the paper does: split="slice", one Real row, three seeds.
 
     `models` maps the name of a row to a generator's string. `samples=None` takes as many as there are reference
-    images. Raises DataError where there are fewer held-out images than samples, and what loading raises.
+    images. `beside` is a feature space that the caller will ask for next: it is loaded before anything long, so that
+    what is wrong with it is told at once. Raises DataError where there are fewer held-out images than samples, and what
+    loading raises.
     """
     settings = Settings(replace(data, split="slice"), None, extractor, None, samples, seeds, metrics)
     for spec in models.values():  # a model that is not there is told before anything long; the others train on the data
@@ -76,6 +79,8 @@ def jang2022(
             bench.generator(replace(settings, generator=spec))
     real = bench.real(settings)
     subject = Subject(real, bench.extractor(extractor, real), settings, bench)
+    if beside is not None:
+        bench.extractor(beside, real)
     evaluation = real_evaluation(subject)
     full = evaluation.counts[-1]
     if full > len(real.held_out):

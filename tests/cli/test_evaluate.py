@@ -115,6 +115,16 @@ def test_a_space_beside_itself_ranks_alike_and_embeds_nothing_more(
     assert "features: 0 images embedded" in shown
 
 
+def test_a_second_space_that_is_not_there_is_told_before_the_first_embeds(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = project / "log"
+    monkeypatch.setenv("TOY_LOG", str(log))
+    assert main([*ARGUMENTS, "--extractor", "toy_spaces:Means", "--beside", "toy_spaces:Edgse"]) == 2
+    assert "Edgse" in capsys.readouterr().err
+    assert not log.exists()
+
+
 def together(project: Path, size: int, *arguments: str) -> list[tuple[int, str, str]]:
     """Exit status, output and errors of each of `size` processes, as torchrun would start them."""
     with socket.socket() as probe:
