@@ -63,15 +63,17 @@ class Images:
 class SqueezeNet:
     """The 512-d mean of SqueezeNet 1.1's last feature map, and class probabilities in 8 blocks.
 
-    Convolutions run in bfloat16 with channels last, which takes a third of the time on two cores that have it; every
-    pool and the reference are embedded alike.
+    Convolutions run with channels last, and in bfloat16 where the processor has it, which takes a third of the time
+    there; every pool and the reference are embedded alike, so a work folder belongs to one kind of processor.
     """
 
     def __init__(self, data: Path) -> None:
         self.network = squeezenet1_1(weights=None).eval()
         state = torch.load(data / "weights" / "squeezenet1_1_imagenet_fp16.pt", weights_only=True)
         self.network.load_state_dict({key: value.float() for key, value in state.items()})
-        self.network = self.network.bfloat16().to(memory_format=torch.channels_last)
+        told = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.11 has none
+        self.kind = torch.bfloat16 if told.get("avx512_bf16") else torch.float32
+        self.network = self.network.to(self.kind).to(memory_format=torch.channels_last)
         self.mean = torch.tensor([0.485, 0.456, 0.406])[None, :, None, None]
         self.std = torch.tensor([0.229, 0.224, 0.225])[None, :, None, None]
 
@@ -81,7 +83,7 @@ class SqueezeNet:
         features, classes = [], []
         for start in range(0, len(pixels), 128):
             batch = torch.from_numpy(pixels[start : start + 128]).float() / 255
-            inputs = ((batch.expand(-1, 3, -1, -1) - self.mean) / self.std).bfloat16()
+            inputs = ((batch.expand(-1, 3, -1, -1) - self.mean) / self.std).to(self.kind)
             maps = self.network.features(inputs.contiguous(memory_format=torch.channels_last))
             features.append(maps.float().mean((2, 3)))
             scores = self.network.classifier(maps).float().flatten(1).softmax(1)
