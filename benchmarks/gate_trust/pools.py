@@ -71,7 +71,7 @@ class SqueezeNet:
         self.network = squeezenet1_1(weights=None).eval()
         state = torch.load(data / "weights" / "squeezenet1_1_imagenet_fp16.pt", weights_only=True)
         self.network.load_state_dict({key: value.float() for key, value in state.items()})
-        told = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.11 has none
+        told = getattr(torch.cpu, "get_capabilities", dict)()  # not in every torch
         self.kind = torch.bfloat16 if told.get("avx512_bf16") else torch.float32
         self.network = self.network.to(self.kind).to(memory_format=torch.channels_last)
         self.mean = torch.tensor([0.485, 0.456, 0.406])[None, :, None, None]

@@ -111,7 +111,9 @@ def toothless(row: RowRecord, settings: Settings = DEFAULT) -> tuple[str, ...]:
         margin = entry.margin or Margin()
         if all(_passes_at_worst(metric, entry, margin, n, settings) for n in entry.at):
             value, worst = entry.at[max(entry.at)].value, _worst(metric)
-            lines.append(f"{name} cannot fail: {value:.4g} with a margin of {margin} reaches {worst:g}, its worst")
+            reach = f"{value:.4g} with a margin of {margin} reaches {worst:g}, its worst"
+            way_out = "give it a smaller margin" if margin.kind != "auto" else "accept a better model or more images"
+            lines.append(f"{name} cannot fail: {reach}; {way_out}, or leave {name} out of the gate")
     return tuple(lines)
 
 
