@@ -49,9 +49,14 @@ def blocks_of(group: Int64, seed: int = 0, most: int = MOST_BLOCKS) -> Int64:
 
 
 def random_half(group: Int64, rng: np.random.Generator) -> Int64:
-    """Rows of a random half of the groups [N], of which there are at least two."""
+    """Rows of a random half of the groups [N], of which there are at least two.
+
+    Of an odd number it is the smaller half or the larger one by chance: the variance of a mean is that of the whole for
+    an exact half, and always the smaller one would overstate it by (N + 1) / (N - 1).
+    """
     names = np.unique(group)
-    return np.flatnonzero(np.isin(group, rng.permutation(names)[: len(names) // 2]))
+    extra = int(rng.integers(2)) if len(names) % 2 else 0
+    return np.flatnonzero(np.isin(group, rng.permutation(names)[: len(names) // 2 + extra]))
 
 
 def jackknife_se(whole: float, without: Float64, rows: Int64) -> float:

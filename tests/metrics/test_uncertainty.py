@@ -9,7 +9,7 @@ import torch
 from pytest_medgan.metrics import measure, prepare_reference
 from pytest_medgan.metrics.gram import points
 from pytest_medgan.metrics.look import Look
-from pytest_medgan.metrics.uncertainty import blocks_of, jackknife_noise, jackknife_se, less, mean_se, rate_se
+from pytest_medgan.metrics.uncertainty import blocks_of, jackknife_noise, jackknife_se, less, mean_se, random_half, rate_se
 
 
 def test_a_rate():
@@ -60,6 +60,14 @@ def test_the_noise_of_a_jackknife_that_sees_a_sample():
         squares.append(jackknife_se(0.0, shares.mean(1), sizes) ** 2)
         noises.append(jackknife_noise(shares.var(1) / 50, sizes))
     assert np.mean(noises) == pytest.approx(np.mean(squares), rel=0.1)
+
+
+@pytest.mark.parametrize(("groups", "expected"), [(6, 1.0), (5, (6 / 4 + 4 / 6) / 2), (3, (4 / 2 + 2 / 4) / 2)])
+def test_random_halves_spread_as_the_whole_does(groups, expected):
+    values = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])[:groups]
+    rng = np.random.default_rng(0)
+    halves = [values[random_half(np.arange(groups), rng)].mean() - values.mean() for _ in range(4000)]
+    assert np.mean(np.square(halves)) / (values.var(ddof=1) / groups) == pytest.approx(expected, rel=0.08)
 
 
 def test_less_never_falls_below_nothing():
