@@ -9,7 +9,15 @@ import torch
 from pytest_medgan.metrics import measure, prepare_reference
 from pytest_medgan.metrics.gram import points
 from pytest_medgan.metrics.look import Look
-from pytest_medgan.metrics.uncertainty import blocks_of, jackknife_noise, jackknife_se, less, mean_se, random_half, rate_se
+from pytest_medgan.metrics.uncertainty import (
+    blocks_of,
+    jackknife_noise,
+    jackknife_se,
+    less,
+    mean_se,
+    random_half,
+    rate_se,
+)
 
 
 def test_a_rate():
