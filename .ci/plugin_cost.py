@@ -1,7 +1,8 @@
 """What the plugin costs a project that has no medgan test: no torch, no pydicom, under 0.1 s of collection.
 
 The cost is the median difference over alternating runs with and without the plugin, in processor time, since other work
-on the machine is not the plugin's. Prints it; exits 1 over the limit.
+on the machine is not the plugin's. Prints it; exits 1 over the limit: 0.1 s, or on a machine so slow that pytest itself
+takes more than a second, a tenth of what it takes.
 """
 
 import resource
@@ -43,8 +44,10 @@ def main() -> int:
         seconds(folder)  # the first run compiles
         pairs = [(seconds(folder), seconds(folder, "-p", "no:medgan")) for _ in range(ROUNDS)]
     cost = statistics.median(with_it - without for with_it, without in pairs)
-    print(f"the plugin adds {cost:.3f} s to pytest --collect-only (limit {LIMIT} s)")
-    return int(cost >= LIMIT)
+    alone = statistics.median(without for _, without in pairs)
+    limit = max(LIMIT, LIMIT * alone)
+    print(f"the plugin adds {cost:.3f} s to the {alone:.3f} s of pytest --collect-only (limit {limit:.3f} s)")
+    return int(cost >= limit)
 
 
 if __name__ == "__main__":
