@@ -172,6 +172,7 @@ def run(arguments: argparse.Namespace) -> None:
             discriminator_learning_rate=arguments.discriminator_learning_rate,
             noise=arguments.noise,
             noise_share=arguments.noise_share,
+            shift=arguments.shift,
             penalty=arguments.penalty,
             average=arguments.average,
             precision=arguments.precision,
@@ -237,6 +238,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=16_000)
     parser.add_argument("--learning-rate", type=float, default=4e-4)
     parser.add_argument("--discriminator-learning-rate", type=float)
+    parser.add_argument("--shift", type=int, default=0)
     parser.add_argument("--penalty", type=float, default=0.1)
     parser.add_argument("--noise", type=float, default=0.0)
     parser.add_argument("--noise-share", type=float, default=0.7)

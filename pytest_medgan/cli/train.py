@@ -24,6 +24,7 @@ DCGAN_ALONE = (
     "discriminator_learning_rate",
     "noise",
     "noise_share",
+    "shift",
     "penalty",
     "penalty_every",
     "tolerance",
@@ -59,6 +60,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     dcgan.add_argument("--discriminator-learning-rate", type=float, help="(default: as --learning-rate)")
     dcgan.add_argument("--noise", type=float, help="sd of the discriminator's noise at the start (default 0)")
     dcgan.add_argument("--noise-share", type=float, help="of the run, over which the noise falls to 0 (default 1)")
+    dcgan.add_argument("--shift", type=int, help="pixels by which the discriminator's images are moved (default 0)")
     dcgan.add_argument("--penalty", type=float, help="weight of the R1 gradient penalty (default 0, as published)")
     dcgan.add_argument("--penalty-every", type=int, help="steps between two penalties (default 8)")
     dcgan.add_argument("--tolerance", type=float, help="stop when the losses change by less; 0 never (default 0.01)")

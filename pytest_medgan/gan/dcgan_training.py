@@ -36,6 +36,7 @@ class DCGANSettings:
     beta2: float = 0.999
     noise: float = 0.0  # sd of the noise on what the discriminator sees at first
     noise_share: float = 1.0  # of the run, over which the noise falls to 0
+    shift: int = 0  # pixels by which what the discriminator sees is moved at most, up, down and sideways
     penalty: float = 0.0  # weight of R1, the squared gradient of the logits at real images; 0 as published
     penalty_every: int = 8  # steps; the weight then counts as often over, so that it does not change with this
     average: float = 0.0  # moving average of the generator kept a step; 0 samples the generator itself, as published
@@ -48,8 +49,8 @@ class DCGANSettings:
             raise SettingsError("steps must be at least 1, batch 2, the learning rate above 0, the seed not negative")
         if not 0 <= self.average < 1 or self.noise < 0 or not 0 < self.noise_share <= 1:
             raise SettingsError("average and noise_share must lie between 0 and 1, noise must not be negative")
-        if self.penalty < 0 or self.penalty_every < 1:
-            raise SettingsError("penalty must not be negative, penalty_every at least 1")
+        if self.penalty < 0 or self.penalty_every < 1 or self.shift < 0:
+            raise SettingsError("penalty and shift must not be negative, penalty_every at least 1")
         if self.precision not in ("float32", "bfloat16"):
             raise SettingsError(f"precision {self.precision!r} must be float32 or bfloat16")
 
@@ -69,6 +70,8 @@ class DCGANTrainer:
         device: torch.device,
         dtype: torch.dtype = torch.float32,
     ) -> None:
+        if settings.shift >= config.size:
+            raise SettingsError(f"shift {settings.shift} must be less than the {config.size} pixels of an image")
         self.config, self.settings, self._world, self._device, self._dtype = config, settings, world, device, dtype
         self._share = world.share(settings.batch)
         self._batches = Batches(images, size=config.size, channels=config.channels, seed=settings.seed, device=device)
@@ -128,10 +131,11 @@ class DCGANTrainer:
         autocast = torch.autocast(self._device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16")
 
         noise_real, noise_fake = self._noise(step, reals)
+        by_real, by_fake = self._shifts(step)
         with autocast:
-            fakes = self.generator(z.to(self._device, self._dtype)) + noise_fake
+            fakes = shifted(self.generator(z.to(self._device, self._dtype)), by_fake) + noise_fake
             penalised = self.settings.penalty > 0 and step % self.settings.penalty_every == 0
-            shown = (reals + noise_real).requires_grad_(penalised)
+            shown = (shifted(reals, by_real) + noise_real).requires_grad_(penalised)
             logits_real = self.discriminator(shown)
             loss_real = _loss(logits_real, real=True)
             loss_fake = _loss(self.discriminator(fakes.detach()), real=False)
@@ -161,6 +165,13 @@ class DCGANTrainer:
         noise = torch.randn(2, self.settings.batch, *like.shape[1:], generator=seeded)[:, self._share] * sd
         real, fake = noise.to(self._device, self._dtype)
         return real, fake
+
+    def _shifts(self, step: int) -> tuple[Tensor, Tensor]:
+        """By how many pixels each real and each generated image is moved: int64 [n,2] each, rows and columns."""
+        seeded = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + step)
+        most = self.settings.shift
+        drawn = torch.randint(-most, most + 1, (2, self.settings.batch, 2), generator=seeded)[:, self._share]
+        return drawn[0], drawn[1]
 
     def _update(self, network: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
         optimiser.zero_grad(set_to_none=True)
@@ -199,6 +210,27 @@ class DCGANTrainer:
         restore_network("discriminator", self.discriminator, tensors)
         restore_optimiser("generator_optimiser", self._generator_optimiser, tensors)
         restore_optimiser("discriminator_optimiser", self._discriminator_optimiser, tensors)
+
+
+def shifted(images: Tensor, by: Tensor) -> Tensor:
+    """Images [N,C,H,W] moved by `by` int64 [N,2] pixels (rows, columns), mirrored at the border; differentiable.
+
+    All losses see moved images, real and generated alike, so that the discriminator cannot learn the training images by
+    heart and the generator need not learn to move its own: the translation of Zhao et al. (2020), "Differentiable
+    augmentation for data-efficient GAN training", who fill with zeros, which here would be a frame of mid-grey.
+    """
+    if not by.any():
+        return images
+    rows, columns = (_mirrored(by[:, axis], images.shape[2 + axis]).to(images.device) for axis in (0, 1))
+    number = torch.arange(len(images), device=images.device)[:, None, None]
+    moved: Tensor = images.movedim(1, -1)[number, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
+    return moved
+
+
+def _mirrored(by: Tensor, size: int) -> Tensor:
+    """int64 [N,size]: where each row (or column) of the moved image comes from."""
+    place = (torch.arange(size, device=by.device) - by[:, None]).abs()
+    return torch.where(place < size, place, 2 * (size - 1) - place)
 
 
 def squared_gradient(logits: Tensor, images: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from pytest_medgan.gan.run_folder import FINISHED, RunFolder
 from pytest_medgan.gan.sampling import NetworkGenerator, choose_device, from_file
 from pytest_medgan.records import ImageSet, Progress, no_progress
 
-LATER = ("penalty", "penalty_every")  # settings added since; at their defaults a run keeps the key it had before
+LATER = ("penalty", "penalty_every", "shift")  # added since; at their defaults a run keeps the key it had
 
 
 def run_key(config: Config, settings: Settings, images: ImageSet, *, half: bool = False) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy, softplus
@@ -12,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy, softplus
 from pytest_medgan.errors import SettingsError
 from pytest_medgan.gan.batches import training_latents
 from pytest_medgan.gan.dcgan import DCGANConfig
-from pytest_medgan.gan.dcgan_training import DCGANSettings, DCGANTrainer, squared_gradient
+from pytest_medgan.gan.dcgan_training import DCGANSettings, DCGANTrainer, shifted, squared_gradient
 from pytest_medgan.gan.distributed import World
 from pytest_medgan.gan.sampling import from_grey
 from pytest_medgan.records import ImageSet
@@ -115,6 +116,44 @@ def test_the_penalty_pulls_on_the_discriminator_on_its_own_steps_alone(
             torch.testing.assert_close(parameter, literal.discriminator.get_parameter(name))
 
 
+def test_images_are_moved_and_mirrored_at_the_border() -> None:
+    """Against numpy's reflection, to the bit, each image its own way; the gradient goes back where it came from."""
+    images = torch.rand(3, 2, 8, 16, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    by = torch.tensor([[2, -5], [0, 0], [-7, 15]])
+    moved = shifted(images, by)
+    for image, found, (down, right) in zip(images.detach().numpy(), moved.detach().numpy(), by.tolist(), strict=True):
+        wide = np.pad(image, ((0, 0), (7, 7), (15, 15)), mode="reflect")
+        np.testing.assert_array_equal(found, wide[:, 7 - down : 15 - down, 15 - right : 31 - right])
+    moved.sum().backward()
+    assert images.grad is not None
+    assert images.grad.sum() == moved.numel()
+    assert torch.equal(images.grad[1], torch.ones(2, 8, 16))
+    assert shifted(images, torch.zeros(3, 2, dtype=torch.int64)) is images
+
+
+def test_both_networks_see_moved_images(tiny: DCGANConfig, make_images: MakeImages) -> None:
+    """Literally: real and generated images, each moved by its own draw, in all three losses of a step."""
+    settings = replace(SETTINGS, shift=3, batch=64)
+    trainer, literal = made(make_images(), tiny, settings), made(make_images(), tiny, settings)
+    real, fake = literal._shifts(2)
+    assert real.abs().max() == fake.abs().max() == 3
+    assert real.min() == fake.min() == -3
+    assert not torch.equal(real, fake)
+    assert not torch.equal(real, literal._shifts(3)[0])
+    everything = slice(0, 64)
+    reals = shifted(from_grey(literal._batches.reals(2 * 64, 64, everything)).double(), real)
+    fakes = shifted(literal.generator(training_latents(1, 2, 64, 8, everything).double()), fake)
+    losses = trainer.step(2)
+    expected = softplus(-literal.discriminator(reals)).mean() + softplus(literal.discriminator(fakes)).mean()
+    torch.testing.assert_close(losses["discriminator"], expected.detach())
+    torch.testing.assert_close(losses["generator"], softplus(-trainer.discriminator(fakes)).mean().detach())
+
+
+def test_a_shift_beyond_the_image_is_refused(tiny: DCGANConfig, make_images: MakeImages) -> None:
+    with pytest.raises(SettingsError, match="shift 16 must be less than the 16 pixels of an image"):
+        made(make_images(), tiny, replace(SETTINGS, shift=16))
+
+
 def test_the_average_follows_weights_and_moments(tiny: DCGANConfig, make_images: MakeImages) -> None:
     trainer = made(make_images(), tiny, replace(SETTINGS, average=0.5))
     expected: Mapping[str, torch.Tensor] = {n: t.clone() for n, t in trainer.generator.state_dict().items()}
@@ -154,6 +193,7 @@ def test_settings_that_cannot_be_used_are_refused() -> None:
         lambda: DCGANSettings(noise_share=0.0),
         lambda: DCGANSettings(penalty=-1.0),
         lambda: DCGANSettings(penalty_every=0),
+        lambda: DCGANSettings(shift=-1),
     ):
         with pytest.raises(SettingsError):
             build()

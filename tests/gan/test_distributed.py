@@ -28,7 +28,7 @@ from pytest_medgan.records import ImageSet
 MakeImages = Callable[..., ImageSet]
 DCGAN = (
     DCGANConfig(16, latent=8, generator_width=4, discriminator_width=4),
-    DCGANSettings(batch=16, seed=3, noise=0.1, penalty=10.0, penalty_every=3),
+    DCGANSettings(batch=16, seed=3, noise=0.1, shift=2, penalty=10.0, penalty_every=3),
 )
 # ten steps: 4x4, the fade to 8x8, 8x8, and into the fade to 16x16
 PGGAN = (

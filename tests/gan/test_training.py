@@ -261,9 +261,14 @@ def test_a_run_from_before_a_setting_was_added_is_resumed(
 def test_the_key_of_a_run_changes_with_what_it_trains_to(tiny: DCGANConfig, make_images: MakeImages) -> None:
     keys = {
         run_key(tiny, settings, make_images())
-        for settings in (SETTINGS, replace(SETTINGS, penalty=1.0), replace(SETTINGS, penalty=1.0, penalty_every=2))
+        for settings in (
+            SETTINGS,
+            replace(SETTINGS, penalty=1.0),
+            replace(SETTINGS, penalty=1.0, penalty_every=2),
+            replace(SETTINGS, shift=1),
+        )
     }
-    assert len(keys) == 3
+    assert len(keys) == 4
 
 
 def test_an_unreadable_last_checkpoint_falls_back_to_the_one_before(
