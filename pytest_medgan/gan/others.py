@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,8 @@ def from_callable(spec: str) -> CheckedCallable:
         There is no such module or name, or it is not callable.
     """
     module_name, _, path = spec.partition(":")
+    if "" not in sys.path:  # console scripts do not look in the working directory, where a user's module lies
+        sys.path.append("")
     try:
         target: Any = importlib.import_module(module_name)
         for name in path.split("."):

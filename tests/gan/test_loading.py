@@ -242,6 +242,17 @@ def test_a_name_that_is_no_callable_is_refused(module: str, name: str, words: st
         load_generator(f"{module}:{name}")
 
 
+def test_a_module_beside_the_user_is_found_by_console_scripts_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`pytest` and `medgan`, unlike `python -m`, do not put the working directory on the path."""
+    (tmp_path / "generators_beside_me.py").write_text(SOURCE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder not in ("", str(tmp_path))])
+    assert load_generator("generators_beside_me:good")(2, 0).shape == (2, 1, 8, 8)
+    del sys.modules["generators_beside_me"]
+
+
 def test_a_module_that_is_not_there_is_refused() -> None:
     with pytest.raises(CheckpointError, match="cannot be imported"):
         load_generator("no_such_module_anywhere:draw")
