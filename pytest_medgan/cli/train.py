@@ -102,6 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
         import torch
 
         torch.set_num_threads(max(1, arguments.threads))
+    _made(arguments, channels=1)  # what is wrong with them is told before studies are read, which can take minutes
     with ConsoleProgress() as progress:
         images = training_images(arguments, progress)
         config, settings = _made(arguments, images.pixels.shape[1])

@@ -49,7 +49,7 @@ def list_files(root: Path) -> list[SourceFile]:
     if root.is_file():
         return [_look_at(root, root.name)]
     if not root.is_dir():
-        raise DataError("no such folder or file; give --medgan-data an existing one, or phantom", file=str(root))
+        raise DataError("no such folder or file; name an existing one, or phantom", file=str(root))
     found = []
     seen: set[str] = set()
     for folder, inner, names in os.walk(root, onerror=_refuse, followlinks=True):

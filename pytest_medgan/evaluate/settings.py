@@ -38,10 +38,11 @@ def parse_data(text: str) -> DataSettings:
     for key, value in pairs.items():
         if key not in _DATA_KEYS:
             raise SettingsError(f"--medgan-data knows no {key!r}; it takes {', '.join(sorted(_DATA_KEYS))}")
+        read, takes = _DATA_KEYS[key]
         try:
-            settings = replace(settings, **{key: _DATA_KEYS[key](value)})
+            settings = replace(settings, **{key: read(value)})
         except ValueError:
-            raise SettingsError(f"--medgan-data: {key}={value} cannot be read; see `medgan prepare --help`") from None
+            raise SettingsError(f"--medgan-data: {key}= takes {takes}, not {value!r}") from None
     return settings
 
 
@@ -112,15 +113,15 @@ def _count_or_all(value: str) -> int | None:
     return None if value == "all" else int(value)
 
 
-_DATA_KEYS: dict[str, Callable[[str], Any]] = {
-    "split": _one_of("patient", "slice"),
-    "fractions": _numbers(3),
-    "seed": int,
-    "crop": _one_of("auto", "tumour", "image"),
-    "crop_size": int,
-    "size": int,
-    "window": _numbers(2),
-    "slices": _count_or_all,
-    "patients": _count_or_all,
-    "histologies": lambda value: tuple(value.split(":")),
+_DATA_KEYS: dict[str, tuple[Callable[[str], Any], str]] = {  # how each is read, and in words what it takes
+    "split": (_one_of("patient", "slice"), "patient or slice"),
+    "fractions": (_numbers(3), "three shares such as 0.5:0.25:0.25"),
+    "seed": (int, "a whole number"),
+    "crop": (_one_of("auto", "tumour", "image"), "auto, tumour or image"),
+    "crop_size": (int, "a whole number of pixels"),
+    "size": (int, "a whole number of pixels"),
+    "window": (_numbers(2), "two Hounsfield units such as -1000:400"),
+    "slices": (_count_or_all, "a whole number or all"),
+    "patients": (_count_or_all, "a whole number or all"),
+    "histologies": (lambda value: tuple(value.split(":")), "names such as A:B"),
 }

@@ -47,7 +47,7 @@ class TerminalProgress:
     def _line(self, done: int, total: int, now: float) -> str:
         rate = done / max(now - self._began, 1e-9)
         left = f", {(total - done) / rate:.0f} s left" if 0 < done < total else ""
-        return f"medgan: {self._what} {done}/{total} ({rate:.0f}/s{left})"
+        return f"medgan: {self._what} {done}/{total} ({rate:.{0 if rate >= 10 else 1}f}/s{left})"
 
     def _write(self, reporter: TerminalReporter, line: str, a_terminal: bool) -> None:
         capture = self._config.pluginmanager.get_plugin("capturemanager")

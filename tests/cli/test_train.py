@@ -87,6 +87,12 @@ def test_what_cannot_be_done_is_one_line_and_status_2(
     assert words in error[-1]
 
 
+def test_wrong_options_are_told_before_anything_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["train", "dcgan", "--images", str(tmp_path / "gone"), "--out", str(tmp_path / "run"), "--size=100"]
+    assert main(command) == 2
+    assert "size 100 must be a power of two" in capsys.readouterr().err
+
+
 def test_a_vanished_data_set_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("gone.npz", "gone"):
         assert main(["train", "dcgan", "--images", str(tmp_path / name), "--out", str(tmp_path / "run")]) == 2

@@ -23,9 +23,18 @@ def test_every_key_of_the_data_is_read() -> None:
     assert (data.crop_size, data.size, data.seed) == (96, 64, 5)
 
 
-@pytest.mark.parametrize("text", ["x,window=400", "x,split=half", "x,slices=few", "x,colour=red"])
-def test_a_key_that_cannot_be_read_is_named(text: str) -> None:
-    with pytest.raises(SettingsError, match=text.split(",")[1].split("=", maxsplit=1)[0]):
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x,window=400", "window= takes two Hounsfield units such as -1000:400, not '400'"),
+        ("x,split=half", "split= takes patient or slice, not 'half'"),
+        ("x,slices=few", "slices= takes a whole number or all, not 'few'"),
+        ("x,crop_size=1.5", "crop_size= takes a whole number of pixels, not '1.5'"),
+        ("x,colour=red", "knows no 'colour'; it takes crop, crop_size"),
+    ],
+)
+def test_a_key_that_cannot_be_read_is_named(text: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
         parse_data(text)
 
 
