@@ -1,6 +1,6 @@
 """Do the generators learn? A DCGAN and a small PGGAN on real CT patches, scored against patients they never saw.
 
-    python benchmarks/gan_learning.py dcgan --out RUN [--steps 16000] [--threads 1]
+    python benchmarks/gan_learning.py dcgan --out RUN [--steps 12000] [--threads 1]
     python benchmarks/gan_learning.py pggan --out RUN [--size 64] [--fading 12000] [--stable 48000] [--threads 1]
     python benchmarks/gan_learning.py plot --out RUN
 
@@ -235,15 +235,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("architecture", choices=("dcgan", "pggan", "plot"))
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=16_000)
+    parser.add_argument("--steps", type=int, default=12_000)
     parser.add_argument("--learning-rate", type=float, default=4e-4)
     parser.add_argument("--discriminator-learning-rate", type=float)
-    parser.add_argument("--shift", type=int, default=0)
+    parser.add_argument("--shift", type=int, default=8)
     parser.add_argument("--penalty", type=float, default=0.1)
     parser.add_argument("--noise", type=float, default=0.0)
     parser.add_argument("--noise-share", type=float, default=0.7)
-    parser.add_argument("--average", type=float, default=0.998)
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="bfloat16")
+    parser.add_argument("--average", type=float, default=0.999)
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--fading", type=int, default=12_000)
     parser.add_argument("--stable", type=int, default=48_000)
     parser.add_argument("--size", type=int, choices=(16, 32, 64, 128), default=64)
