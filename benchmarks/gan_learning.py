@@ -1,7 +1,7 @@
 """Do the generators learn? A DCGAN and a small PGGAN on real CT patches, scored against patients they never saw.
 
     python benchmarks/gan_learning.py dcgan --out RUN [--steps 12000] [--threads 1]
-    python benchmarks/gan_learning.py pggan --out RUN [--size 64] [--fading 12000] [--stable 48000] [--threads 1]
+    python benchmarks/gan_learning.py pggan --out RUN [--size 32] [--fading 12000] [--stable 24000] [--threads 1]
     python benchmarks/gan_learning.py plot --out RUN
 
 Data: ../shared/data/lidc-patches (or MEDGAN_SHARED_DATA), three quarters of the patients to train on, the rest to be
@@ -245,8 +245,8 @@ def main() -> None:
     parser.add_argument("--average", type=float, default=0.999)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--fading", type=int, default=12_000)
-    parser.add_argument("--stable", type=int, default=48_000)
-    parser.add_argument("--size", type=int, choices=(16, 32, 64, 128), default=64)
+    parser.add_argument("--stable", type=int, default=24_000)
+    parser.add_argument("--size", type=int, choices=(16, 32, 64, 128), default=32)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--generator-width", type=int)
     parser.add_argument("--discriminator-width", type=int)

@@ -9,6 +9,7 @@ import argparse
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,12 +103,11 @@ def run(arguments: argparse.Namespace) -> int:
         import torch
 
         torch.set_num_threads(max(1, arguments.threads))
-    _made(arguments, channels=1)  # what is wrong with them is told before studies are read, which can take minutes
+    config, settings = _made(arguments)  # before studies are read, which can take minutes
     with ConsoleProgress() as progress:
         images = training_images(arguments, progress)
-        config, settings = _made(arguments, images.pixels.shape[1])
         generator = train(
-            config,
+            replace(config, channels=images.pixels.shape[1]),
             settings,
             images,
             arguments.out,
@@ -134,8 +134,8 @@ def _report_diversity(folder: Path) -> None:
         print(f"the generated images hardly vary ({share:.0%} of the real ones): the generator has collapsed")
 
 
-def _made(arguments: argparse.Namespace, channels: int) -> tuple[Config, Settings]:
-    """Configuration and settings from what was typed."""
+def _made(arguments: argparse.Namespace) -> tuple[Config, Settings]:
+    """Configuration, but for the channels, which the images tell, and settings from what was typed."""
     from pytest_medgan.gan.dcgan import DCGANConfig
     from pytest_medgan.gan.dcgan_training import DCGANSettings
     from pytest_medgan.gan.pggan import PGGANConfig
@@ -146,13 +146,13 @@ def _made(arguments: argparse.Namespace, channels: int) -> tuple[Config, Setting
     if arguments.architecture == "dcgan":
         _refuse(arguments, PGGAN_ALONE)
         return (
-            DCGANConfig(size=arguments.size, channels=channels, **widths),
+            DCGANConfig(size=arguments.size, **widths),
             DCGANSettings(**shared, **_given(arguments, DCGAN_ALONE)),
         )
     _refuse(arguments, DCGAN_ALONE)
     table = () if arguments.batches is None else _batches(arguments.batches)
     return (
-        PGGANConfig(size=arguments.size, channels=channels, **widths),
+        PGGANConfig(size=arguments.size, **widths),
         PGGANSettings(**shared, **_given(arguments, ("fading", "stable")), batches=table),
     )
 
@@ -232,8 +232,6 @@ def training_images(arguments: argparse.Namespace, progress: Progress) -> ImageS
         return images
     if not 1 <= arguments.limit <= len(images):
         raise SettingsError(f"--limit {arguments.limit} must lie between 1 and the {len(images)} images there are")
-    from dataclasses import replace
-
     return replace(
         images.take(slice(0, arguments.limit)), recipe=digest("first images", images.recipe, arguments.limit)
     )
