@@ -23,7 +23,7 @@ from pydicom.uid import generate_uid
 
 from pytest_medgan.ct.files import list_files
 from pytest_medgan.ct.load import prepare
-from pytest_medgan.ct.phantom import write_studies
+from pytest_medgan.phantom import write_studies
 from pytest_medgan.records import DataSettings
 
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")

@@ -45,10 +45,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(arguments: argparse.Namespace) -> int:
     """Trains, reports every epoch, and leaves DIR/inception_v3.safetensors; exit status 0."""
     from pytest_medgan.cli.progress import ConsoleProgress
-    from pytest_medgan.ct import load_real
     from pytest_medgan.embedding.finetune import FinetuneSettings, class_counts, finetune
     from pytest_medgan.embedding.sharding import processes
     from pytest_medgan.evaluate.settings import parse_data
+    from pytest_medgan.evaluate.sources import load_real
 
     if min(arguments.epochs, arguments.batch, arguments.checkpoint_every) < 1 or arguments.seed < 0:
         raise SettingsError("--epochs, --batch and --checkpoint-every must be at least 1, --seed not negative")

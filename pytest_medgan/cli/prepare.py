@@ -55,9 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     from pytest_medgan.cli.progress import ConsoleProgress
     from pytest_medgan.ct.cohort import split_images
-    from pytest_medgan.ct.load import prepare
     from pytest_medgan.ct.roles import divide
     from pytest_medgan.ct.store import save_prepared
+    from pytest_medgan.evaluate.sources import prepare
 
     with ConsoleProgress() as progress:
         prepared = prepare(settings, cache_dir=arguments.cache_dir, progress=progress)

@@ -215,7 +215,7 @@ def training_images(arguments: argparse.Namespace, progress: Progress) -> ImageS
             raise SettingsError("--patients does not apply to an .npz that was not prepared here; leave it out")
         images = read_npz(Path(arguments.images))
     else:
-        from pytest_medgan.ct import load_real
+        from pytest_medgan.evaluate.sources import load_real
         from pytest_medgan.records import DataSettings
 
         settings = DataSettings(

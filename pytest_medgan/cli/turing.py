@@ -117,8 +117,8 @@ def _real(arguments: argparse.Namespace) -> tuple[UInt8, tuple[float, float] | N
     if pixels is not None:
         return pixels, None
     from pytest_medgan.cli.progress import ConsoleProgress
-    from pytest_medgan.ct import load_real
     from pytest_medgan.evaluate.settings import parse_data
+    from pytest_medgan.evaluate.sources import load_real
 
     with ConsoleProgress() as progress:
         sets = load_real(parse_data(arguments.real), cache_dir=arguments.cache_dir, progress=progress)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-import shutil
 from itertools import groupby
 from pathlib import Path
 
@@ -31,8 +28,6 @@ from pytest_medgan.errors import SettingsError
 from pytest_medgan.records import DataSettings, Progress, RealSets, UInt8, no_progress
 
 RECIPE = 1  # raised whenever the same files would give other images
-PHANTOM = re.compile(r"phantom(?::(?P<patients>\d{1,5})(?:x(?P<slices>\d{1,4}))?)?")
-PHANTOM_PATIENTS, PHANTOM_SLICES = 96, 10
 
 
 def load_real(settings: DataSettings, *, cache_dir: Path, progress: Progress = no_progress) -> RealSets:
@@ -49,10 +44,15 @@ def load_real(settings: DataSettings, *, cache_dir: Path, progress: Progress = n
     return divide(prepare(settings, cache_dir=cache_dir, progress=progress), settings)
 
 
-def prepare(settings: DataSettings, *, cache_dir: Path, progress: Progress = no_progress) -> Prepared:
-    """Every image of the source, from the store or made now; see `load_real`."""
-    _check(settings)
-    root = _phantom(settings.source, cache_dir, progress) or Path(settings.source).expanduser()
+def prepare(
+    settings: DataSettings, *, cache_dir: Path, root: Path | None = None, progress: Progress = no_progress
+) -> Prepared:
+    """Every image of the source, from the store or made now; see `load_real`.
+
+    `root` is where the source lies on disk if `settings.source` is a name rather than a path.
+    """
+    check_settings(settings)
+    root = root or Path(settings.source).expanduser()
     if root.is_file() and (given := load_prepared(root)) is not None:
         return given
     files = list_files(root)
@@ -76,44 +76,14 @@ def prepare(settings: DataSettings, *, cache_dir: Path, progress: Progress = no_
     return made
 
 
-def _check(settings: DataSettings) -> None:
+def check_settings(settings: DataSettings) -> None:
+    """Raise SettingsError for settings that make no data set."""
     check_geometry(settings.crop_size, settings.size, settings.window)
     if settings.crop not in ("auto", "tumour", "image"):
         raise SettingsError(f"crop is {settings.crop!r}; give tumour, image or auto")
     for name, value in (("slices", settings.slices), ("patients", settings.patients)):
         if value is not None and value < 1:
             raise SettingsError(f"{name} is {value}; give 1 or more, or none for all")
-
-
-def _phantom(source: str, cache_dir: Path, progress: Progress) -> Path | None:
-    """The folder of phantom studies that `source` names, written now if need be; None for another source."""
-    match = PHANTOM.fullmatch(source)
-    if match is None:
-        if source.startswith("phantom:"):
-            raise SettingsError(f"{source!r} names no phantoms; write phantom, phantom:96 or phantom:96x10")
-        return None
-    from pytest_medgan.ct.phantom import write_studies
-
-    patients = int(match["patients"] or PHANTOM_PATIENTS)
-    slices = int(match["slices"] or PHANTOM_SLICES)
-    parent = cache_dir / "phantom"
-    make_folder(parent)
-    root = parent / f"{patients}x{slices}-{_phantom_version()}"
-    with locked(root):
-        if not root.is_dir():
-            fresh = parent / f".partial-{root.name}"
-            shutil.rmtree(fresh, ignore_errors=True)
-            write_studies(fresh, patients=patients, slices=slices, seed=0, progress=progress)
-            fresh.rename(root)
-    return root
-
-
-def _phantom_version() -> str:
-    """Of the code that draws phantoms: studies drawn by another version must not be read for this one's."""
-    digest = hashlib.blake2b(digest_size=6)
-    for source in sorted(Path(__file__).parent.glob("phantom*.py")):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()
 
 
 def render_job(root: Path, job: Job) -> UInt8:

@@ -87,7 +87,7 @@ class Workbench:
 
     def real(self, settings: Settings) -> RealSets:
         """The training, reference and held-out images that the settings name."""
-        from pytest_medgan.ct import load_real
+        from pytest_medgan.evaluate.sources import load_real
 
         data = settings.data
         return self.keep(("real", data), lambda: load_real(data, cache_dir=self.folder, progress=self.progress))

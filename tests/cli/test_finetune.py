@@ -40,7 +40,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         rest["on_epoch"](library.EpochReport(1, 0.5, Confusion(((3, 1), (0, 4)), 0.4)))
         return folder / "inception_v3.safetensors"
 
-    monkeypatch.setattr("pytest_medgan.ct.load_real", load)
+    monkeypatch.setattr("pytest_medgan.evaluate.sources.load_real", load)
     monkeypatch.setattr(library, "finetune", train)
     return seen
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from pytest_medgan.cli import prepare
-from pytest_medgan.ct import load_real
 from pytest_medgan.errors import SettingsError
+from pytest_medgan.evaluate.sources import load_real
 from pytest_medgan.records import DataSettings
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pytest_medgan.cli import main
-from pytest_medgan.ct import load_real
+from pytest_medgan.evaluate.sources import load_real
 from pytest_medgan.gan import load_generator
 from pytest_medgan.gan.checkpoint import load
 from pytest_medgan.records import DataSettings

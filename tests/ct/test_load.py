@@ -153,17 +153,6 @@ def test_a_prepared_file_is_a_source_of_the_same_digest(cohort: Path, small: Sma
         load_real(DataSettings(source=str(given)), cache_dir=tmp_path / "two")
 
 
-def test_phantoms_by_name(tmp_path: Path) -> None:
-    settings = DataSettings(source="phantom:3x2", size=32)
-    real = load_real(settings, cache_dir=tmp_path)
-    assert [len(side) for side in roles(real)] == [2, 2, 2]
-    assert real.settings.crop == "tumour"
-    assert real.warnings == ()
-    folder = next((tmp_path / "phantom").glob("3x2-*[!k]"))
-    again = load_real(DataSettings(source=str(folder), size=32), cache_dir=tmp_path / "other")
-    assert again.digest == real.digest  # phantoms come through the same reader as any hospital's files
-
-
 def test_the_same_images_without_vector_instructions(cohort: Path, small: Small, tmp_path: Path) -> None:
     """numpy's vector paths switched off: every pixel of studies and of phantoms, and the digests, stay the same."""
     from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
@@ -173,7 +162,7 @@ def test_the_same_images_without_vector_instructions(cohort: Path, small: Small,
         pytest.skip("this processor has no vector path that can be switched off")
     code = (
         "import hashlib, pathlib, sys\n"
-        "from pytest_medgan.ct import load_real\n"
+        "from pytest_medgan.evaluate.sources import load_real\n"
         "from pytest_medgan.records import DataSettings\n"
         "for source in (sys.argv[1], 'phantom:3x1'):\n"
         "    settings = DataSettings(source=source, crop_size=33, size=16, slices=None)\n"
@@ -193,7 +182,6 @@ def test_the_same_images_without_vector_instructions(cohort: Path, small: Small,
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"source": "phantom:many"}, "names no phantoms"),
         ({"crop": "lung"}, "crop is 'lung'"),
         ({"slices": 0}, "slices is 0"),
         ({"patients": -1}, "patients is -1"),

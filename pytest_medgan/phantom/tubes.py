@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pytest_medgan.ct.phantom_body import Body
-from pytest_medgan.ct.phantom_field import Draws, cube_root
+from pytest_medgan.phantom.body import Body
+from pytest_medgan.phantom.field import Draws, cube_root
 from pytest_medgan.records import Float64, Int64
 
 Knot = tuple[float, float, float, float]  # x, y, h, radius

@@ -14,8 +14,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, RTStructureSetStorage
 
-from pytest_medgan.ct.phantom_canvas import SIZE, patient_axis
-from pytest_medgan.ct.phantom_paint import Anatomy, paint_slice
+from pytest_medgan.phantom.canvas import SIZE, patient_axis
+from pytest_medgan.phantom.paint import Anatomy, paint_slice
 from pytest_medgan.records import Float64
 
 _DATE, _TIME = "20220101", "120000"

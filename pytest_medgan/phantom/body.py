@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pytest_medgan.ct.phantom_field import Cloud, Draws, Profile, cut, ellipsoid, union
+from pytest_medgan.phantom.field import Cloud, Draws, Profile, cut, ellipsoid, union
 from pytest_medgan.records import Float64
 
 EXTENT = (520.0, 520.0, 560.0)  # mm of the clouds

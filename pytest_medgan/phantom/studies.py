@@ -7,6 +7,7 @@ Equal arguments give equal bytes, on every machine and with any number of proces
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -14,10 +15,10 @@ import threading
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from pytest_medgan.ct.phantom_dicom import patient_id, write_study
-from pytest_medgan.ct.phantom_field import Draws
-from pytest_medgan.ct.phantom_paint import draw_anatomy, draw_disease
 from pytest_medgan.errors import DataError, SettingsError
+from pytest_medgan.phantom.dicom import patient_id, write_study
+from pytest_medgan.phantom.field import Draws
+from pytest_medgan.phantom.paint import draw_anatomy, draw_disease
 from pytest_medgan.records import Progress, no_progress
 
 TABLE = "NSCLC Radiomics Lung1.clinical-version3-Oct-2019.csv"
@@ -62,6 +63,14 @@ def write_studies(
         raise DataError(f"phantom studies cannot be written ({reason}); free space or choose another folder") from error
 
 
+def version() -> str:
+    """Return a digest of the code that draws phantoms, 12 hex digits; other code may draw other studies."""
+    digest = hashlib.blake2b(digest_size=6)
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
 def write_patient(root: Path, number: int, slices: int, seed: int) -> None:
     """One patient's study, number counted from 0."""
     write_study(root, draw_anatomy(seed, number), slices)
@@ -94,7 +103,7 @@ def _table_row(seed: int, number: int) -> str:
 _CHILD = """
 import sys
 from pathlib import Path
-from pytest_medgan.ct.phantom import write_patient
+from pytest_medgan.phantom.studies import write_patient
 root, slices, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 for line in sys.stdin:
     write_patient(root, int(line), slices, seed)

@@ -6,9 +6,9 @@ from math import sqrt
 
 import numpy as np
 
-from pytest_medgan.ct.phantom_canvas import Canvas, paint_tubes
-from pytest_medgan.ct.phantom_field import Profile, ellipsoid, ramp
-from pytest_medgan.ct.phantom_tubes import Tubes
+from pytest_medgan.phantom.canvas import Canvas, paint_tubes
+from pytest_medgan.phantom.field import Profile, ellipsoid, ramp
+from pytest_medgan.phantom.tubes import Tubes
 from pytest_medgan.records import Float64
 
 _LEVEL = 25.0  # mm from vertebra to vertebra, and from rib to rib

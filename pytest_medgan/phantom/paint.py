@@ -11,18 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pytest_medgan.ct.phantom_body import Body, Person, draw_person
-from pytest_medgan.ct.phantom_bones import paint_breastbone, paint_ribs, paint_shoulders, paint_spine
-from pytest_medgan.ct.phantom_canvas import (
+from pytest_medgan.phantom.body import Body, Person, draw_person
+from pytest_medgan.phantom.bones import paint_breastbone, paint_ribs, paint_shoulders, paint_spine
+from pytest_medgan.phantom.canvas import (
     Canvas,
     open_canvas,
     paint_tubes,
     stamp_tubes,
     tube_distance,
 )
-from pytest_medgan.ct.phantom_field import Draws, cut, ellipsoid, ramp, union
-from pytest_medgan.ct.phantom_scan import scan
-from pytest_medgan.ct.phantom_tubes import (
+from pytest_medgan.phantom.field import Draws, cut, ellipsoid, ramp, union
+from pytest_medgan.phantom.scan import scan
+from pytest_medgan.phantom.tubes import (
     AIRWAYS,
     AORTA,
     ARTERIES,
@@ -35,7 +35,7 @@ from pytest_medgan.ct.phantom_tubes import (
     joined,
     tubes_of,
 )
-from pytest_medgan.ct.phantom_tumour import Tumour, draw_tumour
+from pytest_medgan.phantom.tumour import Tumour, draw_tumour
 from pytest_medgan.records import Float64
 
 _BRANCHES = 1600  # sites a lung that its vessels must reach

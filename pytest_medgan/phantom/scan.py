@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pytest_medgan.ct.phantom_canvas import SIZE, STEP, Canvas, patient_axis
-from pytest_medgan.ct.phantom_field import Draws, enlarge, ramp
+from pytest_medgan.phantom.canvas import SIZE, STEP, Canvas, patient_axis
+from pytest_medgan.phantom.field import Draws, enlarge, ramp
 from pytest_medgan.records import Float64
 
 

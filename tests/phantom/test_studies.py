@@ -16,10 +16,10 @@ import pytest
 from pydicom.dataset import FileDataset
 from scipy.ndimage import binary_fill_holes, binary_opening
 
-from pytest_medgan.ct.phantom import TABLE, write_studies
-from pytest_medgan.ct.phantom_dicom import contour, heights
-from pytest_medgan.ct.phantom_paint import draw_anatomy, draw_disease, paint_slice
 from pytest_medgan.errors import DataError, SettingsError
+from pytest_medgan.phantom.dicom import contour, heights
+from pytest_medgan.phantom.paint import draw_anatomy, draw_disease, paint_slice
+from pytest_medgan.phantom.studies import TABLE, write_studies
 from pytest_medgan.records import Progress
 
 # of the bytes of every file of one patient, three slices, seed 0; a change of this line is a change of every phantom
@@ -80,8 +80,8 @@ from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 left = [name for name in __cpu_dispatch__ if __cpu_features__[name]]
 if left:
     sys.exit(f"still enabled: {left}")
-from pytest_medgan.ct.phantom import write_studies
-from pytest_medgan.ct.phantom_paint import draw_anatomy, paint_slice
+from pytest_medgan.phantom.studies import write_studies
+from pytest_medgan.phantom.paint import draw_anatomy, paint_slice
 write_studies(Path(sys.argv[1]), patients=1, slices=3)
 for number, height in eval(sys.argv[2]):
     print(hashlib.sha256(paint_slice(draw_anatomy(0, number), height, 5.0, 0).tobytes()).hexdigest())
@@ -109,10 +109,10 @@ def dispatched() -> list[str]:
 
 
 def test_neither_the_number_of_patients_nor_of_processes_changes_a_patient(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("pytest_medgan.ct.phantom._cores", lambda: 2)
-    monkeypatch.setattr("pytest_medgan.ct.phantom._WORTH_A_PROCESS", 2)
+    monkeypatch.setattr("pytest_medgan.phantom.studies._cores", lambda: 2)
+    monkeypatch.setattr("pytest_medgan.phantom.studies._WORTH_A_PROCESS", 2)
     write_studies(tmp_path / "processes", patients=2, slices=2)
-    monkeypatch.setattr("pytest_medgan.ct.phantom._cores", lambda: 0)
+    monkeypatch.setattr("pytest_medgan.phantom.studies._cores", lambda: 0)
     write_studies(tmp_path / "here", patients=2, slices=2)
     assert tree_digest(tmp_path / "processes") == tree_digest(tmp_path / "here")
     write_studies(tmp_path / "one", patients=1, slices=2)
@@ -241,8 +241,8 @@ def test_the_structure_set_holds_that_contour(studies: Path) -> None:
 
 
 def test_the_clinical_table_can_be_learned_from(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("pytest_medgan.ct.phantom.write_patient", lambda *_: None)
-    monkeypatch.setattr("pytest_medgan.ct.phantom._cores", lambda: 0)
+    monkeypatch.setattr("pytest_medgan.phantom.studies.write_patient", lambda *_: None)
+    monkeypatch.setattr("pytest_medgan.phantom.studies._cores", lambda: 0)
     write_studies(tmp_path, patients=40, slices=1, seed=1)
     with (tmp_path / TABLE).open(newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -272,15 +272,15 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_process_that_dies_is_an_error(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("pytest_medgan.ct.phantom._CHILD", "import sys; sys.exit(1)")
-    monkeypatch.setattr("pytest_medgan.ct.phantom._WORTH_A_PROCESS", 1)
+    monkeypatch.setattr("pytest_medgan.phantom.studies._CHILD", "import sys; sys.exit(1)")
+    monkeypatch.setattr("pytest_medgan.phantom.studies._WORTH_A_PROCESS", 1)
     with pytest.raises(DataError, match="ended early"):
         write_studies(tmp_path, patients=2, slices=1)
 
 
 def test_a_process_that_cannot_start_is_an_error(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("pytest_medgan.ct.phantom.sys.executable", str(tmp_path / "no-such-python"))
-    monkeypatch.setattr("pytest_medgan.ct.phantom._WORTH_A_PROCESS", 1)
+    monkeypatch.setattr("pytest_medgan.phantom.studies.sys.executable", str(tmp_path / "no-such-python"))
+    monkeypatch.setattr("pytest_medgan.phantom.studies._WORTH_A_PROCESS", 1)
     with pytest.raises(DataError, match="ended early"):
         write_studies(tmp_path, patients=2, slices=1)
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pytest_medgan.ct.phantom_body import Body
-from pytest_medgan.ct.phantom_field import enlarge, ramp
-from pytest_medgan.ct.phantom_tubes import Tubes
+from pytest_medgan.phantom.body import Body
+from pytest_medgan.phantom.field import enlarge, ramp
+from pytest_medgan.phantom.tubes import Tubes
 from pytest_medgan.records import Float64, Int64
 
 SIZE = 512  # pixels a side

@@ -1,0 +1,76 @@
+"""Real images by name: `phantom` is written as studies first, anything else is a path; one reader reads both."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_medgan.errors import SettingsError
+from pytest_medgan.records import DataSettings, Progress, RealSets, no_progress
+
+if TYPE_CHECKING:
+    from pytest_medgan.ct.store import Prepared
+
+PHANTOM = re.compile(r"phantom(?::(?P<patients>\d{1,5})(?:x(?P<slices>\d{1,4}))?)?")
+PHANTOM_PATIENTS, PHANTOM_SLICES = 96, 10
+
+
+def load_real(settings: DataSettings, *, cache_dir: Path, progress: Progress = no_progress) -> RealSets:
+    """Return the training, reference and held-out images of a source; see `pytest_medgan.ct.load_real`.
+
+    Args:
+        settings: Which images; `source` is a folder, a file, "phantom", "phantom:PATIENTS" or
+            "phantom:PATIENTSxSLICES".
+        cache_dir: Folder where phantom studies and prepared images are kept.
+        progress: Called with what is done, how far, and of how much.
+
+    Returns:
+        The three roles of the protocol.
+
+    Raises:
+        DataError: The source cannot be read as asked.
+        SettingsError: The settings make no data set.
+    """
+    from pytest_medgan.ct.roles import divide
+
+    return divide(prepare(settings, cache_dir=cache_dir, progress=progress), settings)
+
+
+def prepare(settings: DataSettings, *, cache_dir: Path, progress: Progress = no_progress) -> Prepared:
+    """Return every image of a source before the split; arguments and errors are those of `load_real`."""
+    from pytest_medgan.ct import load
+
+    load.check_settings(settings)
+    root = phantom_folder(settings.source, cache_dir, progress)
+    return load.prepare(settings, root=root, cache_dir=cache_dir, progress=progress)
+
+
+def phantom_folder(source: str, cache_dir: Path, progress: Progress = no_progress) -> Path | None:
+    """Return the folder of phantom studies that `source` names, written now if need be; None for another source.
+
+    Raises:
+        DataError: The studies cannot be written.
+        SettingsError: `source` begins like a phantom's name and is none.
+    """
+    match = PHANTOM.fullmatch(source)
+    if match is None:
+        if source.startswith("phantom:"):
+            raise SettingsError(f"{source!r} names no phantoms; write phantom, phantom:96 or phantom:96x10")
+        return None
+    from pytest_medgan import phantom
+    from pytest_medgan.ct.store import locked, make_folder
+
+    patients = int(match["patients"] or PHANTOM_PATIENTS)
+    slices = int(match["slices"] or PHANTOM_SLICES)
+    parent = cache_dir / "phantom"
+    make_folder(parent)
+    root = parent / f"{patients}x{slices}-{phantom.version()}"
+    with locked(root):
+        if not root.is_dir():
+            fresh = parent / f".partial-{root.name}"
+            shutil.rmtree(fresh, ignore_errors=True)
+            phantom.write_studies(fresh, patients=patients, slices=slices, seed=0, progress=progress)
+            fresh.rename(root)
+    return root
