@@ -29,7 +29,7 @@ __all__ = [
     "assert_turing_accuracy_below",
 ]
 
-_ELSEWHERE = {"assert_turing_accuracy_below": "pytest_medgan.report.turing_score"}  # judges readers, and no scores
+_ELSEWHERE = {"assert_turing_accuracy_below": "pytest_medgan.turing"}  # judges readers, and no scores
 
 
 def __getattr__(name: str) -> Any:

@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import Any
 
 from pytest_medgan.catalogue import METRICS
+from pytest_medgan.ground.plain import from_plain, to_plain
 from pytest_medgan.records import Fingerprint, Limit, MetricScore, Row, Scores
-from pytest_medgan.report.plain import from_plain, to_plain
 from pytest_medgan.report.run import (
     HistoryPoint,
     LookRecord,

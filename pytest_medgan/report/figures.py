@@ -13,10 +13,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pytest_medgan.ground import sheets
+from pytest_medgan.ground.theme import BAD, BEFORE, FAKE, GOOD, INK, MUTED, REAL, RULE, Colour, themed
 from pytest_medgan.records import Evidence, Float64
-from pytest_medgan.report import sheets
 from pytest_medgan.report.run import Measured, MetricFacts, ModelRecord, RowValue
-from pytest_medgan.report.theme import BAD, BEFORE, FAKE, GOOD, INK, MUTED, REAL, RULE, Colour, themed
 
 WIDTH, HEIGHT = 4.2, 2.8  # inches; about the width of a phone, so that letters keep their size there
 

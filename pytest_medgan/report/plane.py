@@ -11,10 +11,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
+from pytest_medgan.ground import sheets
+from pytest_medgan.ground.theme import FAKE, REAL
 from pytest_medgan.records import Bool, Evidence, Float32, Int64, UInt8
-from pytest_medgan.report import sheets
 from pytest_medgan.report.figures import STYLE, Picture, picture
-from pytest_medgan.report.theme import FAKE, REAL
 
 SIDE = 7.0  # inches
 EDGE = 1.12  # the axes' half width; the coordinates lie within -1..1

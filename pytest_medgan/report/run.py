@@ -15,9 +15,9 @@ from types import MappingProxyType
 
 from pytest_medgan.catalogue import METRICS, ordered
 from pytest_medgan.errors import SettingsError
+from pytest_medgan.ground.plain import from_plain, to_plain
 from pytest_medgan.records import Evidence, Outcome, Scalar
 from pytest_medgan.report.evidence import read_bundle, without_real, write_bundle
-from pytest_medgan.report.plain import from_plain, to_plain
 from pytest_medgan.report.privacy import scrub_plain
 
 SCHEMA = "medgan-run"

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pytest_medgan.ground import sheets
+from pytest_medgan.ground.theme import BEFORE, FAKE, MUTED, REAL
 from pytest_medgan.records import Evidence, Float64, Int64, UInt8
-from pytest_medgan.report import sheets
 from pytest_medgan.report.explain import Finding, caveats, explain, is_lost
 from pytest_medgan.report.figures import (
     Curve,
@@ -24,7 +25,6 @@ from pytest_medgan.report.pictures import GRID
 from pytest_medgan.report.plane import Plane, plane
 from pytest_medgan.report.run import ModelRecord, RowRecord
 from pytest_medgan.report.table import Judgement, Line, accept_command, change, cost, judgements, lines, unmoved
-from pytest_medgan.report.theme import BEFORE, FAKE, MUTED, REAL
 
 SWEPT = ("improved_precision", "improved_recall", "density", "coverage")
 FIRST = ("fid", "improved_precision", "improved_recall")  # whose history is shown in any case

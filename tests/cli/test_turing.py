@@ -10,7 +10,7 @@ from PIL import Image
 
 from pytest_medgan.cli import turing
 from pytest_medgan.errors import DataError, SettingsError
-from pytest_medgan.report.turing import SCHEMA, SCHEMA_VERSION
+from pytest_medgan.turing import SCHEMA, SCHEMA_VERSION
 
 
 def parsed(*arguments: str) -> argparse.Namespace:

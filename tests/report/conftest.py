@@ -26,6 +26,7 @@ from pytest_medgan.records import (
 from pytest_medgan.report import HistoryPoint, ModelRecord, ReportRun, RowValue, model_record
 from pytest_medgan.report.evidence import without_real
 from pytest_medgan.report.pictures import with_pictures
+from tests.browser import browser, visit  # noqa: F401
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pytest_medgan.ground.theme import BEFORE, FAKE, Colour
 from pytest_medgan.records import Evidence
 from pytest_medgan.report import ModelRecord
 from pytest_medgan.report.figures import (
@@ -20,7 +21,6 @@ from pytest_medgan.report.figures import (
 )
 from pytest_medgan.report.run import MetricFacts
 from pytest_medgan.report.table import change
-from pytest_medgan.report.theme import BEFORE, FAKE, Colour
 
 MakeModel = Callable[..., ModelRecord]
 

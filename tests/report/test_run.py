@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from pytest_medgan.errors import SettingsError
+from pytest_medgan.ground.plain import json_schema
 from pytest_medgan.records import Evidence, Outcome
 from pytest_medgan.report import ModelRecord, ReportRun, read_run, write_run
-from pytest_medgan.report.plain import json_schema
 from pytest_medgan.report.run import MetricFacts, RowRecord, RowValue, VerdictRecord, from_dict, to_dict
 
 GOLDEN = Path(__file__).parent / "golden"

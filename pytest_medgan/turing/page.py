@@ -10,20 +10,18 @@ out keeps the key in a file of its own (`make_page(..., sealed=False)`) and give
 
 from __future__ import annotations
 
-import base64
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pytest_medgan.errors import DataError, SettingsError
-from pytest_medgan.records import Bool, UInt8
-from pytest_medgan.report import sheets
-from pytest_medgan.report.html import render_template
+from pytest_medgan.ground import sheets
+from pytest_medgan.ground.pages import render_page
+from pytest_medgan.records import UInt8
+from pytest_medgan.turing.answers import SCHEMA, SCHEMA_VERSION
+from pytest_medgan.turing.seal import seal
 
-SCHEMA = "medgan-turing"
-SCHEMA_VERSION = 1
 MOST = 1000  # images of both kinds on one page; a reader tires long before
 
 
@@ -81,35 +79,12 @@ def make_page(
         "window": None if window is None else [float(edge) for edge in window],
         "check": seal(key, identity) if sealed else "",
     }
-    html = render_template(
-        "turing.html.j2",
-        "turing",
+    html = render_page(
+        "pytest_medgan.turing",
+        "page",
         title=title,
         config=config,
         count=len(pixels),
         sprite=sheets.png(sheets.sheet(pixels, columns)),
     )
     return TuringPage(html, identity, key)
-
-
-def seal(key: Sequence[bool], identity: str) -> str:
-    """The key, mixed with the key stream of the page's identity, in base64."""
-    mixed = np.asarray(key, bool) ^ _stream(len(key), identity)
-    return base64.b64encode(np.packbits(mixed).tobytes()).decode()
-
-
-def unseal(text: str, count: int, identity: str) -> tuple[bool, ...]:
-    """The reverse of `seal`; DataError where the text cannot hold `count` answers."""
-    try:
-        packed = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
-    except ValueError:
-        packed = np.empty(0, np.uint8)
-    if len(packed) != (count + 7) // 8 or not count:
-        raise DataError("the sealed key does not fit the answers; score with the key file of the page")
-    return tuple(bool(b) for b in np.unpackbits(packed, count=count).astype(bool) ^ _stream(count, identity))
-
-
-def _stream(count: int, identity: str) -> Bool:
-    blocks = (count + 255) // 256
-    content = b"".join(hashlib.sha256(f"{identity}:{block}".encode()).digest() for block in range(blocks))
-    return np.unpackbits(np.frombuffer(content, np.uint8), count=count).astype(bool)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from pytest_medgan.errors import SettingsError
+from pytest_medgan.ground.plain import from_plain, json_schema, to_plain
 from pytest_medgan.records import Scalar
-from pytest_medgan.report.plain import from_plain, json_schema, to_plain
 
 
 @dataclass(frozen=True)

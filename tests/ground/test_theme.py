@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_medgan.report.theme import COLOURS, FAKE, INK, RULE, SURFACE, Colour, themed
+from pytest_medgan.ground.theme import COLOURS, FAKE, INK, RULE, SURFACE, Colour, themed
 
 
 def contrast(one: str, other: str) -> float:

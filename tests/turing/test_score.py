@@ -10,8 +10,8 @@ import pytest
 
 import pytest_medgan
 from pytest_medgan.errors import DataError
-from pytest_medgan.report.turing import SCHEMA, SCHEMA_VERSION, seal
-from pytest_medgan.report.turing_score import assert_turing_accuracy_below, read_key, turing_accuracy
+from pytest_medgan.turing import SCHEMA, SCHEMA_VERSION, assert_turing_accuracy_below, read_key, turing_accuracy
+from pytest_medgan.turing.seal import seal
 
 PAGE = "0123456789abcdef"
 KEY = tuple(i % 2 == 0 for i in range(40))  # real, generated, real, ...
@@ -137,7 +137,7 @@ def test_a_gate_on_readers_fails_in_the_test_that_asked(save: Save, pytester: py
     result = pytester.runpytest()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*readers were right in 40 of 40 answers*they can tell real from generated*"])
-    result.stdout.no_fnmatch_line("*turing_score.py*")
+    result.stdout.no_fnmatch_line("*score.py*")
 
 
 def test_readers_who_name_them_the_wrong_way_round_can_tell(save: Save) -> None:

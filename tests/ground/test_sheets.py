@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from pytest_medgan.report.sheets import jpeg, png, resized, sheet
+from pytest_medgan.ground.sheets import jpeg, png, resized, sheet
 
 
 def decoded(uri: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

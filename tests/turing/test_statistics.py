@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pytest_medgan.report.turing_stats import (
+from pytest_medgan.turing.statistics import (
     clopper_pearson,
     cohen_kappa,
     effective_count,

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from pytest_medgan.errors import DataError, SettingsError
-from pytest_medgan.report.turing import make_page, seal, unseal
+from pytest_medgan.turing import make_page
+from pytest_medgan.turing.seal import seal, unseal
 
 Pixels = npt.NDArray[np.uint8]
 

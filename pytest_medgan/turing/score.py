@@ -7,7 +7,6 @@ share of real images called real. Half of all answers right is what guessing giv
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +15,9 @@ from types import MappingProxyType
 
 import numpy as np
 
-from pytest_medgan.errors import DataError, SettingsError
-from pytest_medgan.report.plain import from_plain
-from pytest_medgan.report.turing import SCHEMA, SCHEMA_VERSION, unseal
-from pytest_medgan.report.turing_stats import (
+from pytest_medgan.errors import DataError
+from pytest_medgan.turing.answers import NO_KEYS, Answer, Keys, key_of, read_answers
+from pytest_medgan.turing.statistics import (
     clopper_pearson,
     cohen_kappa,
     effective_count,
@@ -27,32 +25,6 @@ from pytest_medgan.report.turing_stats import (
     rating_area,
     wilson,
 )
-
-Keys = Mapping[str, tuple[bool, ...]]  # page -> for each place whether the image is real
-NO_KEYS: Keys = MappingProxyType({})
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One reader on one image."""
-
-    image: int  # place on the page
-    answer: str  # "real" or "generated"
-    confidence: int  # 1 guessing to 5 sure
-    seconds: float  # from showing to confirming, time in another window left out
-
-
-@dataclass(frozen=True)
-class AnswerFile:
-    """What the page saves."""
-
-    schema: str
-    schema_version: int
-    page: str
-    count: int  # images on the page
-    reader: str
-    answers: tuple[Answer, ...]
-    check: str = ""  # the sealed key; empty where it was kept apart
 
 
 @dataclass(frozen=True)
@@ -93,7 +65,7 @@ def turing_accuracy(answers: Iterable[str | Path], *, keys: Keys = NO_KEYS) -> T
     for path, file in files:
         if (file.reader, file.page) in marked:
             raise DataError(f"two answer files of reader {file.reader!r} for one page; keep one", file=path.name)
-        key = _key(file, keys, path)
+        key = key_of(file, keys, path)
         marked[file.reader, file.page] = {(file.page, a.image): (key[a.image], a) for a in file.answers}
     by_reader: dict[str, dict[tuple[str, int], tuple[bool, Answer]]] = {}
     for (reader, _), given in marked.items():
@@ -128,48 +100,6 @@ def assert_turing_accuracy_below(
     else:
         reason = f"the interval does not lie within {1 - limit:.3f} to {limit:.3f}: more answers, or a better generator"
     raise AssertionError(f"visual Turing test: {found} (95% interval {low:.3f} to {high:.3f}); {reason}")
-
-
-def read_answers(path: Path) -> AnswerFile:
-    """One answer file. Raises DataError where it is none."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise DataError("the answers cannot be read; save them from the page again", file=path.name) from None
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA or data.get("schema_version") != SCHEMA_VERSION:
-        raise DataError("this is no answer file of a visual Turing test of this version", file=path.name)
-    try:
-        file = from_plain(AnswerFile, data, "answers")
-    except SettingsError as error:
-        what = str(error).split(";")[0]
-        raise DataError(f"{what}; save the answers from the page again", file=path.name) from None
-    places = [a.image for a in file.answers]
-    if len(set(places)) != len(places) or not all(0 <= place < file.count for place in places):
-        raise DataError("the answers name an image twice, or one that is not on the page", file=path.name)
-    if not all(a.answer in ("real", "generated") and 1 <= a.confidence <= 5 for a in file.answers):
-        raise DataError("an answer is neither real nor generated, or its confidence is not 1 to 5", file=path.name)
-    return file
-
-
-def read_key(path: Path) -> Keys:
-    """A key file as `medgan turing --key` writes it."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        return {str(data["page"]): tuple(kind == "real" for kind in data["images"])}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise DataError("the key cannot be read; name the file that --key wrote", file=path.name) from None
-
-
-def _key(file: AnswerFile, keys: Keys, path: Path) -> tuple[bool, ...]:
-    if file.page in keys:
-        key = keys[file.page]
-    elif file.check:
-        key = unseal(file.check, file.count, file.page)
-    else:
-        raise DataError("the page was made without its key; score with --key and the file written then", file=path.name)
-    if len(key) != file.count:
-        raise DataError(f"the key names {len(key)} images and the page has {file.count}", file=path.name)
-    return key
 
 
 def _score(reader: str, given: Sequence[tuple[bool, Answer]]) -> ReaderScore:

@@ -1,0 +1,1 @@
+"""Shared parts that know nothing of images, models or scores."""
