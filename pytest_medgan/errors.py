@@ -9,6 +9,7 @@ MedganError
  +-- ExtractorError     a feature extractor cannot be loaded or misbehaves
  +-- MetricInputError   an array handed to a metric is not what the metric needs (also a ValueError)
  +-- BaselineError      a baseline file is missing, malformed or must not be changed
+ +-- OutputError        a file or folder cannot be written
 
 Every message is one line: what is wrong, then the way out. A message never holds a path: reports and JUnit files carry
 messages, and folder names of studies are patient identifiers more often than not. The file, relative to the data root,
@@ -67,3 +68,7 @@ class BaselineError(MedganError):
 
     A baseline is the project's own file and holds no patient data, so its name may stand in the message.
     """
+
+
+class OutputError(MedganError):
+    """A file or folder cannot be written: the disk is full or read-only, or permission is missing."""

@@ -1,1 +1,1 @@
-"""Shared parts that know nothing of images, models or scores."""
+"""Services that every room may use: files, digests, processes, pools, specification strings, plain data and page parts."""

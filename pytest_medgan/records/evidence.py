@@ -1,0 +1,40 @@
+"""What pictures and explanations need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pytest_medgan.records.arrays import Bool, Float32, Float64, Int64, UInt8
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Arrays for reports. They concern the first sample group unless said otherwise."""
+
+    fake_in_real: Bool | None = None  # [M], inside the real manifold (improved precision, k=3)
+    real_in_fake: Bool | None = None  # [N], inside the generated manifold (improved recall, k=3)
+    nearest_real: Int64 | None = None  # [M], index of the nearest reference image
+    nearest_real_distance: Float32 | None = None  # [M]
+    realism: Float32 | None = None  # [M], max over real balls of radius / distance; < 1 lies outside
+    nearest_train: Int64 | None = None  # [M], index of the nearest training image
+    nearest_train_distance: Float32 | None = None  # [M]
+    copies: Int64 | None = None  # [*,2], (generated, training) pairs that are near-identical in pixels
+    duplicates: Int64 | None = None  # [*,2], (generated, generated) pairs that are near-identical
+    ks: Int64 | None = None  # [K]
+    sweep: Mapping[str, Float64] = field(default_factory=dict)  # metric -> [K], and "real:" + metric for the Real row
+    prd_curve: Float64 | None = None  # [angles,2], columns precision, recall
+    coordinates: Float32 | None = None  # [P,2], t-SNE of real then generated
+    coordinate_is_real: Bool | None = None  # [P]
+    coordinate_index: Int64 | None = None  # [P], row in its own set
+    histogram_real: Int64 | None = None  # [256], grey levels
+    histogram_fake: Int64 | None = None  # [256]
+    thumbnails_fake: UInt8 | None = None  # [T,h,w]
+    thumbnail_fake_index: Int64 | None = None  # [T]
+    thumbnails_real: UInt8 | None = None  # [T,h,w], only where real images were asked for
+    thumbnail_real_index: Int64 | None = None  # [T]
+    thumbnails_train: UInt8 | None = None  # [T,h,w], training images behind suspected copies, on the same condition
+    thumbnail_train_index: Int64 | None = None  # [T]
+    thumbnails_baseline: UInt8 | None = None  # [T,h,w], the accepted model's first images, where kept
+    window: tuple[float, float] | None = None  # HU of grey 0 and 255
+    ties: int | None = None  # distances exactly equal to a radius

@@ -1,0 +1,33 @@
+"""Functions that worker processes import."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+
+def square(value: int) -> int:
+    return value * value
+
+
+def fail_from_three(value: int) -> int:
+    if value >= 3:
+        raise KeyError(value)
+    time.sleep(0.05)  # later items fail first
+    return value
+
+
+def die_at_two(value: int) -> int:
+    if value == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return value
+
+
+def hang_at_two(value: int) -> int:
+    time.sleep(60 if value == 2 else 0)
+    return value
+
+
+def read_variable(name: str) -> str:
+    return os.environ.get(name, "")
