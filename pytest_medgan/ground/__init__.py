@@ -1,1 +1,1 @@
-"""Services that every room may use: files, digests, processes, pools, specification strings, plain data and page parts."""
+"""Services that every room may use: files, digests, processes, pools, specification strings, plain data, page parts."""
