@@ -1,4 +1,4 @@
-"""`medgan turing`: a visual Turing test as one page, and `medgan turing score` for its answers."""
+"""`medgan turing`: make a visual Turing test, or score its answers."""
 
 from __future__ import annotations
 
@@ -11,19 +11,27 @@ from pytest_medgan.errors import SettingsError
 if TYPE_CHECKING:
     from pytest_medgan.records import UInt8
 
-_SEALED = (
-    "The page carries which image is which in a sealed form: out of sight, but not safe from someone who takes the "
-    "page apart. --key keeps it out of the page altogether."
+_EPILOG = (
+    "The page does not hold the key that says which images are real. It is written to PAGE.key.json, or to --key; keep "
+    "it from the readers. `medgan turing score` takes the key from the folder of the answers, or from --key."
 )
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add the parser of `medgan turing`.
+
+    Args:
+        subparsers: What `ArgumentParser.add_subparsers` returned.
+
+    Returns:
+        The new parser.
+    """
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "turing",
         help="make a visual Turing test, or score its answers",
-        description="Makes a self-contained page on which readers tell real slices from generated ones; "
+        description="Makes a self-contained page on which readers tell real slices from generated ones. "
         "`medgan turing score ANSWERS.json ...` scores what they saved.",
-        epilog=_SEALED,
+        epilog=_EPILOG,
     )
     parser.add_argument("action", nargs="?", choices=("make", "score"), default="make")
     parser.add_argument("answers", nargs="*", type=Path, metavar="ANSWERS.json", help="with score: saved answers")
@@ -33,8 +41,8 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument("--fake", metavar="SET", help="generated images: .npz, .npy, a folder of .png, or a generator")
     parser.add_argument("--out", type=Path, metavar="PAGE.html", help="the page to write")
     parser.add_argument("--count", type=int, default=50, help="images of each kind (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of choice and order (default: %(default)s)")
-    parser.add_argument("--key", type=Path, metavar="KEY.json", help="keep the key out of the page and in this file")
+    parser.add_argument("--seed", type=int, default=0, help="latent seed of the generator (default: %(default)s)")
+    parser.add_argument("--key", type=Path, metavar="KEY.json", help="the key file to write or, with score, to read")
     parser.add_argument("--device", default="cpu", help="to generate on (default: %(default)s)")
     parser.add_argument(
         "--cache-dir", type=Path, default=Path(".medgan"), help="for prepared studies (default: %(default)s)"
@@ -43,48 +51,58 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Parsed by the parser of `add_parser`.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        SettingsError: An option is absent or does not belong to the action.
+        DataError: Images, answers or the key cannot be read.
+    """
     return _score(arguments) if arguments.action == "score" else _make(arguments)
 
 
 def _make(arguments: argparse.Namespace) -> int:
-    from pytest_medgan.turing import make_page, write_key
+    """Write a page and its key."""
+    from pytest_medgan.ground.files import write_text
+    from pytest_medgan.turing import KEY_SUFFIX, cue_warning, find_cues, make_page, write_key
 
     for name in ("real", "fake", "out"):
         if getattr(arguments, name) is None:
-            raise SettingsError(f"medgan turing needs --{name}; see medgan turing --help")
+            raise SettingsError(f"--{name} is absent and `medgan turing` needs it. See `medgan turing --help`.")
     if arguments.answers:
-        raise SettingsError("answer files are scored by `medgan turing score ANSWERS.json ...`")
+        raise SettingsError("Answer files are given without `score`. Use `medgan turing score ANSWERS.json ...`.")
     real, window = _real(arguments)
-    page = make_page(
-        real=real,
-        fake=_fake(arguments),
-        count=arguments.count,
-        seed=arguments.seed,
-        window=window,
-        sealed=arguments.key is None,
-    )
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(page.html, encoding="utf-8")
-    print(f"{arguments.out}: {len(page.key)} images, half of them real; the page shows patients' images")
-    if arguments.key is not None:
-        write_key(arguments.key, page.identity, page.key)
-        print(f"{arguments.key}: the key, without which the answers cannot be scored")
+    fake = _fake(arguments)
+    page = make_page(real=real, fake=fake, count=arguments.count, window=window)
+    key_path = arguments.key or arguments.out.with_suffix(KEY_SUFFIX)
+    write_key(key_path, page.key)  # before the page: a page without a key is of no use
+    write_text(arguments.out, page.html)
+    print(f"{arguments.out}: {len(page.key.images)} images, half of them real. The page shows patients' images.")
+    print(f"{key_path}: the key, needed to score the answers. Keep it from the readers.")
+    for cue in find_cues(real=real, fake=fake):
+        print(f"warning: {cue_warning(cue)}")
     return 0
 
 
 def _score(arguments: argparse.Namespace) -> int:
-    from pytest_medgan.turing import read_key, summary_lines, turing_accuracy
+    """Print the scores of answer files."""
+    from pytest_medgan.turing import summary_lines, turing_accuracy
 
     if not arguments.answers:
-        raise SettingsError("no answer file; save the answers on the page and name them")
-    keys = read_key(arguments.key) if arguments.key is not None else {}
+        raise SettingsError("No answer file is named. Save the answers on the page and name their files.")
+    keys = None if arguments.key is None else [arguments.key]
     for line in summary_lines(turing_accuracy(arguments.answers, keys=keys)):
         print(line)
     return 0
 
 
 def _real(arguments: argparse.Namespace) -> tuple[UInt8, tuple[float, float] | None]:
-    """Images as they are where the set is images; otherwise the held-out images of studies."""
+    """Return images as they are where the set is images, otherwise the held-out images of studies, and their window."""
     from pytest_medgan.turing import read_pixels
 
     pixels = read_pixels(Path(arguments.real))
@@ -100,6 +118,7 @@ def _real(arguments: argparse.Namespace) -> tuple[UInt8, tuple[float, float] | N
 
 
 def _fake(arguments: argparse.Namespace) -> UInt8:
+    """Return images as they are where the set is images, otherwise samples of the generator."""
     from pytest_medgan.turing import read_pixels
 
     pixels = read_pixels(Path(arguments.fake))

@@ -14,7 +14,7 @@ from importlib.resources import files
 import jinja2
 from markupsafe import Markup
 
-from pytest_medgan.ground.theme import properties, stylesheet
+from pytest_medgan.ground.theme import always_dark, properties, stylesheet
 
 
 def render_page(package: str, name: str, **context: object) -> str:
@@ -28,7 +28,8 @@ def render_page(package: str, name: str, **context: object) -> str:
     Returns:
         The HTML text.
     """
-    style = f"{stylesheet()}@media print{{:root{{{properties(False)}}}}}\n{_asset(package, f'{name}.css')}"
+    colours = f"{stylesheet()}{always_dark()}@media print{{:root{{{properties(False)}}}}}"
+    style = f"{colours}\n{_asset(package, f'{name}.css')}"
     script = _asset(package, f"{name}.js")
     policy = (
         f"default-src 'none'; img-src data:; style-src 'sha256-{_digest(style)}'; "

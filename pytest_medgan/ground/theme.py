@@ -46,6 +46,11 @@ def stylesheet() -> str:
     return f":root{{{properties(False)}}}@media (prefers-color-scheme:dark){{:root{{{properties(True)}}}}}"
 
 
+def always_dark() -> str:
+    """Return a rule that gives elements of the class `dark` the dark colours, whatever the reader prefers."""
+    return f".dark{{{properties(True)}}}"
+
+
 def themed(svg: str) -> str:
     """The SVG with stand-ins exchanged and its own style put in, without prologue and metadata."""
     body = _METADATA.sub("", svg[svg.index("<svg") :])

@@ -1,7 +1,7 @@
-"""Scores answers of visual Turing tests, and asserts that readers cannot tell.
+"""Score the answers of visual Turing tests, and assert that readers cannot tell real from generated.
 
-Generated is what a reader is to find: sensitivity is the share of generated images called generated, specificity the
-share of real images called real. Half of all answers right is what guessing gives.
+Sensitivity is the share of generated images called generated, specificity the share of real images called real.
+A reader who guesses is right in half of all answers.
 """
 
 from __future__ import annotations
@@ -9,120 +9,173 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
+from scipy import stats
 
-from pytest_medgan.errors import DataError
-from pytest_medgan.turing.answers import NO_KEYS, Answer, Keys, key_of, read_answers
+from pytest_medgan.errors import DataError, SettingsError
+from pytest_medgan.turing.answers import Answer, AnswerFile, read_answers
+from pytest_medgan.turing.keys import KEY_SUFFIX, Keys, keys_in_folders_of, read_keys
 from pytest_medgan.turing.statistics import (
-    clopper_pearson,
     cohen_kappa,
     effective_count,
     fleiss_kappa,
     rating_area,
+    sensitivity_and_specificity,
     wilson,
 )
+
+Image = tuple[str, int]  # page and place on it
+Marked = Mapping[Image, tuple[bool, Answer]]  # one reader's answers, each with whether the image is real
 
 
 @dataclass(frozen=True)
 class ReaderScore:
-    """One reader, or all of them together."""
+    """Scores of one reader, or of all readers together."""
 
     reader: str
-    right: int
-    answered: int
-    accuracy: float
-    interval: tuple[float, float]  # 95%
-    sensitivity: float  # generated called generated; nan where none was shown
-    specificity: float  # real called real
-    area: float  # under the curve of the confidence ratings
-    seconds: float  # median an image
+    right: int  # right answers
+    answered: int  # answers
+    accuracy: float  # right / answered
+    interval: tuple[float, float]  # 95% interval of the accuracy
+    sensitivity: float  # nan where no generated image was answered
+    specificity: float  # nan where no real image was answered
+    area: float  # under the curve of the confidence ratings; nan where one kind was not answered
+    seconds: float  # median per image
 
 
 @dataclass(frozen=True)
 class TuringScore:
-    """A study."""
+    """Scores of a reader study."""
 
     readers: tuple[ReaderScore, ...]
-    pooled: ReaderScore  # its interval respects that answers to one image go together
-    fleiss: float  # agreement of all readers on images all answered; nan with one reader
-    cohen: Mapping[tuple[str, str], float]  # agreement of each pair
+    pooled: ReaderScore  # all readers; its interval allows for the correlation of answers to one image
+    fleiss: float  # agreement of all readers on images that all answered; nan with one reader
+    cohen: Mapping[tuple[str, str], float]  # agreement of each pair of readers
 
 
-def turing_accuracy(answers: Iterable[str | Path], *, keys: Keys = NO_KEYS) -> TuringScore:
-    """Scores answer files. `keys` gives the key of pages that were made with the key kept apart.
+def turing_accuracy(answers: Iterable[str | Path], *, keys: Iterable[str | Path] | None = None) -> TuringScore:
+    """Score answer files.
 
-    Raises DataError (the file in `file`) where a file is no answer file, has no key, answers an image twice, or where
-    one reader has two files for one page.
+    Args:
+        answers: Files that pages saved.
+        keys: Key files of the pages. None takes every `*.key.json` in the folders of the answer files.
+
+    Returns:
+        The scores of each reader and of all.
+
+    Raises:
+        DataError: A file is not an answer file, its key is absent or another one, or one reader has two files of
+            one page.
     """
     files = [(path, read_answers(path)) for path in map(Path, answers)]
-    if not files or not any(file.answers for _, file in files):
-        raise DataError("there is no answer to score; save the answers from the page and name their files")
-    marked: dict[tuple[str, str], dict[tuple[str, int], tuple[bool, Answer]]] = {}
+    if not any(file.answers for _, file in files):
+        raise DataError("There is no answer to score. Save the answers from the page and name their files.")
+    known = keys_in_folders_of(path for path, _ in files) if keys is None else read_keys(map(Path, keys))
+    by_reader: dict[str, dict[Image, tuple[bool, Answer]]] = {}
+    scored: set[tuple[str, str]] = set()
     for path, file in files:
-        if (file.reader, file.page) in marked:
-            raise DataError(f"two answer files of reader {file.reader!r} for one page; keep one", file=path.name)
-        key = key_of(file, keys, path)
-        marked[file.reader, file.page] = {(file.page, a.image): (key[a.image], a) for a in file.answers}
-    by_reader: dict[str, dict[tuple[str, int], tuple[bool, Answer]]] = {}
-    for (reader, _), given in marked.items():
-        by_reader.setdefault(reader, {}).update(given)
-    by_reader = {reader: given for reader, given in by_reader.items() if given}
-    readers = tuple(_score(name, list(given.values())) for name, given in by_reader.items())
-    return TuringScore(readers, _pooled(by_reader), *_agreement(by_reader))
+        if (file.reader, file.page) in scored:
+            raise DataError(
+                f"Reader {file.reader!r} has two answer files of one page. Name one of them.", file=path.name
+            )
+        scored.add((file.reader, file.page))
+        is_real = _key_of(file, known, path)
+        given = by_reader.setdefault(file.reader, {})
+        given.update({(file.page, a.image): (is_real[a.image], a) for a in file.answers})
+    answered = {reader: given for reader, given in by_reader.items() if given}
+    readers = tuple(_score(reader, list(given.values())) for reader, given in answered.items())
+    return TuringScore(readers, _pooled(answered), *_agreement(answered))
 
 
 def assert_turing_accuracy_below(
-    answers: Iterable[str | Path] | TuringScore, limit: float = 0.6, *, keys: Keys = NO_KEYS
+    answers: Iterable[str | Path] | TuringScore, limit: float = 0.6, *, keys: Iterable[str | Path] | None = None
 ) -> TuringScore:
-    """Asserts that readers cannot tell real from generated: the 95% interval of their accuracy lies within
-    1 - limit .. limit. Too few answers make a wide interval, and that fails too; so do readers who tell the two apart
-    and only name them the wrong way round.
+    """Assert that readers cannot tell real from generated images.
 
-    `answers` are files the page saved, or a score. Returns the score; raises AssertionError with the way out.
+    The 95% interval of their accuracy must lie within 1 - limit to limit. Too few answers give a wide interval and
+    fail. Readers who tell the two apart and exchange the names fail as well.
+
+    Args:
+        answers: Files that pages saved, or a score.
+        limit: Highest accuracy that still counts as guessing, above 0.5 and at most 1.
+        keys: As in `turing_accuracy`.
+
+    Returns:
+        The score.
+
+    Raises:
+        AssertionError: The interval does not lie within the limits.
+        SettingsError: The limit is not above 0.5 and at most 1.
+        DataError: As `turing_accuracy`.
     """
     __tracebackhide__ = True
-    score = answers if isinstance(answers, TuringScore) else turing_accuracy(answers, keys=keys)
     if not 0.5 < limit <= 1:
-        raise DataError(
-            f"the limit of an accuracy must lie above 0.5, which is guessing, and not above 1, not {limit:g}"
+        raise SettingsError(
+            f"The limit is {limit:g} and must lie above 0.5, the accuracy of guessing, and not above 1. "
+            "Give a limit such as 0.6."
         )
+    score = answers if isinstance(answers, TuringScore) else turing_accuracy(answers, keys=keys)
     pooled = score.pooled
     low, high = pooled.interval
     if low >= 1 - limit and high <= limit:
         return score
     found = f"readers were right in {pooled.right} of {pooled.answered} answers, {pooled.accuracy:.3f}"
+    allowed = f"{1 - limit:.3f} to {limit:.3f}"
     if low > limit or high < 1 - limit:
-        reason = "they can tell real from generated"
+        reason = f"They can tell real from generated: the interval lies outside {allowed}. Improve the generator."
     else:
-        reason = f"the interval does not lie within {1 - limit:.3f} to {limit:.3f}: more answers, or a better generator"
-    raise AssertionError(f"visual Turing test: {found} (95% interval {low:.3f} to {high:.3f}); {reason}")
+        reason = (
+            f"The interval does not lie within {allowed}, so nothing is shown. Collect more answers or improve the "
+            "generator."
+        )
+    raise AssertionError(f"Visual Turing test: {found} (95% interval {low:.3f} to {high:.3f}). {reason}")
+
+
+def _key_of(file: AnswerFile, keys: Keys, path: Path) -> tuple[bool, ...]:
+    """Return for each place of a file's page whether the image is real."""
+    if file.page not in keys:
+        raise DataError(
+            f"The key of the answers' page is not at hand. Name its {KEY_SUFFIX} file or put it into the folder of "
+            "the answers.",
+            file=path.name,
+        )
+    key = keys[file.page]
+    if key.commitment != file.commitment or len(key.images) != file.count:
+        raise DataError(
+            "The key is not the one that the page was made with. Name the key file that was written with the page.",
+            file=path.name,
+        )
+    return key.is_real
 
 
 def _score(reader: str, given: Sequence[tuple[bool, Answer]]) -> ReaderScore:
-    real = np.array([is_real for is_real, _ in given])
-    called_real = np.array([a.answer == "real" for _, a in given])
-    right = int((real == called_real).sum())
-    ratings = [a.confidence * (-1 if a.answer == "real" else 1) for _, a in given]
+    """Return the score of one reader's answers, taken as independent."""
+    is_generated = np.array([not is_real for is_real, _ in given])
+    called_generated = np.array([a.answer == "generated" for _, a in given])
+    right = int((is_generated == called_generated).sum())
+    ratings = np.array([a.confidence if a.answer == "generated" else -a.confidence for _, a in given], np.float64)
+    exact = stats.binomtest(right, len(given)).proportion_ci(confidence_level=0.95, method="exact")
+    sensitivity, specificity = sensitivity_and_specificity(is_generated, called_generated)
     return ReaderScore(
         reader=reader,
         right=right,
         answered=len(given),
         accuracy=right / len(given),
-        interval=clopper_pearson(right, len(given)),
-        sensitivity=float((~called_real[~real]).mean()) if (~real).any() else math.nan,
-        specificity=float(called_real[real].mean()) if real.any() else math.nan,
-        area=rating_area(ratings, ~real),
+        interval=(float(exact.low), float(exact.high)),
+        sensitivity=sensitivity,
+        specificity=specificity,
+        area=rating_area(ratings, is_generated),
         seconds=float(np.median([a.seconds for _, a in given])),
     )
 
 
-def _pooled(by_reader: Mapping[str, Mapping[tuple[str, int], tuple[bool, Answer]]]) -> ReaderScore:
-    everything = [item for given in by_reader.values() for item in given.values()]
-    score = _score("all readers", everything)
+def _pooled(by_reader: Mapping[str, Marked]) -> ReaderScore:
+    """Return the score of all answers, with an interval that takes images and not answers as independent."""
+    score = _score("all readers", [item for given in by_reader.values() for item in given.values()])
     if len(by_reader) == 1:
         return score
     images = sorted({image for given in by_reader.values() for image in given})
@@ -132,26 +185,23 @@ def _pooled(by_reader: Mapping[str, Mapping[tuple[str, int], tuple[bool, Answer]
         for image, (is_real, answer) in given.items():
             answers[place[image]] += 1
             right[place[image]] += is_real == (answer.answer == "real")
-    interval = wilson(score.accuracy, effective_count(right, answers))
-    return ReaderScore(**{**vars(score), "interval": interval})
+    return replace(score, interval=wilson(score.accuracy, effective_count(right, answers)))
 
 
-def _agreement(
-    by_reader: Mapping[str, Mapping[tuple[str, int], tuple[bool, Answer]]],
-) -> tuple[float, Mapping[tuple[str, str], float]]:
-    """Fleiss' kappa over images that all readers answered, and Cohen's for each pair over those both answered."""
+def _agreement(by_reader: Mapping[str, Marked]) -> tuple[float, Mapping[tuple[str, str], float]]:
+    """Return Fleiss' kappa over images that all readers answered, and Cohen's kappa of each pair of readers."""
 
-    def calls(reader: str, images: Sequence[tuple[str, int]]) -> list[bool]:
+    def called_real(reader: str, images: Sequence[Image]) -> list[bool]:
         return [by_reader[reader][image][1].answer == "real" for image in images]
 
     pairs = {}
     for first, second in itertools.combinations(by_reader, 2):
         both = sorted(by_reader[first].keys() & by_reader[second].keys())
         if both:
-            pairs[first, second] = cohen_kappa(np.array(calls(first, both)), np.array(calls(second, both)))
+            pairs[first, second] = cohen_kappa(np.array(called_real(first, both)), np.array(called_real(second, both)))
     common = sorted(set.intersection(*(set(given) for given in by_reader.values())))
     if len(by_reader) < 2 or not common:
         return math.nan, MappingProxyType(pairs)
-    called = np.array([calls(reader, common) for reader in by_reader]).sum(0)
-    votes = np.stack([called, len(by_reader) - called], 1)
+    votes_real = np.array([called_real(reader, common) for reader in by_reader]).sum(0)
+    votes = np.stack([votes_real, len(by_reader) - votes_real], 1)
     return fleiss_kappa(votes), MappingProxyType(pairs)

@@ -1,51 +1,21 @@
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import pytest_medgan
-from pytest_medgan.errors import DataError
-from pytest_medgan.turing import SCHEMA, SCHEMA_VERSION, assert_turing_accuracy_below, read_key, turing_accuracy
-from pytest_medgan.turing.seal import seal
+from pytest_medgan.errors import DataError, SettingsError
+from pytest_medgan.turing import assert_turing_accuracy_below, turing_accuracy, write_key
+from tests.turing.conftest import KEY, Save
 
-PAGE = "0123456789abcdef"
-KEY = tuple(i % 2 == 0 for i in range(40))  # real, generated, real, ...
-Save = Callable[..., Path]
+TRUTH = KEY.is_real  # real, generated, real, ...
 
 
-@pytest.fixture
-def save(tmp_path: Path) -> Save:
-    """Writes an answer file: `calls` says of each image whether it was called real."""
-
-    def saved(reader: str, calls: Sequence[bool | None], *, sealed: bool = True, **changes: object) -> Path:
-        answers = [
-            {"image": i, "answer": "real" if call else "generated", "confidence": 3, "seconds": 2.0 + i}
-            for i, call in enumerate(calls)
-            if call is not None
-        ]
-        data = {
-            "schema": SCHEMA,
-            "schema_version": SCHEMA_VERSION,
-            "page": PAGE,
-            "count": len(KEY),
-            "check": seal(KEY, PAGE) if sealed else "",
-            "reader": reader,
-            "answers": answers,
-            "started": "2026-11-23T06:00:00Z",
-        } | changes
-        path = tmp_path / f"{reader}.json"
-        path.write_text(json.dumps(data), encoding="utf-8")
-        return path
-
-    return saved
-
-
-def test_a_reader_who_calls_everything_real(save: Save) -> None:
+def test_reader_who_calls_all_images_real_scores_half(save: Save) -> None:
     (reader,) = turing_accuracy([save("A", [True] * 40)]).readers
     assert (reader.right, reader.answered, reader.accuracy) == (20, 40, 0.5)
     assert (reader.sensitivity, reader.specificity) == (0.0, 1.0)
@@ -54,146 +24,194 @@ def test_a_reader_who_calls_everything_real(save: Save) -> None:
     assert reader.seconds == 21.5
 
 
-def test_generated_is_what_is_to_be_found(save: Save) -> None:
-    """Every generated image found, and five real ones taken for generated."""
-    calls = [is_real and i >= 10 for i, is_real in enumerate(KEY)]
+def test_sensitivity_is_of_generated_images(save: Save) -> None:
+    """All generated images found, and five of twenty real ones called generated."""
+    calls = [is_real and i >= 10 for i, is_real in enumerate(TRUTH)]
     (reader,) = turing_accuracy([save("A", calls)]).readers
     assert (reader.sensitivity, reader.specificity) == (1.0, 0.75)
     assert reader.accuracy == 35 / 40
 
 
-def test_an_unfinished_file_counts_what_it_has(save: Save) -> None:
+def test_unfinished_file_counts_its_answers_only(save: Save) -> None:
     (reader,) = turing_accuracy([save("A", [True, False, None, *[None] * 37])]).readers
     assert (reader.right, reader.answered) == (2, 2)
 
 
-def test_readers_together(save: Save) -> None:
-    perfect = save("A", KEY)
-    blind = save("B", [True] * 20 + [False] * 20)
-    score = turing_accuracy([perfect, blind])
+def test_side_without_answers_gives_nan(save: Save) -> None:
+    only_real = [True if is_real else None for is_real in TRUTH]
+    (reader,) = turing_accuracy([save("A", only_real)]).readers
+    assert math.isnan(reader.sensitivity)
+    assert reader.specificity == 1.0
+    assert math.isnan(reader.area)
+
+
+def test_confidence_raises_the_area(save: Save) -> None:
+    """Two right answers given with certainty and two wrong ones given as guesses: three of four pairs in order."""
+    answers = [
+        {"image": 0, "answer": "real", "confidence": 5, "seconds": 1.0},
+        {"image": 1, "answer": "generated", "confidence": 5, "seconds": 1.0},
+        {"image": 2, "answer": "generated", "confidence": 1, "seconds": 1.0},
+        {"image": 3, "answer": "real", "confidence": 1, "seconds": 1.0},
+    ]
+    (reader,) = turing_accuracy([save("A", [], answers=answers)]).readers
+    assert reader.accuracy == 0.5
+    assert reader.area == 0.75
+
+
+def test_pooled_score_is_over_all_readers(save: Save) -> None:
+    perfect = save("A", TRUTH)
+    guessing = save("B", [True] * 20 + [False] * 20)
+    score = turing_accuracy([perfect, guessing])
     assert [r.reader for r in score.readers] == ["A", "B"]
-    assert score.pooled.accuracy == 0.75
+    assert (score.pooled.reader, score.pooled.answered, score.pooled.accuracy) == ("all readers", 80, 0.75)
     assert score.cohen == {("A", "B"): 0.0}
     assert score.fleiss == pytest.approx(0.0, abs=1e-12)
-    low, high = score.pooled.interval
-    assert low < 0.75 < high
 
 
-def test_agreement_is_over_images_that_all_answered(save: Save) -> None:
-    score = turing_accuracy([save("A", KEY), save("B", [*KEY[:10], *[None] * 30])])
+def test_pooled_interval_takes_agreeing_readers_as_one(save: Save) -> None:
+    """Four readers with equal answers know no more than one: the interval must not shrink to half its width."""
+    calls = [is_real if i % 4 < 3 else not is_real for i, is_real in enumerate(TRUTH)]  # 30 of 40 right
+    one = turing_accuracy([save("A", calls)]).pooled.interval
+    four = turing_accuracy([save(name, calls) for name in "ABCD"]).pooled
+    assert four.answered == 160
+    assert four.interval[1] - four.interval[0] > 0.9 * (one[1] - one[0])
+
+
+def test_agreement_is_over_images_that_both_readers_answered(save: Save) -> None:
+    score = turing_accuracy([save("A", TRUTH), save("B", [*TRUTH[:10], *[None] * 30])])
     assert score.fleiss == 1
     assert score.cohen == {("A", "B"): 1.0}
-    apart = turing_accuracy([save("A", [*KEY[:5], *[None] * 35]), save("B", [*[None] * 5, *KEY[5:]])])
-    assert math.isnan(apart.fleiss)
-    assert apart.cohen == {}
 
 
-def test_one_reader_has_nobody_to_agree_with(save: Save) -> None:
-    score = turing_accuracy([save("A", KEY)])
+def test_readers_without_common_images_have_no_agreement(save: Save) -> None:
+    score = turing_accuracy([save("A", [*TRUTH[:5], *[None] * 35]), save("B", [*[None] * 5, *TRUTH[5:]])])
     assert math.isnan(score.fleiss)
+    assert score.cohen == {}
+
+
+def test_single_reader_has_no_agreement(save: Save) -> None:
+    score = turing_accuracy([save("A", TRUTH)])
+    assert math.isnan(score.fleiss)
+    assert score.cohen == {}
     assert score.pooled.interval == score.readers[0].interval
 
 
-def test_a_key_kept_apart(save: Save, tmp_path: Path) -> None:
-    answers = save("A", KEY, sealed=False)
-    with pytest.raises(DataError, match="made without its key"):
+def test_reader_with_two_pages_is_one_reader(save: Save, tmp_path: Path) -> None:
+    other = replace(KEY, page="1" * 16)
+    write_key(tmp_path / "other.key.json", other)
+    first = save("A", TRUTH)
+    first.rename(tmp_path / "first.json")
+    second = save("A", TRUTH, page=other.page, commitment=other.commitment)
+    (reader,) = turing_accuracy([tmp_path / "first.json", second]).readers
+    assert (reader.right, reader.answered) == (80, 80)
+
+
+def test_key_may_lie_in_another_folder(save: Save, tmp_path: Path) -> None:
+    answers = save("A", TRUTH)
+    (tmp_path / "keys").mkdir()
+    hidden = tmp_path / "keys" / "k.json"
+    (tmp_path / "page.key.json").rename(hidden)
+    with pytest.raises(DataError, match="key of the answers' page is not at hand") as caught:
         turing_accuracy([answers])
-    key = tmp_path / "key.json"
-    key.write_text(json.dumps({"page": PAGE, "images": ["real" if k else "generated" for k in KEY]}), encoding="utf-8")
-    assert turing_accuracy([answers], keys=read_key(key)).pooled.accuracy == 1
-    key.write_text("[]", encoding="utf-8")
-    with pytest.raises(DataError, match="the key cannot be read"):
-        read_key(key)
+    assert caught.value.file == "A.json"
+    assert turing_accuracy([answers], keys=[str(hidden)]).pooled.accuracy == 1
 
 
-def test_the_gate(save: Save) -> None:
+def test_exchanged_key_is_refused(save: Save, tmp_path: Path) -> None:
+    """A key changed after the answers no longer has the commitment that they carry."""
+    answers = save("A", TRUTH)
+    images = tuple("generated" if kind == "real" else "real" for kind in KEY.images)
+    write_key(tmp_path / "page.key.json", replace(KEY, images=images))
+    with pytest.raises(DataError, match="not the one that the page was made with"):
+        turing_accuracy([answers])
+
+
+def test_key_of_another_length_is_refused(save: Save) -> None:
+    with pytest.raises(DataError, match="not the one that the page was made with"):
+        turing_accuracy([save("A", TRUTH, count=41)])
+
+
+def test_two_files_of_one_reader_and_page_are_refused(save: Save, tmp_path: Path) -> None:
+    first = save("A", TRUTH)
+    second = tmp_path / "again.json"
+    second.write_text(first.read_text(encoding="utf-8"), encoding="utf-8")
+    with pytest.raises(DataError, match="Reader 'A' has two answer files") as caught:
+        turing_accuracy([first, second])
+    assert caught.value.file == "again.json"
+
+
+def test_no_answer_is_refused(save: Save) -> None:
+    for files in ([], [save("A", [])]):
+        with pytest.raises(DataError, match="no answer to score"):
+            turing_accuracy(files)
+
+
+def test_reader_without_answers_is_left_out(save: Save) -> None:
+    score = turing_accuracy([save("A", TRUTH), save("B", [])])
+    assert [r.reader for r in score.readers] == ["A"]
+    assert math.isnan(score.fleiss)
+
+
+def test_gate_passes_readers_who_guess(save: Save) -> None:
     rng = np.random.default_rng(0)
-    guessing = [save(f"G{r}", [bool(c) for c in np.roll(KEY, r % 2) ^ (rng.permutation(40) < 20)]) for r in range(8)]
+    guessing = [save(f"G{r}", [bool(c) for c in np.roll(TRUTH, r % 2) ^ (rng.permutation(40) < 20)]) for r in range(8)]
     score = assert_turing_accuracy_below(guessing, 0.65)
     assert score.pooled.answered == 320
-    with pytest.raises(AssertionError, match=r"readers were right in 40 of 40 answers, 1.000 .*they can tell real"):
-        assert_turing_accuracy_below([save("A", KEY)], 0.65)
 
 
-def test_too_few_answers_are_never_green(save: Save) -> None:
-    with pytest.raises(AssertionError, match="more answers, or a better generator"):
+def test_gate_fails_readers_who_can_tell(save: Save) -> None:
+    with pytest.raises(AssertionError, match=r"readers were right in 40 of 40 answers, 1.000 .*They can tell real"):
+        assert_turing_accuracy_below([save("A", TRUTH)], 0.65)
+
+
+def test_gate_fails_readers_who_exchange_the_names(save: Save) -> None:
+    with pytest.raises(AssertionError, match="They can tell real from generated"):
+        assert_turing_accuracy_below([save("A", [not is_real for is_real in TRUTH])], 0.65)
+
+
+def test_gate_fails_on_too_few_answers(save: Save) -> None:
+    with pytest.raises(AssertionError, match="Collect more answers or improve the generator"):
         assert_turing_accuracy_below([save("A", [True] * 40)], 0.6)
 
 
-def test_files_may_be_named_by_strings_and_the_package_exports_the_helper(save: Save) -> None:
+@pytest.mark.parametrize(("right", "passes"), [(20, True), (23, False), (17, False)])
+def test_gate_needs_both_ends_of_the_interval(save: Save, right: int, passes: bool) -> None:
+    """The exact interval of 20 of 40 is 0.338 to 0.662, of 23 of 40 reaches 0.73 and of 17 of 40 begins at 0.27."""
+    calls = [is_real if i < right else not is_real for i, is_real in enumerate(TRUTH)]
+    answers = [save("A", calls)]
+    if passes:
+        assert assert_turing_accuracy_below(answers, 0.67).pooled.right == right
+    else:
+        with pytest.raises(AssertionError, match=r"does not lie within 0\.330 to 0\.670"):
+            assert_turing_accuracy_below(answers, 0.67)
+
+
+def test_gate_accepts_a_score(save: Save) -> None:
+    score = turing_accuracy([save("A", [True] * 40)])
+    assert assert_turing_accuracy_below(score, 0.7) is score
+
+
+@pytest.mark.parametrize("limit", [0.5, 0.3, 1.2])
+def test_gate_refuses_limit_outside_half_to_one(save: Save, limit: float) -> None:
+    with pytest.raises(SettingsError, match=r"above 0\.5"):
+        assert_turing_accuracy_below([save("A", TRUTH)], limit)
+
+
+def test_package_exports_the_gate(save: Save) -> None:
     score = pytest_medgan.assert_turing_accuracy_below([str(save("A", [True] * 40))], 0.7)
     assert score.pooled.accuracy == 0.5
 
 
-def test_a_gate_on_readers_fails_in_the_test_that_asked(save: Save, pytester: pytest.Pytester) -> None:
+def test_gate_fails_in_the_test_that_calls_it(save: Save, pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         f"""
         from pytest_medgan import assert_turing_accuracy_below
 
         def test_readers_cannot_tell():
-            assert_turing_accuracy_below([{str(save("A", KEY))!r}], 0.6)
+            assert_turing_accuracy_below([{str(save("A", TRUTH))!r}], 0.6)
         """
     )
     result = pytester.runpytest()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*readers were right in 40 of 40 answers*they can tell real from generated*"])
-    result.stdout.no_fnmatch_line("*score.py*")
-
-
-def test_readers_who_name_them_the_wrong_way_round_can_tell(save: Save) -> None:
-    with pytest.raises(AssertionError, match="they can tell real from generated"):
-        assert_turing_accuracy_below([save("A", [not k for k in KEY])], 0.65)
-
-
-@pytest.mark.parametrize("limit", [0.5, 0.3, 1.2])
-def test_a_limit_must_make_sense(save: Save, limit: float) -> None:
-    with pytest.raises(DataError, match=r"above 0\.5"):
-        assert_turing_accuracy_below([save("A", KEY)], limit)
-
-
-def entry(image: int = 0, answer: str = "real", confidence: int = 3) -> dict[str, object]:
-    return {"image": image, "answer": answer, "confidence": confidence, "seconds": 1.0}
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"schema": "other"}, "no answer file"),
-        ({"schema_version": 2}, "no answer file"),
-        ({"answers": [entry(), entry()]}, "twice"),
-        ({"answers": [entry(image=40)]}, "not on the page"),
-        ({"answers": [entry(answer="both")]}, "neither real nor generated"),
-        ({"answers": [entry(confidence=6)]}, "not 1 to 5"),
-        ({"answers": []}, "no answer to score"),
-        ({"check": "AAAA"}, "does not fit"),
-    ],
-)
-def test_a_file_that_cannot_be_scored(save: Save, changes: dict[str, object], message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        turing_accuracy([save("A", KEY, **changes)])
-
-
-def test_what_does_not_fit_in_the_file_is_named(save: Save) -> None:
-    with pytest.raises(DataError, match=r"answers\.count must be a int, not str; save the answers from the page again"):
-        turing_accuracy([save("A", KEY, count="40")])
-
-
-def test_one_reader_twice_on_one_page(save: Save, tmp_path: Path) -> None:
-    first = save("A", KEY)
-    second = tmp_path / "again.json"
-    second.write_text(first.read_text(encoding="utf-8"), encoding="utf-8")
-    with pytest.raises(DataError, match="two answer files of reader 'A'"):
-        turing_accuracy([first, second])
-
-
-def test_nothing_to_score() -> None:
-    with pytest.raises(DataError, match="no answer to score"):
-        turing_accuracy([])
-
-
-def test_an_unreadable_file(tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    path.write_text("{", encoding="utf-8")
-    with pytest.raises(DataError, match="cannot be read") as caught:
-        turing_accuracy([path])
-    assert caught.value.file == "a.json"
+    result.stdout.fnmatch_lines(["*readers were right in 40 of 40 answers*They can tell real from generated*"])
+    result.stdout.no_fnmatch_line("*turing/score.py*")
