@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_medgan.errors import SettingsError
+from pytest_medgan.ground.files import new_folder, remove_leftovers
+from pytest_medgan.ground.locks import locked
 from pytest_medgan.records import DataSettings, Progress, RealSets, no_progress
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def phantom_folder(source: str, cache_dir: Path, progress: Progress = no_progres
     """Return the folder of phantom studies that `source` names, written now if need be; None for another source.
 
     Raises:
-        DataError: The studies cannot be written.
+        OutputError: The studies cannot be written.
         SettingsError: `source` begins like a phantom's name and is none.
     """
     match = PHANTOM.fullmatch(source)
@@ -60,17 +61,13 @@ def phantom_folder(source: str, cache_dir: Path, progress: Progress = no_progres
             raise SettingsError(f"{source!r} names no phantoms; write phantom, phantom:96 or phantom:96x10")
         return None
     from pytest_medgan import phantom
-    from pytest_medgan.ct.store import locked, make_folder
 
     patients = int(match["patients"] or PHANTOM_PATIENTS)
     slices = int(match["slices"] or PHANTOM_SLICES)
-    parent = cache_dir / "phantom"
-    make_folder(parent)
-    root = parent / f"{patients}x{slices}-{phantom.version()}"
+    root = cache_dir / "phantom" / f"{patients}x{slices}-{phantom.version()}"
     with locked(root):
         if not root.is_dir():
-            fresh = parent / f".partial-{root.name}"
-            shutil.rmtree(fresh, ignore_errors=True)
-            phantom.write_studies(fresh, patients=patients, slices=slices, seed=0, progress=progress)
-            fresh.rename(root)
+            remove_leftovers(root)
+            with new_folder(root, durable=False) as fresh:
+                phantom.write_studies(fresh, patients=patients, slices=slices, seed=0, progress=progress)
     return root

@@ -60,7 +60,7 @@ class Person:
 
 
 def draw_person(draws: Draws) -> Person:
-    """One patient. The order of the draws is part of the phantom: a change gives other patients."""
+    """Draw one patient. The order of the draws is part of the phantom: a change gives other patients."""
     female = draws.whole(3) == 0
     size = draws.between(0.91, 1.05) - (0.03 if female else 0.0)
     t = draws.between(-0.03, 0.03)
@@ -104,21 +104,22 @@ class Body:
         self.fine = Cloud(draws, 9.0, EXTENT)
 
     def to_standard(self, x: Float64, y: Float64) -> tuple[Float64, Float64]:
-        """DICOM patient x, y -> standard frame, before the organs' own bending."""
+        """Map DICOM patient x, y to the standard frame, before the organs' own bending."""
         person = self.person
         dx, dy = x - person.place[0], y - person.place[1]
         cosine, sine = person.tilt
-        return (dx * cosine + dy * sine) / person.width, (dy * cosine - dx * sine) / person.depth
+        across = dx * (cosine / person.width) + dy * (sine / person.width)
+        return across, dy * (cosine / person.depth) - dx * (sine / person.depth)
 
     def to_patient(self, x: Float64, y: Float64) -> tuple[Float64, Float64]:
-        """The way back."""
+        """Map the standard frame to DICOM patient x, y."""
         person = self.person
         dx, dy = x * person.width, y * person.depth
         cosine, sine = person.tilt
         return dx * cosine - dy * sine + person.place[0], dx * sine + dy * cosine + person.place[1]
 
     def outline(self, x: Float64, y: Float64, h: float) -> Float64:
-        """The skin."""
+        """Return the skin."""
         person = self.person
         trunk = ellipsoid((x * (1.0 + 0.0006 * y), y + 2.0), (_BODY_WIDTH(h) + person.fat, _BODY_DEPTH(h) + person.fat))
         across = np.abs(x)
@@ -131,14 +132,18 @@ class Body:
         return cut(shape, back, 26.0)
 
     def _shoulder(self, across: Float64, y: Float64, h: float) -> Float64:
+        """Return one shoulder; `across` is |x|."""
         radii = (_SHOULDER_WIDTH(h), _SHOULDER_DEPTH(h))
         return ellipsoid((across - _SHOULDER_OUT(h), y - 22.0), radii)
 
-    def flesh(self, x: Float64, y: Float64, h: float) -> Float64:
-        """Where muscle begins under the fat: the trunk's muscles, thickest beside the spine and at the shoulder."""
+    def flesh(self, x: Float64, y: Float64, h: float, cage: Float64) -> Float64:
+        """Return where muscle begins under the fat: thickest beside the spine and at the shoulder.
+
+        `cage` is the distance to the ribs' inner face at this height, or at 195 mm where that is lower.
+        """
         bulk = self.person.muscle
         across = np.abs(x)
-        trunk = self.cage(x, y, min(h, 195.0)) - (9.0 + 4.0 * bulk)
+        trunk = cage - (9.0 + 4.0 * bulk)
         erector = ellipsoid((across - 30.0, y - 82.0), (34.0, 19.0 + 5.0 * bulk))
         front = y + (_BODY_DEPTH(h) - 27.0 - 5.0 * bulk)
         pectoral = ellipsoid((across - 66.0, front), (56.0, 9.0 + 8.0 * bulk))
@@ -153,13 +158,13 @@ class Body:
         return union(shape, neck, 14.0) if h > 180.0 else shape
 
     def cage(self, x: Float64, y: Float64, h: Float64 | float) -> Float64:
-        """The inner face of the ribs."""
+        """Return the inner face of the ribs."""
         back = y - _CAGE_BACK(h)
         front = np.minimum(np.maximum(-back, 0.0), 90.0) / 90.0
         return ellipsoid((x * (1.0 + 0.14 * front * front), back), (_CAGE_WIDTH(h), _CAGE_DEPTH(h)))
 
     def heart(self, x: Float64, y: Float64, h: Float64 | float) -> Float64:
-        """Heart with atria, pericardium included."""
+        """Return the heart with its atria, pericardium included."""
         size = self.person.heart
         dx, dy = x - self.person.heart_shift[0], y - self.person.heart_shift[1]
         along, beside = 0.83 * (dx - 24.0) - 0.56 * (dy + 26.0), 0.56 * (dx - 24.0) + 0.83 * (dy + 26.0)
@@ -169,22 +174,22 @@ class Body:
         right = ellipsoid((dx + 22.0, dy + 16.0, h - 62.0), (28.0 * size, 28.0 * size, 36.0 * size))
         return union(union(main, left, 8.0), right, 10.0)
 
-    def spine_back(self, h: Float64 | float) -> Float64:
-        """y of the middle of the vertebral bodies."""
+    def spine_back(self, h: float) -> float:
+        """Return y of the middle of the vertebral bodies."""
         return _SPINE_BACK(h)
 
-    def middle(self, x: Float64, y: Float64, h: Float64 | float) -> Float64:
-        """The mediastinum without its vessels: heart, the sheet from sternum to spine, the spine's own bulge."""
+    def middle(self, x: Float64, y: Float64, h: Float64 | float, heart: Float64) -> Float64:
+        """Return the mediastinum without its vessels: heart, the sheet from sternum to spine, the spine's bulge."""
         front = np.minimum(np.maximum(-18.0 - y, 0.0) / 46.0, 1.0)
         wide = _MIDDLE_WIDTH(h) * self.person.middle * (1.0 - 0.78 * front)
         # the lungs reach in behind the airways, before the spine
         recess = np.maximum(1.0 - np.abs(y - 30.0) * (1.0 / 20.0), 0.0)
         sheet = np.abs(x - 3.0) - wide * (1.0 - 0.5 * recess)
         spine = ellipsoid((x, y - _SPINE_BACK(h) - 8.0), (23.0, 34.0))
-        return union(union(sheet, self.heart(x, y, h), 9.0), spine, 9.0)
+        return union(union(sheet, heart, 9.0), spine, 9.0)
 
     def domes(self, x: Float64, y: Float64, h: Float64 | float) -> Float64:
-        """The abdomen under the diaphragm."""
+        """Return the abdomen under the diaphragm."""
         right, left = self.person.domes
         up = h + 110.0
         first = ellipsoid((x + 62.0, y + 6.0, up), (88.0, 92.0, 110.0 + right))
@@ -193,6 +198,6 @@ class Body:
         return union(union(first, second, 10.0), centre, 16.0)
 
     def lungs(self, x: Float64, y: Float64, h: Float64 | float, middle: Float64) -> Float64:
-        """Both lungs: what the cage holds beside the mediastinum and above the diaphragm."""
+        """Return both lungs: what the cage holds beside the mediastinum and above the diaphragm."""
         inner = cut(self.cage(x, y, h) + 2.5, -middle, 9.0)
         return cut(inner, -self.domes(x, y, h) + 1.0, 5.0)

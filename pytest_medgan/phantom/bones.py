@@ -6,8 +6,9 @@ from math import sqrt
 
 import numpy as np
 
-from pytest_medgan.phantom.canvas import Canvas, paint_tubes
+from pytest_medgan.phantom.canvas import Canvas, Tiles, lay
 from pytest_medgan.phantom.field import Profile, ellipsoid, ramp
+from pytest_medgan.phantom.tube_painting import nearest_pixels, paint_tubes
 from pytest_medgan.phantom.tubes import Tubes
 from pytest_medgan.records import Float64
 
@@ -22,28 +23,31 @@ _FRONT = Profile((40, -97), (120, -93), (160, -76), (200, -46), (222, -24))
 Segment = tuple[float, float, float, float, float]  # x0, y0, x1, y1, radius
 
 
-def _segments(x: Float64, y: Float64, parts: list[Segment]) -> Float64:
-    """Signed distance to rounded bars in the slice's plane."""
-    nearest = np.full(np.broadcast_shapes(x.shape, y.shape), 1e3)
-    for x0, y0, x1, y1, radius in parts:
-        ex, ey = x1 - x0, y1 - y0
-        t = ((x - x0) * ex + (y - y0) * ey) / (ex * ex + ey * ey)
-        t = np.minimum(np.maximum(t, 0.0), 1.0)
-        dx, dy = x - x0 - t * ex, y - y0 - t * ey
-        nearest = np.minimum(nearest, np.sqrt(dx * dx + dy * dy) - radius)
-    return nearest
+def _paint_bars(canvas: Canvas, bars: list[Segment], cortex: float, marrow: float, depth: float) -> None:
+    """Paint rounded bars that lie in the slice's plane as one bone."""
+    h = canvas.h
+    tubes = Tubes(
+        np.asarray([(x, y, h) for x, y, _, _, _ in bars]),
+        np.asarray([(x, y, h) for _, _, x, y, _ in bars]),
+        np.asarray([(radius, radius) for _, _, _, _, radius in bars]),
+    )
+    pixels, distance = nearest_pixels(canvas, tubes, np.arange(len(bars)), 0.7)
+    hu = canvas.hu.reshape(-1)
+    part = hu[pixels]
+    lay(part, ramp(distance, 1.4), _shell(distance, cortex, marrow, depth))
+    hu[pixels] = part
 
 
 def _shell(distance: Float64, cortex: float, marrow: Float64 | float, depth: float) -> Float64:
-    """HU of a bone: dense outside, spongy inside."""
+    """Return the HU of a bone: dense outside, spongy inside."""
     return marrow + (cortex - marrow) * ramp(-depth - distance, 2.0)
 
 
 def paint_spine(canvas: Canvas) -> None:
-    """A vertebra or a disc, the canal with its cord, and the arch and processes of the level."""
+    """Paint a vertebra or a disc, the canal with its cord, and the arch and processes of the level."""
     body, bone = canvas.body, canvas.body.person.bone
-    back = float(body.spine_back(canvas.h))
-    box = canvas.box(-48.0, 48.0, back - 20.0, back + 74.0)
+    back = body.spine_back(canvas.h)
+    box = canvas.box(-22.0, 22.0, back - 18.0, back + 33.0)
     x, y = canvas.coordinates(box)
     if not x.size:
         return
@@ -53,7 +57,7 @@ def paint_spine(canvas: Canvas) -> None:
     column = ellipsoid((x, y - back), (17.6 + waist, 14.6 + 0.5 * waist))
     canal = ellipsoid((x, y - back - 21.5), (11.0, 8.6))
     column = np.maximum(column, -canal - 1.0)
-    grain = canvas.grow(canvas.sheet("fine"))[box] * 60.0
+    grain = canvas.grow(canvas.sheet("fine"), box) * 60.0
     spongy = 150.0 * bone + grain
     inner = np.full_like(spongy, 80.0) if disc else _shell(column, 430.0 * bone, spongy, 1.4)
     spin = max(0.0, 1.0 - abs(phase - 8.0) / 10.0)
@@ -64,21 +68,21 @@ def paint_spine(canvas: Canvas) -> None:
             arch.append((side * 14.0, back + 21.0, side * 36.0, back + 29.0, 4.6 - abs(phase - 16.0) * 0.28))
         arch.append((side * 13.0, back + 23.0, side * 3.0, back + 36.0, 3.6))
     arch.append((0.0, back + 35.0, 0.0, back + 42.0 + 20.0 * spin, 2.6 + 1.4 * spin))
-    arches = _segments(x, y, arch)
     canvas.paint_box(box, ramp(column, 1.4), inner)
-    canvas.paint_box(box, ramp(arches, 1.4), _shell(arches, 460.0 * bone, 190.0 * bone, 1.3))
+    _paint_bars(canvas, arch, 460.0 * bone, 190.0 * bone, 1.3)
     canvas.paint_box(box, ramp(canal, 1.4), -20.0)
     canvas.paint_box(box, ramp(ellipsoid((x, y - back - 21.5), (7.6, 6.2)), 1.4), 38.0)
 
 
-def paint_ribs(canvas: Canvas, cage: Float64) -> None:
-    """The ribs where the slice cuts them; `cage` is the distance to their inner face, per pixel."""
-    body, bone = canvas.body, canvas.body.person.bone
-    if canvas.h > 232.0:
+def paint_ribs(canvas: Canvas) -> None:
+    """Paint the ribs where the slice cuts them."""
+    if canvas.h >= 225.0:
         return
-    around = canvas.grow(_way(canvas))
-    rows, columns = np.nonzero((cage > -0.5) & (cage < 10.5) & (around > 0.07))
-    depth, way = cage[rows, columns] - 4.8, around[rows, columns]
+    body, bone, cage, around = canvas.body, canvas.body.person.bone, canvas.cage(), _way(canvas)
+    tiles = Tiles.where(canvas.above(cage, -0.5) & canvas.below(cage, 10.5) & canvas.above(around, 0.07))
+    cage, around, hu = tiles.grow(cage), tiles.grow(around), tiles.take(canvas.hu)
+    at = np.nonzero((cage > -0.5) & (cage < 10.5) & (around > 0.07))
+    depth, way = cage[at] - 4.8, around[at]
     climb = canvas.h - body.person.ribs + _DESCENT(way) + 600.0
     level = climb - _LEVEL * np.floor(climb / _LEVEL) - 0.5 * _LEVEL
     distance = (np.sqrt(depth * depth / 19.0 + level * level / 40.0) - 1.0) * 4.4
@@ -87,36 +91,32 @@ def paint_ribs(canvas: Canvas, cage: Float64) -> None:
     value = _shell(distance, cortex, marrow, 1.0)
     value = value + gristle * (95.0 - value)
     cover = ramp(distance, 1.5) * np.minimum(np.maximum((0.955 - way) * 40.0, 0.0), 1.0)
-    canvas.hu[rows, columns] += cover * (value - canvas.hu[rows, columns])
+    hu[at] += cover * (value - hu[at])
+    tiles.put(canvas.hu, hu)
 
 
 def _way(canvas: Canvas) -> Float64:
-    """How far round the chest, on coarse nodes: 0 at the spine, 0.5 at the side, 1 at the breastbone."""
-    wide, deep = float(_CAGE_SIDE(canvas.h)), float(_CAGE_BEHIND(canvas.h))
+    """Return how far round the chest, on coarse nodes: 0 at the spine, 0.5 at the side, 1 at the breastbone."""
+    wide, deep = _CAGE_SIDE(canvas.h), _CAGE_BEHIND(canvas.h)
     u, v = np.abs(canvas.bent_x) / wide, canvas.bent_y / deep
     share = u / (u + np.abs(v) + 1e-6)
     return np.where(v > 0.0, 0.5 * share, 1.0 - 0.5 * share)
 
 
 def paint_breastbone(canvas: Canvas) -> None:
-    """Manubrium above, body below, cartilage beside."""
+    """Paint the manubrium above, the body below, and the cartilage beside."""
     h = canvas.h
     if not 46.0 < h < 204.0:
         return
     bone = canvas.body.person.bone
     half = 23.0 if h > 168.0 else 12.0 + (h - 46.0) * 0.05
-    front = float(_FRONT(h)) - 5.0
-    box = canvas.box(-half - 12.0, half + 12.0, front - 12.0, front + 12.0)
-    x, y = canvas.coordinates(box)
-    if x.size:
-        plate = _segments(
-            x, y, [(-half, front + 1.0, 0.0, front - 1.0, 5.4), (0.0, front - 1.0, half, front + 1.0, 5.4)]
-        )
-        canvas.paint_box(box, ramp(plate, 1.4), _shell(plate, 330.0 * bone, 130.0 * bone, 1.2))
+    front = _FRONT(h) - 5.0
+    plate = [(-half, front + 1.0, 0.0, front - 1.0, 5.4), (0.0, front - 1.0, half, front + 1.0, 5.4)]
+    _paint_bars(canvas, plate, 330.0 * bone, 130.0 * bone, 1.2)
 
 
 def paint_shoulders(canvas: Canvas) -> None:
-    """Shoulder blades, collar bones and the heads of the humeri."""
+    """Paint shoulder blades, collar bones and the heads of the humeri."""
     h, bone = canvas.h, canvas.body.person.bone
     clavicle = Tubes(
         np.asarray([[-22.0, -34.0, 196.0], [22.0, -34.0, 196.0]]),
@@ -129,21 +129,15 @@ def paint_shoulders(canvas: Canvas) -> None:
         parts = _scapula(h, side)
         if h > 226.0:
             parts.append((side * 148.0, 20.0, side * 150.0, 21.0, min(22.0, 8.0 + (h - 226.0))))
-        if not parts:
-            continue
-        low, high = sorted((side * 60.0, side * 178.0))
-        box = canvas.box(low, high, -10.0, 118.0)
-        x, y = canvas.coordinates(box)
-        if x.size:
-            distance = _segments(x, y, parts)
-            canvas.paint_box(box, ramp(distance, 1.4), _shell(distance, 470.0 * bone, 190.0 * bone, 1.5))
+        if parts:
+            _paint_bars(canvas, parts, 470.0 * bone, 190.0 * bone, 1.5)
 
 
 def _scapula(h: float, side: float) -> list[Segment]:
-    """The blade follows the chest wall; above it thickens to the neck and carries its spine."""
+    """Return a shoulder blade: it follows the chest wall, thickens to the neck above and carries its spine."""
     if not 96.0 < h < 236.0:
         return []
-    wide, deep = float(_CAGE_SIDE(max(h, 110.0))) + 19.0, float(_CAGE_BEHIND(max(h, 110.0))) + 18.0
+    wide, deep = _CAGE_SIDE(max(h, 110.0)) + 19.0, _CAGE_BEHIND(max(h, 110.0)) + 18.0
     growth = min((h - 96.0) / 60.0, 1.0)
 
     def on_wall(x: float) -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from math import sqrt
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from pytest_medgan.phantom.body import Body
 from pytest_medgan.phantom.field import Draws, cube_root
 from pytest_medgan.records import Float64, Int64
 
+_BLOCK = 64  # sites that join a tree at a time
 Knot = tuple[float, float, float, float]  # x, y, h, radius
 
 AORTA: tuple[Knot, ...] = (
@@ -63,19 +66,30 @@ class Tubes:
     radius: Float64  # [P,2], at either end, mm
 
     def moved(self, by: tuple[float, float, float]) -> Tubes:
-        """All pieces shifted, mm."""
+        """Return all pieces shifted, mm."""
         return Tubes(self.start + np.asarray(by), self.end + np.asarray(by), self.radius)
 
+    @cached_property
+    def _heights(self) -> tuple[Float64, Float64]:
+        """The lowest and the highest point of each piece, its radius included."""
+        radius = np.maximum(self.radius[:, 0], self.radius[:, 1])
+        low = np.minimum(self.start[:, 2], self.end[:, 2]) - radius
+        return low, np.maximum(self.start[:, 2], self.end[:, 2]) + radius
+
+    @cached_property
+    def edges(self) -> tuple[Float64, Float64, Float64, Float64, Float64]:
+        """From start to end: x, y, h, the squared length (never 0) and how much the radius grows, [P] each."""
+        x, y, h = (self.end[:, axis] - self.start[:, axis] for axis in range(3))
+        return x, y, h, x * x + y * y + h * h + 1e-9, self.radius[:, 1] - self.radius[:, 0]
+
     def crossing(self, h: float, reach: float) -> Int64:
-        """The pieces that come within `reach` mm (and their own radius) of one height."""
-        low = np.minimum(self.start[:, 2], self.end[:, 2])
-        high = np.maximum(self.start[:, 2], self.end[:, 2])
-        margin = np.maximum(self.radius[:, 0], self.radius[:, 1]) + reach
-        return np.flatnonzero((low - margin < h) & (high + margin > h))
+        """Return the pieces that come within `reach` mm (and their own radius) of one height."""
+        low, high = self._heights
+        return np.flatnonzero((low < h + reach) & (high > h - reach))
 
 
 def tubes_of(lines: tuple[tuple[Knot, ...], ...], draws: Draws, jitter: float, widen: float = 1.0) -> Tubes:
-    """Polylines to pieces. Every knot moves up to `jitter` mm, equal knots alike, so that branches stay joined."""
+    """Cut polylines into pieces. Knots move up to `jitter` mm, equal knots alike, so that branches stay joined."""
     moved: dict[tuple[float, float, float], Float64] = {}
     starts, ends, radii = [], [], []
     for line in lines:
@@ -92,45 +106,81 @@ def tubes_of(lines: tuple[tuple[Knot, ...], ...], draws: Draws, jitter: float, w
 
 
 def _sites(body: Body, side: float, draws: Draws, count: int) -> Float64:
-    """Points spread through one lung, [count,3] at most."""
+    """Draw points spread through one lung, [count,3] at most."""
     raw = draws.array(count * 4, 3)
     x = side * (8.0 + 130.0 * raw[:, 0])
     y = -92.0 + 184.0 * raw[:, 1]
     h = -40.0 + 280.0 * raw[:, 2]
-    inside = body.lungs(x, y, h, body.middle(x, y, h)) < -4.0
+    inside = body.lungs(x, y, h, body.middle(x, y, h, body.heart(x, y, h))) < -4.0
     return np.stack([x, y, h], axis=1)[inside][:count]
 
 
 def grow_tree(body: Body, side: float, draws: Draws, count: int) -> Tubes:
-    """The vessels of one lung: every site joins the node that keeps both the joint and the way to the hilum short.
+    """Grow the vessels of one lung: every site joins the node that keeps the joint and the way to the hilum short.
 
     Radii follow Murray's law (the cube of a parent's radius is the sum of its children's cubes).
     """
     hilum = np.asarray([side * 40.0, 14.0, 100.0])
     sites = _sites(body, side, draws, count)
     away = sites - hilum
-    distance = np.sqrt(away[:, 0] * away[:, 0] + away[:, 1] * away[:, 1] + away[:, 2] * away[:, 2])
-    sites = sites[np.argsort(distance, kind="stable")]
-    nodes = np.concatenate([hilum[None], sites])
-    total = len(nodes)
-    path = np.zeros(total)
-    parent = np.zeros(total, dtype=np.int64)
-    x, y, h = nodes[:, 0].copy(), nodes[:, 1].copy(), nodes[:, 2].copy()
-    for new in range(1, total):
-        dx, dy, dh = x[:new] - x[new], y[:new] - y[new], h[:new] - h[new]
-        near = np.sqrt(dx * dx + dy * dy + dh * dh)
-        chosen = int(np.argmin(near + 0.55 * path[:new]))
-        parent[new] = chosen
-        path[new] = path[chosen] + near[chosen]
-    cubes = np.full(total, 0.45 * 0.45 * 0.45)
-    for node in range(total - 1, 0, -1):
+    straight = np.sqrt(away[:, 0] * away[:, 0] + away[:, 1] * away[:, 1] + away[:, 2] * away[:, 2])
+    order = np.argsort(straight, kind="stable")
+    nodes = np.concatenate([hilum[None], sites[order]])
+    parent = _join(nodes, np.concatenate([[0.0], straight[order]]))
+    cubes = [0.45 * 0.45 * 0.45] * len(nodes)
+    for node in range(len(nodes) - 1, 0, -1):
         cubes[parent[node]] += cubes[node]
-    radius = np.minimum(cube_root(cubes), 4.5)
-    return _pieces(nodes, parent, radius, draws)
+    radius = np.minimum(cube_root(np.asarray(cubes)), 4.5)
+    return _pieces(nodes, np.asarray(parent), radius, draws)
+
+
+def _join(nodes: Float64, straight: Float64) -> list[int]:
+    """Return the parent of every node but the first.
+
+    Args:
+        nodes: x, y, h, [N,3], by rising distance from the first.
+        straight: That distance, [N] mm.
+    """
+    axes, points = np.ascontiguousarray(nodes.T), nodes.tolist()
+    path, weighted = [0.0], np.zeros(len(nodes))  # mm to the hilum, and its share in the choice
+    parent = [0]
+    for first in range(1, len(nodes), _BLOCK):
+        last = min(first + _BLOCK, len(nodes))
+        # to all earlier nodes at once; only those of the block itself have to be joined one by one
+        costs = _distances(axes[:, first:last], axes[:, :first])
+        costs += weighted[:first]
+        best = np.argmin(costs, axis=1)
+        least = np.min(costs, axis=1)
+        inner = _distances(axes[:, first:last], axes[:, first:last])
+        # no way to the hilum is shorter than the straight one
+        rivals = np.any(np.tril(inner + 0.55 * straight[first:last] < least[:, None], -1), axis=1)
+        for row, (joint, rival) in enumerate(zip(best.tolist(), rivals.tolist(), strict=True)):
+            new = first + row
+            if rival:
+                within = inner[row, :row] + weighted[first:new]
+                nearest = int(within.argmin())
+                parent.append(first + nearest if within[nearest] < least[row] else joint)
+            else:
+                parent.append(joint)
+            (x0, y0, h0), (x1, y1, h1) = points[parent[new]], points[new]
+            dx, dy, dh = x0 - x1, y0 - y1, h0 - h1
+            path.append(path[parent[new]] + sqrt(dx * dx + dy * dy + dh * dh))
+            weighted[new] = 0.55 * path[new]
+    return parent
+
+
+def _distances(points: Float64, others: Float64) -> Float64:
+    """Return the distance of every point [3,P] to every other [3,Q], float64 [P,Q]."""
+    total, offset = np.zeros((2, points.shape[1], others.shape[1]))
+    for own, other in zip(points, others, strict=True):
+        np.subtract(other, own[:, None], out=offset)
+        offset *= offset
+        total += offset
+    return np.sqrt(total, out=total)
 
 
 def _pieces(nodes: Float64, parent: Int64, radius: Float64, draws: Draws) -> Tubes:
-    """Edges to short pieces, bent a little, so that each fits a small stamp."""
+    """Cut edges into short pieces, bent a little, so that each fits a small stamp."""
     child = np.arange(1, len(nodes))
     a, b = nodes[parent[child]], nodes[child]
     edge = b - a
@@ -154,7 +204,7 @@ def _pieces(nodes: Float64, parent: Int64, radius: Float64, draws: Draws) -> Tub
 
 
 def joined(*groups: Tubes) -> Tubes:
-    """Several groups as one."""
+    """Return several groups as one."""
     return Tubes(
         np.concatenate([g.start for g in groups]),
         np.concatenate([g.end for g in groups]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,31 +29,41 @@ class Tumour:
     cavity: float  # share of the radius that is hollow
     squamous: bool
 
-    def distance(self, x: Float64, y: Float64, h: float) -> Float64:
-        """Signed distance to the ball without its spicules, [...]."""
-        dx, dy = (x - self.centre[0]) / self.stretch[0], (y - self.centre[1]) / self.stretch[1]
-        dh = np.zeros_like(dx) + (h - self.centre[2]) / self.stretch[2]
-        away = np.sqrt(dx * dx + dy * dy + dh * dh) + 1e-6
+    def distance(self, x: Float64, y: Float64, h: Float64 | float) -> Float64:
+        """Return the signed distance to the ball without its spicules, at points of one shape."""
+        dx, dy, dh, away = self._offset(x, y, h)
         ux, uy, uh = dx / away, dy / away, dh / away
         lobes = self.lobes.at(ux, uy, uh) + 0.5 * self.lobes.at(-1.9 * uy, 1.9 * uh, 1.9 * ux)
         return away - self.radius * (1.0 + self.roughness * lobes)
 
-    def outline(self, h: float) -> Float64 | None:
-        """The contour at one height, [rays,2] (x, y) in the standard frame, or None where there is no tumour."""
-        edge = circle(_RAYS)
-        low, high = np.zeros(_RAYS), np.full(_RAYS, 2.2 * self.radius)
+    def bound(self, x: Float64, y: Float64, h: float) -> Float64:
+        """Return what `distance` is at least; lobes lie in -1.5..1.5."""
+        _, _, _, away = self._offset(x, y, h)
+        return away - self.radius * (1.0 + 1.5 * self.roughness)
+
+    def _offset(self, x: Float64, y: Float64, h: Float64 | float) -> tuple[Float64, Float64, Float64, Float64]:
+        """Return the offset from the centre in units of the stretch, and its length."""
+        dx, dy = (x - self.centre[0]) / self.stretch[0], (y - self.centre[1]) / self.stretch[1]
+        dh = np.zeros(np.broadcast_shapes(dx.shape, dy.shape)) + (h - self.centre[2]) / self.stretch[2]
+        return dx, dy, dh, np.sqrt(dx * dx + dy * dy + dh * dh) + 1e-6
+
+    def outlines(self, heights: Sequence[float]) -> list[Float64 | None]:
+        """Return the contour at each height, [rays,2] (x, y) in the standard frame; None where there is no tumour."""
         x0, y0 = self.centre[0], self.centre[1]
-        if float(self.distance(np.asarray([x0]), np.asarray([y0]), h)[0]) > -1.0:
-            return None
+        levels = np.asarray(heights, dtype=np.float64)
+        met = self.distance(np.full(len(levels), x0), np.full(len(levels), y0), levels) <= -1.0
+        h, edge = levels[met, None], circle(_RAYS)
+        low, high = np.zeros((len(h), _RAYS)), np.full((len(h), _RAYS), 2.2 * self.radius)
         for _ in range(30):
             middle = 0.5 * (low + high)
             inside = self.distance(x0 + edge[:, 0] * middle, y0 + edge[:, 1] * middle, h) < 0.0
             low, high = np.where(inside, middle, low), np.where(inside, high, middle)
-        return np.stack([x0 + edge[:, 0] * low, y0 + edge[:, 1] * low], axis=1)
+        found = iter(np.stack([x0 + edge[:, 0] * low, y0 + edge[:, 1] * low], axis=2))
+        return [next(found) if there else None for there in met.tolist()]
 
 
 def circle(count: int) -> Float64:
-    """`count` points round the unit circle, [count,2]; rational, so the same everywhere (count a multiple of 4)."""
+    """Return points round the unit circle, [count,2]; rational, so the same everywhere. `count` is a multiple of 4."""
     quarter = count // 4
     t = np.arange(quarter, dtype=np.float64) / quarter
     t = t * (0.82843 + 0.17157 * t)  # evens out the half-angle form: tan(pi/8) = 0.41421 at the middle
@@ -66,7 +77,7 @@ def circle(count: int) -> Float64:
 
 
 def draw_tumour(body: Body, draws: Draws, *, large: bool, squamous: bool) -> Tumour:
-    """Squamous tumours grow near the hilum, adenocarcinomas in the periphery of the lung."""
+    """Draw a tumour: squamous ones grow near the hilum, adenocarcinomas in the periphery of the lung."""
     radius = draws.between(16.0, 31.0) if large else draws.between(6.5, 15.0)
     centre = _site(body, draws, radius, squamous)
     stretch = (draws.between(0.85, 1.2), draws.between(0.85, 1.2), draws.between(0.9, 1.25))
@@ -79,10 +90,10 @@ def draw_tumour(body: Body, draws: Draws, *, large: bool, squamous: bool) -> Tum
 
 
 def _site(body: Body, draws: Draws, radius: float, central: bool) -> tuple[float, float, float]:
-    """A point in a lung at the wanted depth, with room for the tumour."""
+    """Return a point in a lung at the wanted depth, with room for the tumour."""
     raw = draws.array(4000, 3)
     x, y, h = -125.0 + 250.0 * raw[:, 0], -80.0 + 160.0 * raw[:, 1], 35.0 + 165.0 * raw[:, 2]
-    lungs = body.lungs(x, y, h, body.middle(x, y, h))
+    lungs = body.lungs(x, y, h, body.middle(x, y, h, body.heart(x, y, h)))
     hilum = np.abs(np.abs(x) - 58.0) + np.abs(y - 10.0) + np.abs(h - 105.0)
     room = lungs < -0.45 * radius
     wanted = room & (hilum < 62.0) if central else room & (hilum > 75.0) & (lungs > -1.4 * radius)
@@ -95,7 +106,7 @@ def _site(body: Body, draws: Draws, radius: float, central: bool) -> tuple[float
 
 
 def _spikes(draws: Draws, centre: tuple[float, float, float], radius: float, count: int) -> Tubes:
-    """Thin strands out of the surface."""
+    """Draw thin strands out of the surface."""
     way = draws.array(count, 3) * 2.0 - 1.0
     way = way / (np.sqrt(way[:, :1] * way[:, :1] + way[:, 1:2] * way[:, 1:2] + way[:, 2:] * way[:, 2:]) + 1e-3)
     middle = np.asarray(centre)

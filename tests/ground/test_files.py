@@ -130,3 +130,22 @@ def test_old_folder_returns_where_the_rename_fails(tmp_path: Path, monkeypatch: 
         (fresh / "new.txt").write_text("new")
     assert names(target) == ["old.txt"]
     assert names(tmp_path) == ["run"]
+
+
+def test_remove_leftovers_removes_only_what_killed_writers_left(tmp_path: Path) -> None:
+    target = tmp_path / "run"
+    for name in (".run.abc.part", "run.other", ".run2.abc.part"):
+        (tmp_path / name).mkdir()
+    (tmp_path / ".run.def.part").write_text("half")
+    files.remove_leftovers(target)
+    assert names(tmp_path) == [".run2.abc.part", "run.other"]
+
+
+def test_new_folder_flushes_files_only_where_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[str] = []
+    monkeypatch.setattr(files, "_sync_file", lambda path: flushed.append(path.name))
+    for durable in (True, False):
+        with files.new_folder(tmp_path / "run", durable=durable) as fresh:
+            (fresh / f"{durable}.txt").write_text("new")
+    assert "True.txt" in flushed
+    assert "False.txt" not in flushed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,10 +17,12 @@ import pytest
 from pydicom.dataset import FileDataset
 from scipy.ndimage import binary_fill_holes, binary_opening
 
-from pytest_medgan.errors import DataError, SettingsError
-from pytest_medgan.phantom.dicom import contour, heights
+from pytest_medgan.errors import DataError, OutputError, SettingsError
+from pytest_medgan.ground.pool import WorkerLostError
+from pytest_medgan.phantom import studies as module
+from pytest_medgan.phantom.dicom import contours, heights
 from pytest_medgan.phantom.paint import draw_anatomy, draw_disease, paint_slice
-from pytest_medgan.phantom.studies import TABLE, write_studies
+from pytest_medgan.phantom.studies import TABLE, version, write_studies
 from pytest_medgan.records import Progress
 
 # of the bytes of every file of one patient, three slices, seed 0; a change of this line is a change of every phantom
@@ -108,11 +111,13 @@ def dispatched() -> list[str]:
     return found
 
 
-def test_neither_the_number_of_patients_nor_of_processes_changes_a_patient(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("pytest_medgan.phantom.studies._cores", lambda: 2)
+def test_write_studies_patient_is_the_same_in_any_number_of_patients_and_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_medgan.phantom.studies.available_cores", lambda: 2)
     monkeypatch.setattr("pytest_medgan.phantom.studies._WORTH_A_PROCESS", 2)
     write_studies(tmp_path / "processes", patients=2, slices=2)
-    monkeypatch.setattr("pytest_medgan.phantom.studies._cores", lambda: 0)
+    monkeypatch.setattr("pytest_medgan.phantom.studies.available_cores", lambda: 0)
     write_studies(tmp_path / "here", patients=2, slices=2)
     assert tree_digest(tmp_path / "processes") == tree_digest(tmp_path / "here")
     write_studies(tmp_path / "one", patients=1, slices=2)
@@ -120,7 +125,7 @@ def test_neither_the_number_of_patients_nor_of_processes_changes_a_patient(tmp_p
     assert tree_digest(tmp_path / "one" / name) == tree_digest(tmp_path / "here" / name)
 
 
-def test_patients_and_seeds_differ(studies: Path, tmp_path: Path) -> None:
+def test_write_studies_patients_and_seeds_differ_in_anatomy(studies: Path, tmp_path: Path) -> None:
     write_studies(tmp_path, patients=1, slices=8, seed=4)
     first, second = (hounsfield(series(studies, f"PHANTOM-00{n}")[0][4]) for n in (1, 2))
     other = hounsfield(series(tmp_path, "PHANTOM-001")[0][4])
@@ -128,12 +133,12 @@ def test_patients_and_seeds_differ(studies: Path, tmp_path: Path) -> None:
         assert np.mean(np.abs(a - b) > 300) > 0.03, "the same anatomy but for noise"
 
 
-def test_slices_change_along_z(studies: Path) -> None:
+def test_write_studies_slices_differ_along_z(studies: Path) -> None:
     images, _ = series(studies, "PHANTOM-001")
     assert np.mean(np.abs(hounsfield(images[0]) - hounsfield(images[-1])) > 300) > 0.01
 
 
-def test_every_file_reads_back_with_consistent_geometry(studies: Path) -> None:
+def test_write_studies_files_read_back_with_consistent_geometry(studies: Path) -> None:
     """Warnings are errors here, so this also shows that pydicom has none."""
     for patient in ("PHANTOM-001", "PHANTOM-002"):
         images, structures = series(studies, patient)
@@ -153,14 +158,14 @@ def test_every_file_reads_back_with_consistent_geometry(studies: Path) -> None:
         assert all(uid.is_valid for d in images for uid in (d.SOPInstanceUID, d.SeriesInstanceUID, d.StudyInstanceUID))
 
 
-def test_the_layout_is_that_of_tcia(studies: Path) -> None:
+def test_write_studies_layout_is_that_of_tcia(studies: Path) -> None:
     images, structures = series(studies, "PHANTOM-002")
     for dataset, name in ((images[-1], "1-001.dcm"), (images[0], "1-008.dcm"), (structures, "1-1.dcm")):
         path = Path(dataset.filename).relative_to(studies)
         assert path.parts == ("PHANTOM-002", dataset.StudyInstanceUID, dataset.SeriesInstanceUID, name)
 
 
-def test_tissues_have_their_hounsfield_units(studies: Path) -> None:
+def test_paint_slice_tissues_have_their_hounsfield_units(studies: Path) -> None:
     """Share of the body's pixels in each tissue's range, and air outside."""
     for patient in ("PHANTOM-001", "PHANTOM-002"):
         volume = np.stack([hounsfield(image) for image in series(studies, patient)[0]])
@@ -177,7 +182,7 @@ def test_tissues_have_their_hounsfield_units(studies: Path) -> None:
             assert least < share < most, (patient, low, high, share)
 
 
-def test_noise_is_correlated_and_strongest_in_the_middle() -> None:
+def test_paint_slice_noise_is_correlated_and_strongest_in_the_middle() -> None:
     anatomy = draw_anatomy(0, 1)
     a, b = (paint_slice(anatomy, 100.0, 5.0, index).astype(float) for index in (1, 2))
     noise = (a - b) / np.sqrt(2.0)
@@ -189,7 +194,7 @@ def test_noise_is_correlated_and_strongest_in_the_middle() -> None:
     assert abs(np.corrcoef(flat[:, :-8].ravel(), flat[:, 8:].ravel())[0, 1]) < 0.1
 
 
-def test_the_structure_set_refers_to_its_series(studies: Path) -> None:
+def test_write_studies_structure_set_refers_to_its_series(studies: Path) -> None:
     images, structures = series(studies, "PHANTOM-001")
     instances = {str(d.SOPInstanceUID): d for d in images}
     (roi,) = structures.StructureSetROISequence
@@ -208,12 +213,12 @@ def test_the_structure_set_refers_to_its_series(studies: Path) -> None:
 
 
 @pytest.mark.parametrize(("seed", "number"), [(0, 1), (0, 2), (0, 5), (3, 1), (3, 2), (3, 7)])
-def test_the_contour_lies_on_the_drawn_tumour(seed: int, number: int) -> None:
+def test_contours_lie_on_the_painted_tumour(seed: int, number: int) -> None:
     """The tumour is what differs between a slice painted with and without it; compared where there was lung."""
     anatomy = draw_anatomy(seed, number)
     height, spacing = anatomy.tumour.centre[2], anatomy.person.spacing
     painted, without = (paint_slice(anatomy, height, 5.0, 0, tumour=shown).astype(float) for shown in (True, False))
-    points = contour(anatomy, height)
+    points, beyond = contours(anatomy, (height, height + 500.0))
     assert points is not None
     lung = without < -500
     # the filling closes cavities, the opening takes away the spicules, which belong to no contour
@@ -224,10 +229,10 @@ def test_the_contour_lies_on_the_drawn_tumour(seed: int, number: int) -> None:
     assert overlap > 0.9
     assert np.abs(gap).max() < 1.0, "pixels"
     assert 0 < np.percentile(painted[mask], 75) < 110
-    assert contour(anatomy, height + 500.0) is None
+    assert beyond is None
 
 
-def test_the_structure_set_holds_that_contour(studies: Path) -> None:
+def test_write_studies_structure_set_holds_the_contours(studies: Path) -> None:
     anatomy = draw_anatomy(3, 0)
     images, structures = series(studies, "PHANTOM-001")
     _, levels = heights(anatomy, 8)
@@ -235,14 +240,14 @@ def test_the_structure_set_holds_that_contour(studies: Path) -> None:
         str(image.SOPInstanceUID): level / anatomy.person.height for image, level in zip(images, levels, strict=True)
     }
     for item in structures.ROIContourSequence[0].ContourSequence:
-        expected = contour(anatomy, height_of[str(item.ContourImageSequence[0].ReferencedSOPInstanceUID)])
+        (expected,) = contours(anatomy, [height_of[str(item.ContourImageSequence[0].ReferencedSOPInstanceUID)]])
         points = np.asarray([float(v) for v in item.ContourData]).reshape(-1, 3)[:, :2]
         np.testing.assert_allclose(points, expected, atol=1e-6)
 
 
-def test_the_clinical_table_can_be_learned_from(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("pytest_medgan.phantom.studies.write_patient", lambda *_: None)
-    monkeypatch.setattr("pytest_medgan.phantom.studies._cores", lambda: 0)
+def test_write_studies_clinical_table_can_be_learned_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_medgan.phantom.studies.write_patient", lambda *_, **__: None)
+    monkeypatch.setattr("pytest_medgan.phantom.studies.available_cores", lambda: 0)
     write_studies(tmp_path, patients=40, slices=1, seed=1)
     with (tmp_path / TABLE).open(newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -259,40 +264,63 @@ def test_the_clinical_table_can_be_learned_from(tmp_path: Path, monkeypatch) -> 
 
 
 @pytest.mark.parametrize(("patients", "slices", "seed"), [(0, 3, 0), (1, 0, 0), (1, 3, -1)])
-def test_counts_that_make_no_sense_are_refused(tmp_path: Path, patients: int, slices: int, seed: int) -> None:
+def test_write_studies_counts_below_one_are_settings_errors(
+    tmp_path: Path, patients: int, slices: int, seed: int
+) -> None:
     with pytest.raises(SettingsError, match=r"phantom \w+ is -?\d; give"):
         write_studies(tmp_path, patients=patients, slices=slices, seed=seed)
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+def test_write_studies_into_a_file_is_an_output_error_without_path(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DataError, match="cannot be written") as caught:
+    with pytest.raises(OutputError, match="cannot be written") as caught:
         write_studies(tmp_path / "file", patients=1, slices=1)
     assert str(tmp_path) not in str(caught.value)
 
 
-def test_a_process_that_dies_is_an_error(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("pytest_medgan.phantom.studies._CHILD", "import sys; sys.exit(1)")
-    monkeypatch.setattr("pytest_medgan.phantom.studies._WORTH_A_PROCESS", 1)
+def test_write_studies_on_a_full_disk_of_a_worker_is_an_output_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_WORTH_A_PROCESS", 1)
+    write_studies(tmp_path, patients=1, slices=1)
+    study = next(path for path in (tmp_path / "PHANTOM-001").iterdir())
+    for folder in study.iterdir():
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
+        folder.write_text("in the way of the series")
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_studies(tmp_path, patients=2, slices=1)
+
+
+def test_write_studies_with_a_lost_worker_is_a_data_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose(*_: object, **__: object) -> None:
+        raise WorkerLostError(0, 1)
+
+    monkeypatch.setattr(module, "_WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(module, "map_in_processes", lose)
     with pytest.raises(DataError, match="ended early"):
         write_studies(tmp_path, patients=2, slices=1)
 
 
-def test_a_process_that_cannot_start_is_an_error(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("pytest_medgan.phantom.studies.sys.executable", str(tmp_path / "no-such-python"))
-    monkeypatch.setattr("pytest_medgan.phantom.studies._WORTH_A_PROCESS", 1)
-    with pytest.raises(DataError, match="ended early"):
-        write_studies(tmp_path, patients=2, slices=1)
+def test_version_changes_with_the_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = tmp_path / "phantom"
+    shutil.copytree(Path(module.__file__).parent, sources)
+    monkeypatch.setattr(module, "__file__", str(sources / "studies.py"))
+    before = version()
+    with (sources / "scan.py").open("a") as stream:
+        stream.write("# changed\n")
+    assert version() != before
 
 
-def test_progress_counts_patients(tmp_path: Path) -> None:
+def test_write_studies_progress_counts_patients(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     report: Progress = lambda what, done, total: seen.append((done, total))  # noqa: E731
     write_studies(tmp_path, patients=2, slices=1, progress=report)
     assert seen == [(0, 2), (1, 2), (2, 2)]
 
 
-def test_long_series_are_thin_and_short_ones_lie_round_the_tumour() -> None:
+def test_heights_of_long_series_are_thin_and_of_short_ones_lie_round_the_tumour() -> None:
     spread: Callable[[int], tuple[float, tuple[float, ...]]] = lambda slices: heights(anatomy, slices)  # noqa: E731
     for number in range(6):
         anatomy = draw_anatomy(5, number)
