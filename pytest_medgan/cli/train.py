@@ -20,19 +20,21 @@ if TYPE_CHECKING:
     from pytest_medgan.gan.networks import Config
     from pytest_medgan.records import ImageSet, Progress
 
-DCGAN_ALONE = (
-    "steps",
-    "discriminator_learning_rate",
-    "noise",
-    "noise_share",
+DCGAN_ALONE = ("steps", "discriminator_learning_rate", "noise", "noise_share", "tolerance")
+PGGAN_ALONE = ("fading", "stable", "batches", "loss", "full_until")
+SHARED = (
+    "batch",
+    "learning_rate",
+    "average",
     "shift",
+    "brightness",
+    "contrast",
+    "cutout",
     "penalty",
     "penalty_every",
-    "tolerance",
     "precision",
 )
 LINE = 15.0  # seconds between two lines of losses
-PGGAN_ALONE = ("fading", "stable", "batches")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -56,20 +58,32 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     training.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
     training.add_argument("--threads", type=int, help="of the CPU; a fixed number makes a run repeatable to the bit")
+    training.add_argument("--shift", type=int, help="pixels by which the discriminator's images are moved (default 0)")
+    training.add_argument("--brightness", type=float, help="grey added to them at most, of a range of 2 (default 0)")
+    training.add_argument("--contrast", type=float, help="by which it grows or falls at most, as 0.2 (default 0)")
+    training.add_argument("--cutout", type=float, help="side of a square erased in them, as 0.3 of theirs (default 0)")
+    training.add_argument(
+        "--penalty",
+        type=float,
+        help="weight of the gradient penalty: R1 (dcgan, default 0; logistic pggan), or WGAN-GP",
+    )
+    training.add_argument("--penalty-every", type=int, help="steps between two penalties (default: dcgan 8, pggan 1)")
+    training.add_argument(
+        "--precision", choices=("float32", "bfloat16"), help="of the forward passes (default float32)"
+    )
+    training.add_argument("--no-graph", action="store_true", help="on a GPU, launch every kernel by itself")
     dcgan = parser.add_argument_group("dcgan alone")
     dcgan.add_argument("--steps", type=int, help="updates at most (default 20000)")
     dcgan.add_argument("--discriminator-learning-rate", type=float, help="(default: as --learning-rate)")
     dcgan.add_argument("--noise", type=float, help="sd of the discriminator's noise at the start (default 0)")
     dcgan.add_argument("--noise-share", type=float, help="of the run, over which the noise falls to 0 (default 1)")
-    dcgan.add_argument("--shift", type=int, help="pixels by which the discriminator's images are moved (default 0)")
-    dcgan.add_argument("--penalty", type=float, help="weight of the R1 gradient penalty (default 0, as published)")
-    dcgan.add_argument("--penalty-every", type=int, help="steps between two penalties (default 8)")
     dcgan.add_argument("--tolerance", type=float, help="stop when the losses change by less; 0 never (default 0.01)")
-    dcgan.add_argument("--precision", choices=("float32", "bfloat16"), help="of the forward passes (default float32)")
     pggan = parser.add_argument_group("pggan alone")
     pggan.add_argument("--fading", type=int, help="images shown while a resolution fades in (default 800000)")
     pggan.add_argument("--stable", type=int, help="images shown at a resolution thereafter (default 800000)")
     pggan.add_argument("--batches", metavar="R:B,...", help="batch by resolution, as 4:128,8:128 (default: --batch)")
+    pggan.add_argument("--loss", choices=("wgan-gp", "logistic"), help="(default wgan-gp, as published)")
+    pggan.add_argument("--full-until", type=int, help="pixels up to which all maps are kept (default 32)")
     files = parser.add_argument_group("files")
     files.add_argument("--checkpoint-every", type=int, default=1000, metavar="STEPS")
     files.add_argument("--grid-every", type=int, default=1000, metavar="STEPS", help="0 draws no sample grids")
@@ -142,7 +156,7 @@ def _made(arguments: argparse.Namespace) -> tuple[Config, Settings]:
     from pytest_medgan.gan.pggan_training import PGGANSettings
 
     widths = _given(arguments, ("latent", "generator_width", "discriminator_width"))
-    shared = {"seed": arguments.seed, **_given(arguments, ("batch", "learning_rate", "average"))}
+    shared = {"seed": arguments.seed, **_given(arguments, SHARED)}
     if arguments.architecture == "dcgan":
         _refuse(arguments, PGGAN_ALONE)
         return (
@@ -152,8 +166,8 @@ def _made(arguments: argparse.Namespace) -> tuple[Config, Settings]:
     _refuse(arguments, DCGAN_ALONE)
     table = () if arguments.batches is None else _batches(arguments.batches)
     return (
-        PGGANConfig(size=arguments.size, **widths),
-        PGGANSettings(**shared, **_given(arguments, ("fading", "stable")), batches=table),
+        PGGANConfig(size=arguments.size, **widths, **_given(arguments, ("full_until",))),
+        PGGANSettings(**shared, **_given(arguments, ("fading", "stable", "loss")), batches=table),
     )
 
 
@@ -199,6 +213,7 @@ def _run_settings(arguments: argparse.Namespace) -> RunSettings:
         grid_every=arguments.grid_every,
         keep=arguments.keep,
         half=arguments.half,
+        graph=not arguments.no_graph,
     )
 
 

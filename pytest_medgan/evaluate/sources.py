@@ -14,7 +14,7 @@ from pytest_medgan.records import DataSettings, Progress, RealSets, no_progress
 if TYPE_CHECKING:
     from pytest_medgan.ct.store import Prepared
 
-PHANTOM = re.compile(r"phantom(?::(?P<patients>\d{1,5})(?:x(?P<slices>\d{1,4}))?)?")
+PHANTOM = re.compile(r"phantom(?::(?P<patients>\d{1,5})(?:x(?P<slices>\d{1,4}))?(?:@(?P<seed>\d{1,9}))?)?")
 PHANTOM_PATIENTS, PHANTOM_SLICES = 96, 10
 
 
@@ -23,7 +23,7 @@ def load_real(settings: DataSettings, *, cache_dir: Path, progress: Progress = n
 
     Args:
         settings: Which images; `source` is a folder, a file, "phantom", "phantom:PATIENTS" or
-            "phantom:PATIENTSxSLICES".
+            "phantom:PATIENTSxSLICES", each with "@SEED" behind it for other patients than those of seed 0.
         cache_dir: Folder where phantom studies and prepared images are kept.
         progress: Called with what is done, how far, and of how much.
 
@@ -58,16 +58,17 @@ def phantom_folder(source: str, cache_dir: Path, progress: Progress = no_progres
     match = PHANTOM.fullmatch(source)
     if match is None:
         if source.startswith("phantom:"):
-            raise SettingsError(f"{source!r} names no phantoms; write phantom, phantom:96 or phantom:96x10")
+            raise SettingsError(f"{source!r} names no phantoms; write phantom, phantom:96, phantom:96x10 or ...x10@1")
         return None
     from pytest_medgan import phantom
 
     patients = int(match["patients"] or PHANTOM_PATIENTS)
     slices = int(match["slices"] or PHANTOM_SLICES)
-    root = cache_dir / "phantom" / f"{patients}x{slices}-{phantom.version()}"
+    seed = int(match["seed"] or 0)
+    root = cache_dir / "phantom" / f"{patients}x{slices}{f'@{seed}' if seed else ''}-{phantom.version()}"
     with locked(root):
         if not root.is_dir():
             remove_leftovers(root)
             with new_folder(root, durable=False) as fresh:
-                phantom.write_studies(fresh, patients=patients, slices=slices, seed=0, progress=progress)
+                phantom.write_studies(fresh, patients=patients, slices=slices, seed=seed, progress=progress)
     return root

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pytest_medgan.errors import TrainingError
-from pytest_medgan.gan.latents import Stream
+from pytest_medgan.gan.latents import Stream, normal_by_step, uniform_by_step
 from pytest_medgan.records import ImageSet, Int64
 
 _ORDER, _LATENTS, _MIXING = 101, 102, 103  # keep the streams of one seed apart
@@ -36,12 +36,26 @@ class Batches:
     def __len__(self) -> int:
         return len(self._pixels)
 
-    def reals(self, start: int, batch: int, share: slice) -> Tensor:
-        """uint8: this process's share of rows start..start+batch of the endless order."""
-        positions = np.arange(start, start + batch)[share]
+    def rows(self, start: int, steps: int, batch: int, share: slice) -> Tensor:
+        """Return int64 [steps, n], on the CPU: this process's shares of batches that follow each other.
+
+        Args:
+            start: Position of the first batch's first image in the endless order.
+            steps: Batches.
+            batch: Images of a batch, over all processes.
+            share: This process's part of a batch.
+        """
         n = len(self._pixels)
-        index = [int(self._order(int(p) // n)[int(p) % n]) for p in positions]
-        return self._pixels[torch.tensor(index, device=self._pixels.device)]
+        positions = np.arange(start, start + steps * batch).reshape(steps, batch)[:, share]
+        epochs, places = np.divmod(positions, n)
+        rows = np.empty_like(places)
+        for epoch in np.unique(epochs).tolist():
+            rows[epochs == epoch] = self._order(epoch)[places[epochs == epoch]]
+        return torch.from_numpy(rows)
+
+    def images(self, rows: Tensor) -> Tensor:
+        """Return uint8 [n,C,size,size] for rows on the images' device."""
+        return self._pixels[rows]
 
     def _order(self, epoch: int) -> Int64:
         if epoch not in self._orders:
@@ -50,11 +64,11 @@ class Batches:
         return self._orders[epoch]
 
 
-def training_latents(seed: int, step: int, batch: int, dimensions: int, share: slice) -> Tensor:
-    """float32 [share, dimensions]: this process's rows of the step's latents."""
-    return torch.from_numpy(Stream(seed, _LATENTS, step).normal(batch, dimensions)[share])
+def training_latents(seed: int, steps: range, batch: int, dimensions: int, share: slice) -> Tensor:
+    """Return float32 [steps, share, dimensions]: this process's rows of the steps' latents."""
+    return torch.from_numpy(normal_by_step(seed, _LATENTS, steps, batch, dimensions)[:, share])
 
 
-def mixing_weights(seed: int, step: int, batch: int, share: slice) -> Tensor:
-    """float64 [share], uniform in (0, 1): where between generated and real the gradient penalty is taken."""
-    return torch.from_numpy(Stream(seed, _MIXING, step).uniform(batch)[share])
+def mixing_weights(seed: int, steps: range, batch: int, share: slice) -> Tensor:
+    """Return float64 [steps, share], uniform in (0, 1): where between generated and real a penalty is taken."""
+    return torch.from_numpy(uniform_by_step(seed, _MIXING, steps, batch)[:, share])

@@ -6,7 +6,7 @@ moments of its own, and the generator is updated on the images the discriminator
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -16,9 +16,12 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from pytest_medgan.errors import SettingsError
+from pytest_medgan.gan.augmentation import Augmentation
 from pytest_medgan.gan.batches import Batches, training_latents
 from pytest_medgan.gan.dcgan import DCGANConfig, DCGANDiscriminator, DCGANGenerator, initialise
 from pytest_medgan.gan.distributed import World, share_batch_norm
+from pytest_medgan.gan.optimisers import MovingAverage, adam
+from pytest_medgan.gan.penalties import squared_gradient
 from pytest_medgan.gan.sampling import from_grey
 from pytest_medgan.gan.state import network_state, optimiser_state, restore_network, restore_optimiser
 from pytest_medgan.records import ImageSet
@@ -36,7 +39,10 @@ class DCGANSettings:
     beta2: float = 0.999
     noise: float = 0.0  # sd of the noise on what the discriminator sees at first
     noise_share: float = 1.0  # of the run, over which the noise falls to 0
-    shift: int = 0  # pixels by which what the discriminator sees is moved at most, up, down and sideways
+    shift: int = 0  # what the discriminator sees is moved by so many pixels at most; this and the next three
+    brightness: float = 0.0  # are those of augmentation.Augmentation, and none of them was published
+    contrast: float = 0.0
+    cutout: float = 0.0
     penalty: float = 0.0  # weight of R1, the squared gradient of the logits at real images; 0 as published
     penalty_every: int = 8  # steps; the weight then counts as often over, so that it does not change with this
     average: float = 0.0  # moving average of the generator kept a step; 0 samples the generator itself, as published
@@ -49,10 +55,16 @@ class DCGANSettings:
             raise SettingsError("steps must be at least 1, batch 2, the learning rate above 0, the seed not negative")
         if not 0 <= self.average < 1 or self.noise < 0 or not 0 < self.noise_share <= 1:
             raise SettingsError("average and noise_share must lie between 0 and 1, noise must not be negative")
-        if self.penalty < 0 or self.penalty_every < 1 or self.shift < 0:
-            raise SettingsError("penalty and shift must not be negative, penalty_every at least 1")
+        if self.penalty < 0 or self.penalty_every < 1:
+            raise SettingsError("penalty must not be negative, penalty_every at least 1")
         if self.precision not in ("float32", "bfloat16"):
             raise SettingsError(f"precision {self.precision!r} must be float32 or bfloat16")
+        _ = self.augmentation  # checks its ranges
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """How what the discriminator sees is changed."""
+        return Augmentation(self.shift, self.brightness, self.contrast, self.cutout)
 
 
 class DCGANTrainer:
@@ -72,7 +84,8 @@ class DCGANTrainer:
     ) -> None:
         if settings.shift >= config.size:
             raise SettingsError(f"shift {settings.shift} must be less than the {config.size} pixels of an image")
-        self.config, self.settings, self._world, self._device, self._dtype = config, settings, world, device, dtype
+        self.config, self.settings, self._world, self.device, self._dtype = config, settings, world, device, dtype
+        self._augmentation = settings.augmentation
         self._share = world.share(settings.batch)
         self._batches = Batches(images, size=config.size, channels=config.channels, seed=settings.seed, device=device)
         seeded = torch.Generator().manual_seed(settings.seed)
@@ -88,13 +101,14 @@ class DCGANTrainer:
             for network in (generator, discriminator)
         )
         self.averaged = deepcopy(self.generator).requires_grad_(False) if settings.average else None
-        self._generator_optimiser = self._adam(self.generator, settings.learning_rate)
-        self._discriminator_optimiser = self._adam(
-            self.discriminator, settings.discriminator_learning_rate or settings.learning_rate
+        self._average = (
+            None if self.averaged is None else MovingAverage(self.averaged, self.generator, settings.average)
         )
-
-    def _adam(self, network: nn.Module, rate: float) -> torch.optim.Adam:
-        return torch.optim.Adam(network.parameters(), lr=rate, betas=(self.settings.beta1, self.settings.beta2))
+        betas = (settings.beta1, settings.beta2)
+        self._generator_optimiser = adam(self.generator, settings.learning_rate, betas)
+        self._discriminator_optimiser = adam(
+            self.discriminator, settings.discriminator_learning_rate or settings.learning_rate, betas
+        )
 
     @property
     def steps(self) -> int:
@@ -123,19 +137,34 @@ class DCGANTrainer:
         """Real images shown before `step`."""
         return step * self.settings.batch
 
-    def step(self, step: int) -> dict[str, Tensor]:
-        """Update number `step` (from 0); the losses, averaged over the processes."""
-        batch = self.settings.batch
-        reals = from_grey(self._batches.reals(step * batch, batch, self._share)).to(self._dtype)
-        z = training_latents(self.settings.seed, step, batch, self.config.latent, self._share)
-        autocast = torch.autocast(self._device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16")
+    def mode(self, step: int) -> tuple[Hashable, Hashable]:
+        """Return what names the step's shapes, and within these its kernels: whether it takes the penalty."""
+        return "all", self._penalised(step)
 
-        noise_real, noise_fake = self._noise(step, reals)
-        by_real, by_fake = self._shifts(step)
+    def _penalised(self, step: int) -> bool:
+        """Return whether a step takes the gradient penalty."""
+        return self.settings.penalty > 0 and step % self.settings.penalty_every == 0
+
+    def inputs(self, steps: range) -> dict[str, Tensor]:
+        """Return rows of real images, latents, and the numbers of noise and augmentation of some steps."""
+        s, share = self.settings, self._share
+        drawn = self._augmentation.draw(s.seed, steps, s.batch)
+        if s.noise:
+            drawn["noise"] = torch.stack([self._noise(step) for step in steps])
+        return {
+            "rows": self._batches.rows(steps.start * s.batch, len(steps), s.batch, share),
+            "latents": training_latents(s.seed, steps, s.batch, self.config.latent, share),
+            **{name: both[:, :, share] for name, both in drawn.items()},
+        }
+
+    def update(self, step: int, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Update both networks with a step's inputs; return the losses, averaged over the processes."""
+        reals = from_grey(self._batches.images(inputs["rows"])).to(self._dtype)
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16")
+        penalised = self._penalised(step)
         with autocast:
-            fakes = shifted(self.generator(z.to(self._device, self._dtype)), by_fake) + noise_fake
-            penalised = self.settings.penalty > 0 and step % self.settings.penalty_every == 0
-            shown = (shifted(reals, by_real) + noise_real).requires_grad_(penalised)
+            fakes = self._shown(self.generator(inputs["latents"].to(self._dtype)), inputs, side=1)
+            shown = self._shown(reals, inputs, side=0).requires_grad_(penalised)
             logits_real = self.discriminator(shown)
             loss_real = _loss(logits_real, real=True)
             loss_fake = _loss(self.discriminator(fakes.detach()), real=False)
@@ -150,46 +179,30 @@ class DCGANTrainer:
             loss_generator = _loss(self.discriminator(fakes), real=True)
         self._update(self.generator, self._generator_optimiser, loss_generator)
         self.discriminator.requires_grad_(True)
-        self._move_average()
+        if self._average is not None:
+            self._average.update()
         return {
             "discriminator": self._world.mean(loss_real + loss_fake),
             "generator": self._world.mean(loss_generator),
         }
 
-    def _noise(self, step: int, like: Tensor) -> tuple[Tensor, Tensor] | tuple[float, float]:
-        """Instance noise (Sønderby et al. 2017, section 3) for real and generated images in -1..1."""
-        sd = self.settings.noise * (1.0 - step / (self.settings.noise_share * self.settings.steps))
-        if sd <= 0:
-            return 0.0, 0.0
-        seeded = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + step)
-        noise = torch.randn(2, self.settings.batch, *like.shape[1:], generator=seeded)[:, self._share] * sd
-        real, fake = noise.to(self._device, self._dtype)
-        return real, fake
+    def _shown(self, images: Tensor, inputs: Mapping[str, Tensor], *, side: int) -> Tensor:
+        """Return what the discriminator sees of real (side 0) or generated images (side 1)."""
+        images = self._augmentation.apply(images, inputs, side)
+        return images + inputs["noise"][side].to(self._dtype) if "noise" in inputs else images
 
-    def _shifts(self, step: int) -> tuple[Tensor, Tensor]:
-        """By how many pixels each real and each generated image is moved: int64 [n,2] each, rows and columns."""
-        seeded = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + step)
-        most = self.settings.shift
-        drawn = torch.randint(-most, most + 1, (2, self.settings.batch, 2), generator=seeded)[:, self._share]
-        return drawn[0], drawn[1]
+    def _noise(self, step: int) -> Tensor:
+        """Return instance noise (Sønderby et al. 2017, section 3), float32 [2,batch,C,H,W]."""
+        s, config = self.settings, self.config
+        sd = max(0.0, s.noise * (1.0 - step / (s.noise_share * s.steps)))
+        seeded = torch.Generator().manual_seed(s.seed * 1_000_003 + step)
+        return torch.randn(2, s.batch, config.channels, config.size, config.size, generator=seeded) * sd
 
     def _update(self, network: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._world.average_gradients(network.parameters())
         optimiser.step()
-
-    @torch.no_grad()
-    def _move_average(self) -> None:
-        """Weights and batch-norm moments alike; the count of batches is copied."""
-        if self.averaged is None:
-            return
-        now = self.generator.state_dict()
-        for name, average in self.averaged.state_dict().items():
-            if average.is_floating_point():
-                average.lerp_(now[name], 1.0 - self.settings.average)
-            else:
-                average.copy_(now[name])
 
     def state(self) -> dict[str, Tensor]:
         """Everything the next step depends on; `generator.*` is what is sampled."""
@@ -210,40 +223,6 @@ class DCGANTrainer:
         restore_network("discriminator", self.discriminator, tensors)
         restore_optimiser("generator_optimiser", self._generator_optimiser, tensors)
         restore_optimiser("discriminator_optimiser", self._discriminator_optimiser, tensors)
-
-
-def shifted(images: Tensor, by: Tensor) -> Tensor:
-    """Images [N,C,H,W] moved by `by` int64 [N,2] pixels (rows, columns), mirrored at the border; differentiable.
-
-    All losses see moved images, real and generated alike, so that the discriminator cannot learn the training images by
-    heart and the generator need not learn to move its own: the translation of Zhao et al. (2020), "Differentiable
-    augmentation for data-efficient GAN training", who fill with zeros, which here would be a frame of mid-grey.
-    """
-    if not by.any():
-        return images
-    rows, columns = (_mirrored(by[:, axis], images.shape[2 + axis]).to(images.device) for axis in (0, 1))
-    number = torch.arange(len(images), device=images.device)[:, None, None]
-    moved: Tensor = images.movedim(1, -1)[number, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
-    return moved
-
-
-def _mirrored(by: Tensor, size: int) -> Tensor:
-    """int64 [N,size]: where each row (or column) of the moved image comes from."""
-    place = (torch.arange(size, device=by.device) - by[:, None]).abs()
-    return torch.where(place < size, place, 2 * (size - 1) - place)
-
-
-def squared_gradient(logits: Tensor, images: Tensor) -> Tensor:
-    """Mean over images of |d logits / d image|^2, to be differentiated: R1 is half its weight times this.
-
-    Mescheder, Geiger and Nowozin (2018), "Which training methods for GANs do actually converge?", equation 9; on every
-    eighth step or so, with the weight as many times over, as Karras et al. (2020), appendix B. Batch norm lets the
-    images of a batch touch, so the gradient is that of the sum of their logits. `logits` [N] of `images` float
-    [N,C,H,W], which require a gradient.
-    """
-    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
-    squared: Tensor = gradient.to(torch.promote_types(gradient.dtype, torch.float32)).square().sum((1, 2, 3)).mean()
-    return squared
 
 
 def _loss(logits: Tensor, *, real: bool) -> Tensor:

@@ -68,6 +68,12 @@ def _inverse_normal(p: Float64) -> Float64:
     return np.where(central, value, np.copysign(outer, q))
 
 
+def _to_uniform(raw: np.typing.NDArray[np.uint64]) -> Float64:
+    """Return numbers strictly between 0 and 1 made of 64 random bits each."""
+    # 52 bits and a half: representable without rounding, and never 0 or 1
+    return ((raw >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
+
+
 class Stream:
     """The endless sequence of random numbers that some integers name."""
 
@@ -78,9 +84,7 @@ class Stream:
 
     def uniform(self, *shape: int) -> Float64:
         """Numbers strictly between 0 and 1."""
-        raw = self._bits.random_raw(int(np.prod(shape)))
-        # 52 bits and a half: representable without rounding, and never 0 or 1
-        return (((raw >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52).reshape(shape)
+        return _to_uniform(self._bits.random_raw(int(np.prod(shape)))).reshape(shape)
 
     def normal(self, *shape: int) -> Float32:
         """Standard normal numbers."""
@@ -89,6 +93,17 @@ class Stream:
     def permutation(self, n: int) -> np.typing.NDArray[np.int64]:
         """The numbers 0..n-1 in random order (numpy does not promise that its own shuffle stays the same)."""
         return np.argsort(self.uniform(n), kind="stable").astype(np.int64)
+
+
+def uniform_by_step(seed: int, stream: int, steps: range, *shape: int) -> Float64:
+    """Return float64 [len(steps), *shape], what `Stream(seed, stream, step).uniform(*shape)` draws for each step."""
+    raw = [np.random.PCG64(np.random.SeedSequence([seed, stream, n])).random_raw(int(np.prod(shape))) for n in steps]
+    return _to_uniform(np.stack(raw)).reshape(len(steps), *shape)
+
+
+def normal_by_step(seed: int, stream: int, steps: range, *shape: int) -> Float32:
+    """Return float32 [len(steps), *shape], what `Stream(seed, stream, step).normal(*shape)` draws for each step."""
+    return _inverse_normal(uniform_by_step(seed, stream, steps, *shape)).astype(np.float32)
 
 
 def latent_block(seed: int, block: int, dimensions: int, truncation: float | None = None) -> Float32:

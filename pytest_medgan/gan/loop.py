@@ -27,6 +27,7 @@ from pytest_medgan.gan.networks import Config, architecture_of
 from pytest_medgan.gan.pggan_training import PGGANSettings
 from pytest_medgan.gan.run_folder import FINISHED, RunFolder
 from pytest_medgan.gan.sampling import NetworkGenerator, from_checkpoint
+from pytest_medgan.gan.stepping import Steps, stepper
 from pytest_medgan.records import ImageSet, Progress
 
 COLLAPSED = 0.1  # a finished generator's diversity below this is worth a word
@@ -46,24 +47,22 @@ class RunSettings:
     log_every: int = 50  # steps between two rows of the history; also how soon divergence is noticed
     grid_every: int = 1000  # steps between sample grids; 0 draws none
     half: bool = False  # store the finished generator's weights as float16
+    graph: bool = True  # on one GPU, replay steps as CUDA graphs
 
     def __post_init__(self) -> None:
         if min(self.checkpoint_every, self.keep, self.log_every) < 1 or self.grid_every < 0:
             raise SettingsError("checkpoint_every, keep and log_every must be at least 1, grid_every at least 0")
 
 
-class Trainer(Protocol):
+class Trainer(Steps, Protocol):
     """What the loop needs of a DCGANTrainer or PGGANTrainer."""
 
     explodes: float
 
-    @property
-    def steps(self) -> int: ...
     def describe(self) -> str: ...
     def images_seen(self, step: int) -> int: ...
     def stage(self, step: int) -> tuple[int, float] | None: ...
     def converged(self, history: list[dict[str, float]], log_every: int) -> bool: ...
-    def step(self, step: int) -> dict[str, Tensor]: ...
     def state(self) -> dict[str, Tensor]: ...
     def restore(self, tensors: Mapping[str, Tensor]) -> None: ...
 
@@ -112,6 +111,8 @@ class Loop:
         self.config, self.settings, self.images, self.folder, self.run = config, settings, images, folder, run
         self.trainer, self.key, self.world, self.device = trainer, key, world, device
         self.on_checkpoint, self.on_log, self.progress = on_checkpoint, on_log, progress
+        self._stepper = stepper(trainer, graph=run.graph and world.size == 1)
+        self._saved = 0  # step of the last checkpoint
         self.step = 0
         self.history: list[dict[str, float]] = []
         self.pending: list[dict[str, Tensor | float]] = []  # losses since the last row of the history
@@ -136,6 +137,7 @@ class Loop:
         self.history = [dict(row) for row in found.progress.get("history", [])]
         self.pending = [dict(row) for row in found.progress.get("pending", [])]
         self.clock = (time.monotonic(), self.step)
+        self._saved = self.step
 
     def _refuse_other_run(self, found: Checkpoint) -> None:
         ours: dict[str, object] = {"architecture": architecture_of(self.config), "training set": self.images.recipe}
@@ -154,23 +156,31 @@ class Loop:
             )
 
     def run_to_end(self, interrupted: threading.Event) -> None:
-        """Steps until the budget is spent or the losses have converged, then writes the finished generator."""
-        saved = self.step
-        while self.step < self.trainer.steps and not self.trainer.converged(self.history, self.run.log_every):
-            self.pending.append({**self.trainer.step(self.step)})
-            self.step += 1
-            if self.step % self.run.log_every == 0:
-                self._log()
-            if self.step % self.run.checkpoint_every == 0:
-                self._save()
-                saved = self.step
-            if self.run.grid_every and self.step % self.run.grid_every == 0 and self.world.writes:
-                self.folder.write_grid(self._generator()(64, self.settings.seed), self.step)
+        """Step until the budget is spent or the losses have converged, then write the finished generator."""
+        while self.advance():
             if self.world.any(interrupted.is_set(), self.device):
-                if saved != self.step:
+                if self._saved != self.step:
                     self._save()
                 raise KeyboardInterrupt
-        if saved != self.step or not self.folder.checkpoints():
+        self.finish()
+
+    def advance(self) -> bool:
+        """Take one step, with the history, checkpoint and grid due after it; False where the run has ended."""
+        if self.step >= self.trainer.steps or self.trainer.converged(self.history, self.run.log_every):
+            return False
+        self.pending.append({**self._stepper.step(self.step)})
+        self.step += 1
+        if self.step % self.run.log_every == 0:
+            self._log()
+        if self.step % self.run.checkpoint_every == 0:
+            self._save()
+        if self.run.grid_every and self.step % self.run.grid_every == 0 and self.world.writes:
+            self.folder.write_grid(self._generator()(64, self.settings.seed), self.step)
+        return True
+
+    def finish(self) -> None:
+        """Write the last checkpoint and the finished generator."""
+        if self._saved != self.step or not self.folder.checkpoints():
             self._save()
         if self.world.writes:
             finished = replace(self._checkpoint(finished=True), storage="float16" if self.run.half else "float32")
@@ -188,7 +198,7 @@ class Loop:
 
     def _checked_losses(self) -> dict[str, float]:
         """The mean of the losses since the last row; raises TrainingError where they have gone astray."""
-        self.pending = [{name: float(value) for name, value in losses.items()} for losses in self.pending]
+        self._fetch_losses()
         names = self.pending[0] if self.pending else {}
         means = {name: sum(float(losses[name]) for losses in self.pending) / len(self.pending) for name in names}
         for name, value in means.items():
@@ -200,6 +210,16 @@ class Loop:
                     "learning rate or change the seed"
                 )
         return means
+
+    def _fetch_losses(self) -> None:
+        """Make the pending losses plain numbers, in one transfer from the device."""
+        on_device = [loss for losses in self.pending for loss in losses.values() if isinstance(loss, Tensor)]
+        if on_device:
+            numbers = iter(torch.stack([loss.double() for loss in on_device]).tolist())
+            self.pending = [
+                {name: next(numbers) if isinstance(loss, Tensor) else loss for name, loss in losses.items()}
+                for losses in self.pending
+            ]
 
     def _show(self, means: Mapping[str, float]) -> None:
         since, step = self.clock
@@ -223,8 +243,11 @@ class Loop:
         return float(generator(BLOCK, self.settings.seed).std(axis=0).mean()) / max(real, 1e-9)
 
     def _save(self) -> None:
+        """Write a checkpoint to resume from, after a look at the losses and the weights."""
+        self._saved = self.step
         self._checked_losses()
-        if not all(bool(torch.isfinite(t).all()) for t in self.trainer.state().values()):
+        finite = torch.stack([torch.isfinite(tensor).all().to(self.device) for tensor in self.trainer.state().values()])
+        if not bool(finite.all()):
             raise TrainingError(
                 f"the weights are not finite at step {self.step}: training has diverged; the checkpoints before it "
                 "are kept; lower the learning rate or change the seed"

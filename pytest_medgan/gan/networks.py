@@ -17,6 +17,7 @@ from pytest_medgan.records import Scalar
 
 Config = DCGANConfig | PGGANConfig
 
+LATER = {"full_until"}  # fields of a configuration that older checkpoints lack
 CONFIGS: dict[str, type[DCGANConfig] | type[PGGANConfig]] = {"dcgan": DCGANConfig, "pggan": PGGANConfig}
 
 
@@ -36,7 +37,9 @@ def configuration(architecture: str, values: Mapping[str, Scalar]) -> Config:
     if architecture not in CONFIGS:
         raise CheckpointError(f"architecture {architecture!r} is not one of {', '.join(CONFIGS)}")
     kind = CONFIGS[architecture]
-    if {*values} != {field.name for field in fields(kind)} or not all(type(v) is int for v in values.values()):
+    known = {field.name for field in fields(kind)}
+    # a field that came later was at its default then
+    if {*values} | LATER != known | LATER or not all(type(v) is int for v in values.values()):
         raise CheckpointError(f"its configuration is not that of a {architecture}; train it anew")
     try:
         return kind(**values)  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ sees, before its 4x4 convolution, one map more: the standard deviation within a 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from math import prod, sqrt
 
 import torch
@@ -29,14 +30,15 @@ class PGGANConfig:
     size: int = 128  # pixels of the finished square image, a power of two from 8
     channels: int = 1
     latent: int = 512  # dimensions of z
-    generator_width: int = 512  # maps at 4x4 to 32x32; halved with each doubling beyond
+    generator_width: int = 512  # maps at 4x4 and up to `full_until`; halved with each doubling beyond
     discriminator_width: int = 512
+    full_until: int = 32  # pixels
     group: int = 4  # images that share a minibatch standard deviation
 
     def __post_init__(self) -> None:
         if self.size not in [2**power for power in range(3, MAX_SIZE.bit_length())]:
             raise SettingsError(f"size {self.size} must be a power of two from 8 to {MAX_SIZE}")
-        for name in ("channels", "latent", "generator_width", "discriminator_width", "group"):
+        for name in ("channels", "latent", "generator_width", "discriminator_width", "full_until", "group"):
             value = getattr(self, name)
             if not 1 <= value <= 4096:
                 raise SettingsError(f"{name} {value} must lie between 1 and 4096")
@@ -47,9 +49,9 @@ class PGGANConfig:
         return tuple(2**power for power in range(2, self.size.bit_length()))
 
 
-def maps(width: int, resolution: int) -> int:
-    """Feature maps at a resolution: `width` up to 32x32, half as many with each doubling beyond."""
-    return max(1, min(width, width * 32 // resolution))
+def maps(width: int, resolution: int, full_until: int = 32) -> int:
+    """Feature maps at a resolution: `width` up to `full_until`, half as many with each doubling beyond."""
+    return max(1, min(width, width * full_until // resolution))
 
 
 class EqualConv2d(nn.Module):
@@ -91,9 +93,14 @@ def upsample(x: Tensor) -> Tensor:
     return interpolate(x, scale_factor=2, mode="nearest")
 
 
-def fade(old: Tensor, new: Tensor, alpha: float) -> Tensor:
-    """`old` at alpha 0 and `new` at alpha 1, exactly."""
-    return torch.lerp(old, new, alpha)
+def fade(old: Tensor, new: Tensor, alpha: float | Tensor) -> Tensor:
+    """`old` at alpha 0 and `new` at alpha 1, exactly; alpha may be a tensor [] on the device."""
+    return torch.lerp(old, new, alpha.to(new.dtype) if isinstance(alpha, Tensor) else alpha)
+
+
+def mixes(alpha: float | Tensor) -> bool:
+    """Whether two resolutions are mixed; a tensor, whose value is not looked at, always mixes them."""
+    return isinstance(alpha, Tensor) or alpha < 1
 
 
 def minibatch_deviation(x: Tensor, group: int) -> Tensor:
@@ -118,20 +125,20 @@ class PGGANGenerator(nn.Module):
 
     def __init__(self, config: PGGANConfig) -> None:
         super().__init__()
-        width = config.generator_width
-        first = maps(width, 4)
+        width = partial(maps, config.generator_width, full_until=config.full_until)
+        first = width(4)
         self.dense = EqualDense(config.latent, (first, 4, 4), GAIN / 4)
         blocks = [nn.ModuleList([EqualConv2d(first, first, 3)])]
         for resolution in config.resolutions[1:]:
-            inputs, outputs = maps(width, resolution // 2), maps(width, resolution)
+            inputs, outputs = width(resolution // 2), width(resolution)
             blocks.append(nn.ModuleList([EqualConv2d(inputs, outputs, 3), EqualConv2d(outputs, outputs, 3)]))
         self.blocks = nn.ModuleList(blocks)
         self.to_rgb = nn.ModuleList(
-            EqualConv2d(maps(width, resolution), config.channels, 1, gain=1.0) for resolution in config.resolutions
+            EqualConv2d(width(resolution), config.channels, 1, gain=1.0) for resolution in config.resolutions
         )
         self._resolutions = config.resolutions
 
-    def forward(self, z: Tensor, resolution: int, alpha: float = 1.0) -> Tensor:
+    def forward(self, z: Tensor, resolution: int, alpha: float | Tensor = 1.0) -> Tensor:
         """Images at `resolution`; with alpha below 1, faded from those of half the resolution."""
         stage = self._resolutions.index(resolution)
         x = pixel_norm(leaky_relu(self.dense(pixel_norm(z)), NEGATIVE_SLOPE))
@@ -143,7 +150,7 @@ class PGGANGenerator(nn.Module):
             for convolution in _layers(self.blocks[index]):
                 x = pixel_norm(leaky_relu(convolution(x), NEGATIVE_SLOPE))
         images: Tensor = self.to_rgb[stage](x)
-        if stage and alpha < 1:
+        if stage and mixes(alpha):
             images = fade(upsample(self.to_rgb[stage - 1](before)), images, alpha)
         return images
 
@@ -153,22 +160,22 @@ class PGGANDiscriminator(nn.Module):
 
     def __init__(self, config: PGGANConfig) -> None:
         super().__init__()
-        width = config.discriminator_width
-        first = maps(width, 4)
+        width = partial(maps, config.discriminator_width, full_until=config.full_until)
+        first = width(4)
         blocks = [nn.ModuleList([EqualConv2d(first + 1, first, 3)])]
         for resolution in config.resolutions[1:]:
-            inputs, outputs = maps(width, resolution), maps(width, resolution // 2)
+            inputs, outputs = width(resolution), width(resolution // 2)
             blocks.append(nn.ModuleList([EqualConv2d(inputs, inputs, 3), EqualConv2d(inputs, outputs, 3)]))
         self.blocks = nn.ModuleList(blocks)
         self.from_rgb = nn.ModuleList(
-            EqualConv2d(config.channels, maps(width, resolution), 1) for resolution in config.resolutions
+            EqualConv2d(config.channels, width(resolution), 1) for resolution in config.resolutions
         )
         self.dense = EqualDense(first * 16, (first,))
         self.score = EqualDense(first, (1,), gain=1.0)
         self._resolutions = config.resolutions
         self._group = config.group
 
-    def forward(self, images: Tensor, resolution: int, alpha: float = 1.0) -> Tensor:
+    def forward(self, images: Tensor, resolution: int, alpha: float | Tensor = 1.0) -> Tensor:
         """Scores of images at `resolution`; with alpha below 1, faded from those of half the resolution."""
         stage = self._resolutions.index(resolution)
         x = leaky_relu(self.from_rgb[stage](images), NEGATIVE_SLOPE)
@@ -176,7 +183,7 @@ class PGGANDiscriminator(nn.Module):
             for convolution in _layers(self.blocks[index]):
                 x = leaky_relu(convolution(x), NEGATIVE_SLOPE)
             x = avg_pool2d(x, 2)
-            if index == stage and alpha < 1:
+            if index == stage and mixes(alpha):
                 halved = self.from_rgb[stage - 1](avg_pool2d(images, 2))
                 x = fade(leaky_relu(halved, NEGATIVE_SLOPE), x, alpha)
         x = minibatch_deviation(x, self._group)

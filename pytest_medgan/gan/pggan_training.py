@@ -3,25 +3,33 @@
 At each resolution beyond 4x4 the new layers fade in, real images fading with them, and then train on; the optimisers
 start afresh when a fade begins and when it ends. One discriminator step a generator step. What is sampled is the moving
 average of the generator.
+
+The paper's loss differentiates a gradient on every step and wants float32. `loss="logistic"` with a lazy R1 penalty
+(Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN", appendix B) costs half and bears bfloat16.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, softplus
 
 from pytest_medgan.errors import SettingsError
+from pytest_medgan.gan.augmentation import Augmentation
 from pytest_medgan.gan.batches import Batches, mixing_weights, training_latents
 from pytest_medgan.gan.distributed import World
-from pytest_medgan.gan.pggan import PGGANConfig, PGGANDiscriminator, PGGANGenerator, fade, initialise, upsample
+from pytest_medgan.gan.optimisers import MovingAverage, adam
+from pytest_medgan.gan.penalties import gradient_penalty, squared_gradient
+from pytest_medgan.gan.pggan import PGGANConfig, PGGANDiscriminator, PGGANGenerator, fade, initialise, mixes, upsample
 from pytest_medgan.gan.sampling import from_grey
 from pytest_medgan.gan.state import network_state, optimiser_state, restore_network, restore_optimiser
 from pytest_medgan.records import ImageSet
+
+Stage = tuple[int, float | Tensor]  # resolution and fade
 
 
 @dataclass(frozen=True)
@@ -36,10 +44,19 @@ class PGGANSettings:
     beta1: float = 0.0
     beta2: float = 0.99
     epsilon: float = 1e-8
-    penalty: float = 10.0  # weight of the gradient penalty
-    target: float = 1.0  # the gradient norm it pulls towards
-    drift: float = 1e-3  # weight of the squared score of real images
+    loss: str = "wgan-gp"  # or "logistic", with R1
+    penalty: float = (
+        10.0  # weight of the loss's penalty: on the gradient's norm (wgan-gp), or R1 at full size (logistic)
+    )
+    penalty_every: int = 1  # steps; R1's weight then counts as often over
+    target: float = 1.0  # the gradient norm that wgan-gp pulls towards
+    drift: float = 1e-3  # weight of the squared score of real images, of wgan-gp
     average: float = 0.999  # of the generator, kept a step
+    shift: int = 0  # what the discriminator sees is moved by so many pixels at most; this and the next three
+    brightness: float = 0.0  # are those of augmentation.Augmentation, at the full resolution alone, and none of them
+    contrast: float = 0.0  # was published
+    cutout: float = 0.0
+    precision: str = "float32"  # or "bfloat16": autocast of the forward passes, of the logistic loss
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -49,6 +66,18 @@ class PGGANSettings:
             raise SettingsError("every batch must be at least 1")
         if not 0 <= self.average < 1:
             raise SettingsError(f"average {self.average} must lie between 0 and 1")
+        if self.loss not in ("wgan-gp", "logistic") or self.precision not in ("float32", "bfloat16"):
+            raise SettingsError("A PGGAN's loss or precision is unknown. Use wgan-gp or logistic, float32 or bfloat16.")
+        if self.loss == "wgan-gp" and (self.penalty_every != 1 or self.precision != "float32"):
+            raise SettingsError("A PGGAN's wgan-gp loss takes float32 and a penalty on every step. Use loss logistic.")
+        if self.penalty < 0 or self.penalty_every < 1:
+            raise SettingsError("penalty must not be negative, penalty_every at least 1")
+        _ = self.augmentation  # checks its ranges
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """How what the discriminator sees is changed at the full resolution."""
+        return Augmentation(self.shift, self.brightness, self.contrast, self.cutout)
 
     def batch_at(self, resolution: int) -> int:
         """Images a step at a resolution, over all processes."""
@@ -90,19 +119,6 @@ def schedule(config: PGGANConfig, settings: PGGANSettings) -> tuple[Phase, ...]:
     return tuple(phases)
 
 
-def gradient_penalty(discriminator: nn.Module, images: Tensor, *args: float, target: float = 1.0) -> Tensor:
-    """Mean over images of (|d score / d image| - target)^2 (Gulrajani et al. 2017, equation 3), to be differentiated.
-
-    `images` float [N,C,H,W]; `args` are handed to the discriminator behind them.
-    """
-    images = images.detach().requires_grad_(True)
-    scores = discriminator(images, *args)
-    (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
-    norms = gradient.flatten(1).norm(dim=1)
-    penalty: Tensor = (norms - target).square().mean()
-    return penalty
-
-
 class PGGANTrainer:
     """Networks, optimisers and the step that updates them."""
 
@@ -118,7 +134,7 @@ class PGGANTrainer:
         device: torch.device,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        self.config, self.settings, self._world, self._device, self._dtype = config, settings, world, device, dtype
+        self.config, self.settings, self._world, self.device, self._dtype = config, settings, world, device, dtype
         self.phases = schedule(config, settings)
         for phase in self.phases:
             share = world.share(phase.batch)
@@ -133,12 +149,13 @@ class PGGANTrainer:
         self.generator = generator.to(device, dtype).to(memory_format=torch.channels_last)
         self.discriminator = discriminator.to(device, dtype).to(memory_format=torch.channels_last)
         self.averaged = deepcopy(self.generator).requires_grad_(False)
+        self._average = MovingAverage(self.averaged, self.generator, settings.average)
         self._reset_optimisers()
 
     def _reset_optimisers(self) -> None:
         s = self.settings
         self._generator_optimiser, self._discriminator_optimiser = (
-            torch.optim.Adam(network.parameters(), lr=s.learning_rate, betas=(s.beta1, s.beta2), eps=s.epsilon)
+            adam(network, s.learning_rate, (s.beta1, s.beta2), s.epsilon)
             for network in (self.generator, self.discriminator)
         )
 
@@ -168,54 +185,104 @@ class PGGANTrainer:
         """Never: the schedule says when it ends."""
         return False
 
-    def step(self, step: int) -> dict[str, Tensor]:
-        """Update number `step` (from 0); the losses, averaged over the processes."""
+    def mode(self, step: int) -> tuple[Hashable, Hashable]:
+        """Return what names the step's shapes, its phase, and within it the kernels: whether R1 is taken."""
+        return self.phase(step), self._penalised(step)
+
+    def _penalised(self, step: int) -> bool:
+        """Return whether a step takes the gradient penalty."""
+        return self.settings.penalty > 0 and step % self.settings.penalty_every == 0
+
+    def inputs(self, steps: range) -> dict[str, Tensor]:
+        """Return rows of real images, latents and fades of some steps of a phase, and what loss and changes draw."""
+        s, phase = self.settings, self.phase(steps.start)
+        share = self._world.share(phase.batch)
+        drawn = {
+            "rows": self._batches.rows(phase.seen(steps.start), len(steps), phase.batch, share),
+            "latents": training_latents(s.seed, steps, phase.batch, self.config.latent, share),
+        }
+        if phase.fading:
+            drawn["alpha"] = torch.tensor([phase.alpha(step) for step in steps], dtype=torch.float64)
+        if s.loss == "wgan-gp":
+            drawn["mixing"] = mixing_weights(s.seed, steps, phase.batch, share)
+        for name, both in self._augmentation_at(phase).draw(s.seed, steps, phase.batch).items():
+            drawn[name] = both[:, :, share]
+        return drawn
+
+    def _augmentation_at(self, phase: Phase) -> Augmentation:
+        """Return the changes of a phase: small images are not changed, as a pixel is large there."""
+        return self.settings.augmentation if phase.resolution == self.config.size else Augmentation()
+
+    def update(self, step: int, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Update both networks with a step's inputs; return the losses, averaged over the processes."""
         phase = self.phase(step)
         if step == phase.first_step and step:
             self._reset_optimisers()
-        s, share, alpha = self.settings, self._world.share(phase.batch), phase.alpha(step)
-        reals = self._shrink(self._batches.reals(phase.seen(step), phase.batch, share), phase.resolution, alpha)
-        z = training_latents(s.seed, step, phase.batch, self.config.latent, share).to(self._device, self._dtype)
-        mixing = mixing_weights(s.seed, step, phase.batch, share).to(self._device, self._dtype)
+        alpha = inputs["alpha"].to(self._dtype) if phase.fading else 1.0
+        reals = self._shrink(self._batches.images(inputs["rows"]), phase.resolution, alpha)
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16")
+        augmentation = self._augmentation_at(phase)
         stage = (phase.resolution, alpha)
+        with autocast:
+            fakes = augmentation.apply(self.generator(inputs["latents"].to(self._dtype), *stage), inputs, 1)
+            reals = augmentation.apply(reals, inputs, 0)
+            losses = (self._wasserstein if self.settings.loss == "wgan-gp" else self._logistic)(
+                step, reals, fakes.detach(), inputs, stage
+            )
+        self._update(self.discriminator, self._discriminator_optimiser, losses["discriminator"])
 
-        fakes = self.generator(z, *stage)
-        scores_real, scores_fake = self.discriminator(reals, *stage), self.discriminator(fakes.detach(), *stage)
-        mixed = torch.lerp(reals, fakes.detach(), mixing[:, None, None, None])
+        self.discriminator.requires_grad_(False)
+        with autocast:
+            scores = self.discriminator(fakes, *stage)
+            loss_generator = -scores.mean() if self.settings.loss == "wgan-gp" else softplus(-_wide(scores)).mean()
+        self._update(self.generator, self._generator_optimiser, loss_generator)
+        self.discriminator.requires_grad_(True)
+        self._average.update()
+        losses["generator"] = loss_generator
+        return {name: self._world.mean(loss.detach()) for name, loss in losses.items()}
+
+    def _wasserstein(
+        self, step: int, reals: Tensor, fakes: Tensor, inputs: Mapping[str, Tensor], stage: Stage
+    ) -> dict[str, Tensor]:
+        """Return the discriminator's WGAN-GP loss and its parts."""
+        s = self.settings
+        scores_real, scores_fake = self.discriminator(reals, *stage), self.discriminator(fakes, *stage)
+        mixed = torch.lerp(reals, fakes, inputs["mixing"].to(self._dtype)[:, None, None, None])
         penalty = gradient_penalty(self.discriminator, mixed, *stage, target=s.target)
         distance = scores_real.mean() - scores_fake.mean()
         loss = s.penalty / s.target**2 * penalty + s.drift * scores_real.square().mean() - distance
-        self._update(self.discriminator, self._discriminator_optimiser, loss)
+        return {"discriminator": loss, "distance": distance, "penalty": penalty}
 
-        self.discriminator.requires_grad_(False)
-        loss_generator = -self.discriminator(fakes, *stage).mean()
-        self._update(self.generator, self._generator_optimiser, loss_generator)
-        self.discriminator.requires_grad_(True)
-        self._move_average()
-        mean = self._world.mean
-        return {
-            "discriminator": mean(loss),
-            "generator": mean(loss_generator),
-            "distance": mean(distance),
-            "penalty": mean(penalty),
-        }
+    def _logistic(
+        self, step: int, reals: Tensor, fakes: Tensor, inputs: Mapping[str, Tensor], stage: Stage
+    ) -> dict[str, Tensor]:
+        """Return the discriminator's logistic loss with R1, whose weight falls with the number of pixels.
 
-    def _shrink(self, pixels: Tensor, resolution: int, alpha: float) -> Tensor:
+        A pixel of half the resolution has four times the gradient, and there are a quarter of them: their squares add
+        up to four times as much for the same change of the image.
+        """
+        s = self.settings
+        penalised = self._penalised(step)
+        reals = reals.detach().requires_grad_(penalised)
+        scores_real, scores_fake = self.discriminator(reals, *stage), self.discriminator(fakes, *stage)
+        distance = _wide(scores_real).mean() - _wide(scores_fake).mean()
+        loss = softplus(-_wide(scores_real)).mean() + softplus(_wide(scores_fake)).mean()
+        if penalised:
+            weight = s.penalty / 2 * s.penalty_every * (stage[0] / self.config.size) ** 2
+            loss = loss + weight * squared_gradient(scores_real, reals)
+        return {"discriminator": loss, "distance": distance}
+
+    def _shrink(self, pixels: Tensor, resolution: int, alpha: float | Tensor) -> Tensor:
         """uint8 at full size -> float -1..1 at `resolution`, faded from half of it as the networks are."""
         images = from_grey(pixels).to(self._dtype)
         images = avg_pool2d(images, self.config.size // resolution)
-        return images if alpha >= 1 else fade(upsample(avg_pool2d(images, 2)), images, alpha)
+        return fade(upsample(avg_pool2d(images, 2)), images, alpha) if mixes(alpha) else images
 
     def _update(self, network: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._world.average_gradients(network.parameters())
         optimiser.step()
-
-    @torch.no_grad()
-    def _move_average(self) -> None:
-        for average, now in zip(self.averaged.parameters(), self.generator.parameters(), strict=True):
-            average.lerp_(now, 1.0 - self.settings.average)
 
     def state(self) -> dict[str, Tensor]:
         """Everything the next step depends on; `generator.*`, the average, is what is sampled."""
@@ -234,3 +301,8 @@ class PGGANTrainer:
         restore_network("discriminator", self.discriminator, tensors)
         restore_optimiser("generator_optimiser", self._generator_optimiser, tensors)
         restore_optimiser("discriminator_optimiser", self._discriminator_optimiser, tensors)
+
+
+def _wide(scores: Tensor) -> Tensor:
+    """Return scores in float32 at least."""
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))

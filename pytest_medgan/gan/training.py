@@ -19,9 +19,11 @@ from pytest_medgan.gan.pggan import PGGANConfig
 from pytest_medgan.gan.pggan_training import PGGANSettings, PGGANTrainer
 from pytest_medgan.gan.run_folder import FINISHED, RunFolder
 from pytest_medgan.gan.sampling import NetworkGenerator, choose_device, from_file
+from pytest_medgan.gan.stepping import own_stream
 from pytest_medgan.records import ImageSet, Progress, no_progress
 
-LATER = ("penalty", "penalty_every", "shift")  # added since; at their defaults a run keeps the key it had
+# settings added since; at their defaults a run keeps the key it had
+LATER = ("penalty", "penalty_every", "shift", "brightness", "contrast", "cutout")
 
 
 def run_key(config: Config, settings: Settings, images: ImageSet, *, half: bool = False) -> str:
@@ -109,7 +111,7 @@ def train(
                 progress=shown,
             )
             loop.begin(resume)
-            with interruptible() as interrupted:
+            with interruptible() as interrupted, own_stream(chosen):
                 loop.run_to_end(interrupted)
         world.wait()
     return from_file(directory / FINISHED, device=str(chosen), progress=progress)

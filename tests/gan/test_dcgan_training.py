@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy, softplus
 
 from pytest_medgan.errors import SettingsError
+from pytest_medgan.gan.augmentation import shifted
 from pytest_medgan.gan.batches import training_latents
 from pytest_medgan.gan.dcgan import DCGANConfig
-from pytest_medgan.gan.dcgan_training import DCGANSettings, DCGANTrainer, shifted, squared_gradient
+from pytest_medgan.gan.dcgan_training import DCGANSettings, DCGANTrainer
 from pytest_medgan.gan.distributed import World
+from pytest_medgan.gan.penalties import squared_gradient
 from pytest_medgan.gan.sampling import from_grey
+from pytest_medgan.gan.stepping import Eager
 from pytest_medgan.records import ImageSet
 
 MakeImages = Callable[..., ImageSet]
@@ -24,6 +26,11 @@ SETTINGS = DCGANSettings(steps=10, batch=8, seed=1)
 
 def made(images: ImageSet, config: DCGANConfig, settings: DCGANSettings = SETTINGS) -> DCGANTrainer:
     return DCGANTrainer(config, settings, images, world=World(), device=torch.device("cpu"), dtype=torch.float64)
+
+
+def reals(trainer: DCGANTrainer, step: int, batch: int) -> torch.Tensor:
+    """uint8: the real images of a step, in the order that the seed names."""
+    return trainer._batches.images(trainer._batches.rows(step * batch, 1, batch, slice(0, batch))[0])
 
 
 def test_a_step_is_bce_behind_a_sigmoid_and_adam(tiny: DCGANConfig, make_images: MakeImages) -> None:
@@ -35,12 +42,12 @@ def test_a_step_is_bce_behind_a_sigmoid_and_adam(tiny: DCGANConfig, make_images:
     discriminator_adam = torch.optim.Adam(discriminator.parameters(), **options)
     everything = slice(0, 8)
     for step in range(3):
-        losses = trainer.step(step)
-        reals = from_grey(literal._batches.reals(step * 8, 8, everything)).double()
-        fakes = generator(training_latents(1, step, 8, 8, everything).double())
+        losses = Eager(trainer).step(step)
+        real = from_grey(reals(literal, step, 8)).double()
+        fakes = generator(training_latents(1, range(step, step + 1), 8, 8, everything)[0].double())
         ones, zeros = torch.ones(8, dtype=torch.float64), torch.zeros(8, dtype=torch.float64)
         discriminator_adam.zero_grad()
-        loss_real = binary_cross_entropy(discriminator(reals).sigmoid(), ones)
+        loss_real = binary_cross_entropy(discriminator(real).sigmoid(), ones)
         loss_fake = binary_cross_entropy(discriminator(fakes.detach()).sigmoid(), zeros)
         loss_real.backward()
         loss_fake.backward()
@@ -59,25 +66,23 @@ def test_a_step_is_bce_behind_a_sigmoid_and_adam(tiny: DCGANConfig, make_images:
 
 def test_noise_falls_to_nothing_over_the_run(tiny: DCGANConfig, make_images: MakeImages) -> None:
     trainer = made(make_images(), tiny, replace(SETTINGS, noise=0.5, batch=64))
-    like = torch.zeros(64, 1, 16, 16)
-    spreads = [[float(noise.std()) for noise in trainer._noise(step, like)] for step in (0, 5, 9)]
+    spreads = [[float(noise.std()) for noise in trainer._noise(step)] for step in (0, 5, 9)]
     for (real, fake), expected in zip(spreads, (0.5, 0.25, 0.05), strict=True):
         assert real == pytest.approx(expected, rel=0.05)
         assert fake == pytest.approx(expected, rel=0.05)
-    assert trainer._noise(10, like) == (0.0, 0.0)
+    assert not trainer._noise(10).any()
     sooner = made(make_images(), tiny, replace(SETTINGS, noise=0.5, noise_share=0.4, batch=64))
-    assert float(torch.as_tensor(sooner._noise(2, like)[0]).std()) == pytest.approx(0.25, rel=0.05)
-    assert sooner._noise(4, like) == (0.0, 0.0)
-    first, second = trainer._noise(3, like)
-    assert isinstance(first, torch.Tensor)
-    assert not torch.equal(first, torch.as_tensor(second))
-    assert torch.equal(first, torch.as_tensor(trainer._noise(3, like)[0]))
+    assert float(sooner._noise(2)[0].std()) == pytest.approx(0.25, rel=0.05)
+    assert not sooner._noise(4).any()
+    first, second = trainer._noise(3)
+    assert not torch.equal(first, second)
+    assert torch.equal(first, trainer._noise(3)[0])
 
 
 def test_the_penalty_is_the_squared_gradient_at_real_images(tiny: DCGANConfig, make_images: MakeImages) -> None:
     """Against finite differences of the sum of logits, in float64."""
     trainer = made(make_images(), tiny)
-    images = from_grey(trainer._batches.reals(0, 8, slice(0, 8))).double().requires_grad_()
+    images = from_grey(reals(trainer, 0, 8)).double().requires_grad_()
     squared = squared_gradient(trainer.discriminator(images), images)
     step, expected = 1e-5, 0.0
     with torch.no_grad():
@@ -101,50 +106,31 @@ def test_the_penalty_pulls_on_the_discriminator_on_its_own_steps_alone(
     everything = slice(0, 8)
     for step in range(5):
         literal.generator.load_state_dict(trainer.generator.state_dict())
-        reals = from_grey(literal._batches.reals(step * 8, 8, everything)).double().requires_grad_()
-        fakes = literal.generator(training_latents(1, step, 8, 8, everything).double()).detach()
-        logits = literal.discriminator(reals)
+        real = from_grey(reals(literal, step, 8)).double().requires_grad_()
+        fakes = literal.generator(training_latents(1, range(step, step + 1), 8, 8, everything)[0].double()).detach()
+        logits = literal.discriminator(real)
         loss = softplus(-logits).mean() + softplus(literal.discriminator(fakes)).mean()
         if step in (0, 3):
-            (gradient,) = torch.autograd.grad(logits.sum(), reals, create_graph=True)
+            (gradient,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
             loss = loss + 3 * 50.0 / 2 * gradient.square().sum((1, 2, 3)).mean()
         adam.zero_grad()
         loss.backward()
         adam.step()
-        trainer.step(step)
+        Eager(trainer).step(step)
         for name, parameter in trainer.discriminator.named_parameters():
             torch.testing.assert_close(parameter, literal.discriminator.get_parameter(name))
-
-
-def test_images_are_moved_and_mirrored_at_the_border() -> None:
-    """Against numpy's reflection, to the bit, each image its own way; the gradient goes back where it came from."""
-    images = torch.rand(3, 2, 8, 16, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    by = torch.tensor([[2, -5], [0, 0], [-7, 15]])
-    moved = shifted(images, by)
-    for image, found, (down, right) in zip(images.detach().numpy(), moved.detach().numpy(), by.tolist(), strict=True):
-        wide = np.pad(image, ((0, 0), (7, 7), (15, 15)), mode="reflect")
-        np.testing.assert_array_equal(found, wide[:, 7 - down : 15 - down, 15 - right : 31 - right])
-    moved.sum().backward()
-    assert images.grad is not None
-    assert images.grad.sum() == moved.numel()
-    assert torch.equal(images.grad[1], torch.ones(2, 8, 16))
-    assert shifted(images, torch.zeros(3, 2, dtype=torch.int64)) is images
 
 
 def test_both_networks_see_moved_images(tiny: DCGANConfig, make_images: MakeImages) -> None:
     """Literally: real and generated images, each moved by its own draw, in all three losses of a step."""
     settings = replace(SETTINGS, shift=3, batch=64)
     trainer, literal = made(make_images(), tiny, settings), made(make_images(), tiny, settings)
-    real, fake = literal._shifts(2)
-    assert real.abs().max() == fake.abs().max() == 3
-    assert real.min() == fake.min() == -3
-    assert not torch.equal(real, fake)
-    assert not torch.equal(real, literal._shifts(3)[0])
+    real, fake = literal.inputs(range(2, 3))["moves"][0]
     everything = slice(0, 64)
-    reals = shifted(from_grey(literal._batches.reals(2 * 64, 64, everything)).double(), real)
-    fakes = shifted(literal.generator(training_latents(1, 2, 64, 8, everything).double()), fake)
-    losses = trainer.step(2)
-    expected = softplus(-literal.discriminator(reals)).mean() + softplus(literal.discriminator(fakes)).mean()
+    shown = shifted(from_grey(reals(literal, 2, 64)).double(), real)
+    fakes = shifted(literal.generator(training_latents(1, range(2, 3), 64, 8, everything)[0].double()), fake)
+    losses = Eager(trainer).step(2)
+    expected = softplus(-literal.discriminator(shown)).mean() + softplus(literal.discriminator(fakes)).mean()
     torch.testing.assert_close(losses["discriminator"], expected.detach())
     torch.testing.assert_close(losses["generator"], softplus(-trainer.discriminator(fakes)).mean().detach())
 
@@ -158,7 +144,7 @@ def test_the_average_follows_weights_and_moments(tiny: DCGANConfig, make_images:
     trainer = made(make_images(), tiny, replace(SETTINGS, average=0.5))
     expected: Mapping[str, torch.Tensor] = {n: t.clone() for n, t in trainer.generator.state_dict().items()}
     for step in range(3):
-        trainer.step(step)
+        Eager(trainer).step(step)
         now = trainer.generator.state_dict()
         expected = {n: 0.5 * t + 0.5 * now[n] if t.is_floating_point() else now[n] for n, t in expected.items()}
     state = trainer.state()
@@ -167,8 +153,8 @@ def test_the_average_follows_weights_and_moments(tiny: DCGANConfig, make_images:
     assert not torch.equal(state["generator.layers.0.weight"], state["trained_generator.layers.0.weight"])
     other = made(make_images(), tiny, replace(SETTINGS, average=0.5))
     other.restore(state)
-    trainer.step(3)
-    other.step(3)
+    Eager(trainer).step(3)
+    Eager(other).step(3)
     ours, theirs = trainer.state(), other.state()
     assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
 
@@ -179,7 +165,7 @@ def test_bfloat16_forward_passes_stay_near_float32(tiny: DCGANConfig, make_image
         trainer = DCGANTrainer(
             tiny, replace(SETTINGS, precision=precision), images, world=World(), device=torch.device("cpu")
         )
-        losses[precision] = [trainer.step(step) for step in range(5)][-1]
+        losses[precision] = [Eager(trainer).step(step) for step in range(5)][-1]
         assert {tensor.dtype for tensor in trainer.generator.parameters()} == {torch.float32}
     for name, value in losses["float32"].items():
         assert float(losses["bfloat16"][name]) == pytest.approx(float(value), rel=0.05)
@@ -194,6 +180,7 @@ def test_settings_that_cannot_be_used_are_refused() -> None:
         lambda: DCGANSettings(penalty=-1.0),
         lambda: DCGANSettings(penalty_every=0),
         lambda: DCGANSettings(shift=-1),
+        lambda: DCGANSettings(cutout=1.0),
     ):
         with pytest.raises(SettingsError):
             build()

@@ -22,13 +22,14 @@ from pytest_medgan.gan.loop import Settings
 from pytest_medgan.gan.networks import Config
 from pytest_medgan.gan.pggan import PGGANConfig
 from pytest_medgan.gan.pggan_training import PGGANSettings
+from pytest_medgan.gan.stepping import Eager
 from pytest_medgan.gan.training import make_trainer
 from pytest_medgan.records import ImageSet
 
 MakeImages = Callable[..., ImageSet]
 DCGAN = (
     DCGANConfig(16, latent=8, generator_width=4, discriminator_width=4),
-    DCGANSettings(batch=16, seed=3, noise=0.1, shift=2, penalty=10.0, penalty_every=3),
+    DCGANSettings(batch=16, seed=3, noise=0.1, shift=2, cutout=0.3, brightness=0.1, penalty=10.0, penalty_every=3),
 )
 # ten steps: 4x4, the fade to 8x8, 8x8, and into the fade to 16x16
 PGGAN = (
@@ -47,6 +48,7 @@ from pytest_medgan.gan.distributed import join
 from pytest_medgan.gan.pggan import PGGANConfig
 from pytest_medgan.gan.pggan_training import PGGANSettings
 from pytest_medgan.gan.pool import read_npz
+from pytest_medgan.gan.stepping import Eager
 from pytest_medgan.gan.training import make_trainer
 torch.set_num_threads(1)
 cpu = torch.device("cpu")
@@ -56,7 +58,7 @@ with join(cpu) as world:
     for index, (config, settings) in enumerate(({dcgan!r}, {pggan!r})):
         trainer = make_trainer(config, settings, images, world=world, device=cpu, dtype=torch.float64)
         for step in range(10):
-            losses = trainer.step(step)
+            losses = Eager(trainer).step(step)
         state = {{f"weights.{{n}}": t for n, t in trainer.state().items()}}
         state |= {{f"losses.{{n}}": t.detach() for n, t in losses.items()}}
         save_file({{n: t.contiguous() for n, t in state.items()}}, sys.argv[2] + f"-{{index}}-{{world.rank}}")
@@ -106,7 +108,7 @@ def test_two_processes_match_one(
     )
     before = {f"weights.{n}": t.clone() for n, t in one.state().items()}
     for step in range(10):
-        losses = one.step(step)
+        losses = Eager(one).step(step)
     alone = {f"weights.{n}": t for n, t in one.state().items()} | {f"losses.{n}": t for n, t in losses.items()}
     first, second = (load_file(two_processes / f"state-{index}-{rank}") for rank in (0, 1))
     assert first.keys() == second.keys() == alone.keys()

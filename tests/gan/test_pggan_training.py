@@ -15,9 +15,11 @@ from pytest_medgan.gan import load_generator
 from pytest_medgan.gan.checkpoint import load
 from pytest_medgan.gan.distributed import World
 from pytest_medgan.gan.loop import RunSettings
+from pytest_medgan.gan.penalties import gradient_penalty
 from pytest_medgan.gan.pggan import PGGANConfig, PGGANDiscriminator, initialise
-from pytest_medgan.gan.pggan_training import PGGANSettings, PGGANTrainer, gradient_penalty, schedule
+from pytest_medgan.gan.pggan_training import PGGANSettings, PGGANTrainer, schedule
 from pytest_medgan.gan.sampling import NetworkGenerator
+from pytest_medgan.gan.stepping import Eager
 from pytest_medgan.gan.training import train
 from pytest_medgan.records import ImageSet
 
@@ -103,7 +105,7 @@ def test_optimisers_start_afresh_when_a_fade_begins_and_when_it_ends(make_images
     made = trainer(make_images())
     counts = []
     for step in range(made.steps):
-        made.step(step)
+        Eager(made).step(step)
         state = made._generator_optimiser.state_dict()["state"]
         counts.append(int(state[0]["step"]))
     assert counts == [1, 2, 3] * 5
@@ -113,7 +115,7 @@ def test_the_average_follows_the_generator(make_images: MakeImages) -> None:
     made = trainer(make_images(), replace(SETTINGS, average=0.75))
     expected = {name: p.detach().clone() for name, p in made.averaged.named_parameters()}
     for step in range(4):
-        made.step(step)
+        Eager(made).step(step)
         now = dict(made.generator.named_parameters())
         expected = {name: 0.75 * value + 0.25 * now[name].detach() for name, value in expected.items()}
     for name, value in made.averaged.named_parameters():
@@ -165,7 +167,7 @@ def test_it_learns(make_images: MakeImages) -> None:
         replace(CONFIG, generator_width=16, discriminator_width=16), settings, images, world=World(), device=CPU
     )
     for step in range(made.steps):
-        made.step(step)
+        Eager(made).step(step)
     with torch.no_grad():
         z = torch.randn(256, 8, generator=torch.Generator().manual_seed(0))
         drawn = (made.averaged(z, 16) * 127.5 + 127.5).numpy()

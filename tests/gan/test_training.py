@@ -26,6 +26,7 @@ from pytest_medgan.gan.networks import Config
 from pytest_medgan.gan.pggan import PGGANConfig
 from pytest_medgan.gan.pggan_training import PGGANSettings
 from pytest_medgan.gan.sampling import NetworkGenerator
+from pytest_medgan.gan.stepping import Eager
 from pytest_medgan.gan.training import LATER, run_key, train, train_or_load
 from pytest_medgan.records import ImageSet
 
@@ -97,7 +98,7 @@ def test_training_moves_the_images_towards_the_real_ones(tiny: DCGANConfig, make
 
     before = gap()
     for step in range(150):
-        trainer.step(step)
+        Eager(trainer).step(step)
     assert gap() < before / 2
 
 
@@ -288,16 +289,16 @@ def test_an_unreadable_last_checkpoint_falls_back_to_the_one_before(
 def test_divergence_stops_the_run_and_keeps_the_last_good_checkpoint(
     tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = DCGANTrainer.step
+    step = DCGANTrainer.update
 
-    def poisoned(self: DCGANTrainer, index: int) -> dict[str, torch.Tensor]:
-        losses = step(self, index)
+    def poisoned(self: DCGANTrainer, index: int, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        losses = step(self, index, inputs)
         if index == 8:
             with torch.no_grad():
                 next(self.generator.parameters()).fill_(float("nan"))
         return losses
 
-    monkeypatch.setattr(DCGANTrainer, "step", poisoned)
+    monkeypatch.setattr(DCGANTrainer, "update", poisoned)
     with pytest.raises(TrainingError, match="the checkpoint of step 8 is kept") as caught:
         train(tiny, SETTINGS, make_images(), tmp_path, run=RUN)
     assert "nan" in str(caught.value)
@@ -322,11 +323,11 @@ def test_exploding_losses_are_divergence_too(tiny: DCGANConfig, make_images: Mak
 def test_a_run_ends_early_once_the_smoothed_losses_have_converged(
     tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def settling(self: DCGANTrainer, index: int) -> dict[str, torch.Tensor]:
+    def settling(self: DCGANTrainer, index: int, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         loss = torch.tensor(1.0 + 2.0 * 0.9**index + 0.001 * (-1) ** index)
         return {"discriminator": loss, "generator": 2 * loss}
 
-    monkeypatch.setattr(DCGANTrainer, "step", settling)
+    monkeypatch.setattr(DCGANTrainer, "update", settling)
     settings = replace(SETTINGS, steps=200, tolerance=0.02)
     train(tiny, settings, make_images(), tmp_path / "a", run=replace(RUN, checkpoint_every=100))
     stopped = load(tmp_path / "a" / "generator.safetensors").step
@@ -369,15 +370,15 @@ def test_train_or_load_trains_resumes_and_loads(
     tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = []
-    step = DCGANTrainer.step
+    step = DCGANTrainer.update
 
-    def counted(self: DCGANTrainer, index: int) -> dict[str, torch.Tensor]:
+    def counted(self: DCGANTrainer, index: int, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         steps.append(index)
         if len(steps) == 7:
             raise InterruptionError
-        return step(self, index)
+        return step(self, index, inputs)
 
-    monkeypatch.setattr(DCGANTrainer, "step", counted)
+    monkeypatch.setattr(DCGANTrainer, "update", counted)
 
     def ask(settings: DCGANSettings = SETTINGS) -> NetworkGenerator:
         return train_or_load(tiny, make_images(), directory=tmp_path, settings=settings, run=RUN)
@@ -412,13 +413,13 @@ def test_a_second_asker_waits_for_the_first(tiny: DCGANConfig, make_images: Make
 def test_a_collapse_is_noticed(tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path) -> None:
     """A generator whose images do not vary, as its last layer's weights are next to nothing."""
 
-    def shrink(self: DCGANTrainer, index: int) -> dict[str, torch.Tensor]:
+    def shrink(self: DCGANTrainer, index: int, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         with torch.no_grad():
             list(self.generator.parameters())[-1].mul_(1e-3)
         return {"discriminator": torch.tensor(1.0), "generator": torch.tensor(1.0)}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DCGANTrainer, "step", shrink)
+        patch.setattr(DCGANTrainer, "update", shrink)
         train(tiny, SETTINGS, make_images(), tmp_path, run=RUN)
     history = load(tmp_path / "generator.safetensors").progress["history"]
     assert [row["step"] for row in history if row.get("diversity", 1.0) < 0.1] == [4, 8, 10]
