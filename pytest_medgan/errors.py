@@ -18,6 +18,8 @@ travels beside the message in `file` and only a terminal shows it (`for_terminal
 
 from __future__ import annotations
 
+from pytest_medgan.ground.terminal import printable
+
 
 class MedganError(Exception):
     """Base of every error the package raises on purpose.
@@ -31,8 +33,8 @@ class MedganError(Exception):
         self.file = file
 
     def for_terminal(self) -> str:
-        """The message with its file in front; never to be written to a report."""
-        return f"{self.file}: {self}" if self.file else str(self)
+        """Return the message with its file in front and control characters escaped; never write it to a report."""
+        return printable(f"{self.file}: {self}" if self.file else str(self))
 
 
 class SettingsError(MedganError):

@@ -96,6 +96,21 @@ def new_folder(path: Path, *, durable: bool = True) -> Iterator[Path]:
             shutil.rmtree(fresh, ignore_errors=True)
 
 
+def make_private_folder(folder: Path) -> None:
+    """Make a folder that version control ignores, as `.pytest_cache` does: it may hold pixels of patients.
+
+    Raises:
+        OutputError: The folder cannot be made.
+    """
+    ignore = folder / ".gitignore"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not ignore.exists():
+            write_text(ignore, "# Made by pytest-medgan. The folder may hold images of patients.\n*\n")
+    except OSError as error:
+        raise cannot_write(error, folder) from error
+
+
 def remove_leftovers(path: Path) -> None:
     """Remove what killed writers of `path` left beside it. The caller must hold its lock."""
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.part"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import subprocess
 from pathlib import Path
 from typing import BinaryIO
 
@@ -149,3 +150,25 @@ def test_new_folder_flushes_files_only_where_durable(tmp_path: Path, monkeypatch
             (fresh / f"{durable}.txt").write_text("new")
     assert "True.txt" in flushed
     assert "False.txt" not in flushed
+
+
+def test_private_folder_is_ignored_by_version_control(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    for _ in range(2):
+        files.make_private_folder(tmp_path / "deep" / ".medgan")
+    (tmp_path / "deep" / ".medgan" / "pixels.npz").write_text("")
+    subprocess.run(["git", "-C", str(tmp_path), "add", "-A"], check=True)
+    staged = subprocess.run(["git", "-C", str(tmp_path), "ls-files"], check=True, capture_output=True, text=True)
+    assert staged.stdout == ""
+
+
+def test_private_folder_keeps_the_users_own_rules(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("!keep\n")
+    files.make_private_folder(tmp_path)
+    assert (tmp_path / ".gitignore").read_text() == "!keep\n"
+
+
+def test_private_folder_below_a_file_is_an_output_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be written"):
+        files.make_private_folder(tmp_path / "file" / ".medgan")

@@ -1,0 +1,35 @@
+"""Text from files and options on a terminal, where control characters would act."""
+
+from __future__ import annotations
+
+import unicodedata
+
+# control and format characters (bidirectional overrides too), line separators, what is unassigned
+_ACTING = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+    "Cc",
+    "Cf",
+    "Cs",
+    "Co",
+    "Cn",
+    "Zl",
+    "Zp",
+)  # control, format (bidirectional overrides), separators, unassigned
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    r"""Return text whose control and format characters are shown as escapes.
+
+    Args:
+        text: Anything that a file, a folder or an option named.
+        keep: Characters that stay as they are, such as a line feed.
+
+    Examples:
+        >>> printable("model\x1b]0;title\x07")
+        'model\\x1b]0;title\\x07'
+    """
+    return "".join(
+        character
+        if character in keep or unicodedata.category(character) not in _ACTING
+        else character.encode("unicode_escape").decode()
+        for character in text
+    )
