@@ -6,14 +6,6 @@ import unicodedata
 
 # control and format characters (bidirectional overrides too), line separators, what is unassigned
 _ACTING = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-    "Cc",
-    "Cf",
-    "Cs",
-    "Co",
-    "Cn",
-    "Zl",
-    "Zp",
-)  # control, format (bidirectional overrides), separators, unassigned
 
 
 def printable(text: str, *, keep: str = "") -> str:
