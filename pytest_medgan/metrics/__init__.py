@@ -1,8 +1,9 @@
-"""Arrays in, floats out: fidelity and diversity of generated images, and how certain the numbers are."""
+"""Fidelity and diversity of generated images, arrays in and floats out, and how certain the numbers are."""
 
 from pytest_medgan.metrics.authenticity import authenticity
-from pytest_medgan.metrics.battery import Battery, CustomMetric, measure, score_features
+from pytest_medgan.metrics.battery import Battery, measure, score_features
 from pytest_medgan.metrics.copies import copy_rate, duplicate_rate
+from pytest_medgan.metrics.custom import CustomMetric
 from pytest_medgan.metrics.density_coverage import density_coverage
 from pytest_medgan.metrics.frechet import frechet_distance
 from pytest_medgan.metrics.improved_pr import improved_precision_recall
@@ -12,6 +13,7 @@ from pytest_medgan.metrics.kernel import kernel_distance
 from pytest_medgan.metrics.ms_ssim import ms_ssim_diversity
 from pytest_medgan.metrics.prd import precision_recall_distribution
 from pytest_medgan.metrics.reference import Reference, prepare_reference
+from pytest_medgan.metrics.revisions import revisions
 
 __all__ = [
     "Battery",
@@ -30,5 +32,6 @@ __all__ = [
     "ms_ssim_diversity",
     "precision_recall_distribution",
     "prepare_reference",
+    "revisions",
     "score_features",
 ]

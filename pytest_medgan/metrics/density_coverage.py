@@ -1,88 +1,124 @@
 """Density and coverage: how many reference balls hold a generated image, and how many balls hold any.
 
-Naeem et al. 2020, "Reliable Fidelity and Diversity Metrics for Generative Models"; prdc. Balls hold their surface
-(`<=`), as for improved precision; prdc's strict `<` is `strict=True`.
+Paper: Naeem et al. 2020, "Reliable Fidelity and Diversity Metrics for Generative Models". Reference code: prdc.
+
+Conventions: balls include their surface (`<=`), as for improved precision; `strict=True` gives prdc's `<`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from math import sqrt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pytest_medgan.metrics import inputs
 from pytest_medgan.metrics.balls import Balls
-from pytest_medgan.metrics.gram import centre_of, distances_, points, products
-from pytest_medgan.metrics.neighbours import neighbours
-from pytest_medgan.metrics.uncertainty import jackknife_se, mean_se, rate_se
-from pytest_medgan.records import Estimate, Float64
-
-if TYPE_CHECKING:
-    from pytest_medgan.metrics.look import Look
+from pytest_medgan.metrics.look import Look
+from pytest_medgan.metrics.neighbours import find_neighbours
+from pytest_medgan.metrics.pairwise import mean_of, points, products, to_distances_
+from pytest_medgan.metrics.uncertainty import jackknife_se, mean_se, pseudo_values, rate_se
+from pytest_medgan.records import Contribution, Estimate, Float64
 
 
 def density_coverage(*, real: Any, fake: Any, k: int | Sequence[int] = 5, strict: bool = False) -> tuple[Any, Any]:
-    """(density, coverage) of features [N,D] and [M,D]: floats for one k, float64 [K] for a sequence of k.
+    """Return density and coverage.
 
-    k must be smaller than N; a single generated row is enough. MetricInputError otherwise.
+    Args:
+        real: Features [N,D], array or tensor of numbers.
+        fake: Generated features [M,D]; one row is enough.
+        k: Neighbour that sets the radius, smaller than N; a sequence of k is measured in one pass.
+        strict: Exclude the surface of the balls, as prdc does.
+
+    Returns:
+        (density, coverage): floats for one k, float64 [K] in the order given for a sequence of k.
+
+    Raises:
+        MetricInputError: An argument has another shape or value, or there are too few rows for k.
+
+    References:
+        Naeem et al. 2020, "Reliable Fidelity and Diversity Metrics for Generative Models"; prdc.
+
+    Examples:
+        >>> density_coverage(real=[[0.0], [1.0], [2.0], [9.0]], fake=[[0.5], [1.5]], k=1)
+        (2.0, 0.75)
     """
     real, fake = inputs.pair(real, fake)
     ks = inputs.neighbour_counts(k, rows=len(real), name="real")
-    centre = centre_of(real)
+    centre = mean_of(real)
     left, right = points(fake, centre), points(real, centre)
-    balls = Balls(right, neighbours(right, ks), left, strict=strict)
+    balls = Balls(right, find_neighbours(right, ks), left, strict=strict)
     for part, block in products(left, right):
-        balls.see(distances_(block, left.norms[part], right.norms), part, owners_are_rows=False)
+        balls.add_block(to_distances_(block, left.norms[part], right.norms), part, owners_are_rows=False)
     density, coverage = densities(balls), coverages(balls)
     if not isinstance(k, Iterable):
         return float(density[0]), float(coverage[0])
-    order = [ks.index(one) for one in k]
+    order = [ks.index(each) for each in k]
     return density[order], coverage[order]
 
 
 def densities(balls: Balls) -> Float64:
-    """Balls a probe lies in, over k: float64 [K]."""
-    entered = balls.inside[:, :-1].sum(0).cumsum(0).double().cpu().numpy()
-    return np.asarray(entered / np.array(balls.near.ks) / len(balls.probes))
+    """Return the mean number of balls that hold a probe, over k, float64 [K]."""
+    return np.array([float(balls.counts(k).sum()) / k / len(balls.probes) for k in balls.near.ks])
 
 
 def coverages(balls: Balls) -> Float64:
-    """Share of balls that hold a probe, float64 [K]."""
+    """Return the share of balls that hold a probe, float64 [K]."""
     return np.array([float(balls.covered(k).double().mean()) for k in balls.near.ks])
 
 
 def density_estimate(look: Look) -> Estimate:
-    """Density: a mean over generated images; deleting blocks of patients shows what another reference would do."""
-    balls, k = look.real_balls, look.reference.ks.density
+    """Return density: a mean over generated images; deleting blocks of patients gives the reference's error."""
+    k = look.reference.ks.density
+    balls = look.real_balls(k)
     counts = balls.counts(k).double().cpu().numpy() / k
     pairs, deletion = int(balls.counts(k).sum()), balls.deletions[k]
     value = pairs / k / len(counts)
     se = mean_se(counts)
-    if not counts.any():  # none seen is not certain to be none
+    if not counts.any():  # that none was seen does not make 0 certain
         se = rate_se(0, len(counts))
-    without = deletion.pairs(pairs) / k / len(counts)
+    without = deletion.pairs_without(pairs) / k / len(counts)
     spread = jackknife_se(value, without, deletion.size.cpu().numpy())
-    # both errors hold the noise of single (image, ball) pairs, a variance of value / (k M), so it goes once
+    # both errors hold the noise of single (image, ball) pairs, a variance of value / (k M), so it is removed once
     total = sqrt(max(se**2 + spread**2 - value / k / len(counts), se**2, spread**2))
     return Estimate(value, se, total)
 
 
-def coverage_estimate(look: Look) -> Estimate:
-    """Coverage: deleting blocks of generated images, which is conservative; of patients for the total.
+def density_contribution(look: Look) -> Contribution:
+    """Return the balls that hold each generated image, over k."""
+    k = look.reference.ks.density
+    return Contribution(look.real_balls(k).counts(k).double().cpu().numpy() / k)
 
-    Either jackknife holds what the two sets do to one another, so the larger stands for the total.
+
+def coverage_estimate(look: Look) -> Estimate:
+    """Return coverage: deleting blocks of generated images overstates its error; deleting patients gives the total.
+
+    Either jackknife holds what the two sets do to each other, so the larger one is the total.
     """
-    balls, k = look.real_balls, look.reference.ks.density
+    k = look.reference.ks.density
+    balls = look.real_balls(k)
     covered, deletion = balls.covered(k), balls.deletions[k]
     hits, trials = int(covered.sum()), len(look.real)
-    low, high = balls.spans[k]
-    sizes = np.bincount(look.fake_block)
-    alone = np.bincount(low[low == high].cpu().numpy(), minlength=len(sizes))
-    se = jackknife_se(hits / trials, (hits - alone) / trials, sizes)
+    se = jackknife_se(hits / trials, _coverage_without(look), np.bincount(look.fake_block))
     if hits in (0, trials) or se == 0:
         se = max(se, rate_se(hits, trials) / np.sqrt(2))
     left = (deletion.size.sum() - deletion.size).double().cpu().numpy()
-    spread = jackknife_se(hits / trials, deletion.occupied(covered) / left, deletion.size.cpu().numpy())
+    spread = jackknife_se(hits / trials, deletion.covered_without(covered) / left, deletion.size.cpu().numpy())
     return Estimate(hits / trials, float(se), max(float(se), spread))
+
+
+def coverage_contribution(look: Look) -> Contribution:
+    """Return pseudo-values of blocks of generated images, which are the same images in both models."""
+    k = look.reference.ks.density
+    whole = float(look.real_balls(k).covered(k).double().mean())
+    return Contribution(pseudo_values(whole, _coverage_without(look)))
+
+
+def _coverage_without(look: Look) -> Float64:
+    """Return the coverage without each block of generated images, float64 [G]."""
+    k = look.reference.ks.density
+    balls = look.real_balls(k)
+    low, high = balls.spans[k]
+    lost = np.bincount(low[low == high].cpu().numpy(), minlength=int(look.fake_block.max()) + 1)
+    return np.asarray((int(balls.covered(k).sum()) - lost) / len(look.real))

@@ -1,23 +1,26 @@
-"""What pictures and explanations need, from the passes a look has made anyway."""
+"""What pictures and explanations need, from the passes that a look has made anyway."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
 
+from pytest_medgan.metrics.authenticity import nearest_training
+from pytest_medgan.metrics.copies import copies, duplicates
 from pytest_medgan.metrics.density_coverage import coverages, densities
 from pytest_medgan.metrics.improved_pr import member_rates
+from pytest_medgan.metrics.intensity import fake_histograms
+from pytest_medgan.metrics.look import Look
+from pytest_medgan.metrics.prd import clustered
 from pytest_medgan.records import Evidence, Float64
 
-if TYPE_CHECKING:
-    from pytest_medgan.metrics.look import Look
 
-
-def gather(look: Look) -> Evidence:
-    """Evidence of every metric that was measured; the rest stays None."""
-    cross, ks = look.cross, look.reference.ks
+def gather_evidence(look: Look, measured: Iterable[str]) -> Evidence:
+    """Return the evidence of every metric that was measured; the rest stays None."""
+    cross, ks, names = look.cross, look.reference.ks, set(measured)
     sweep: dict[str, Float64] = {}
     in_real = in_fake = None
     ties = 0
@@ -34,21 +37,21 @@ def gather(look: Look) -> Evidence:
         ties += cross.fake_balls.ties
         sweep["improved_recall"] = member_rates(cross.fake_balls)
         in_fake = cross.fake_balls.members(ks.improved).cpu().numpy()
-    names = set(look.metrics)
-    train = look.nearest_training if "authenticity" in names else None
+    nearest, train = cross.nearest, look.keep(nearest_training) if "authenticity" in names else None
+    histograms = look.reference.histograms if "intensity_distance" in names else None
     return Evidence(
         fake_in_real=in_real,
         real_in_fake=in_fake,
-        nearest_real=_array(cross.nearest),
-        nearest_real_distance=_array(cross.nearest_distance),
-        realism=_array(cross.realism),
-        nearest_train=None if train is None else train.index[:, 0].cpu().numpy(),
-        nearest_train_distance=None if train is None else train.squared.sqrt().float().cpu().numpy(),
-        copies=look.copies if "copy_rate" in names else None,
-        duplicates=look.duplicates if "duplicate_rate" in names else None,
-        prd_curve=look.clustered.curve() if {"precision", "recall"} & names else None,
-        histogram_real=look.reference.of_histograms.sum(0) if "intensity_distance" in names else None,
-        histogram_fake=look.fake_histograms.sum(0) if "intensity_distance" in names else None,
+        nearest_real=None if nearest is None else _array(nearest.index),
+        nearest_real_distance=None if nearest is None else _array(nearest.distance),
+        realism=None if nearest is None else _array(nearest.realism),
+        nearest_train=None if train is None else _array(train.index[:, 0]),
+        nearest_train_distance=None if train is None else _array(train.squared.sqrt().float()),
+        copies=look.keep(copies) if "copy_rate" in names else None,
+        duplicates=look.keep(duplicates) if "duplicate_rate" in names else None,
+        prd_curve=look.keep(clustered).curve() if {"precision", "recall"} & names else None,
+        histogram_real=None if histograms is None else histograms.sum(0),
+        histogram_fake=None if histograms is None else look.keep(fake_histograms).sum(0),
         ks=np.array(look.ks, np.int64) if look.ks else None,
         sweep=sweep,
         window=look.reference.window,
@@ -56,5 +59,6 @@ def gather(look: Look) -> Evidence:
     )
 
 
-def _array(values: torch.Tensor | None) -> Any:
-    return None if values is None else values.cpu().numpy()
+def _array(values: torch.Tensor) -> Any:
+    """Return the values as a numpy array."""
+    return values.cpu().numpy()

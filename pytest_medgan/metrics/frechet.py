@@ -1,44 +1,77 @@
 """Frechet distance between two Gaussians fitted to features (FID).
 
-Heusel et al. 2017, "GANs Trained by a Two Time-Scale Update Rule"; TTUR's fid.py, pytorch-fid. Covariances use ddof=1,
-as there (StyleGAN3 uses ddof=0). Float64 throughout. The trace of the covariances' geometric mean is the nuclear norm
-of Yc L, with Yc the centred generated features over sqrt(M-1) and L L^T the reference's covariance: no square root of
-a product matrix, which is unstable where that is singular.
+Paper: Heusel et al. 2017, "GANs Trained by a Two Time-Scale Update Rule". Reference code: TTUR's fid.py, pytorch-fid.
 
-The standard error is that of the exact delete-one jackknife (frechet_error.py).
+Conventions: covariances use ddof=1, as there (StyleGAN3 uses ddof=0). All of it is float64. The trace of the geometric
+mean of both covariances is the nuclear norm of Yc L, with Yc the centred generated features over sqrt(M-1) and L L^T
+the reference's covariance. No square root of a product of matrices is taken, which is unstable for singular ones.
 """
 
 from __future__ import annotations
 
 from math import sqrt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_medgan.metrics import inputs
-from pytest_medgan.metrics.frechet_error import without_each
-from pytest_medgan.metrics.moments import moments, overlap
-from pytest_medgan.metrics.uncertainty import both, mean_se
-from pytest_medgan.records import Estimate
-
-if TYPE_CHECKING:
-    from pytest_medgan.metrics.look import Look
+from pytest_medgan.metrics.causes import need
+from pytest_medgan.metrics.frechet_error import distances_without_each
+from pytest_medgan.metrics.look import Look
+from pytest_medgan.metrics.moments import Overlap, compute_moments, compute_overlap
+from pytest_medgan.metrics.uncertainty import combine_se, mean_se
+from pytest_medgan.records import Cause, Contribution, Estimate
 
 ENOUGH = 2048  # rows from which a standard error is known to 2 percent
 
 
 def frechet_distance(*, real: Any, fake: Any) -> float:
-    """FID of features [N,D] and [M,D] (arrays or tensors), at least two rows each. MetricInputError otherwise."""
+    """Return the Frechet distance of two feature sets.
+
+    Args:
+        real: Features [N,D], array or tensor of numbers, N at least 2.
+        fake: Generated features [M,D], M at least 2.
+
+    Returns:
+        The distance, at least 0, in squared feature units.
+
+    Raises:
+        MetricInputError: An argument has another shape or values that are not finite.
+
+    References:
+        Heusel et al. 2017, "GANs Trained by a Two Time-Scale Update Rule"; pytorch-fid.
+
+    Examples:
+        >>> round(frechet_distance(real=[[1, 2], [1, 2], [1, 2]], fake=[[2, 2], [1, 2], [1, 2]]), 6)
+        0.444444
+    """
     real, fake = inputs.pair(real, fake, least=2)
-    return overlap(moments(real), fake).value
+    return compute_overlap(compute_moments(real), fake).value
 
 
 def frechet_estimate(look: Look) -> Estimate:
-    """FID with its standard errors. Of many rows that are redrawn singly, the first 2,048 tell the spread."""
-    reference, group = look.reference.of_moments, look.reference.group
-    found = overlap(reference, look.fake.raw)
+    """Return FID with the errors of the delete-one jackknife.
+
+    Of many rows that are redrawn one by one, the first 2,048 show the spread.
+    """
+    reference, group = need(look.reference.moments, Cause.NOT_PREPARED), look.reference.group
+    found = look.keep(_overlap)
     n, m = len(look.real), len(look.fake)
     single = int(group.max()) + 1 == n
-    some = slice(0, ENOUGH) if single else slice(None)
-    of_real, of_fake = without_each(reference, look.real, look.fake, found, (some, slice(0, ENOUGH)))
+    rows = slice(0, ENOUGH) if single else slice(None)
+    of_real, of_fake = distances_without_each(reference, look.real, look.fake, found, (rows, slice(0, ENOUGH)))
     se = mean_se((m - 1) * of_fake) * sqrt(len(of_fake) / m)
-    total = mean_se((n - 1) * of_real, None if single else group) * sqrt(len(of_real) / n)
-    return Estimate(found.value, se, both(se, total))
+    reference_se = mean_se((n - 1) * of_real, None if single else group) * sqrt(len(of_real) / n)
+    return Estimate(found.value, se, combine_se(se, reference_se))
+
+
+def frechet_contribution(look: Look) -> Contribution:
+    """Return the delete-one pseudo-values of the generated images, the first 2,048 of many."""
+    m = len(look.fake)
+    rows = (slice(0, 1), slice(0, ENOUGH))
+    reference = need(look.reference.moments, Cause.NOT_PREPARED)
+    _, without = distances_without_each(reference, look.real, look.fake, look.keep(_overlap), rows)
+    return Contribution(-(m - 1) * without, share=len(without) / m)
+
+
+def _overlap(look: Look) -> Overlap:
+    """Return the overlap of the generated features with the reference."""
+    return compute_overlap(need(look.reference.moments, Cause.NOT_PREPARED), look.fake.raw)

@@ -1,8 +1,8 @@
-"""FID without each row: the exact delete-one jackknife at the price of one more product.
+"""The Frechet distance without each row: the exact delete-one jackknife for the price of one more product.
 
-With fewer rows than features an influence function would be wrong: there a row adds about its own length to the sum of
+An influence function would be wrong with fewer rows than features: there a row adds about its own length to the sum of
 singular values, and the derivative by its weight gives half of that. A bootstrap with replacement would lower the rank
-with every duplicated row and so shift the distance.
+with every repeated row and so shift the distance.
 """
 
 from __future__ import annotations
@@ -12,32 +12,42 @@ from math import log, pi, sqrt
 import numpy as np
 import torch
 
-from pytest_medgan.metrics.gram import Points, slices
 from pytest_medgan.metrics.moments import BAND, Moments, Overlap
+from pytest_medgan.metrics.pairwise import Points, slices
 from pytest_medgan.metrics.threads import full_float32, one_thread
 from pytest_medgan.records import Float64
 
 ALL = slice(None)
 
 
-def without_each(
-    reference: Moments, real: Points, fake: Points, found: Overlap, some: tuple[slice, slice] = (ALL, ALL)
+def distances_without_each(
+    reference: Moments, real: Points, fake: Points, found: Overlap, rows: tuple[slice, slice] = (ALL, ALL)
 ) -> tuple[Float64, Float64]:
-    """The distance without each real [N] and without each generated [M] row, up to a constant; float32 serves.
+    """Return the distance without each real and without each generated row, up to a constant.
 
-    Without a row a covariance changes by a rank of one, and the sum of singular values by `drop`. `some` chooses
-    real and generated rows.
+    Without a row a covariance changes by a rank of one, and the sum of singular values falls by
+    `nuclear_norm_drops`. Float32 is precise enough for errors.
+
+    Args:
+        reference: Moments of the real features [N,D].
+        real: The real features.
+        fake: The generated features [M,D].
+        found: Their overlap with the reference.
+        rows: Which real and which generated rows to leave out, one at a time.
+
+    Returns:
+        float64 [chosen real rows] and float64 [chosen generated rows].
     """
     gap = (found.mean - reference.mean).float()
     narrow = torch.float64 if len(found.gram) <= 512 else torch.float32
     with one_thread():
         vectors = torch.linalg.eigh(found.gram.to(narrow)).eigenvectors
     n, m = len(real), len(fake)
-    rows_real, rows_fake = some
+    rows_real, rows_fake = rows
     with full_float32():
         if found.product is None:
             scaled = (reference.factor.to(narrow) @ vectors).float()
-            # a band of columns at a time, so that no second matrix of float64 is held
+            # a band of columns at a time, so that no second float64 matrix is held
             squares = [(found.gram @ part.double()).mul_(part).sum(0) for part in vectors.split(BAND, 1)]
             singular = torch.cat(squares).clamp_min_(0).sqrt_().to(narrow)
         else:
@@ -52,31 +62,41 @@ def without_each(
         if reference.form == "rows":
             right = right[rows_real]
         else:
-            parts = [own @ undo(reference, part.double()).float() for part in right.split(BAND, 1)]
+            parts = [own @ _solve_factor(reference, part.double()).float() for part in right.split(BAND, 1)]
             right = torch.cat(parts, 1) / sqrt(n - 1)
         total = float(singular.double().sum())
         return (
-            _without(n, real.norms[rows_real], own @ gap, drop(n, right, singular), total),
-            _without(m, centred.square().sum(1), -(centred @ gap), drop(m, left, singular), total),
+            _without_each(n, real.norms[rows_real], own @ gap, nuclear_norm_drops(n, right, singular), total),
+            _without_each(m, centred.square().sum(1), -(centred @ gap), nuclear_norm_drops(m, left, singular), total),
         )
 
 
-def _without(n: int, norms: torch.Tensor, along: torch.Tensor, drops: torch.Tensor, total: float) -> Float64:
-    """The distance without each of some rows of n, up to a constant; `along` is the row's product with the other
-    mean less its own."""
-    if n < 3:  # no covariance is left
+def _without_each(n: int, norms: torch.Tensor, along: torch.Tensor, drops: torch.Tensor, total: float) -> Float64:
+    """Return the distance without each of some rows of n, up to a constant.
+
+    `along` is the row's product with the difference of the other set's mean and its own.
+    """
+    if n < 3:  # no covariance would be left
         return np.full(len(norms), np.nan)
     mean = norms.double() / (n - 1) ** 2 + 2 * along.double() / (n - 1)
     trace = -norms.double() * n / (n - 1) / (n - 2)
     return np.asarray((mean + trace - 2 * sqrt((n - 1) / (n - 2)) * (total - drops)).cpu().numpy())
 
 
-def drop(n: int, vectors: torch.Tensor, singular: torch.Tensor) -> torch.Tensor:
-    """By how much the sum of singular values [K] of a centred matrix of n rows falls without each row: float64 [P].
+def nuclear_norm_drops(n: int, vectors: torch.Tensor, singular: torch.Tensor) -> torch.Tensor:
+    """Return how much the sum of singular values of a centred matrix of n rows falls without each row.
 
-    `vectors` [P,K] are these rows of its left singular vectors. From sqrt(x) = 2/pi int x / (x + s^2) ds follows
-    tr sqrt(A) - tr sqrt(A - z z^T) = -1/pi int log(1 - g(s)) ds with g(s) = z^T (A + s^2)^-1 z, here by the trapezoid
-    rule in log s, with what lies beyond the last node in closed form.
+    From sqrt(x) = 2/pi int x / (x + s^2) ds follows tr sqrt(A) - tr sqrt(A - z z^T) = -1/pi int log(1 - g(s)) ds with
+    g(s) = z^T (A + s^2)^-1 z. The integral is taken by the trapezoid rule in log s; the part beyond the last node is
+    in closed form.
+
+    Args:
+        n: Rows of the matrix.
+        vectors: float [P,K], some rows of its left singular vectors.
+        singular: float [K], its singular values.
+
+    Returns:
+        float64 [P].
     """
     spectrum = singular.double()
     first, last = 1e-5 * float(spectrum.mean()), 100 * float(spectrum.max())
@@ -97,8 +117,8 @@ def drop(n: int, vectors: torch.Tensor, singular: torch.Tensor) -> torch.Tensor:
     return torch.cat(found)
 
 
-def undo(reference: Moments, columns: torch.Tensor) -> torch.Tensor:
-    """factor^-T columns."""
+def _solve_factor(reference: Moments, columns: torch.Tensor) -> torch.Tensor:
+    """Return factor^-T columns."""
     if reference.form == "cholesky":
         solved: torch.Tensor = torch.linalg.solve_triangular(reference.factor.T, columns, upper=True)
         return solved

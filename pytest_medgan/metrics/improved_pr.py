@@ -1,80 +1,121 @@
 """Improved precision and recall: how much of one set lies in the other's manifold of k-nearest-neighbour balls.
 
-Kynkaanniemi et al. 2019, "Improved Precision and Recall Metric for Assessing Generative Models"; StyleGAN's
-precision_recall.py. Balls hold their surface (`<=`, equation 6); `strict=True` leaves it out, as prdc does. The
-neighbour of a row is never the row itself, though it may be its duplicate.
+Paper: Kynkaanniemi et al. 2019, "Improved Precision and Recall Metric for Assessing Generative Models". Reference
+code: StyleGAN's precision_recall.py.
+
+Conventions: balls include their surface (`<=`, equation 6); `strict=True` excludes it, as prdc does. A row is never
+its own neighbour, though its duplicate may be.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pytest_medgan.metrics import inputs
 from pytest_medgan.metrics.balls import Balls
-from pytest_medgan.metrics.gram import centre_of, distances_, points, products
-from pytest_medgan.metrics.neighbours import neighbours
-from pytest_medgan.metrics.uncertainty import both, jackknife_noise, jackknife_se, less, mean_se, rate_se
-from pytest_medgan.records import Estimate, Float64
-
-if TYPE_CHECKING:
-    from pytest_medgan.metrics.look import Look
+from pytest_medgan.metrics.look import Look
+from pytest_medgan.metrics.neighbours import find_neighbours
+from pytest_medgan.metrics.pairwise import mean_of, points, products, to_distances_
+from pytest_medgan.metrics.uncertainty import (
+    combine_se,
+    jackknife_noise,
+    jackknife_se,
+    mean_se,
+    pseudo_values,
+    rate_se,
+    remove_variance,
+)
+from pytest_medgan.records import Contribution, Estimate, Float64
 
 
 def improved_precision_recall(
     *, real: Any, fake: Any, k: int | Sequence[int] = 3, strict: bool = False
 ) -> tuple[Any, Any]:
-    """(precision, recall) of features [N,D] and [M,D]: floats for one k, float64 [K] for a sequence of k.
+    """Return improved precision and recall.
 
-    k must be smaller than both N and M. MetricInputError otherwise.
+    Args:
+        real: Features [N,D], array or tensor of numbers.
+        fake: Generated features [M,D].
+        k: Neighbour that sets the radius, smaller than N and M; a sequence of k is measured in one pass.
+        strict: Exclude the surface of the balls, as prdc does.
+
+    Returns:
+        (precision, recall): floats for one k, float64 [K] in the order given for a sequence of k.
+
+    Raises:
+        MetricInputError: An argument has another shape or value, or there are too few rows for k.
+
+    References:
+        Kynkaanniemi et al. 2019, "Improved Precision and Recall Metric for Assessing Generative Models"; StyleGAN.
+
+    Examples:
+        >>> improved_precision_recall(real=[[0.0], [1.0], [2.0]], fake=[[0.5], [1.5], [9.0]], k=1)
+        (0.6666666666666666, 1.0)
     """
     real, fake = inputs.pair(real, fake)
     ks = inputs.neighbour_counts(k, rows=len(real), name="real")
     inputs.neighbour_counts(k, rows=len(fake), name="fake")
-    centre = centre_of(real)
+    centre = mean_of(real)
     left, right = points(fake, centre), points(real, centre)
-    precise = Balls(right, neighbours(right, ks), left, strict=strict)
-    recalled = Balls(left, neighbours(left, ks), right, strict=strict)
+    precise = Balls(right, find_neighbours(right, ks), left, strict=strict)
+    recalled = Balls(left, find_neighbours(left, ks), right, strict=strict)
     for part, block in products(left, right):
-        squared = distances_(block, left.norms[part], right.norms)
-        precise.see(squared, part, owners_are_rows=False)
-        recalled.see(squared, part, owners_are_rows=True)
+        squared = to_distances_(block, left.norms[part], right.norms)
+        precise.add_block(squared, part, owners_are_rows=False)
+        recalled.add_block(squared, part, owners_are_rows=True)
     precision, recall = member_rates(precise), member_rates(recalled)
     if not isinstance(k, Iterable):
         return float(precision[0]), float(recall[0])
-    order = [ks.index(one) for one in k]
+    order = [ks.index(each) for each in k]
     return precision[order], recall[order]
 
 
 def member_rates(balls: Balls) -> Float64:
-    """Share of probes inside at least one ball, float64 [K]."""
+    """Return the share of probes inside at least one ball, float64 [K]."""
     return np.array([float(balls.members(k).double().mean()) for k in balls.near.ks])
 
 
 def precision_estimate(look: Look) -> Estimate:
-    """Precision: a rate for a fixed reference; deleting blocks of patients shows what another reference would do.
+    """Return precision: a rate for a fixed reference; deleting blocks of patients gives the reference's error.
 
-    The change that a deletion makes is itself seen on few generated images, whose noise the rate's own error already
-    holds; it is taken from the jackknife's spread.
+    The change that a deletion makes is seen on the same few generated images, whose noise is already in the error of
+    the rate. So this noise is taken out of the jackknife's spread.
     """
-    balls, k = look.real_balls, look.reference.ks.improved
+    k = look.reference.ks.improved
+    balls = look.real_balls(k)
     hits, trials = int(balls.members(k).sum()), len(look.fake)
     deletion, se = balls.deletions[k], rate_se(hits, trials)
-    without, sizes = deletion.members() / trials, deletion.size.cpu().numpy()
+    without, sizes = deletion.members_without() / trials, deletion.size.cpu().numpy()
     spread = jackknife_se(hits / trials, without, sizes)
-    noise = (deletion.changed() / trials - (without - hits / trials) ** 2) / trials
-    return Estimate(hits / trials, se, both(se, less(spread, jackknife_noise(noise, sizes))))
+    noise = (deletion.changed_members() / trials - (without - hits / trials) ** 2) / trials
+    return Estimate(hits / trials, se, combine_se(se, remove_variance(spread, jackknife_noise(noise, sizes))))
+
+
+def precision_contribution(look: Look) -> Contribution:
+    """Return whether each generated image lies in the real manifold."""
+    k = look.reference.ks.improved
+    return Contribution(look.real_balls(k).members(k).double().cpu().numpy())
 
 
 def recall_estimate(look: Look) -> Estimate:
-    """Recall: deleting blocks of generated images, which is conservative; patients redrawn for the total."""
-    balls, k = look.fake_balls, look.reference.ks.improved
+    """Return recall: deleting blocks of generated images overstates its error; redrawn patients add to the total."""
+    k = look.reference.ks.improved
+    balls = look.fake_balls(k)
     members = balls.members(k).double().cpu().numpy()
     hits, trials = int(members.sum()), len(look.real)
     deletion = balls.deletions[k]
-    se = jackknife_se(hits / trials, deletion.members() / trials, deletion.size.cpu().numpy())
+    se = jackknife_se(hits / trials, deletion.members_without() / trials, deletion.size.cpu().numpy())
     se = max(se, rate_se(hits, trials) / np.sqrt(2)) if hits in (0, trials) else se
     redrawn = max(mean_se(members, look.reference.group), rate_se(hits, trials) if hits in (0, trials) else 0.0)
-    return Estimate(hits / trials, float(se), both(float(se), redrawn))
+    return Estimate(hits / trials, float(se), combine_se(float(se), redrawn))
+
+
+def recall_contribution(look: Look) -> Contribution:
+    """Return pseudo-values of blocks of generated images, which are the same images in both models."""
+    k = look.reference.ks.improved
+    balls = look.fake_balls(k)
+    whole = float(balls.members(k).double().mean())
+    return Contribution(pseudo_values(whole, balls.deletions[k].members_without() / len(look.real)))

@@ -1,63 +1,89 @@
-"""Inception Score: exp of the mean divergence of each image's class probabilities from their average.
+"""Inception score: exp of the mean divergence of each image's class probabilities from their average.
 
-Salimans et al. 2016, "Improved Techniques for Training GANs"; improved-gan's inception_score, torch-fidelity. The mean
-over `splits` parts of the images, which are put in a random order first (torch-fidelity does so with a seed of
-its own). With C classes it lies in [1, C]; the paper this project follows has two.
+Paper: Salimans et al. 2016, "Improved Techniques for Training GANs". Reference code: improved-gan's inception_score,
+torch-fidelity.
+
+Conventions: the mean over `splits` parts of the images, which are shuffled first (torch-fidelity does so with a seed
+of its own). With C classes the score lies in [1, C].
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pytest_medgan.metrics import inputs
+from pytest_medgan.metrics.causes import need
+from pytest_medgan.metrics.look import Look
 from pytest_medgan.metrics.uncertainty import mean_se
-from pytest_medgan.records import Estimate, Float64
-
-if TYPE_CHECKING:
-    from pytest_medgan.metrics.look import Look
+from pytest_medgan.records import Cause, Contribution, Estimate, Float64, Int64
 
 SPLITS = 10
 
 
 def inception_score(*, probabilities: Any, splits: int = SPLITS, seed: int = 0) -> float:
-    """Score of class probabilities [N,C] whose rows sum to 1; fewer images than splits make one split each.
+    """Return the inception score of generated images.
 
-    MetricInputError for shapes, negative values or rows that do not sum to 1.
+    Args:
+        probabilities: Class probabilities [M,C], array or tensor, rows sum to 1 within 1e-3.
+        splits: Parts whose scores are averaged; fewer images than splits make one part each.
+        seed: Seed of the shuffle, at least 0.
+
+    Returns:
+        The score, in [1, C].
+
+    Raises:
+        MetricInputError: An argument has another shape or value.
+
+    References:
+        Salimans et al. 2016, "Improved Techniques for Training GANs"; improved-gan; torch-fidelity.
+
+    Examples:
+        >>> round(inception_score(probabilities=[[1.0, 0.0], [0.0, 1.0]], splits=1), 6)
+        2.0
     """
     given = inputs.probabilities(probabilities)
     splits, seed = inputs.whole(splits, "splits"), inputs.whole(seed, "seed", least=0)
-    return float(np.mean([score for score, _ in _parts(given, splits, seed)]))
+    return float(np.mean([score for _, score, _ in _parts(given, splits, seed)]))
 
 
-def _parts(given: Float64, splits: int, seed: int) -> list[tuple[float, Float64]]:
-    """(score, divergence of every image from the part's average) of every part."""
+def inception_estimate(look: Look) -> Estimate:
+    """Return the score with its error; no reference takes part, so both errors are the same."""
+    probabilities = need(look.probabilities, Cause.NO_PROBABILITIES)
+    se = mean_se(influence(probabilities, look.seed))
+    return Estimate(inception_score(probabilities=probabilities, seed=look.seed), se, se)
+
+
+def inception_contribution(look: Look) -> Contribution:
+    """Return the influence of every generated image."""
+    return Contribution(influence(need(look.probabilities, Cause.NO_PROBABILITIES), look.seed))
+
+
+def influence(probabilities: Float64, seed: int, splits: int = SPLITS) -> Float64:
+    """Return the influence of every image on the score, float64 [M]: its part's score times its divergence.
+
+    One degree of freedom is lost to each part's average.
+    """
+    parts = _parts(probabilities, splits, seed)
+    found = np.empty(len(probabilities))
+    for rows, score, divergence in parts:
+        found[rows] = score * (divergence - divergence.mean())
+    return np.asarray(found * (len(found) / max(1, len(found) - len(parts))) ** 0.5)
+
+
+def _parts(given: Float64, splits: int, seed: int) -> list[tuple[Int64, float, Float64]]:
+    """Return rows, score and the divergence of every row from the part's average, for every part."""
     order = np.random.default_rng(seed).permutation(len(given))
     parts = []
-    for index in np.array_split(order, min(splits, len(given))):
-        divergence = _divergence(given[index], given[index].mean(0))
-        parts.append((float(np.exp(divergence.mean())), divergence))
+    for rows in np.array_split(order, min(splits, len(given))):
+        divergence = _divergence(given[rows], given[rows].mean(0))
+        parts.append((rows, float(np.exp(divergence.mean())), divergence))
     return parts
 
 
 def _divergence(rows: Float64, average: Float64) -> Float64:
-    """Kullback-Leibler divergence of every row from the average; 0 log 0 is 0."""
+    """Return the Kullback-Leibler divergence of every row from the average; 0 log 0 is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(rows > 0, rows * np.log(rows / average), 0.0)
     return np.asarray(terms.sum(1))
-
-
-def inception_estimate(look: Look) -> Estimate:
-    """The score; its influence function is the score times the divergence. No reference takes part."""
-    if look.probabilities is None:
-        raise LookupError("no probabilities were given")
-    se = mean_se(influence(look.probabilities, look.seed))
-    return Estimate(inception_score(probabilities=look.probabilities, seed=look.seed), se, se)
-
-
-def influence(probabilities: Float64, seed: int) -> Float64:
-    """Of every image on the score, float64 [N], in the order in which the parts take them."""
-    parts = _parts(probabilities, SPLITS, seed)
-    shares = np.concatenate([score * (divergence - divergence.mean()) for score, divergence in parts])
-    return np.asarray(shares * (len(shares) / max(1, len(shares) - len(parts))) ** 0.5)  # a degree of freedom a part

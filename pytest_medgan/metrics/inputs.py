@@ -1,4 +1,4 @@
-"""What an array must be before a metric looks at it; each check names the argument and the shape it found."""
+"""Checks of arguments. Every message names the argument and the shape or value found."""
 
 from __future__ import annotations
 
@@ -18,12 +18,19 @@ FLOATS = (torch.float32, torch.float64)
 
 
 def shape_of(value: Any) -> str:
-    """The shape as a message shows it: "[100, 2048]"."""
+    """Return the shape as a message shows it, such as "[100, 2048]"."""
     return str(list(getattr(value, "shape", ())))
 
 
 def features(value: Any, name: str, *, least: int = 1, width: int | None = None) -> torch.Tensor:
-    """A finite float32 or float64 tensor [N,D] on the device it came on; other numbers become float32 or float64."""
+    """Return features [N,D] as a finite float32 or float64 tensor on their device.
+
+    Args:
+        value: Array or tensor of numbers; types other than these two become one of them.
+        name: The argument's name in messages.
+        least: Rows at least.
+        width: Columns of the real features, which these must share.
+    """
     if not isinstance(value, torch.Tensor):
         array = np.asarray(value)
         if array.dtype.kind not in "fiub":
@@ -38,7 +45,7 @@ def features(value: Any, name: str, *, least: int = 1, width: int | None = None)
     if tensor.dtype not in FLOATS:
         tensor = tensor.to(torch.float32 if tensor.is_floating_point() else torch.float64)
     if tensor.ndim != 2 or tensor.shape[1] == 0:
-        raise MetricInputError(f"{name} has shape {shape_of(tensor)}; give features [N,D], one row an image")
+        raise MetricInputError(f"{name} has shape {shape_of(tensor)}; give features [N,D], one row per image")
     if len(tensor) < least:
         raise MetricInputError(f"{name} has shape {shape_of(tensor)}: too few rows; give at least {least}")
     if width is not None and tensor.shape[1] != width:
@@ -54,14 +61,17 @@ def features(value: Any, name: str, *, least: int = 1, width: int | None = None)
 
 
 def pair(real: Any, fake: Any, *, least: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
-    """Both feature sets, of one width, on one device, with at least `least` rows each."""
+    """Return both feature sets, checked to have one width and at least `least` rows each, on one device."""
     real = features(real, "real", least=least)
     fake = features(fake, "fake", least=least, width=real.shape[1])
     return real, fake.to(real.device)
 
 
 def probabilities(value: Any, name: str = "probabilities") -> Float64:
-    """float64 [N,C] with rows that are non-negative and sum to 1 (within 1e-3; softmax in half precision passes)."""
+    """Return probabilities as float64 [N,C] whose rows are non-negative and sum to 1.
+
+    Sums may be off by 1e-3, so the softmax of a network in half precision passes; they are made exact here.
+    """
     array = value.detach().double().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value, np.float64)
     if array.ndim != 2 or 0 in array.shape:
         raise MetricInputError(f"{name} has shape {shape_of(array)}; give class probabilities [N,C], none empty")
@@ -78,7 +88,7 @@ def probabilities(value: Any, name: str = "probabilities") -> Float64:
 
 
 def pixels(value: Any, name: str, *, like: tuple[int, ...] | None = None) -> UInt8:
-    """uint8 [N,1,H,W]; `like` is the (H,W) it must share."""
+    """Return images as uint8 [N,1,H,W]; `like` is the (H,W) they must have."""
     array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[1] != 1 or 0 in array.shape:
         raise MetricInputError(f"{name} is {array.dtype} of shape {shape_of(array)}; give uint8 [N,1,H,W]")
@@ -88,7 +98,7 @@ def pixels(value: Any, name: str, *, like: tuple[int, ...] | None = None) -> UIn
 
 
 def whole(value: Any, name: str, *, least: int = 1) -> int:
-    """A whole number of at least `least`; True and 3.0 are none."""
+    """Return a whole number of at least `least`; True and 3.0 are refused."""
     try:
         found = index(value)
     except TypeError:
@@ -99,24 +109,24 @@ def whole(value: Any, name: str, *, least: int = 1) -> int:
 
 
 def wholes(values: Any, name: str) -> tuple[int, ...]:
-    """Whole numbers of at least 1, of a sequence or a single one."""
+    """Return whole numbers of at least 1, given as a sequence or as a single number."""
     try:
-        return tuple(whole(one, name) for one in (values if isinstance(values, Iterable) else (values,)))
+        return tuple(whole(each, name) for each in (values if isinstance(values, Iterable) else (values,)))
     except (MetricInputError, TypeError):
         message = f"{name} is {values!r}; give a whole number of at least 1, or a sequence of them"
         raise MetricInputError(message) from None
 
 
 def names(metrics: Any) -> tuple[str, ...]:
-    """Names of metrics; one name alone is one."""
+    """Return names of metrics, given as a sequence or as a single name."""
     asked = (metrics,) if isinstance(metrics, str) else tuple(metrics) if isinstance(metrics, Iterable) else (metrics,)
-    if not all(isinstance(one, str) for one in asked):
+    if not all(isinstance(each, str) for each in asked):
         raise MetricInputError(f"metrics is {metrics!r}; give names of metrics")
     return asked
 
 
 def number(value: Any, name: str, *, above: float = -inf, least: float = -inf) -> float:
-    """A finite number above `above` and of at least `least`; True is none."""
+    """Return a finite number above `above` and of at least `least`; True is refused."""
     found = float(value) if isinstance(value, Real) and not isinstance(value, bool) else nan
     if not (above < found < inf and found >= least):
         bound = f" above {above:g}" if above > -inf else f" of at least {least:g}" if least > -inf else ""
@@ -125,7 +135,7 @@ def number(value: Any, name: str, *, above: float = -inf, least: float = -inf) -
 
 
 def neighbour_counts(k: int | Sequence[int], *, rows: int, name: str) -> tuple[int, ...]:
-    """The k asked for, ascending and distinct; every one at least 1 and smaller than the rows of `name`."""
+    """Return the distinct k, ascending, each at least 1 and smaller than the number of rows of `name`."""
     ks = sorted(set(wholes(k, "k")))
     if not ks:
         raise MetricInputError(f"k is {k!r}; give a whole number of at least 1, or a sequence of them")
@@ -134,8 +144,8 @@ def neighbour_counts(k: int | Sequence[int], *, rows: int, name: str) -> tuple[i
     return tuple(ks)
 
 
-def block_of(groups: Any, rows: int, name: str) -> Int64:
-    """Integer group [N] of every row; without groups every row is its own."""
+def group_numbers(groups: Any, rows: int, name: str) -> Int64:
+    """Return the group of every row, int64 [N] numbered from 0; without groups every row is a group of its own."""
     if groups is None:
         return np.arange(rows)
     array = np.asarray(groups)

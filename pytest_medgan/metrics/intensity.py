@@ -1,68 +1,73 @@
 """Intensity distance: Wasserstein-1 between the grey-level distributions, in HU where the window is known.
 
-Deep features hardly see a small shift of all grey levels, and a radiologist's window does. The distance between two
-distributions on the 256 grey levels is the area between their cumulative histograms.
+Deep features hardly react to a small shift of all grey levels; a radiologist's window does. This project's own metric.
+
+Convention: the distance between two distributions on the 256 grey levels is the area between their cumulative
+histograms, each image weighing the same.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from pytest_medgan.errors import MetricInputError
 from pytest_medgan.metrics import inputs
-from pytest_medgan.metrics.uncertainty import both, mean_se
-from pytest_medgan.records import Estimate, Float64, Int64, UInt8
-
-if TYPE_CHECKING:
-    from pytest_medgan.metrics.look import Look
-
-GREYS = 256
+from pytest_medgan.metrics.causes import need
+from pytest_medgan.metrics.grey_levels import cumulative_shares, grey_step, histograms
+from pytest_medgan.metrics.look import Look
+from pytest_medgan.metrics.uncertainty import combine_se, mean_se
+from pytest_medgan.records import Cause, Contribution, Estimate, Float64, Int64
 
 
 def intensity_distance(*, real: Any, fake: Any, window: tuple[float, float] | None = None) -> float:
-    """Distance between images uint8 [N,1,H,W] and [M,1,H,W]: grey levels, or HU with `window` = (HU of 0, HU of 255).
+    """Return the distance between the grey-level distributions of two sets of images.
 
-    MetricInputError for other arrays or an empty window.
+    Args:
+        real: uint8 [N,1,H,W].
+        fake: Generated images, uint8 [M,1,H,W].
+        window: (HU of grey 0, HU of grey 255), ascending; None measures in grey levels.
+
+    Returns:
+        The distance in HU, or in grey levels without a window.
+
+    Raises:
+        MetricInputError: An argument is no such array, or the window is empty.
+
+    Examples:
+        >>> import numpy as np
+        >>> images = np.full((2, 1, 4, 4), 100, np.uint8)
+        >>> intensity_distance(real=images, fake=images + 3)
+        3.0
+        >>> round(intensity_distance(real=images, fake=images + 3, window=(-1000, 400)), 2)
+        16.47
     """
     real, fake = inputs.pixels(real, "real"), inputs.pixels(fake, "fake")
     step = grey_step(window)
-    gap = cumulative(histograms(fake)).mean(0) - cumulative(histograms(real)).mean(0)
+    gap = cumulative_shares(histograms(fake)).mean(0) - cumulative_shares(histograms(real)).mean(0)
     return float(step * abs(gap).sum())
 
 
-def grey_step(window: tuple[float, float] | None) -> float:
-    """HU a grey level spans; 1 without a window."""
-    if window is None:
-        return 1.0
-    try:
-        low, high = window
-        step = inputs.number(high - low, "window", above=0) / (GREYS - 1)
-    except (TypeError, ValueError):
-        raise MetricInputError(f"window is {window!r}; give (HU of grey 0, HU of grey 255), ascending") from None
-    return step
-
-
-def histograms(images: UInt8) -> Int64:
-    """Grey levels of every image, int64 [N,256]."""
-    found = np.empty((len(images), GREYS), np.int64)
-    for row, image in enumerate(images):
-        found[row] = np.bincount(image.reshape(-1), minlength=GREYS)
-    return found
-
-
-def cumulative(counts: Int64) -> Float64:
-    """Share of an image's pixels at or below every grey level but the last, float64 [N,255]."""
-    return np.asarray(counts.cumsum(1)[:, :-1] / counts.sum(1, keepdims=True))
-
-
 def intensity_estimate(look: Look) -> Estimate:
-    """The distance; an image's influence is its own area on the side where its set lies."""
-    fake, real = look.fake_histograms, look.reference.of_histograms
-    step = grey_step(look.reference.window)
-    below_fake, below_real = cumulative(fake), cumulative(real)
-    gap = below_fake.mean(0) - below_real.mean(0)
+    """Return the distance with its errors.
+
+    The influence of an image is its own area on the side on which its set lies.
+    """
+    below_real = cumulative_shares(need(look.reference.histograms, Cause.NO_PIXELS))
+    below_fake = cumulative_shares(look.keep(fake_histograms))
+    step, gap = grey_step(look.reference.window), below_fake.mean(0) - below_real.mean(0)
     side = step * np.sign(gap)
     se = mean_se(below_fake @ side)
-    return Estimate(float(step * abs(gap).sum()), se, both(se, mean_se(below_real @ side, look.reference.group)))
+    return Estimate(float(step * abs(gap).sum()), se, combine_se(se, mean_se(below_real @ side, look.reference.group)))
+
+
+def intensity_contribution(look: Look) -> Contribution:
+    """Return the influence of every generated image."""
+    below: Float64 = cumulative_shares(look.keep(fake_histograms))
+    side = np.sign(below.mean(0) - cumulative_shares(need(look.reference.histograms, Cause.NO_PIXELS)).mean(0))
+    return Contribution(below @ (grey_step(look.reference.window) * side))
+
+
+def fake_histograms(look: Look) -> Int64:
+    """Return the grey-level counts of every generated image, int64 [M,256]."""
+    return histograms(need(look.pixels, Cause.NO_PIXELS))

@@ -1,36 +1,94 @@
 """Kernel distance (KID): squared maximum mean discrepancy with the kernel (x.y / D + 1)^3.
 
-Binkowski et al. 2018, "Demystifying MMD GANs". The unbiased estimate on all rows at once (torch-fidelity averages over
-random subsets, whose spread is no standard error). It can be negative.
+Paper: Binkowski et al. 2018, "Demystifying MMD GANs". Reference code: torch-fidelity's metric_kid.py.
+
+Convention: the unbiased estimate of all rows at once. Torch-fidelity averages over random subsets, whose spread is no
+standard error. The estimate can be negative.
 """
 
 from __future__ import annotations
 
 from math import sqrt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from pytest_medgan.metrics import inputs
-from pytest_medgan.metrics.gram import (
-    Points,
-    centre_of,
-    own_products,
-    points,
-    products,
-)
-from pytest_medgan.metrics.kernel_sums import KernelSums, offset, own_kernel
-from pytest_medgan.metrics.uncertainty import both, mean_se
-from pytest_medgan.records import Estimate, Float64
-
-if TYPE_CHECKING:
-    from pytest_medgan.metrics.look import Look
+from pytest_medgan.metrics.causes import need
+from pytest_medgan.metrics.kernel_sums import KernelSums, kernel_offset, self_kernel
+from pytest_medgan.metrics.look import Look
+from pytest_medgan.metrics.pairwise import Points, mean_of, own_products, points, products
+from pytest_medgan.metrics.uncertainty import combine_se, mean_se
+from pytest_medgan.records import Cause, Contribution, Estimate, Float64
 
 
-def degenerate_variance(left: Points, right: Points, centre: torch.Tensor, *, most: int = 512) -> float:
-    """Variance of the kernel that no row or column alone explains, from the first `most` rows of either side."""
+def kernel_distance(*, real: Any, fake: Any) -> float:
+    """Return the unbiased kernel distance of two feature sets.
+
+    Args:
+        real: Features [N,D], array or tensor of numbers, N at least 2.
+        fake: Generated features [M,D], M at least 2.
+
+    Returns:
+        The distance; 0 is expected of two draws from one distribution, so it can be negative.
+
+    Raises:
+        MetricInputError: An argument has another shape or values that are not finite.
+
+    References:
+        Binkowski et al. 2018, "Demystifying MMD GANs"; torch-fidelity.
+
+    Examples:
+        >>> round(kernel_distance(real=[[0.0], [1.0]], fake=[[0.0], [2.0]]), 6)  # kernels: 1; 1; 1, 1, 1, 27
+        -13.0
+    """
+    real, fake = inputs.pair(real, fake, least=2)
+    centre = mean_of(real)
+    left, right = points(fake, centre), points(real, centre)
+    cross = KernelSums(left, right, centre)
+    for part, block in products(left, right):
+        cross.add_block(part, block)
+    within = []
+    for side in (left, right):
+        own = KernelSums(side, side, centre)
+        for part, block in own_products(side):
+            own.add_own_block(part, block)
+        within.append(own.row_sums() - self_kernel(side, centre))
+    n, m = len(real), len(fake)
+    total = float(within[0].sum()) / (m * (m - 1)) + float(within[1].sum()) / (n * (n - 1))
+    return total - 2 * float(cross.row_sums().sum()) / (n * m)
+
+
+def kernel_estimate(look: Look) -> Estimate:
+    """Return KID with the errors of first-order projections, less the second-order noise they count twice."""
+    centre, n, m = look.reference.centre, len(look.real), len(look.fake)
+    fakes, cross = _fake_means(look), look.cross_kernel.row_sums() / n
+    reals = need(look.reference.kernel, Cause.NOT_PREPARED) / (n - 1)
+    value = float(fakes.mean() + reals.mean() - 2 * cross.mean())
+    noise = _second_order_variance(look.fake, look.fake, centre)
+    se = _remove_most(mean_se(_array(2 * (fakes - cross))), 2 * noise / m**2)
+    of_real = _array(2 * (reals - look.cross_kernel.column_sums() / m))
+    own = _second_order_variance(look.real, look.real, centre)
+    mixed = _second_order_variance(look.fake, look.real, centre)
+    total = combine_se(se, mean_se(of_real, look.reference.group))
+    return Estimate(value, se, max(se, _remove_most(total, 2 * own / n**2 + 4 * mixed / (n * m))))
+
+
+def kernel_contribution(look: Look) -> Contribution:
+    """Return twice the first-order projection of every generated image."""
+    cross = look.cross_kernel.row_sums() / len(look.real)
+    return Contribution(_array(2 * (_fake_means(look) - cross)))
+
+
+def _fake_means(look: Look) -> torch.Tensor:
+    """Return the mean kernel of every generated row with the other generated rows, float64 [M]."""
+    return (look.fake_kernel.row_sums() - self_kernel(look.fake, look.reference.centre)) / (len(look.fake) - 1)
+
+
+def _second_order_variance(left: Points, right: Points, centre: torch.Tensor, *, most: int = 512) -> float:
+    """Return the variance of the kernel that no row or column alone explains, from the first rows of either side."""
     left_rows, right_rows = left.rows[:most].double(), right.rows[:most].double()
-    p, q = offset(left.rows[:most], centre), offset(right.rows[:most], centre)
+    p, q = kernel_offset(left.rows[:most], centre), kernel_offset(right.rows[:most], centre)
     block = (left_rows @ right_rows.T / left.rows.shape[1] + p[:, None] + q) ** 3
     if left is right:
         block.fill_diagonal_(torch.nan)
@@ -38,45 +96,11 @@ def degenerate_variance(left: Points, right: Points, centre: torch.Tensor, *, mo
     return float((block - block.nanmean(0, keepdim=True)).square().nanmean())
 
 
-def kernel_distance(*, real: Any, fake: Any) -> float:
-    """KID of features [N,D] and [M,D] (arrays or tensors), at least two rows each. MetricInputError otherwise."""
-    real, fake = inputs.pair(real, fake, least=2)
-    centre = centre_of(real)
-    left, right = points(fake, centre), points(real, centre)
-    cross = KernelSums(left, right, centre)
-    for part, block in products(left, right):
-        cross.see(part, block)
-    within = []
-    for side in (left, right):
-        own = KernelSums(side, side, centre)
-        for part, block in own_products(side):
-            own.see_own(part, block)
-        within.append(own.over_columns() - own_kernel(side, centre))
-    n, m = len(real), len(fake)
-    total = float(within[0].sum()) / (m * (m - 1)) + float(within[1].sum()) / (n * (n - 1))
-    return total - 2 * float(cross.over_columns().sum()) / (n * m)
-
-
-def kernel_estimate(look: Look) -> Estimate:
-    """KID with its standard errors: first-order projections, less the second-order noise they count twice."""
-    centre, n, m = look.reference.centre, len(look.real), len(look.fake)
-    fakes = (look.fake_kernel.over_columns() - own_kernel(look.fake, centre)) / (m - 1)
-    cross = look.cross_kernel.over_columns() / n
-    reals = look.reference.of_kernel / (n - 1)
-    value = float(fakes.mean() + reals.mean() - 2 * cross.mean())
-    noise = degenerate_variance(look.fake, look.fake, centre)
-    se = _less(mean_se(_array(2 * (fakes - cross))), 2 * noise / m**2)
-    of_real = _array(2 * (reals - look.cross_kernel.over_rows() / m))
-    own = degenerate_variance(look.real, look.real, centre)
-    mixed = degenerate_variance(look.fake, look.real, centre)
-    total = both(se, mean_se(of_real, look.reference.group))
-    return Estimate(value, se, max(se, _less(total, 2 * own / n**2 + 4 * mixed / (n * m))))
-
-
-def _less(se: float, variance: float) -> float:
-    """The standard error without `variance`, at least half of it."""
+def _remove_most(se: float, variance: float) -> float:
+    """Return the standard error without `variance`, at least half of it."""
     return sqrt(max(se * se - variance, se * se / 4))
 
 
 def _array(values: torch.Tensor) -> Float64:
+    """Return the values as a numpy array."""
     return values.cpu().numpy()

@@ -1,11 +1,11 @@
-"""Mini-batch k-means of one data set, several runs that know nothing of one another.
+"""Mini-batch k-means of one data set, several runs that are independent of one another.
 
-The procedure of scikit-learn's MiniBatchKMeans with n_init=10 (Sculley 2010; greedy k-means++ of Arthur and
+The procedure is that of scikit-learn's MiniBatchKMeans with n_init=10 (Sculley 2010; greedy k-means++ of Arthur and
 Vassilvitskii 2007), in which the PRD is defined: batches of 1,024, rare clusters given a new centre, an end after ten
-batches without improvement. What differs serves speed: one sample of 3,072 rows gives all runs their starts, through
-its distance matrix, and a batch is a stretch of the rows, which were put in a random order first. Runs that shared
-their batches would move together, and their spread would tell too little of what another clustering gives. All of it
-runs on the CPU, wherever the rows lie: another device rounds another way, and k-means then ends somewhere else.
+batches without improvement. Two differences make it faster: one sample of 3,072 rows gives all runs their starts,
+through its distance matrix, and a batch is a stretch of the rows, which are shuffled first. Every run draws batches of
+its own: runs that shared batches would move together, and their spread would not show what another clustering gives.
+All of it runs on the CPU, wherever the rows are: another device rounds differently, and k-means then ends elsewhere.
 """
 
 from __future__ import annotations
@@ -16,54 +16,65 @@ from math import inf, log
 import numpy as np
 import torch
 
-from pytest_medgan.metrics.gram import distances_, slices
+from pytest_medgan.metrics.pairwise import ROWS, slices, to_distances_
 from pytest_medgan.metrics.threads import full_float32
 from pytest_medgan.records import Int64
 
 BATCH = 1024
-STARTS = 10  # k-means++ starts a run, of which the best goes on
+STARTS = 10  # k-means++ starts of a run, of which the best goes on
 EPOCHS = 100
 PATIENCE = 10  # batches without improvement
-RARE = 0.01  # of the largest cluster's weight: a cluster below is given a new centre
+RARE = 0.01  # of the largest cluster's weight: a lighter cluster is given a new centre
 
 
 def cluster(sides: Sequence[tuple[torch.Tensor, Int64]], clusters: int, runs: int, seed: int) -> torch.Tensor:
-    """Labels int64 [runs,N] of the chosen rows of every side, (float32 [.,D], which of them), one side after another.
+    """Return the cluster of every chosen row in every run.
 
-    The chosen rows are copied once and no more: at 50,000 rows that is 0.8 GB.
+    The chosen rows are copied only once: at 50,000 rows of 2,048 features the copy is 0.8 GB.
+
+    Args:
+        sides: For every set its features float32 [N,D] and which of its rows are chosen, int64 [n].
+        clusters: Clusters in each run.
+        runs: Independent runs.
+        seed: Seed of starts and batches.
+
+    Returns:
+        int64 [runs, chosen rows], the rows of one set after those of the other.
     """
     rng = np.random.default_rng(seed)
-    rows, place = _shuffled(sides, rng)
+    rows, place = _shuffle(sides, rng)
     with full_float32():
-        centres = _starts(rows[: min(3 * BATCH, len(place))], clusters, runs, rng)
-        norms = torch.cat([rows[part].square().sum(1) for part in slices(len(rows), 256)])
+        centres = _choose_starts(rows[: min(3 * BATCH, len(place))], clusters, runs, rng)
+        norms = torch.cat([rows[part].square().sum(1) for part in slices(len(rows), ROWS)])
         for run in range(runs):
-            _descend(rows, norms, centres[run], len(place), rng)
+            _descend_(rows, norms, centres[run], len(place), rng)
         labels = torch.cat([_assign(rows[part], centres)[0] for part in slices(len(place), 4096)], 1)
     return labels[:, place]
 
 
-def _shuffled(sides: Sequence[tuple[torch.Tensor, Int64]], rng: np.random.Generator) -> tuple[torch.Tensor, Int64]:
-    """The rows in a random order, the first of them again at the end, so that a batch may begin anywhere; the place
-    int64 [N] of every row."""
+def _shuffle(sides: Sequence[tuple[torch.Tensor, Int64]], rng: np.random.Generator) -> tuple[torch.Tensor, Int64]:
+    """Return the chosen rows in a random order and the place of each, int64 [n].
+
+    The first rows are repeated at the end, so that a batch may begin anywhere.
+    """
     count = sum(len(chosen) for _, chosen in sides)
     place = torch.as_tensor(rng.permutation(count))
-    again = min(BATCH, count)
-    rows = torch.empty(count + again, sides[0][0].shape[1])
+    repeated = min(BATCH, count)
+    rows = torch.empty(count + repeated, sides[0][0].shape[1])
     first = 0
     for side, chosen in sides:
         for part in slices(len(chosen), 1024):
-            to = place[first + part.start : first + part.stop]
-            rows[to] = side[torch.as_tensor(chosen[part], device=side.device)].cpu()
+            target = place[first + part.start : first + part.stop]
+            rows[target] = side[torch.as_tensor(chosen[part], device=side.device)].cpu()
         first += len(chosen)
-    rows[count:] = rows[:again]
+    rows[count:] = rows[:repeated]
     return rows, place.numpy()
 
 
-def _starts(sample: torch.Tensor, clusters: int, runs: int, rng: np.random.Generator) -> torch.Tensor:
-    """Centres [runs,K,D]: of every run's starts the one with the least inertia on the sample."""
+def _choose_starts(sample: torch.Tensor, clusters: int, runs: int, rng: np.random.Generator) -> torch.Tensor:
+    """Return centres [runs,K,D]: of each run's starts the one with the least inertia on the sample."""
     norms = sample.square().sum(1)
-    squared = distances_(sample @ sample.T, norms, norms)
+    squared = to_distances_(sample @ sample.T, norms, norms)
     count, trials = runs * STARTS, 2 + int(log(clusters))
     start = torch.arange(count)
     chosen = torch.as_tensor(rng.integers(0, len(sample), (count, 1)))
@@ -81,8 +92,10 @@ def _starts(sample: torch.Tensor, clusters: int, runs: int, rng: np.random.Gener
 
 
 def _assign(rows: torch.Tensor, centres: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Nearest centre int64 [R,N] and, but for the row's own squared length, the squared distance to it [R,N], of
-    centres [R,K,D]."""
+    """Return the nearest of centres [R,K,D] to every row, int64 [R,N], and its squared distance [R,N].
+
+    The distance lacks the row's own squared length.
+    """
     runs, clusters, width = centres.shape
     flat = centres.reshape(-1, width)
     squared = (flat.square().sum(1)[:, None] - 2 * flat @ rows.T).view(runs, clusters, -1)
@@ -90,10 +103,13 @@ def _assign(rows: torch.Tensor, centres: torch.Tensor) -> tuple[torch.Tensor, to
     return label, least
 
 
-def _descend(
+def _descend_(
     rows: torch.Tensor, norms: torch.Tensor, centres: torch.Tensor, count: int, rng: np.random.Generator
 ) -> None:
-    """Move the centres [K,D] of one run, in place, batch after batch; `rows` and their squared lengths are shuffled."""
+    """Move the centres [K,D] of one run in place, batch after batch.
+
+    `rows` are shuffled, `norms` are their squared lengths, and the first `count` are not repetitions.
+    """
     size, clusters = min(BATCH, count), len(centres)
     weight = torch.zeros(clusters)
     alpha, best, worse = min(1.0, 2 * size / (count + 1)), inf, 0
@@ -112,7 +128,7 @@ def _descend(
             fresh = rng.choice(size, int(rare.sum()), replace=False)
             centres[rare] = batch[torch.as_tensor(fresh)]
             weight[rare] = weight[~rare].min()
-        if step == 0:  # the first batch tells of the start alone
+        if step == 0:  # the first batch shows only how good the start was
             continue
         inertia = float((squared[0] + norms[start : start + size]).clamp_min_(0).mean())
         smooth = inertia if smooth is None else smooth * (1 - alpha) + inertia * alpha

@@ -1,24 +1,27 @@
-"""One generated set against a prepared reference: the pairwise passes that metrics share, made when first needed."""
+"""One generated set and a prepared reference, with the pairwise passes that several metrics share."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 
-from pytest_medgan.metrics.authenticity import Nearest, nearest_training
 from pytest_medgan.metrics.balls import Balls
-from pytest_medgan.metrics.copies import COPY_DISTANCE, copies, duplicates
-from pytest_medgan.metrics.deletion import depth
-from pytest_medgan.metrics.gram import Points, distances_, products
-from pytest_medgan.metrics.intensity import histograms
+from pytest_medgan.metrics.causes import need
+from pytest_medgan.metrics.deletion import kept_neighbours
 from pytest_medgan.metrics.kernel_sums import KernelSums
-from pytest_medgan.metrics.neighbours import Neighbours, neighbours
-from pytest_medgan.metrics.prd import CLUSTERS, RUNS, Clustered
+from pytest_medgan.metrics.nearest_real import NearestReal
+from pytest_medgan.metrics.neighbours import Neighbours, find_neighbours
+from pytest_medgan.metrics.pairwise import Points, products, to_distances_
 from pytest_medgan.metrics.reference import Reference
 from pytest_medgan.metrics.uncertainty import blocks_of
-from pytest_medgan.records import Float64, Int64, UInt8
+from pytest_medgan.records import Cause, Float64, Int64, UInt8
+
+T = TypeVar("T")
 
 REAL_BALLS = frozenset({"improved_precision", "density", "coverage"})
 
@@ -30,173 +33,134 @@ class Cross:
     real_balls: Balls | None  # generated images in the balls of reference images
     fake_balls: Balls | None  # reference images in the balls of generated images
     kernel: KernelSums | None  # rows generated, columns reference
-    nearest: torch.Tensor | None  # int64 [M], the nearest reference image
-    nearest_distance: torch.Tensor | None  # float32 [M]
-    realism: torch.Tensor | None  # float32 [M], largest radius over distance
+    nearest: NearestReal | None  # with evidence
 
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """One generated set, ready to be measured; metrics read it and hand back an Estimate."""
+    """One generated set, ready to be measured. A metric reads it and returns an Estimate."""
 
     reference: Reference
-    fake: Points
-    metrics: tuple[str, ...]  # asked for and measurable
+    fake: Points  # features [M,D]
+    metrics: tuple[str, ...]  # asked for and prepared
     probabilities: Float64 | None = None  # [M,C]
     pixels: UInt8 | None = None  # [M,1,H,W]
     seed: int = 0
     evidence: bool = False
-    strict: bool = False  # balls leave out their surface, as prdc has it
+    strict: bool = False  # balls exclude their surface, as prdc has it
+    _kept: dict[Callable[[Look], Any], Any] = field(default_factory=dict)
+
+    def keep(self, compute: Callable[[Look], T]) -> T:
+        """Return what `compute(look)` returned the first time: how a metric shares a pass of its own."""
+        if compute not in self._kept:
+            self._kept[compute] = compute(self)
+        value: T = self._kept[compute]
+        return value
 
     @property
     def real(self) -> Points:
+        """Features of the reference."""
         return self.reference.points
 
     @cached_property
     def fake_block(self) -> Int64:
-        """Blocks of generated rows [M] for the jackknife."""
-        return blocks_of(torch.arange(len(self.fake)).numpy(), self.seed)
+        """Block of every generated row for the jackknife, int64 [M]."""
+        return blocks_of(np.arange(len(self.fake)), self.seed)
 
     @cached_property
     def ks(self) -> tuple[int, ...]:
-        """The k of this look, ascending; a sweep stops where the generated set runs out of neighbours."""
-        plain = self.reference.ks.of(self.metrics, sweep=False)
-        swept = self.reference.ks.of(self.metrics, sweep=True) if self.evidence and plain else ()
-        return tuple(sorted({*plain, *(k for k in swept if k < len(self.fake))}))
+        """The k of this look, ascending: those the reference has neighbours for.
+
+        A sweep also ends where the generated set has too few neighbours.
+        """
+        plain = self.reference.ks.needed(self.metrics, sweep=False)
+        swept = self.reference.ks.needed(self.metrics, sweep=True) if self.evidence and plain else ()
+        asked = {*plain, *(k for k in swept if k < len(self.fake))}
+        return () if self.reference.near is None else tuple(k for k in self.reference.near.ks if k in asked)
+
+    @property
+    def fake_kernel(self) -> KernelSums:
+        """Kernel sums of the generated set with itself."""
+        return need(self._own[1], Cause.NOT_PREPARED)
+
+    @property
+    def cross_kernel(self) -> KernelSums:
+        """Kernel sums of the generated set with the reference."""
+        return need(self.cross.kernel, Cause.NOT_PREPARED)
+
+    def real_balls(self, k: int) -> Balls:
+        """Return the generated images in the balls of reference images, which hold this k."""
+        balls = self.cross.real_balls
+        return need(balls if balls is not None and k in balls.near.ks else None, Cause.TOO_FEW_REAL_IMAGES)
+
+    def fake_balls(self, k: int) -> Balls:
+        """Return the reference images in the balls of generated images, which hold this k."""
+        balls = self.cross.fake_balls
+        return need(balls if balls is not None and k in balls.near.ks else None, Cause.TOO_FEW_IMAGES)
 
     @cached_property
     def _own(self) -> tuple[Neighbours | None, KernelSums | None]:
         """The pass over the generated set's own products."""
-        balls = "improved_recall" in self.metrics
+        asked = (*self.ks, self.reference.ks.improved) if "improved_recall" in self.metrics else ()
+        ks = tuple(sorted({k for k in asked if k < len(self.fake)}))
         sums = KernelSums(self.fake, self.fake, self.reference.centre) if "kid" in self.metrics else None
-        if not balls and sums is None:
+        if not ks and sums is None:
             return None, None
-        ks = tuple(k for k in self.ks if k < len(self.fake)) if balls else (1,)
-        watch = None if sums is None else sums.see_own
-        return neighbours(self.fake, ks, keep=depth(self.reference.ks.improved) if balls else 0, watch=watch), sums
-
-    @property
-    def fake_kernel(self) -> KernelSums:
-        sums = self._own[1]
-        if sums is None:
-            raise LookupError("kid was not asked for")
-        return sums
-
-    @property
-    def cross_kernel(self) -> KernelSums:
-        if self.cross.kernel is None:
-            raise LookupError("kid was not asked for")
-        return self.cross.kernel
-
-    @property
-    def real_balls(self) -> Balls:
-        if self.cross.real_balls is None:
-            raise LookupError("no metric with reference balls was asked for")
-        return self.cross.real_balls
-
-    @property
-    def fake_balls(self) -> Balls:
-        if self.cross.fake_balls is None:
-            raise LookupError("improved_recall was not asked for")
-        return self.cross.fake_balls
-
-    @cached_property
-    def clustered(self) -> Clustered:
-        """Both sets in the clusters of the PRD."""
-        return Clustered(self.real, self.fake, CLUSTERS, RUNS, self.seed)
-
-    @cached_property
-    def nearest_training(self) -> Nearest:
-        train, own = self.reference.train, self.reference.train_near
-        if train is None or own is None:
-            raise LookupError("no training features were given")
-        return nearest_training(self.fake, train, own)
-
-    @cached_property
-    def copies(self) -> Int64:
-        """(generated, training) pairs int64 [P,2]."""
-        if self.pixels is None or self.reference.train_pixels is None:
-            raise LookupError("no pixels were given")
-        return copies(self.pixels, self.reference.train_pixels, COPY_DISTANCE)
-
-    @cached_property
-    def duplicates(self) -> Int64:
-        """(generated, generated) pairs int64 [P,2]."""
-        if self.pixels is None or self.reference.duplicate_distance is None:
-            raise LookupError("no pixels were given")
-        return duplicates(self.pixels, self.reference.duplicate_distance)
-
-    @cached_property
-    def fake_histograms(self) -> Int64:
-        """Grey levels int64 [M,256]."""
-        if self.pixels is None:
-            raise LookupError("no pixels were given")
-        return histograms(self.pixels)
+        read_products = None if sums is None else sums.add_own_block
+        keep = kept_neighbours(self.reference.ks.improved) if ks else 0
+        near = find_neighbours(self.fake, ks or (1,), keep=keep, read_products=read_products)
+        return near if ks else None, sums
 
     @cached_property
     def cross(self) -> Cross:
-        real_balls, fake_balls = self._real_balls(), self._fake_balls()
+        """The pass over the products of generated and reference features."""
+        real_balls, fake_balls = self._make_real_balls(), self._make_fake_balls()
         kernel = KernelSums(self.fake, self.real, self.reference.centre) if "kid" in self.metrics else None
         nearest = None
         if self.evidence and real_balls is not None:
-            nearest = _Nearest(self._realism_radii(), self.fake)
+            nearest = NearestReal(self._realism_radii(), len(self.fake))
         if real_balls is not None or fake_balls is not None or kernel is not None:
             for part, block in products(self.fake, self.real):
                 if kernel is not None:
-                    kernel.see(part, block)
+                    kernel.add_block(part, block)
                 if real_balls is None and fake_balls is None:
                     continue
-                squared = distances_(block, self.fake.norms[part], self.real.norms)
+                squared = to_distances_(block, self.fake.norms[part], self.real.norms)
                 if real_balls is not None:
-                    real_balls.see(squared, part, owners_are_rows=False)
+                    real_balls.add_block(squared, part, owners_are_rows=False)
                 if fake_balls is not None:
-                    fake_balls.see(squared, part, owners_are_rows=True)
+                    fake_balls.add_block(squared, part, owners_are_rows=True)
                 if nearest is not None:
-                    nearest.see(squared, part)
-        if nearest is None:
-            return Cross(real_balls, fake_balls, kernel, None, None, None)
-        return Cross(real_balls, fake_balls, kernel, nearest.index, nearest.distance, nearest.realism)
+                    nearest.add_block(squared, part)
+        return Cross(real_balls, fake_balls, kernel, nearest)
 
     def _realism_radii(self) -> torch.Tensor:
-        near, ks = self.reference.near, self.ks
-        if near is None:
-            raise LookupError("no metric with reference balls was prepared")
-        column = near.ks.index(self.reference.ks.improved if self.reference.ks.improved in ks else ks[0])
+        """Return the exact squared radii of the real balls, float64 [N]."""
+        near = need(self.reference.near, Cause.TOO_FEW_REAL_IMAGES)
+        improved = self.reference.ks.improved
+        column = near.ks.index(improved if improved in self.ks else self.ks[0])
         rows = torch.arange(len(self.real), device=near.radii.device)
-        return near.exactly(self.real, rows, torch.full_like(rows, column))
+        return near.exact_radii(self.real, rows, torch.full_like(rows, column))
 
-    def _real_balls(self) -> Balls | None:
+    def _make_real_balls(self) -> Balls | None:
+        """Return the empty balls of the reference, with what its errors need."""
         near, ks = self.reference.near, self.reference.ks
-        if near is None or not REAL_BALLS & set(self.metrics):
+        if near is None or not self.ks or not REAL_BALLS & set(self.metrics):
             return None
-        balls = Balls(self.real, near.at(self.ks), self.fake, strict=self.strict)
-        if "improved_precision" in self.metrics:
-            balls.without_owners(ks.improved, self.reference.block)
-        if {"density", "coverage"} & set(self.metrics):
-            balls.without_owners(ks.density, self.reference.block)
-        if "coverage" in self.metrics:
-            balls.without_probes(ks.density, self.fake_block)
+        balls = Balls(self.real, near.select(self.ks), self.fake, strict=self.strict)
+        if "improved_precision" in self.metrics and ks.improved in self.ks:
+            balls.track_owner_deletion(ks.improved, self.reference.block)
+        if {"density", "coverage"} & set(self.metrics) and ks.density in self.ks:
+            balls.track_owner_deletion(ks.density, self.reference.block)
+        if "coverage" in self.metrics and ks.density in self.ks:
+            balls.track_probe_deletion(ks.density, self.fake_block)
         return balls
 
-    def _fake_balls(self) -> Balls | None:
-        near = self._own[0]
-        if near is None or "improved_recall" not in self.metrics:
+    def _make_fake_balls(self) -> Balls | None:
+        """Return the empty balls of the generated set, with what its errors need."""
+        near, improved = self._own[0], self.reference.ks.improved
+        if near is None or improved not in near.ks:
             return None
         balls = Balls(self.fake, near, self.real, strict=self.strict)
-        balls.without_owners(self.reference.ks.improved, self.fake_block)
+        balls.track_owner_deletion(improved, self.fake_block)
         return balls
-
-
-class _Nearest:
-    """The nearest reference image of every generated one, and its realism (Kynkaanniemi et al. 2019, equation 9)."""
-
-    def __init__(self, radii: torch.Tensor, fake: Points) -> None:
-        self._radii = radii.float()
-        self.index = torch.zeros(len(fake), dtype=torch.int64, device=radii.device)
-        self.distance = torch.zeros(len(fake), dtype=torch.float32, device=radii.device)
-        self.realism = torch.zeros(len(fake), dtype=torch.float32, device=radii.device)
-
-    def see(self, squared: torch.Tensor, part: slice) -> None:
-        least, self.index[part] = squared.min(1)
-        self.distance[part] = least.sqrt()
-        self.realism[part] = (self._radii / squared).amax(1).sqrt()

@@ -1,4 +1,4 @@
-"""Means and covariances, the latter as factors, and how two of them overlap: what the Frechet distance rests on."""
+"""Means and covariances (the latter as factors), and the overlap of two of them, for the Frechet distance."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from math import sqrt
 
 import torch
 
-from pytest_medgan.metrics.gram import centre_of, slices
+from pytest_medgan.metrics.pairwise import mean_of, slices
 from pytest_medgan.metrics.threads import one_thread
 
 BAND = 256  # rows
@@ -24,38 +24,35 @@ class Moments:
 
     @property
     def trace(self) -> float:
+        """Trace of the covariance."""
         return float(self.factor.square().sum())
 
 
-def covariance(raw: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
-    """float64 [D,D] with ddof=1, of features [N,D]."""
-    total = torch.zeros(raw.shape[1], raw.shape[1], dtype=torch.float64, device=raw.device)
-    for part in slices(len(raw), 1024):
-        centred = raw[part].double() - mean
-        for rows in _bands(total):
-            total[rows, rows.start :].addmm_(centred[:, rows].T, centred[:, rows.start :])
-    return _mirrored(total).div_(len(raw) - 1)
+@dataclass(frozen=True, eq=False)
+class Overlap:
+    """The generated covariance seen through the reference's factor L; Yc is centred over sqrt(M-1)."""
+
+    mean: torch.Tensor  # float64 [D]
+    outer: float  # squared distance of the means plus both traces
+    gram: torch.Tensor  # float64: Yc L L^T Yc^T [M,M] for few rows, otherwise L^T Yc^T Yc L [R,R]
+    product: torch.Tensor | None  # float64 Yc L [M,R] for few rows
+
+    @property
+    def value(self) -> float:
+        """The Frechet distance."""
+        with one_thread():
+            squares = torch.linalg.eigvalsh(self.gram)
+        # rounding noise of 1e-16 times the largest would become 1e-8 each under the root
+        floor = float(squares[-1]) * len(squares) * torch.finfo(torch.float64).eps
+        return max(0.0, self.outer - 2 * float(squares[squares > floor].sqrt().sum()))
 
 
-def _bands(square: torch.Tensor) -> Iterator[slice]:
-    """Bands of rows of a symmetric matrix, of which only what lies right of the diagonal need be computed; all rows
-    in one on a GPU, which has no time for small products."""
-    return slices(len(square), BAND if square.is_cpu else len(square))
-
-
-def _mirrored(square: torch.Tensor) -> torch.Tensor:
-    """The symmetric matrix of which this holds the bands, in its place."""
-    for rows in slices(len(square), BAND):
-        square[rows.stop :, rows] = square[rows, rows.stop :].T
-    return square
-
-
-def moments(raw: torch.Tensor) -> Moments:
-    """Moments of features [N,D], N at least 2."""
-    mean = centre_of(raw)
+def compute_moments(raw: torch.Tensor) -> Moments:
+    """Return the moments of features [N,D], N at least 2."""
+    mean = mean_of(raw)
     if len(raw) <= raw.shape[1]:
         return Moments(mean, (raw.double() - mean).div_(sqrt(len(raw) - 1)).T, "rows")
-    spread = covariance(raw, mean)
+    spread = _covariance(raw, mean)
     factor, failed = torch.linalg.cholesky_ex(spread)
     diagonal = factor.diagonal()
     if not int(failed) and float(diagonal.min()) > 1e-7 * float(diagonal.max()):
@@ -65,40 +62,34 @@ def moments(raw: torch.Tensor) -> Moments:
     return Moments(mean, vectors * values.clamp_min(0).sqrt(), "eigen")
 
 
-@dataclass(frozen=True, eq=False)
-class Overlap:
-    """The generated covariance beside the reference's factor L."""
-
-    mean: torch.Tensor  # float64 [D]
-    outer: float  # squared distance of the means plus both traces
-    gram: torch.Tensor  # float64, of Yc L: Yc L L^T Yc^T [M,M] for few rows, else L^T Yc^T Yc L [R,R]
-    product: torch.Tensor | None  # float64 Yc L [M,R] for few rows
-
-    @property
-    def value(self) -> float:
-        with one_thread():
-            squares = torch.linalg.eigvalsh(self.gram)
-        # rounding noise of 1e-16 times the largest would become 1e-8 each under the root
-        floor = float(squares[-1]) * len(squares) * torch.finfo(torch.float64).eps
-        return max(0.0, self.outer - 2 * float(squares[squares > floor].sqrt().sum()))
-
-
-def overlap(reference: Moments, fake: torch.Tensor) -> Overlap:
-    """Overlap of generated features [M,D] with the reference."""
-    mean = centre_of(fake)
+def compute_overlap(reference: Moments, fake: torch.Tensor) -> Overlap:
+    """Return the overlap of generated features [M,D] with the reference."""
+    mean = mean_of(fake)
     outer = float((mean - reference.mean).square().sum()) + reference.trace
     if len(fake) <= reference.factor.shape[1]:
         centred = (fake.double() - mean).div_(sqrt(len(fake) - 1))
         product = centred @ reference.factor
         return Overlap(mean, outer + float(centred.square().sum()), product @ product.T, product)
-    spread = covariance(fake, mean)
+    spread = _covariance(fake, mean)
     outer += float(spread.trace())
-    return Overlap(mean, outer, _between(reference, spread), None)
+    return Overlap(mean, outer, _transform_covariance(reference, spread), None)
 
 
-def _between(reference: Moments, spread: torch.Tensor) -> torch.Tensor:
-    """factor^T spread factor, in the place of `spread`; a triangular factor and a symmetric result save two thirds of
-    the work."""
+def _covariance(raw: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+    """Return the covariance of features [N,D], float64 [D,D], ddof=1."""
+    total = torch.zeros(raw.shape[1], raw.shape[1], dtype=torch.float64, device=raw.device)
+    for part in slices(len(raw), 1024):
+        centred = raw[part].double() - mean
+        for rows in _bands(total):
+            total[rows, rows.start :].addmm_(centred[:, rows].T, centred[:, rows.start :])
+    return _mirror_(total).div_(len(raw) - 1)
+
+
+def _transform_covariance(reference: Moments, spread: torch.Tensor) -> torch.Tensor:
+    """Return factor^T spread factor, overwriting `spread`.
+
+    A triangular factor and a symmetric result save two thirds of the work.
+    """
     lower = reference.factor
     if reference.form != "cholesky":
         return lower.T @ spread @ lower
@@ -107,4 +98,19 @@ def _between(reference: Moments, spread: torch.Tensor) -> torch.Tensor:
         torch.mm(spread[:, rows.start :], lower[rows.start :, rows], out=half[:, rows])
     for rows in _bands(spread):
         torch.mm(lower[rows.start :, rows].T, half[rows.start :, rows.start :], out=spread[rows, rows.start :])
-    return _mirrored(spread)
+    return _mirror_(spread)
+
+
+def _bands(square: torch.Tensor) -> Iterator[slice]:
+    """Return bands of rows of a symmetric matrix, of which only the part right of the diagonal is computed.
+
+    On a GPU there is one band, since small products would leave it idle.
+    """
+    return slices(len(square), BAND if square.is_cpu else len(square))
+
+
+def _mirror_(square: torch.Tensor) -> torch.Tensor:
+    """Copy the bands right of the diagonal to its other side, in place."""
+    for rows in slices(len(square), BAND):
+        square[rows.stop :, rows] = square[rows, rows.stop :].T
+    return square

@@ -1,7 +1,7 @@
-"""Images that are nearly the same, pixel by pixel, without comparing all pixels of all pairs.
+"""Images that are nearly the same pixel by pixel, found without comparing all pixels of all pairs.
 
-The root mean square difference of two images is at least that of their block means, so pairs that are far apart as
-32x32 thumbnails are far apart; the few others are compared in full, in whole numbers.
+The root mean square difference of two images is at least that of their block means. So pairs that are far apart as
+32x32 thumbnails are far apart as images; the few others are compared in full, in whole numbers.
 """
 
 from __future__ import annotations
@@ -9,15 +9,20 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from pytest_medgan.metrics.gram import Points, distances_, points, products
+from pytest_medgan.metrics.pairwise import Points, points, products, to_distances_
 from pytest_medgan.records import Float64, Int64, UInt8
 
 SIDE = 32  # pixels of a thumbnail
-CANDIDATES = 16  # thumbnails looked at in full for each image, the nearest first
+CANDIDATES = 16  # thumbnails compared in full for each image, the nearest first
 
 
 def thumbnails(images: UInt8, centre: torch.Tensor | None = None) -> tuple[Points, torch.Tensor]:
-    """Block means, scaled so that their squared distance is at most the images' own; and their mean."""
+    """Return block means and their centre, scaled so that no squared distance exceeds that of the images.
+
+    Args:
+        images: uint8 [N,1,H,W].
+        centre: float64 [h w], the centre of the thumbnails to compare with; None takes these thumbnails' mean.
+    """
     count, _, height, width = images.shape
     step_y, step_x = max(1, height // SIDE), max(1, width // SIDE)
     high, wide = height // step_y, width // step_x
@@ -29,25 +34,33 @@ def thumbnails(images: UInt8, centre: torch.Tensor | None = None) -> tuple[Point
 
 
 def difference(left: UInt8, right: UInt8) -> Float64:
-    """Root mean square difference of image pairs uint8 [P,1,H,W] in grey levels: float64 [P]."""
+    """Return the root mean square difference of image pairs uint8 [P,1,H,W], float64 [P], in grey levels."""
     gap = left.astype(np.int32) - right
     return np.asarray(np.sqrt(np.square(gap).sum((1, 2, 3), dtype=np.int64) / (left.shape[2] * left.shape[3])))
 
 
-def near_pairs(left: UInt8, right: UInt8 | None, distance: float, *, most: int) -> tuple[Int64, Float64]:
-    """Pairs int64 [P,2] (row of left, row of right) within `distance` grey levels, at most `most` a left row.
+def near_pairs(left: UInt8, right: UInt8 | None, distance: float, *, most: int) -> Int64:
+    """Return pairs of images within a distance of each other.
 
-    `right=None` pairs the images of `left` among themselves, each pair then seen from both sides. Of an image's
-    candidates the 16 with the nearest thumbnails are compared. Also the differences, float64 [P].
+    Of an image's candidates the 16 with the nearest thumbnails are compared.
+
+    Args:
+        left: uint8 [N,1,H,W].
+        right: uint8 [M,1,H,W]; None pairs the images of `left` among themselves, each pair seen from both sides.
+        distance: Largest root mean square difference, in grey levels.
+        most: Pairs reported for each left image.
+
+    Returns:
+        int64 [P,2], row of left and row of right.
     """
     small, centre = thumbnails(left)
     other = small if right is None else thumbnails(right, centre)[0]
     against = left if right is None else right
     limit = distance**2 * left[0].size
     count = min(CANDIDATES + (right is None), len(other))
-    pairs, gaps = [], []
+    pairs = [np.empty((0, 2), np.int64)]
     for part, block in products(small, other):
-        squared = distances_(block, small.norms[part], other.norms)
+        squared = to_distances_(block, small.norms[part], other.norms)
         if right is None:
             squared.diagonal(offset=part.start).fill_(torch.inf)
         near, index = torch.topk(squared, count, largest=False)
@@ -56,25 +69,24 @@ def near_pairs(left: UInt8, right: UInt8 | None, distance: float, *, most: int) 
         found = np.zeros(len(near), np.int64)
         for slot in range(count):
             rows = np.flatnonzero(candidate[:, slot] & (found < most))
-            for chosen in np.array_split(rows, len(rows) // 256 + 1):
-                mates = index.numpy()[chosen, slot]
-                gap = difference(left[chosen + part.start], against[mates])
-                close = gap <= distance
-                found[chosen[close]] += 1
-                pairs.append(np.stack([chosen[close] + part.start, mates[close]], 1))
-                gaps.append(gap[close])
-    if not pairs:
-        return np.empty((0, 2), np.int64), np.empty(0)
-    return np.concatenate(pairs), np.concatenate(gaps)
+            for some in np.array_split(rows, len(rows) // 256 + 1):
+                mates = index.numpy()[some, slot]
+                close = difference(left[some + part.start], against[mates]) <= distance
+                found[some[close]] += 1
+                pairs.append(np.stack([some[close] + part.start, mates[close]], 1))
+    return np.concatenate(pairs)
 
 
 def nearest_difference(images: UInt8) -> Float64:
-    """Root mean square difference of every image to the nearest other, of those with the nearest thumbnails: [N]."""
+    """Return each image's root mean square difference to its nearest other image, float64 [N], in grey levels.
+
+    The nearest is looked for among the four images with the nearest thumbnails.
+    """
     small, _ = thumbnails(images)
     count = min(4, len(images) - 1)
     least = np.full(len(images), np.inf)
     for part, block in products(small, small):
-        squared = distances_(block, small.norms[part], small.norms)
+        squared = to_distances_(block, small.norms[part], small.norms)
         squared.diagonal(offset=part.start).fill_(torch.inf)
         index = torch.topk(squared, count, largest=False).indices.numpy()
         for start in range(0, len(index), 256):
@@ -83,3 +95,16 @@ def nearest_difference(images: UInt8) -> Float64:
                 gap = difference(images[rows + part.start], images[index[rows, slot]])
                 least[rows + part.start] = np.minimum(least[rows + part.start], gap)
     return least
+
+
+def duplicate_distance(real: UInt8) -> float:
+    """Return the grey levels below which two generated images are closer than real ones are to each other.
+
+    It is half the distance below which only 1 percent of the real images [N,1,H,W] have a neighbour. Equal real images
+    are left out; 0 where no two differ.
+    """
+    if len(real) < 2:
+        return 0.0
+    gaps = nearest_difference(real)
+    gaps = gaps[gaps > 0]
+    return 0.5 * float(np.quantile(gaps, 0.01)) if len(gaps) else 0.0

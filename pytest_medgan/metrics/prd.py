@@ -1,36 +1,61 @@
 """Precision and recall of distributions (PRD): histograms over shared clusters, compared at every trade-off.
 
-Sajjadi et al. 2018, "Assessing Generative Models via Precision and Recall"; precision-recall-distributions. Both sets
-are clustered together; the histograms give a curve of 1,001 points a run, averaged over the runs; precision is the
-largest F_1/8 on it and recall the largest F_8. The original leaves its k-means unseeded; ours is seeded. The two sets
-must be of one size: of the larger a seeded sample is taken.
+Paper: Sajjadi et al. 2018, "Assessing Generative Models via Precision and Recall". Reference code:
+precision-recall-distributions, prd_score.py.
+
+Conventions: both sets are clustered together. The histograms of a run give a curve of 1,001 points, and the curves of
+ten runs are averaged. Precision is the largest F_1/8 on the mean curve, recall the largest F_8. The reference code
+leaves its k-means unseeded; it is seeded here. Both sets must have the same size, so a seeded sample is taken of the
+larger one.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pytest_medgan.errors import MetricInputError
 from pytest_medgan.metrics import inputs
-from pytest_medgan.metrics.gram import Points, centre_of, points
-from pytest_medgan.metrics.kmeans import cluster
-from pytest_medgan.metrics.prd_curve import ANGLES, BETA, EPSILON, curve, f_beta, f_pair
-from pytest_medgan.metrics.uncertainty import both, mean_se, random_half
-from pytest_medgan.records import Estimate, Float64, Int64
-
-if TYPE_CHECKING:
-    from pytest_medgan.metrics.look import Look
+from pytest_medgan.metrics.look import Look
+from pytest_medgan.metrics.pairwise import mean_of, points
+from pytest_medgan.metrics.prd_clusters import Clustered
+from pytest_medgan.metrics.prd_curve import BETA, f_pair
+from pytest_medgan.metrics.uncertainty import combine_se, mean_se
+from pytest_medgan.records import Contribution, Estimate
 
 CLUSTERS, RUNS = 20, 10
-HALVES = 50  # random halves: a standard error is then known to 10 percent
 
 
 def precision_recall_distribution(
     *, real: Any, fake: Any, clusters: int = CLUSTERS, beta: float = BETA, runs: int = RUNS, seed: int = 0
 ) -> tuple[float, float]:
-    """(precision, recall) of features [N,D] and [M,D], N, M at least half of `clusters`. MetricInputError otherwise."""
+    """Return precision and recall of two distributions of features.
+
+    Args:
+        real: Features [N,D], array or tensor of numbers.
+        fake: Generated features [M,D].
+        clusters: Clusters of both sets together, at most twice the rows of the smaller set.
+        beta: Weight of recall against precision, above 0.
+        runs: Runs of k-means whose curves are averaged.
+        seed: Seed of k-means and of the sample taken from the larger set, at least 0.
+
+    Returns:
+        (precision, recall), both in [0,1].
+
+    Raises:
+        MetricInputError: An argument has another shape or value, or there are too few rows.
+
+    References:
+        Sajjadi et al. 2018, "Assessing Generative Models via Precision and Recall"; precision-recall-distributions.
+
+    Examples:
+        >>> import numpy as np
+        >>> one_mode, two_modes = np.zeros((40, 2)), np.repeat([[0.0, 0.0], [9.0, 9.0]], 20, axis=0)
+        >>> precision, recall = precision_recall_distribution(real=two_modes, fake=one_mode, clusters=2)
+        >>> round(precision, 2), round(recall, 2)
+        (0.98, 0.5)
+    """
     real, fake = inputs.pair(real, fake, least=2)
     clusters, runs = inputs.whole(clusters, "clusters"), inputs.whole(runs, "runs")
     beta, seed = inputs.number(beta, "beta", above=0), inputs.whole(seed, "seed", least=0)
@@ -39,84 +64,48 @@ def precision_recall_distribution(
             f"real {inputs.shape_of(real)} and fake {inputs.shape_of(fake)} are too few for clusters={clusters}; "
             "give at most twice the smaller set"
         )
-    centre = centre_of(real)
+    centre = mean_of(real)
     sample = Clustered(points(real, centre), points(fake, centre), clusters, runs, seed)
     return f_pair(sample.curve(), beta)
 
 
-class Clustered:
-    """Both sets, cut to one size, in the clusters of every run."""
-
-    def __init__(self, real: Points, fake: Points, clusters: int, runs: int, seed: int) -> None:
-        size = min(len(real), len(fake))
-        rng = np.random.default_rng(seed)
-        self.rows_real, self.rows_fake = _sample(len(real), size, rng), _sample(len(fake), size, rng)
-        sides = ((real.rows, self.rows_real), (fake.rows, self.rows_fake))
-        labels = cluster(sides, clusters, runs, seed).numpy()
-        self.real, self.fake = labels[:, :size], labels[:, size:]  # int64 [runs,n]
-        self.clusters, self.size = clusters, size
-
-    def _histogram(self, labels: Int64) -> Float64:
-        return np.bincount(labels, minlength=self.clusters) / len(labels)
-
-    def curves(self, real: Any = slice(None), fake: Any = slice(None)) -> Float64:
-        """float64 [runs,angles,2], of all rows or of some of either set"""
-        pairs = zip(self.real[:, real], self.fake[:, fake], strict=True)
-        return np.stack([curve(real=self._histogram(r), fake=self._histogram(f)) for r, f in pairs])
-
-    def curve(self) -> Float64:
-        """float64 [angles,2], the mean over the runs"""
-        return np.asarray(self.curves().mean(0))
-
-    def best(self, beta: float) -> tuple[int, Float64]:
-        """The angle where F_beta of the mean curve is largest, and each run's F_beta there [runs], whose mean it is."""
-        curves = self.curves()
-        precision, recall = curves.mean(0).T
-        angle = int(f_beta(precision, recall, beta).argmax())
-        return angle, f_beta(curves[:, angle, 0], curves[:, angle, 1], beta)
-
-    def influence(self, beta: float) -> Float64:
-        """Influence of every generated row [n] on the largest F_beta of the mean curve."""
-        angle, each = self.best(beta)
-        slope = np.tan(np.linspace(EPSILON, np.pi / 2 - EPSILON, ANGLES))[angle]
-        # along the curve precision = slope recall, so F is a constant times precision
-        gain = each.mean() / max(self.curve()[angle, 0], EPSILON)
-        found = np.zeros(self.size)
-        for real, fake in zip(self.real, self.fake, strict=True):
-            scaled, other = self._histogram(real) * slope, self._histogram(fake)
-            found += ((scaled > other) + 0.5 * (scaled == other))[fake]
-        return np.asarray(gain * found / len(self.real))
-
-    def delete_half(self, beta: float, group: Int64) -> float:
-        """Standard error of the largest F_beta in these clusters where both sets are drawn anew, a `group` [n] of the
-        real set together: the spread over random halves (Shao and Wu 1989). Influence overstates it where the two
-        histograms are nearly equal, since it follows the one that noise made the lesser."""
-        if group.min() == group.max():
-            return float("nan")
-        rng, rows = np.random.default_rng(0), np.arange(self.size)
-        halves = (self.curves(random_half(group, rng), random_half(rows, rng)).mean(0) for _ in range(HALVES))
-        return float(np.std([f_pair(half)[beta > 1] for half in halves], ddof=1))
-
-
-def _sample(rows: int, size: int, rng: np.random.Generator) -> Int64:
-    return np.arange(rows) if rows == size else np.sort(rng.permutation(rows)[:size])
-
-
-def _estimate(look: Look, beta: float) -> Estimate:
-    clustered = look.clustered
-    value, (_, each) = f_pair(clustered.curve(), BETA)[beta > 1], clustered.best(beta)
-    # another set would be clustered another way; each run's own largest F would vary less than its share of the mean
-    runs = float(np.std(each, ddof=1) / np.sqrt(len(each)))
-    se = both(mean_se(clustered.influence(beta)), runs)
-    total = both(clustered.delete_half(beta, look.reference.group[clustered.rows_real]), runs)
-    return Estimate(value, se, max(total, se))
-
-
 def prd_precision_estimate(look: Look) -> Estimate:
-    """Precision, the largest F_1/8."""
+    """Return precision, the largest F_1/8, with its errors."""
     return _estimate(look, 1 / BETA)
 
 
 def prd_recall_estimate(look: Look) -> Estimate:
-    """Recall, the largest F_8."""
+    """Return recall, the largest F_8, with its errors."""
     return _estimate(look, BETA)
+
+
+def prd_precision_contribution(look: Look) -> Contribution:
+    """Return the influence of every generated image on precision."""
+    return _contribution(look, 1 / BETA)
+
+
+def prd_recall_contribution(look: Look) -> Contribution:
+    """Return the influence of every generated image on recall."""
+    return _contribution(look, BETA)
+
+
+def clustered(look: Look) -> Clustered:
+    """Return both sets of a look in the clusters of the PRD."""
+    return Clustered(look.real, look.fake, CLUSTERS, RUNS, look.seed)
+
+
+def _estimate(look: Look, beta: float) -> Estimate:
+    """Return the largest F_beta with its errors."""
+    sample = look.keep(clustered)
+    value, (_, each) = f_pair(sample.curve(), BETA)[beta > 1], sample.best(beta)
+    # another set would be clustered another way; each run's own largest F would vary less than its share of the mean
+    runs = float(np.std(each, ddof=1) / np.sqrt(len(each)))
+    se = combine_se(mean_se(sample.influence(beta)), runs)
+    total = combine_se(sample.spread_of_halves(beta, look.reference.group[sample.rows_real]), runs)
+    return Estimate(value, se, max(total, se))
+
+
+def _contribution(look: Look, beta: float) -> Contribution:
+    """Return the influence of every generated image, and the value of each run of k-means."""
+    sample = look.keep(clustered)
+    return Contribution(sample.influence(beta), sample.best(beta)[1])

@@ -10,14 +10,14 @@ import torch
 
 from pytest_medgan.catalogue import NAMES
 from pytest_medgan.metrics import inputs
-from pytest_medgan.metrics.copies import duplicate_distance
-from pytest_medgan.metrics.deletion import depth
-from pytest_medgan.metrics.gram import Points, centre_of, points
-from pytest_medgan.metrics.intensity import grey_step, histograms
-from pytest_medgan.metrics.kernel_sums import KernelSums, own_kernel
-from pytest_medgan.metrics.moments import Moments, moments
-from pytest_medgan.metrics.neighbours import Neighbours, neighbours
-from pytest_medgan.metrics.threads import side_by_side
+from pytest_medgan.metrics.deletion import kept_neighbours
+from pytest_medgan.metrics.grey_levels import grey_step, histograms
+from pytest_medgan.metrics.kernel_sums import KernelSums, self_kernel
+from pytest_medgan.metrics.moments import Moments, compute_moments
+from pytest_medgan.metrics.neighbours import Neighbours, find_neighbours
+from pytest_medgan.metrics.pairwise import Points, mean_of, points
+from pytest_medgan.metrics.pixel_pairs import duplicate_distance
+from pytest_medgan.metrics.threads import run_side_by_side
 from pytest_medgan.metrics.uncertainty import blocks_of
 from pytest_medgan.records import Int64, UInt8
 
@@ -30,8 +30,8 @@ class Ks:
     density: int = 5  # Naeem et al. 2020, density and coverage
     sweep: tuple[int, ...] = ()  # further k, for figures; measured with evidence only
 
-    def of(self, metrics: Iterable[str], *, sweep: bool) -> tuple[int, ...]:
-        """The k that these metrics need, ascending."""
+    def needed(self, metrics: Iterable[str], *, sweep: bool) -> tuple[int, ...]:
+        """Return the k that these metrics need, ascending."""
         asked = set(metrics)
         found = set(self.sweep) if sweep else set()
         found |= {self.improved} if asked & {"improved_precision", "improved_recall"} else set()
@@ -51,36 +51,18 @@ class Reference:
     metrics: tuple[str, ...]  # what it was prepared for
     moments: Moments | None = None  # fid
     kernel: torch.Tensor | None = None  # float64 [N], kernel summed over the other rows; kid
-    near: Neighbours | None = None  # the ball metrics
-    image_size: tuple[int, int] | None = None  # (H,W) of the images the features were taken from, where given
+    near: Neighbours | None = None  # the ball metrics, at every k smaller than N
+    image_size: tuple[int, int] | None = None  # (H,W) of the images behind the features, where given
     histograms: Int64 | None = None  # [N,256], grey levels; intensity_distance
     train: Points | None = None  # the generator's training features [T,D], centred likewise
-    train_near: Neighbours | None = None
-    train_group: Int64 | None = None
-    train_pixels: UInt8 | None = None
+    train_near: Neighbours | None = None  # authenticity
+    train_block: Int64 | None = None  # [T], training patients dealt to at most 100 blocks
+    train_pixels: UInt8 | None = None  # [T,1,H,W]
     window: tuple[float, float] | None = None  # HU of grey 0 and 255
     duplicate_distance: float | None = None  # root mean square grey levels; nearer generated images are duplicates
 
     def __len__(self) -> int:
         return len(self.points)
-
-    @property
-    def of_moments(self) -> Moments:
-        if self.moments is None:
-            raise LookupError("the reference was not prepared for fid")
-        return self.moments
-
-    @property
-    def of_histograms(self) -> Int64:
-        if self.histograms is None:
-            raise LookupError("the reference was not prepared for intensity_distance")
-        return self.histograms
-
-    @property
-    def of_kernel(self) -> torch.Tensor:
-        if self.kernel is None:
-            raise LookupError("the reference was not prepared for kid")
-        return self.kernel
 
 
 def prepare_reference(
@@ -98,37 +80,58 @@ def prepare_reference(
     sweep: Iterable[int] = (),
     device: str | None = None,
 ) -> Reference:
-    """Prepare `features` [N,D] (array or tensor) as the reference.
+    """Prepare real features as the reference that generated sets are measured against.
 
-    groups [N] names each row's patient; rows of one patient are redrawn together for `se_total`.
-    pixels, train_pixels uint8 [.,1,H,W] and train [T,D] serve the metrics that need them. `sweep` holds the k of the
-    k-sweep. `device` moves the work there; by default it stays where `features` are.
-    MetricInputError names the argument whose shape or values do not fit.
+    Args:
+        features: Real features [N,D], array or tensor of numbers, N at least 2.
+        groups: The patient of every row, [N]; rows of one patient are redrawn together for `se_total`.
+        pixels: The images behind the features, uint8 [N,1,H,W].
+        train: Features of the generator's training images [T,D], T at least 2.
+        train_pixels: The training images, uint8 [T,1,H,W].
+        train_groups: The patient of every training image, [T].
+        window: (HU of grey 0, HU of grey 255), ascending.
+        metrics: Names of the metrics to prepare for.
+        k: Neighbour that sets the radius for improved precision and recall.
+        density_k: Neighbour that sets the radius for density and coverage.
+        sweep: Further k, measured with evidence.
+        device: Where to work; by default where `features` are.
+
+    Returns:
+        The prepared reference, for `measure`.
+
+    Raises:
+        MetricInputError: An argument has another shape or value.
+
+    Examples:
+        >>> import numpy as np
+        >>> from pytest_medgan.metrics import measure
+        >>> real, fake = np.random.default_rng(0).standard_normal((2, 200, 8))
+        >>> reference = prepare_reference(real, metrics=["fid"])
+        >>> measure(reference, fake=fake, metrics=["fid"]).estimates["fid"].value < 1
+        True
     """
     asked = inputs.names(metrics)
     real = inputs.features(features, "features", least=2)
     real = real if device is None else real.to(device)
-    group = inputs.block_of(groups, len(real), "groups")
+    group = inputs.group_numbers(groups, len(real), "groups")
     ks = Ks(inputs.whole(k, "k"), inputs.whole(density_k, "density_k"), inputs.wholes(sweep, "sweep"))
-    needed = ks.of(asked, sweep=True)
-    if needed:
-        inputs.neighbour_counts(needed, rows=len(real), name="features")
+    needed = tuple(each for each in ks.needed(asked, sweep=True) if each < len(real))
     if window is not None:
         grey_step(window)
     if pixels is not None:
         pixels = inputs.pixels(pixels, "pixels")
     if train is not None:
         train = inputs.features(train, "train", least=2, width=real.shape[1]).to(real.device)
-        train_group = inputs.block_of(train_groups, len(train), "train_groups")
+        train_block = blocks_of(inputs.group_numbers(train_groups, len(train), "train_groups"))
     if train_pixels is not None:
         like = None if pixels is None else (pixels.shape[2], pixels.shape[3])
         train_pixels = inputs.pixels(train_pixels, "train_pixels", like=like)
-    centre = centre_of(real)
+    centre = mean_of(real)
     ready = points(real, centre)
     train_ready = None if train is None else points(train, centre)
-    (near, kernel), gaussian = side_by_side(
+    (near, kernel), moments = run_side_by_side(
         lambda: _own_pass(ready, centre, needed, asked),
-        lambda: moments(real) if "fid" in asked else None,
+        lambda: compute_moments(real) if "fid" in asked else None,
         real.device,
     )
     return Reference(
@@ -138,14 +141,14 @@ def prepare_reference(
         block=blocks_of(group),
         ks=ks,
         metrics=asked,
-        moments=gaussian,
+        moments=moments,
         kernel=kernel,
         near=near,
         image_size=None if pixels is None else (pixels.shape[2], pixels.shape[3]),
         histograms=histograms(pixels) if pixels is not None and "intensity_distance" in asked else None,
         train=train_ready,
-        train_near=neighbours(train_ready, (1,)) if train_ready is not None and "authenticity" in asked else None,
-        train_group=None if train is None else train_group,
+        train_near=find_neighbours(train_ready, (1,)) if train_ready is not None and "authenticity" in asked else None,
+        train_block=None if train is None else train_block,
         train_pixels=train_pixels,
         window=window,
         duplicate_distance=duplicate_distance(pixels) if pixels is not None and "duplicate_rate" in asked else None,
@@ -155,11 +158,13 @@ def prepare_reference(
 def _own_pass(
     ready: Points, centre: torch.Tensor, ks: tuple[int, ...], asked: tuple[str, ...]
 ) -> tuple[Neighbours | None, torch.Tensor | None]:
-    """One pass over the reference's own products: balls and kernel sums."""
+    """Return neighbours and kernel sums, from one pass over the reference's own products."""
     sums = KernelSums(ready, ready, centre) if "kid" in asked else None
-    watch = None if sums is None else sums.see_own
+    read_products = None if sums is None else sums.add_own_block
     near = None
     if ks or sums is not None:
-        near = neighbours(ready, ks or (1,), keep=depth(max(ks)) if ks else 0, watch=watch)
-    kernel = None if sums is None else sums.over_columns() - own_kernel(ready, centre)
+        near = find_neighbours(
+            ready, ks or (1,), keep=kept_neighbours(max(ks)) if ks else 0, read_products=read_products
+        )
+    kernel = None if sums is None else sums.row_sums() - self_kernel(ready, centre)
     return near if ks else None, kernel

@@ -1,4 +1,7 @@
-"""How many of torch's threads a piece of work gets. The number is the whole process's: one changes it at a time."""
+"""How many of torch's threads a piece of work gets.
+
+Torch keeps one number of threads for the whole process, so only one caller may change it at a time.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,15 @@ from typing import TypeVar
 
 import torch
 
-One = TypeVar("One")
-Other = TypeVar("Other")
+First = TypeVar("First")
+Second = TypeVar("Second")
 
-_changed = Lock()  # held while the number of threads is not the user's own
+_changed = Lock()  # held while the number of threads differs from the user's choice
 
 
 @contextmanager
 def full_float32() -> Iterator[None]:
-    """Matrix products in float32 proper: no TF32 or bfloat16, whatever the process has chosen."""
+    """Multiply matrices in float32 without TF32 or bfloat16, whatever the process has chosen."""
     chosen = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
@@ -29,7 +32,11 @@ def full_float32() -> Iterator[None]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Eigenvalues on one thread: a second gains little there, and on a busy machine waiting for it costs eightfold."""
+    """Run on one thread, where a second one gains little.
+
+    Eigenvalue solvers are the case: on a busy machine they wait for the second thread and take up to eight times as
+    long.
+    """
     if not _changed.acquire(blocking=False):
         yield
         return
@@ -42,21 +49,31 @@ def one_thread() -> Iterator[None]:
         _changed.release()
 
 
-def side_by_side(one: Callable[[], One], other: Callable[[], Other], device: torch.device) -> tuple[One, Other]:
-    """Both results. On a CPU each side gets half of the threads; on one thread, or a GPU, they take turns.
+def run_side_by_side(
+    first: Callable[[], First], second: Callable[[], Second], device: torch.device
+) -> tuple[First, Second]:
+    """Return the results of both functions, which run at the same time on a CPU with several threads.
 
-    Two halves do more than the whole in turns where a side gains little from more threads, as eigenvalues do. What
-    either raises is raised when both have ended.
+    Each gets half of the threads: two halves finish sooner than two turns where a function gains little from more
+    threads, as eigenvalue solvers do. On one thread, on a GPU, or inside another call they take turns.
+
+    Args:
+        first: Runs in the calling thread.
+        second: Runs in a thread of its own where the two run at the same time.
+        device: The device that both work on.
+
+    Returns:
+        Both results. An exception of either is raised after both have ended.
     """
     threads = torch.get_num_threads()
     if device.type != "cpu" or threads < 2 or not _changed.acquire(blocking=False):
-        return one(), other()
+        return first(), second()
     try:
         torch.set_num_threads(threads // 2)
-        # chosen for both here, lest the side that ends first put back the process's choice under the other
+        # chosen here for both: the one that ends first must not reset the precision under the other
         with full_float32(), ThreadPoolExecutor(1) as pool:
-            beside = pool.submit(other)
-            return one(), beside.result()
+            pending = pool.submit(second)
+            return first(), pending.result()
     finally:
         torch.set_num_threads(threads)
         _changed.release()

@@ -1,4 +1,4 @@
-"""Standard errors: of rates, of means over blocks, and by deleting blocks."""
+"""Standard errors: of rates, of means over groups of rows, and by deleting blocks of rows (jackknife)."""
 
 from __future__ import annotations
 
@@ -12,26 +12,33 @@ MOST_BLOCKS = 100  # the standard error itself is then known to 7 percent
 
 
 def rate_se(hits: float, trials: int) -> float:
-    """Standard error of a rate after two successes and two failures are added, so that 0 and 1 are not certain
-    (Agresti and Coull 1998)."""
+    """Return the standard error of a rate, after adding two hits and two misses (Agresti and Coull 1998).
+
+    The added trials keep rates of 0 and 1 from looking certain.
+    """
     p = (hits + 2) / (trials + 4)
     return sqrt(p * (1 - p) / (trials + 4))
 
 
-def mean_se(values: Float64, block: Int64 | None = None) -> float:
-    """Standard error of the mean of `values` [N]; rows of one block [N] are redrawn together."""
+def mean_se(values: Float64, group: Int64 | None = None) -> float:
+    """Return the standard error of a mean; nan for fewer than two independent rows.
+
+    Args:
+        values: float [N].
+        group: int [N], numbered from 0; rows of one group are redrawn together. None: every row is independent.
+    """
     n = len(values)
     centred = np.asarray(values, np.float64) - np.mean(values)
-    if block is not None:
-        centred = np.bincount(block, weights=centred)
-    blocks = len(centred)
-    if blocks < 2:
+    if group is not None:
+        centred = np.bincount(group, weights=centred)
+    groups = len(centred)
+    if groups < 2:
         return float("nan")
-    return float(sqrt(blocks / (blocks - 1) * (centred**2).sum()) / n)
+    return float(sqrt(groups / (groups - 1) * (centred**2).sum()) / n)
 
 
 def blocks_of(group: Int64, seed: int = 0, most: int = MOST_BLOCKS) -> Int64:
-    """Block [N] of every row: whole groups dealt to at most `most` blocks of nearly equal size."""
+    """Return the block of every row, int64 [N]: whole groups dealt to at most `most` blocks of nearly equal size."""
     size = np.bincount(group)
     if len(size) <= most:
         return group
@@ -42,17 +49,17 @@ def blocks_of(group: Int64, seed: int = 0, most: int = MOST_BLOCKS) -> Int64:
         return block[group]
     order = order[np.argsort(-size[order], kind="stable")]
     filled, block = np.zeros(most, np.int64), np.empty(len(size), np.int64)
-    for one in order:
-        block[one] = filled.argmin()
-        filled[block[one]] += size[one]
+    for name in order:
+        block[name] = filled.argmin()
+        filled[block[name]] += size[name]
     return block[group]
 
 
 def random_half(group: Int64, rng: np.random.Generator) -> Int64:
-    """Rows of a random half of the groups [N], of which there are at least two.
+    """Return the rows of a random half of the groups [N], of which there are at least two.
 
-    Of an odd number it is the smaller half or the larger one by chance: the variance of a mean is that of the whole for
-    an exact half, and always the smaller one would overstate it by (N + 1) / (N - 1).
+    Of an odd number of groups it takes the smaller or the larger half by chance. For an exact half the variance of a
+    mean equals that of the whole; always taking the smaller half would overstate it by (N + 1) / (N - 1).
     """
     names = np.unique(group)
     extra = int(rng.integers(2)) if len(names) % 2 else 0
@@ -60,10 +67,15 @@ def random_half(group: Int64, rng: np.random.Generator) -> Int64:
 
 
 def jackknife_se(whole: float, without: Float64, rows: Int64) -> float:
-    """Delete-a-block jackknife with blocks of `rows` [G] rows each; `without` [G] is the value without each block.
+    """Return the delete-a-block jackknife error; nan for fewer than two blocks.
 
-    The form for unequal blocks is that of Busing, Meijer and van der Leeden (1999), which for equal blocks is the
-    common one.
+    The form for blocks of unequal size is that of Busing, Meijer and van der Leeden (1999); for equal blocks it is the
+    usual one.
+
+    Args:
+        whole: The value of all rows.
+        without: float64 [G], the value without each block.
+        rows: int64 [G], rows in each block.
     """
     if len(rows) < 2:
         return float("nan")
@@ -73,15 +85,21 @@ def jackknife_se(whole: float, without: Float64, rows: Int64) -> float:
 
 
 def jackknife_noise(noise: Float64, rows: Int64) -> float:
-    """What `jackknife_se` squared owes to independent errors of `without` with the variances `noise` [G]."""
+    """Return the part of `jackknife_se` squared that independent errors of `without`, variances [G], account for."""
     return float(np.mean((rows.sum() / np.maximum(rows, 1) - 1) * noise) * (len(rows) - 1) / len(rows))
 
 
-def less(se: float, variance: float) -> float:
-    """The standard error without a part of its variance."""
+def remove_variance(se: float, variance: float) -> float:
+    """Return the standard error without a part of its variance, at least 0."""
     return sqrt(max(se * se - variance, 0.0))
 
 
-def both(*parts: float) -> float:
-    """Standard error of a sum of independent parts."""
+def combine_se(*parts: float) -> float:
+    """Return the standard error of a sum of independent parts."""
     return float(sqrt(sum(part * part for part in parts)))
+
+
+def pseudo_values(whole: float, without: Float64) -> Float64:
+    """Return the jackknife's pseudo-values of blocks, float64 [G]; `without` [G] is the value without each block."""
+    count = len(without)
+    return np.asarray(count * whole - (count - 1) * without)

@@ -4,6 +4,7 @@ The middle rooms never import one another; they import this room.
 """
 
 from pytest_medgan.records.arrays import Bool, Float32, Float64, Int64, Names, Progress, Scalar, UInt8, no_progress
+from pytest_medgan.records.causes import Cause
 from pytest_medgan.records.embeddings import Embeddings, Extractor
 from pytest_medgan.records.evaluation import Evaluation
 from pytest_medgan.records.evidence import Evidence
@@ -16,6 +17,7 @@ from pytest_medgan.records.verdicts import Outcome, Verdict
 
 __all__ = [
     "Bool",
+    "Cause",
     "Contribution",
     "DataSettings",
     "Embeddings",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 import scipy.linalg
+import torch
 
 Array = np.ndarray
 Oracle = Callable[..., tuple[float, float, float, float]]
@@ -114,3 +115,12 @@ def two_sets() -> tuple[Array, Array]:
     real = rng.standard_normal((400, 32)) @ mixing
     fake = 0.9 * rng.standard_normal((300, 32)) @ mixing + 0.2
     return real.astype(np.float32), fake.astype(np.float32)
+
+
+@pytest.fixture
+def one_thread_each() -> Iterator[None]:
+    """Run torch on one thread: float32 products depend on how they are divided among threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -8,10 +8,10 @@ import torch
 
 from pytest_medgan.errors import MetricInputError
 from pytest_medgan.metrics import authenticity, measure, prepare_reference
-from pytest_medgan.metrics.authenticity import _without_blocks, nearest_training
-from pytest_medgan.metrics.gram import centre_of, points
+from pytest_medgan.metrics.authenticity import _authentic_without, find_nearest_training
 from pytest_medgan.metrics.inputs import features
-from pytest_medgan.metrics.neighbours import neighbours
+from pytest_medgan.metrics.neighbours import find_neighbours
+from pytest_medgan.metrics.pairwise import mean_of, points
 
 
 def oracle(*, fake, train):
@@ -48,11 +48,11 @@ def test_a_training_set_of_another_width_is_named():
 def test_deleting_a_block_of_patients_equals_measuring_without_it(two_sets):
     train, fake = two_sets
     tensor = features(train, "train")
-    ready = points(tensor, centre_of(tensor))
-    own = neighbours(ready, (1,))
-    found = nearest_training(points(features(fake, "fake"), centre_of(tensor)), ready, own)
+    ready = points(tensor, mean_of(tensor))
+    own = find_neighbours(ready, (1,))
+    found = find_nearest_training(points(features(fake, "fake"), mean_of(tensor)), ready, own)
     block = torch.arange(len(train)) % 40
-    without = _without_blocks(found, own, block, 40)
+    without = _authentic_without(found, own, block, 40)
     for name in (0, 7, 39):
         assert without[name] == len(fake) * oracle(fake=fake, train=train[block.numpy() != name])
 

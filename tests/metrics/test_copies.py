@@ -7,8 +7,8 @@ import pytest
 
 from pytest_medgan.errors import MetricInputError
 from pytest_medgan.metrics import copy_rate, duplicate_rate, measure, prepare_reference
-from pytest_medgan.metrics.copies import COPY_DISTANCE, duplicate_distance
-from pytest_medgan.metrics.pixel_pairs import difference, near_pairs, thumbnails
+from pytest_medgan.metrics.copies import COPY_DISTANCE
+from pytest_medgan.metrics.pixel_pairs import difference, duplicate_distance, near_pairs, thumbnails
 
 
 @pytest.fixture
@@ -35,10 +35,9 @@ def test_near_identical_training_images_are_found_and_no_others(smooth):
 
 def test_pairs_equal_the_comparison_of_all_with_all(smooth):
     left = jitter(smooth[:40], 2)
-    found, gaps = near_pairs(left, smooth, 2.0, most=80)
+    found = near_pairs(left, smooth, 2.0, most=80)
     every = np.sqrt(((left[:, None].astype(float) - smooth[None]) ** 2).mean((2, 3, 4)))
     assert sorted(map(tuple, found)) == sorted(zip(*np.nonzero(every <= 2.0), strict=True))
-    assert gaps == pytest.approx(every[tuple(found.T)])
     assert len(found) > 10
 
 

@@ -8,9 +8,9 @@ import torch
 
 from pytest_medgan.errors import MetricInputError
 from pytest_medgan.metrics import frechet_distance
-from pytest_medgan.metrics.frechet_error import without_each
-from pytest_medgan.metrics.gram import centre_of, points
-from pytest_medgan.metrics.moments import moments, overlap
+from pytest_medgan.metrics.frechet_error import distances_without_each
+from pytest_medgan.metrics.moments import compute_moments, compute_overlap
+from pytest_medgan.metrics.pairwise import mean_of, points
 
 
 def test_monai_vector():
@@ -59,7 +59,7 @@ def test_constant_and_dependent_features(frechet_oracle):
     real, fake = rng.standard_normal((300, 20)), 1.1 * rng.standard_normal((200, 20))
     real[:, 3], fake[:, 3] = 0.7, 0.7
     real[:, 5], fake[:, 5] = real[:, 4], fake[:, 4]
-    assert moments(torch.from_numpy(real)).form == "eigen"
+    assert compute_moments(torch.from_numpy(real)).form == "eigen"
     assert frechet_distance(real=real, fake=fake) == pytest.approx(frechet_oracle(real=real, fake=fake), rel=1e-7)
 
 
@@ -69,8 +69,10 @@ def test_the_distance_without_each_row_is_what_leaving_it_out_gives(n, m, width)
     scale = torch.linspace(2, 0.1, width)
     real = torch.randn(n, width, generator=generator) * scale
     fake = 1.1 * torch.randn(m, width, generator=generator) + 0.2
-    ready, centre = moments(real), centre_of(real)
-    of_real, of_fake = without_each(ready, points(real, centre), points(fake, centre), overlap(ready, fake))
+    ready, centre = compute_moments(real), mean_of(real)
+    of_real, of_fake = distances_without_each(
+        ready, points(real, centre), points(fake, centre), compute_overlap(ready, fake)
+    )
     left_real = [frechet_distance(real=torch.cat([real[:i], real[i + 1 :]]), fake=fake) for i in range(n)]
     left_fake = [frechet_distance(real=real, fake=torch.cat([fake[:i], fake[i + 1 :]])) for i in range(m)]
     for found, left in ((of_real, left_real), (of_fake, left_fake)):

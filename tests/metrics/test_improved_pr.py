@@ -81,7 +81,7 @@ def test_neither_order_nor_copies_on_another_type_matter(two_sets):
 def test_blocks_of_products_do_not_change_the_values(two_sets, monkeypatch):
     real, fake = two_sets
     whole = improved_precision_recall(real=real, fake=fake), density_coverage(real=real, fake=fake)
-    monkeypatch.setattr("pytest_medgan.metrics.gram.CPU_ENTRIES", 64 * 300)
+    monkeypatch.setattr("pytest_medgan.metrics.pairwise.CPU_ENTRIES", 64 * 300)
     assert (improved_precision_recall(real=real, fake=fake), density_coverage(real=real, fake=fake)) == whole
 
 

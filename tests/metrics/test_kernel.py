@@ -29,7 +29,7 @@ def test_is_unbiased_and_so_can_be_negative():
 def test_blocks_of_products_do_not_change_it(two_sets, monkeypatch):
     real, fake = two_sets
     whole = kernel_distance(real=real, fake=fake)
-    monkeypatch.setattr("pytest_medgan.metrics.gram.CPU_ENTRIES", 64 * 300)
+    monkeypatch.setattr("pytest_medgan.metrics.pairwise.CPU_ENTRIES", 64 * 300)
     assert kernel_distance(real=real, fake=fake) == pytest.approx(whole, rel=1e-7)
 
 

@@ -8,8 +8,8 @@ import torch
 
 from pytest_medgan.errors import MetricInputError
 from pytest_medgan.metrics import kmeans, prd, prd_curve, precision_recall_distribution
-from pytest_medgan.metrics.gram import centre_of, points
-from pytest_medgan.metrics.prd import Clustered
+from pytest_medgan.metrics.pairwise import mean_of, points
+from pytest_medgan.metrics.prd_clusters import Clustered
 from pytest_medgan.metrics.prd_curve import curve, f_beta, f_pair
 
 
@@ -97,7 +97,7 @@ def test_the_constants_are_those_of_prd_score():
 
 def test_of_the_larger_set_a_sample_is_taken(two_sets):
     real, fake = (torch.from_numpy(side) for side in two_sets)
-    clustered = Clustered(points(real, centre_of(real)), points(fake, centre_of(real)), 20, 2, 0)
+    clustered = Clustered(points(real, mean_of(real)), points(fake, mean_of(real)), 20, 2, 0)
     assert clustered.real.shape == clustered.fake.shape == (2, 300)
     assert len(set(clustered.rows_real.tolist())) == 300
     assert clustered.rows_real.max() > 300
@@ -106,7 +106,7 @@ def test_of_the_larger_set_a_sample_is_taken(two_sets):
 
 def test_the_value_is_the_mean_of_the_runs_at_its_best_angle(two_sets):
     real, fake = (torch.from_numpy(side[:200]) for side in two_sets)
-    clustered = Clustered(points(real, centre_of(real)), points(fake, centre_of(real)), 20, 10, 0)
+    clustered = Clustered(points(real, mean_of(real)), points(fake, mean_of(real)), 20, 10, 0)
     precision, recall = f_pair(clustered.curve())
     assert clustered.best(1 / 8)[1].mean() == pytest.approx(precision, abs=1e-9)
     assert clustered.best(8)[1].mean() == pytest.approx(recall, abs=1e-9)
@@ -159,7 +159,7 @@ def test_the_spread_of_the_runs_is_what_another_seed_would_change(beta):
         rng = np.random.default_rng(draw)
         rows = rng.standard_normal((1800, 24)).astype(np.float32)
         real, fake = rows[:900], 0.95 * rows[900:] + np.float32(0.15)
-        sides = [points(torch.from_numpy(side), centre_of(torch.from_numpy(real))) for side in (real, fake)]
+        sides = [points(torch.from_numpy(side), mean_of(torch.from_numpy(real))) for side in (real, fake)]
         runs = [Clustered(*sides, 20, 10, seed).best(beta)[1] for seed in range(30)]
         claimed.append(np.mean([run.var(ddof=1) / 10 for run in runs]))
         values.append(np.var([run.mean() for run in runs], ddof=1))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pytest_medgan.metrics import measure, prepare_reference
-from pytest_medgan.metrics.threads import full_float32, one_thread, side_by_side
+from pytest_medgan.metrics.threads import full_float32, one_thread, run_side_by_side
 
 CPU = torch.device("cpu")
 METRICS = ("fid", "kid", "precision", "improved_precision", "improved_recall", "density", "coverage")
@@ -29,7 +29,7 @@ def test_each_side_gets_half_of_the_threads(threads):
         with one_thread():
             return torch.get_num_threads(), threading.get_ident()
 
-    one, other = side_by_side(seen, seen, CPU)
+    one, other = run_side_by_side(seen, seen, CPU)
     assert one[0] == other[0] == 2
     assert one[1] != other[1]
     assert torch.get_num_threads() == 4
@@ -41,13 +41,13 @@ def test_each_side_gets_half_of_the_threads(threads):
 @pytest.mark.parametrize(("count", "device"), [(1, "cpu"), (4, "cuda")])
 def test_one_thread_or_a_gpu_takes_turns(threads, count, device):
     threads(count)
-    assert len(set(side_by_side(threading.get_ident, threading.get_ident, torch.device(device)))) == 1
+    assert len(set(run_side_by_side(threading.get_ident, threading.get_ident, torch.device(device)))) == 1
 
 
 def test_inside_a_side_there_is_nothing_left_to_divide(threads):
     threads(4)
-    inner, _ = side_by_side(
-        lambda: side_by_side(threading.get_ident, threading.get_ident, CPU), threading.get_ident, CPU
+    inner, _ = run_side_by_side(
+        lambda: run_side_by_side(threading.get_ident, threading.get_ident, CPU), threading.get_ident, CPU
     )
     assert len(set(inner)) == 1
 
@@ -64,12 +64,12 @@ def test_a_failure_of_either_side_is_raised_and_everything_put_back(threads, fai
     sides[failing] = fail
     try:
         with pytest.raises(ValueError, match="a side failed"):
-            side_by_side(sides[0], sides[1], CPU)
+            run_side_by_side(sides[0], sides[1], CPU)
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision("highest")
     assert torch.get_num_threads() == 2
-    assert side_by_side(lambda: 1, lambda: 2, CPU) == (1, 2)
+    assert run_side_by_side(lambda: 1, lambda: 2, CPU) == (1, 2)
 
 
 def test_the_side_that_ends_first_leaves_the_other_its_precision(threads):
@@ -88,7 +88,7 @@ def test_the_side_that_ends_first_leaves_the_other_its_precision(threads):
             return torch.get_float32_matmul_precision()
 
     try:
-        assert side_by_side(short, long, CPU)[1] == "highest"
+        assert run_side_by_side(short, long, CPU)[1] == "highest"
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision("highest")

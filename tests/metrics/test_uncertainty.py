@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from pytest_medgan.metrics import measure, prepare_reference
-from pytest_medgan.metrics.gram import points
 from pytest_medgan.metrics.look import Look
+from pytest_medgan.metrics.pairwise import points
 from pytest_medgan.metrics.uncertainty import (
     blocks_of,
     jackknife_noise,
     jackknife_se,
-    less,
     mean_se,
     random_half,
     rate_se,
+    remove_variance,
 )
 
 
@@ -79,8 +79,8 @@ def test_random_halves_spread_as_the_whole_does(groups, expected):
 
 
 def test_less_never_falls_below_nothing():
-    assert less(0.5, 0.16) == pytest.approx(0.3)
-    assert less(0.5, 0.3) == 0
+    assert remove_variance(0.5, 0.16) == pytest.approx(0.3)
+    assert remove_variance(0.5, 0.3) == 0
 
 
 def test_blocks_keep_groups_whole_and_are_nearly_equal():
@@ -110,13 +110,13 @@ def test_deleting_blocks_equals_leaving_them_out(two_sets):
     real = real + np.repeat(np.random.default_rng(0).standard_normal((18, 32)), 5, 0).astype(np.float32)
     reference = prepare_reference(real, groups=patient, metrics=names)
     look = Look(reference, points(torch.from_numpy(fake), reference.centre), names)
-    by_patient, covered = look.real_balls.deletions, look.real_balls.covered(5)
-    precision = by_patient[3].members() / 90
-    density = by_patient[5].pairs(int(look.real_balls.counts(5).sum())) / 5 / 90
-    coverage = by_patient[5].occupied(covered) / 85
-    changed, member = by_patient[3].changed(), look.real_balls.members(3).numpy()
+    by_patient, covered = look.real_balls(3).deletions, look.real_balls(5).covered(5)
+    precision = by_patient[3].members_without() / 90
+    density = by_patient[5].pairs_without(int(look.real_balls(5).counts(5).sum())) / 5 / 90
+    coverage = by_patient[5].covered_without(covered) / 85
+    changed, member = by_patient[3].changed_members(), look.real_balls(3).members(3).numpy()
     assert changed.sum() > 0
-    recall = look.fake_balls.deletions[3].members() / 90
+    recall = look.fake_balls(3).deletions[3].members_without() / 90
     for block in range(18):
         left = values(real[patient != block], fake, names)
         without = measure(

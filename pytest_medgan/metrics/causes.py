@@ -1,0 +1,28 @@
+"""How a metric says that it cannot be measured."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from pytest_medgan.records import Cause
+
+T = TypeVar("T")
+
+
+class NotMeasuredError(Exception):
+    """A metric cannot be measured on this look; the battery turns it into its cause."""
+
+    def __init__(self, cause: Cause) -> None:
+        super().__init__(cause.words)
+        self.cause = cause
+
+
+def need(value: T | None, cause: Cause) -> T:
+    """Return a value that a metric cannot do without.
+
+    Raises:
+        NotMeasuredError: There is no value; it carries the cause.
+    """
+    if value is None:
+        raise NotMeasuredError(cause)
+    return value

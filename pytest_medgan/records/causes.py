@@ -1,0 +1,37 @@
+"""Why a metric has no value."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Cause(enum.StrEnum):
+    """Why a metric was not measured. Code compares members; `words` is for readers."""
+
+    NO_SUCH_METRIC = enum.auto()
+    NOT_PREPARED = enum.auto()
+    NO_PIXELS = enum.auto()
+    NO_TRAINING_IMAGES = enum.auto()
+    NO_PROBABILITIES = enum.auto()
+    TOO_FEW_IMAGES = enum.auto()
+    TOO_FEW_REAL_IMAGES = enum.auto()
+    IMAGES_TOO_SMALL = enum.auto()
+    NOT_FINITE = enum.auto()
+
+    @property
+    def words(self) -> str:
+        """One line for tables and messages."""
+        return _WORDS[self]
+
+
+_WORDS = {
+    Cause.NO_SUCH_METRIC: "no such metric; a metric of your own is registered through pytest_medgan_metrics",
+    Cause.NOT_PREPARED: "the reference was not prepared for it",
+    Cause.NO_PIXELS: "needs the images' pixels, and only features were given",
+    Cause.NO_TRAINING_IMAGES: "needs the generator's own training images, which are not known",
+    Cause.NO_PROBABILITIES: "needs class probabilities, and this extractor gives none",
+    Cause.TOO_FEW_IMAGES: "needs more generated images than there are",
+    Cause.TOO_FEW_REAL_IMAGES: "needs more reference images than there are",
+    Cause.IMAGES_TOO_SMALL: "needs images of at least 11x11 pixels",
+    Cause.NOT_FINITE: "its value is not a finite number",
+}
