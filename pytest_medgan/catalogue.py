@@ -1,4 +1,4 @@
-"""The metrics' names, directions, ranges, papers and whether they are free of n. Standard library only.
+"""The metrics' names, directions, ranges, papers and revisions. Standard library only.
 
 The order here is the order everywhere: tables, baseline files, reports.
 """
@@ -13,7 +13,12 @@ from types import MappingProxyType
 
 @dataclass(frozen=True)
 class Metric:
-    """What is known of a metric without computing it."""
+    """What is known of a metric without computing it.
+
+    Examples:
+        >>> METRICS["fid"].arrow, METRICS["fid"].free_of_n
+        ('↓', False)
+    """
 
     name: str  # the key in files and calls
     label: str  # what a table shows
@@ -22,12 +27,13 @@ class Metric:
     high: float  # the greatest
     paper: str  # who defined it
     free_of_n: bool  # its expectation does not depend on how many images were generated
-    needs: tuple[str, ...] = ()  # beside features: "probabilities", "train", "pixels"
+    needs: tuple[str, ...] = ()  # in addition to features: "probabilities", "train", "pixels"
     decimals: int = 3  # digits a table shows
+    revision: int = 1  # raised whenever its numbers or errors change: scores of two revisions are not compared
 
     @property
     def arrow(self) -> str:
-        """The direction as a table shows it."""
+        """Direction as a table shows it."""
         return "↑" if self.higher_is_better else "↓"
 
 
@@ -44,8 +50,8 @@ _ROWS = (
     Metric("authenticity", "Authenticity", True, 0.0, 1.0, "Alaa et al. 2022", True, ("train",)),
     Metric("copy_rate", "Copy rate", False, 0.0, 1.0, "this project", True, ("train", "pixels"), 4),
     Metric("duplicate_rate", "Duplicate rate", False, 0.0, 1.0, "this project", False, ("pixels",), 4),
-    Metric("intensity_distance", "Intensity distance", False, 0.0, inf, "Wasserstein-1", True, ("pixels",), 2),
-    Metric("ms_ssim", "MS-SSIM", False, -1.0, 1.0, "Odena et al. 2017; Wang et al. 2003", False, ("pixels",)),
+    Metric("intensity_distance", "Intensity distance", False, 0.0, inf, "Wasserstein-1", False, ("pixels",), 2),
+    Metric("ms_ssim", "MS-SSIM", False, -1.0, 1.0, "Odena et al. 2017; Wang et al. 2003", True, ("pixels",)),
 )
 
 METRICS: Mapping[str, Metric] = MappingProxyType({row.name: row for row in _ROWS})
@@ -53,6 +59,6 @@ NAMES: tuple[str, ...] = tuple(METRICS)
 
 
 def ordered(names: Iterable[str]) -> tuple[str, ...]:
-    """The given names in the catalogue's order, names it does not know last and sorted."""
+    """Return the names in the catalogue's order; names it does not know come last, sorted."""
     given = set(names)
     return tuple(n for n in NAMES if n in given) + tuple(sorted(given - set(NAMES)))
