@@ -77,7 +77,7 @@ def find_nearest_training(fake: Points, train: Points, own: Neighbours) -> Neare
     near = torch.empty(len(fake), count, dtype=torch.float32, device=fake.rows.device)
     for part, block in products(fake, train):
         near[part], index[part] = torch.topk(to_distances_(block, fake.norms[part], train.norms), count, largest=False)
-    doubt = 2 * fake.slack * (3 * fake.norms + 2 * near[:, 0])
+    doubt = 2 * (fake.slack * (3 * fake.norms + 2 * near[:, 0]) + fake.floor)
     row, slot = (near <= (near[:, 0] + doubt)[:, None]).nonzero(as_tuple=True)
     values = torch.full(near.shape, torch.inf, dtype=torch.float64, device=near.device)
     values[row, slot] = exact_distances(fake, row, train, index[row, slot])

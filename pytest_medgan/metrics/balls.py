@@ -51,7 +51,7 @@ class Balls:
     def add_block(self, squared: torch.Tensor, part: slice, *, owners_are_rows: bool) -> None:
         """Add a block of squared distances whose rows are `part` of one side and whose columns are the other side."""
         slack, norms = self.owners.slack, self.owners.norms
-        limit = (self._reach + slack * (3 * norms + 2 * self._reach)).float() * (1 + 1e-6)
+        limit = (self._reach + slack * (3 * norms + 2 * self._reach) + self.owners.floor).float() * (1 + 1e-6)
         row, column = (squared <= (limit[part, None] if owners_are_rows else limit)).nonzero(as_tuple=True)
         owner, probe = (row + part.start, column) if owners_are_rows else (column, row + part.start)
         size = 2**22 // self._entered.shape[1]
@@ -61,7 +61,8 @@ class Balls:
     def _add_pairs(self, owner: torch.Tensor, probe: torch.Tensor, squared: torch.Tensor) -> None:
         """Add pairs [P] with their float32 squared distances."""
         value = squared.double()
-        doubt = self.owners.slack * (self.owners.norms[owner] + self.probes.norms[probe]) + self.near.doubt[owner]
+        doubt = self.owners.slack * (self.owners.norms[owner] + self.probes.norms[probe]) + self.owners.floor
+        doubt = doubt + self.near.doubt[owner]
         rank = self._rough_rank(owner, value)
         gap = torch.minimum(value - self._ladder[owner, rank], self._ladder[owner, rank + 1] - value)
         close = (gap <= doubt).nonzero()[:, 0]

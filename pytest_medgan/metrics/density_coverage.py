@@ -18,7 +18,7 @@ from pytest_medgan.metrics.balls import Balls
 from pytest_medgan.metrics.look import Look
 from pytest_medgan.metrics.neighbours import find_neighbours
 from pytest_medgan.metrics.pairwise import mean_of, points, products, to_distances_
-from pytest_medgan.metrics.uncertainty import jackknife_se, mean_se, pseudo_values, rate_se
+from pytest_medgan.metrics.uncertainty import jackknife_se, largest, mean_se, pseudo_values, rate_se
 from pytest_medgan.records import Contribution, Estimate, Float64
 
 
@@ -81,7 +81,7 @@ def density_estimate(look: Look) -> Estimate:
     without = deletion.pairs_without(pairs) / k / len(counts)
     spread = jackknife_se(value, without, deletion.size.cpu().numpy())
     # both errors hold the noise of single (image, ball) pairs, a variance of value / (k M), so it is removed once
-    total = sqrt(max(se**2 + spread**2 - value / k / len(counts), se**2, spread**2))
+    total = sqrt(largest(se**2 + spread**2 - value / k / len(counts), se**2, spread**2))
     return Estimate(value, se, total)
 
 
@@ -103,9 +103,9 @@ def coverage_estimate(look: Look) -> Estimate:
     se = jackknife_se(hits / trials, _coverage_without(look), np.bincount(look.fake_block))
     if hits in (0, trials) or se == 0:
         se = max(se, rate_se(hits, trials) / np.sqrt(2))
-    left = (deletion.size.sum() - deletion.size).double().cpu().numpy()
+    left = (deletion.size.sum() - deletion.size).clamp_min(1).double().cpu().numpy()
     spread = jackknife_se(hits / trials, deletion.covered_without(covered) / left, deletion.size.cpu().numpy())
-    return Estimate(hits / trials, float(se), max(float(se), spread))
+    return Estimate(hits / trials, float(se), largest(float(se), spread))
 
 
 def coverage_contribution(look: Look) -> Contribution:

@@ -13,13 +13,14 @@ from math import sqrt
 from typing import Any
 
 from pytest_medgan.metrics import inputs
-from pytest_medgan.metrics.causes import need
+from pytest_medgan.metrics.causes import NotMeasuredError, need
 from pytest_medgan.metrics.frechet_error import distances_without_each
 from pytest_medgan.metrics.look import Look
 from pytest_medgan.metrics.moments import Overlap, compute_moments, compute_overlap
 from pytest_medgan.metrics.uncertainty import combine_se, mean_se
 from pytest_medgan.records import Cause, Contribution, Estimate
 
+FEWEST = 3  # rows from which a standard error is known
 ENOUGH = 2048  # rows from which a standard error is known to 2 percent
 
 
@@ -53,8 +54,12 @@ def frechet_estimate(look: Look) -> Estimate:
     Of many rows that are redrawn one by one, the first 2,048 show the spread.
     """
     reference, group = need(look.reference.moments, Cause.NOT_PREPARED), look.reference.group
-    found = look.keep(_overlap)
     n, m = len(look.real), len(look.fake)
+    if m < FEWEST:
+        raise NotMeasuredError(Cause.TOO_FEW_IMAGES)
+    if n < FEWEST:
+        raise NotMeasuredError(Cause.TOO_FEW_REAL_IMAGES)
+    found = look.keep(_overlap)
     single = int(group.max()) + 1 == n
     rows = slice(0, ENOUGH) if single else slice(None)
     of_real, of_fake = distances_without_each(reference, look.real, look.fake, found, (rows, slice(0, ENOUGH)))

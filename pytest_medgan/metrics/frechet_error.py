@@ -76,8 +76,6 @@ def _without_each(n: int, norms: torch.Tensor, along: torch.Tensor, drops: torch
 
     `along` is the row's product with the difference of the other set's mean and its own.
     """
-    if n < 3:  # no covariance would be left
-        return np.full(len(norms), np.nan)
     mean = norms.double() / (n - 1) ** 2 + 2 * along.double() / (n - 1)
     trace = -norms.double() * n / (n - 1) / (n - 2)
     return np.asarray((mean + trace - 2 * sqrt((n - 1) / (n - 2)) * (total - drops)).cpu().numpy())
@@ -98,6 +96,8 @@ def nuclear_norm_drops(n: int, vectors: torch.Tensor, singular: torch.Tensor) ->
     Returns:
         float64 [P].
     """
+    if not len(singular):  # one of the sets is constant
+        return torch.zeros(len(vectors), dtype=torch.float64, device=vectors.device)
     spectrum = singular.double()
     first, last = 1e-5 * float(spectrum.mean()), 100 * float(spectrum.max())
     nodes = torch.linspace(log(first), log(last), int(log(last / first) / 0.2) + 2, dtype=torch.float64).exp()

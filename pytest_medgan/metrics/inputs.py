@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import inf, nan
+from math import inf, isfinite, nan
 from numbers import Real
 from operator import index
 from typing import Any
@@ -15,6 +15,7 @@ from pytest_medgan.errors import MetricInputError
 from pytest_medgan.records import Float64, Int64, UInt8
 
 FLOATS = (torch.float32, torch.float64)
+LARGEST = 1e15  # of a feature: squared distances then fit into float32
 
 
 def shape_of(value: Any) -> str:
@@ -52,10 +53,16 @@ def features(value: Any, name: str, *, least: int = 1, width: int | None = None)
         raise MetricInputError(
             f"{name} has shape {shape_of(tensor)} but the real features are {width} wide; use one extractor for both"
         )
-    if not bool(torch.isfinite(tensor.sum())) and not bool(torch.isfinite(tensor).all()):
+    low, high = (float(bound) for bound in tensor.aminmax()) if len(tensor) else (0.0, 0.0)
+    if not (isfinite(low) and isfinite(high)):  # a NaN is both
         bad = int((~torch.isfinite(tensor)).any(1).sum())
         raise MetricInputError(
             f"{name} of shape {shape_of(tensor)} has NaN or infinite values in {bad} rows; check the extractor's input"
+        )
+    if max(-low, high) > LARGEST:
+        raise MetricInputError(
+            f"{name} of shape {shape_of(tensor)} has values up to {max(-low, high):.1e}, whose distances overflow; "
+            f"scale the features to below {LARGEST:.0e}"
         )
     return tensor.contiguous()
 

@@ -18,7 +18,7 @@ from pytest_medgan.metrics.causes import need
 from pytest_medgan.metrics.kernel_sums import KernelSums, kernel_offset, self_kernel
 from pytest_medgan.metrics.look import Look
 from pytest_medgan.metrics.pairwise import Points, mean_of, own_products, points, products
-from pytest_medgan.metrics.uncertainty import combine_se, mean_se
+from pytest_medgan.metrics.uncertainty import combine_se, largest, mean_se
 from pytest_medgan.records import Cause, Contribution, Estimate, Float64
 
 
@@ -71,7 +71,7 @@ def kernel_estimate(look: Look) -> Estimate:
     own = _second_order_variance(look.real, look.real, centre)
     mixed = _second_order_variance(look.fake, look.real, centre)
     total = combine_se(se, mean_se(of_real, look.reference.group))
-    return Estimate(value, se, max(se, _remove_most(total, 2 * own / n**2 + 4 * mixed / (n * m))))
+    return Estimate(value, se, largest(se, _remove_most(total, 2 * own / n**2 + 4 * mixed / (n * m))))
 
 
 def kernel_contribution(look: Look) -> Contribution:

@@ -7,9 +7,13 @@ are large where the features' mean is, are summed in float64.
 
 from __future__ import annotations
 
+from math import ceil, log2, sqrt
+
 import torch
 
 from pytest_medgan.metrics.pairwise import ROWS, Points, slices, times, times_transposed
+
+LARGEST = 2.0**32  # of a product over D: sums of a million cubes then fit into float32
 
 
 class KernelSums:
@@ -18,6 +22,7 @@ class KernelSums:
     def __init__(self, left: Points, right: Points, centre: torch.Tensor) -> None:
         self.left, self.right, self.width = left, right, left.rows.shape[1]
         self._p, self._q = kernel_offset(left.rows, centre), kernel_offset(right.rows, centre)
+        self._unit = _unit(left, right)  # of a in the sums below
         # columns: sums of a^2, of a^2 times the other side's offset, of a^3
         self._rows = torch.zeros(len(left), 3, dtype=torch.float64, device=left.rows.device)
         self._columns = torch.zeros(len(right), 3, dtype=torch.float64, device=left.rows.device)
@@ -36,8 +41,10 @@ class KernelSums:
         self._add(self._rows[part.stop :], square[:, rows:].T, cube[:, rows:].T, self._p[part])
 
     def _powers(self, block: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the squares and cubes of the products over D."""
+        """Return the squares and cubes of the products over D, in units."""
         scaled = block / self.width
+        if self._unit > 1:
+            scaled /= self._unit
         square = scaled * scaled
         return square, scaled.mul_(square)
 
@@ -50,11 +57,21 @@ class KernelSums:
 
     def row_sums(self) -> torch.Tensor:
         """Return the kernel summed over all columns, float64 [rows]."""
-        return _assemble(self._rows, self.left, self._p, self.right, self._q)
+        return _assemble(self._in_full(self._rows), self.left, self._p, self.right, self._q)
 
     def column_sums(self) -> torch.Tensor:
         """Return the kernel summed over all rows, float64 [columns]."""
-        return _assemble(self._columns, self.right, self._q, self.left, self._p)
+        return _assemble(self._in_full(self._columns), self.right, self._q, self.left, self._p)
+
+    def _in_full(self, sums: torch.Tensor) -> torch.Tensor:
+        """Return sums of powers of a without the unit."""
+        return sums * torch.tensor([self._unit**2, self._unit**2, self._unit**3], dtype=sums.dtype, device=sums.device)
+
+
+def _unit(left: Points, right: Points) -> float:
+    """Return a power of two such that the cubes of products over D fit into float32; 1 for all but huge features."""
+    bound = sqrt(float(left.norms.max())) * sqrt(float(right.norms.max())) / left.rows.shape[1]
+    return 1.0 if bound < LARGEST else 2.0 ** ceil(log2(bound))
 
 
 def kernel_offset(rows: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:

@@ -20,7 +20,7 @@ from torch.nn.functional import avg_pool2d, conv2d
 
 from pytest_medgan.errors import MetricInputError
 from pytest_medgan.metrics import inputs
-from pytest_medgan.metrics.causes import need
+from pytest_medgan.metrics.causes import NotMeasuredError, need
 from pytest_medgan.metrics.look import Look
 from pytest_medgan.metrics.uncertainty import mean_se
 from pytest_medgan.records import Cause, Contribution, Estimate, Float64, Int64, UInt8
@@ -109,6 +109,8 @@ def pair_rows(count: int, pairs: int = PAIRS, seed: int = 0) -> Int64:
 def ms_ssim_estimate(look: Look) -> Estimate:
     """Return the mean over pairs with its error; no reference takes part, so both errors are the same."""
     values = look.keep(_look_values)
+    if len(values) < 2:  # one pair shows no spread
+        raise NotMeasuredError(Cause.TOO_FEW_IMAGES)
     se = mean_se(values)
     return Estimate(float(values.mean()), se, se)
 
@@ -120,7 +122,10 @@ def ms_ssim_contribution(look: Look) -> Contribution:
 
 def _look_values(look: Look) -> Float64:
     """Return the MS-SSIM of every pair of a look."""
-    return pair_values(need(look.pixels, Cause.NO_PIXELS), seed=look.seed)
+    pixels = need(look.pixels, Cause.NO_PIXELS)
+    if min(pixels.shape[2:]) < WINDOW:
+        raise NotMeasuredError(Cause.IMAGES_TOO_SMALL)
+    return pair_values(pixels, seed=look.seed)
 
 
 def _scales(images: torch.Tensor) -> int:

@@ -19,4 +19,5 @@ class NearestReal:
         """Add squared distances from the generated rows `part` to all reference rows."""
         least, self.index[part] = squared.min(1)
         self.distance[part] = least.sqrt()
-        self.realism[part] = (self._radii / squared).amax(1).sqrt()
+        # a ball without extent holds the image at its centre: 0 / 0 is 1
+        self.realism[part] = (self._radii / squared).nan_to_num_(1.0, posinf=torch.inf).amax(1).sqrt()

@@ -73,12 +73,12 @@ def find_neighbours(
         if part.stop < len(own):
             _merge_nearest(near[part.stop :], index[part.stop :], squared[:, part.stop - part.start :].T, part.start)
     # bounds the error of every candidate's distance
-    doubt = own.slack * (own.norms + own.norms[index].amax(1))
+    doubt = own.slack * (own.norms + own.norms[index].amax(1)) + own.floor
     radii = near[:, [k - 1 for k in ks]].double()
     rough = torch.ones_like(radii, dtype=torch.bool)
     if count < len(own) - 1:
         # |b|^2 <= 2 |a|^2 + 2 |a-b|^2 bounds the error of a row that is no candidate
-        beyond = near[:, -1].double() - own.slack * (3 * own.norms + 2 * near[:, -1])
+        beyond = near[:, -1].double() - own.slack * (3 * own.norms + 2 * near[:, -1]) - own.floor
         for row in (beyond < radii[:, -1] + doubt).nonzero()[:, 0].tolist():
             radii[row], rough[row] = _sorted_distances(own, row)[[k - 1 for k in ks]], False
     return Neighbours(ks, radii, rough, doubt.double(), near, index)

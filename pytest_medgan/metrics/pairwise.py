@@ -18,6 +18,7 @@ import torch
 from pytest_medgan.metrics.threads import full_float32
 
 ROUNDING = 2.0**-24  # unit roundoff of float32
+SMALLEST = 2.0**-126  # normal number of float32
 CPU_ENTRIES = 2**22  # products per block: 16 MB, which later steps find in the cache
 GPU_ENTRIES = 2**27
 CPU_PAIRS = 64  # distances in float64 computed at a time
@@ -44,6 +45,11 @@ class Points:
         here. Matrix multiplication adds in blocks, so true errors are several times smaller.
         """
         return (4 * sqrt(self.rows.shape[1]) + 8) * ROUNDING
+
+    @property
+    def floor(self) -> float:
+        """Bound on the error of a squared distance that is too small for float32; far below any other rounding."""
+        return 4 * self.rows.shape[1] * SMALLEST
 
 
 def mean_of(raw: torch.Tensor) -> torch.Tensor:

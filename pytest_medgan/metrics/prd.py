@@ -17,12 +17,13 @@ import numpy as np
 
 from pytest_medgan.errors import MetricInputError
 from pytest_medgan.metrics import inputs
+from pytest_medgan.metrics.causes import NotMeasuredError
 from pytest_medgan.metrics.look import Look
 from pytest_medgan.metrics.pairwise import mean_of, points
 from pytest_medgan.metrics.prd_clusters import Clustered
 from pytest_medgan.metrics.prd_curve import BETA, f_pair
-from pytest_medgan.metrics.uncertainty import combine_se, mean_se
-from pytest_medgan.records import Contribution, Estimate
+from pytest_medgan.metrics.uncertainty import combine_se, largest, mean_se
+from pytest_medgan.records import Cause, Contribution, Estimate
 
 CLUSTERS, RUNS = 20, 10
 
@@ -91,6 +92,10 @@ def prd_recall_contribution(look: Look) -> Contribution:
 
 def clustered(look: Look) -> Clustered:
     """Return both sets of a look in the clusters of the PRD."""
+    if 2 * len(look.fake) < CLUSTERS:
+        raise NotMeasuredError(Cause.TOO_FEW_IMAGES)
+    if 2 * len(look.real) < CLUSTERS:
+        raise NotMeasuredError(Cause.TOO_FEW_REAL_IMAGES)
     return Clustered(look.real, look.fake, CLUSTERS, RUNS, look.seed)
 
 
@@ -102,7 +107,7 @@ def _estimate(look: Look, beta: float) -> Estimate:
     runs = float(np.std(each, ddof=1) / np.sqrt(len(each)))
     se = combine_se(mean_se(sample.influence(beta)), runs)
     total = combine_se(sample.spread_of_halves(beta, look.reference.group[sample.rows_real]), runs)
-    return Estimate(value, se, max(total, se))
+    return Estimate(value, se, largest(total, se))
 
 
 def _contribution(look: Look, beta: float) -> Contribution:

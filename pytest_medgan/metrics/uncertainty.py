@@ -95,8 +95,13 @@ def remove_variance(se: float, variance: float) -> float:
 
 
 def combine_se(*parts: float) -> float:
-    """Return the standard error of a sum of independent parts."""
+    """Return the standard error of a sum of independent parts; nan where one is unknown."""
     return float(sqrt(sum(part * part for part in parts)))
+
+
+def largest(*errors: float) -> float:
+    """Return the largest of some errors; nan where one is unknown."""
+    return float(np.max(errors))
 
 
 def pseudo_values(whole: float, without: Float64) -> Float64:
