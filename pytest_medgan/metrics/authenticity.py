@@ -107,7 +107,9 @@ def authenticity_contribution(look: Look) -> Contribution:
 def nearest_training(look: Look) -> NearestTraining:
     """Return the nearest training images of a look's generated images."""
     train, near = look.reference.train, look.reference.train_near
-    return find_nearest_training(look.fake, need(train, Cause.NO_TRAINING_IMAGES), need(near, Cause.NO_TRAINING_IMAGES))
+    return find_nearest_training(
+        look.fake_ball_points, need(train, Cause.NO_TRAINING_IMAGES), need(near, Cause.NO_TRAINING_IMAGES)
+    )
 
 
 def _authentic_without(found: NearestTraining, own: Neighbours, block: torch.Tensor, count: int) -> Float64:

@@ -88,9 +88,11 @@ def measure(
         _check_count("pixels", len(pixels), len(generated))
     causes = {name: Cause.NOT_PREPARED for name in asked if name not in reference.metrics}
     causes |= {name: Cause.NO_SUCH_METRIC for name in asked if name not in FUNCTIONS}
+    ready, narrow = points(generated, reference.centre), reference.first_columns(generated)
     look = Look(
         reference=reference,
-        fake=points(generated, reference.centre),
+        fake=ready,
+        fake_ball_points=ready if narrow is generated else points(narrow, reference.centre[: narrow.shape[1]]),
         metrics=tuple(name for name in asked if name not in causes),
         probabilities=probabilities,
         pixels=pixels,
@@ -161,6 +163,7 @@ def score_features(
     train_pixels: Any = None,
     window: tuple[float, float] | None = None,
     metrics: Iterable[str] = NAMES,
+    ball_dimensions: int | None = None,
     seed: int = 0,
 ) -> dict[str, float]:
     """Return every metric that the given arrays allow.
@@ -175,6 +178,7 @@ def score_features(
         train_pixels: Training images, uint8 [T,1,H,W].
         window: (HU of grey 0, HU of grey 255), ascending.
         metrics: Names of the metrics to compute.
+        ball_dimensions: Columns, the first ones, in which neighbours are looked for; None means all.
         seed: Seed of clusters, parts and pairs, at least 0.
 
     Returns:
@@ -195,7 +199,13 @@ def score_features(
     if unknown := [name for name in asked if name not in NAMES]:
         raise MetricInputError(f"metrics names {', '.join(unknown)}; there are {', '.join(NAMES)}")
     reference = prepare_reference(
-        real, pixels=real_pixels, train=train, train_pixels=train_pixels, window=window, metrics=asked
+        real,
+        pixels=real_pixels,
+        train=train,
+        train_pixels=train_pixels,
+        window=window,
+        metrics=asked,
+        ball_dimensions=ball_dimensions,
     )
     battery = measure(reference, fake=fake, probabilities=probabilities, pixels=fake_pixels, metrics=asked, seed=seed)
     return {name: battery.estimates[name].value for name in ordered(battery.estimates)}

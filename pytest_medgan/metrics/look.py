@@ -15,9 +15,9 @@ from pytest_medgan.metrics.causes import need
 from pytest_medgan.metrics.deletion import kept_neighbours
 from pytest_medgan.metrics.kernel_sums import KernelSums
 from pytest_medgan.metrics.nearest_real import NearestReal
-from pytest_medgan.metrics.neighbours import Neighbours, find_neighbours
+from pytest_medgan.metrics.neighbours import Neighbours
 from pytest_medgan.metrics.pairwise import Points, products, to_distances_
-from pytest_medgan.metrics.reference import Reference
+from pytest_medgan.metrics.reference import Reference, own_pass
 from pytest_medgan.metrics.uncertainty import blocks_of
 from pytest_medgan.records import Cause, Float64, Int64, UInt8
 
@@ -35,6 +35,20 @@ class Cross:
     kernel: KernelSums | None  # rows generated, columns reference
     nearest: NearestReal | None  # with evidence
 
+    @property
+    def has_balls(self) -> bool:
+        """Whether anything needs distances."""
+        return self.real_balls is not None or self.fake_balls is not None
+
+    def add_distances(self, squared: torch.Tensor, part: slice) -> None:
+        """Add squared distances from the generated rows `part` to all reference rows."""
+        if self.real_balls is not None:
+            self.real_balls.add_block(squared, part, owners_are_rows=False)
+        if self.fake_balls is not None:
+            self.fake_balls.add_block(squared, part, owners_are_rows=True)
+        if self.nearest is not None:
+            self.nearest.add_block(squared, part)
+
 
 @dataclass(frozen=True, eq=False)
 class Look:
@@ -42,6 +56,7 @@ class Look:
 
     reference: Reference
     fake: Points  # features [M,D]
+    fake_ball_points: Points  # their first columns, as in the reference; `fake` itself where that is all
     metrics: tuple[str, ...]  # asked for and prepared
     probabilities: Float64 | None = None  # [M,C]
     pixels: UInt8 | None = None  # [M,1,H,W]
@@ -104,35 +119,30 @@ class Look:
         asked = (*self.ks, self.reference.ks.improved) if "improved_recall" in self.metrics else ()
         ks = tuple(sorted({k for k in asked if k < len(self.fake)}))
         sums = KernelSums(self.fake, self.fake, self.reference.centre) if "kid" in self.metrics else None
-        if not ks and sums is None:
-            return None, None
-        read_products = None if sums is None else sums.add_own_block
-        keep = kept_neighbours(self.reference.ks.improved) if ks else 0
-        near = find_neighbours(self.fake, ks or (1,), keep=keep, read_products=read_products)
-        return near if ks else None, sums
+        keep = kept_neighbours(self.reference.ks.improved)
+        return own_pass(self.fake, self.fake_ball_points, sums, ks, keep), sums
 
     @cached_property
     def cross(self) -> Cross:
-        """The pass over the products of generated and reference features."""
+        """The pass over the products of generated and reference features: two where balls use fewer columns."""
         real_balls, fake_balls = self._make_real_balls(), self._make_fake_balls()
         kernel = KernelSums(self.fake, self.real, self.reference.centre) if "kid" in self.metrics else None
         nearest = None
         if self.evidence and real_balls is not None:
             nearest = NearestReal(self._realism_radii(), len(self.fake))
-        if real_balls is not None or fake_balls is not None or kernel is not None:
+        found = Cross(real_balls, fake_balls, kernel, nearest)
+        one_pass = self.fake_ball_points is self.fake
+        if kernel is not None and not one_pass:
             for part, block in products(self.fake, self.real):
-                if kernel is not None:
+                kernel.add_block(part, block)
+        if found.has_balls or (kernel is not None and one_pass):
+            for part, block in products(self.fake_ball_points, self.reference.ball_points):
+                if kernel is not None and one_pass:
                     kernel.add_block(part, block)
-                if real_balls is None and fake_balls is None:
-                    continue
-                squared = to_distances_(block, self.fake.norms[part], self.real.norms)
-                if real_balls is not None:
-                    real_balls.add_block(squared, part, owners_are_rows=False)
-                if fake_balls is not None:
-                    fake_balls.add_block(squared, part, owners_are_rows=True)
-                if nearest is not None:
-                    nearest.add_block(squared, part)
-        return Cross(real_balls, fake_balls, kernel, nearest)
+                if found.has_balls:
+                    norms = self.fake_ball_points.norms[part], self.reference.ball_points.norms
+                    found.add_distances(to_distances_(block, *norms), part)
+        return found
 
     def _realism_radii(self) -> torch.Tensor:
         """Return the exact squared radii of the real balls, float64 [N]."""
@@ -140,14 +150,14 @@ class Look:
         improved = self.reference.ks.improved
         column = near.ks.index(improved if improved in self.ks else self.ks[0])
         rows = torch.arange(len(self.real), device=near.radii.device)
-        return near.exact_radii(self.real, rows, torch.full_like(rows, column))
+        return near.exact_radii(self.reference.ball_points, rows, torch.full_like(rows, column))
 
     def _make_real_balls(self) -> Balls | None:
         """Return the empty balls of the reference, with what its errors need."""
         near, ks = self.reference.near, self.reference.ks
         if near is None or not self.ks or not REAL_BALLS & set(self.metrics):
             return None
-        balls = Balls(self.real, near.select(self.ks), self.fake, strict=self.strict)
+        balls = Balls(self.reference.ball_points, near.select(self.ks), self.fake_ball_points, strict=self.strict)
         if "improved_precision" in self.metrics and ks.improved in self.ks:
             balls.track_owner_deletion(ks.improved, self.reference.block)
         if {"density", "coverage"} & set(self.metrics) and ks.density in self.ks:
@@ -161,6 +171,6 @@ class Look:
         near, improved = self._own[0], self.reference.ks.improved
         if near is None or improved not in near.ks:
             return None
-        balls = Balls(self.fake, near, self.real, strict=self.strict)
+        balls = Balls(self.fake_ball_points, near, self.reference.ball_points, strict=self.strict)
         balls.track_owner_deletion(improved, self.fake_block)
         return balls

@@ -9,13 +9,14 @@ from typing import Any
 import torch
 
 from pytest_medgan.catalogue import NAMES
+from pytest_medgan.errors import MetricInputError
 from pytest_medgan.metrics import inputs
 from pytest_medgan.metrics.deletion import kept_neighbours
 from pytest_medgan.metrics.grey_levels import grey_step, histograms
 from pytest_medgan.metrics.kernel_sums import KernelSums, self_kernel
 from pytest_medgan.metrics.moments import Moments, compute_moments
 from pytest_medgan.metrics.neighbours import Neighbours, find_neighbours
-from pytest_medgan.metrics.pairwise import Points, mean_of, points
+from pytest_medgan.metrics.pairwise import Points, mean_of, own_products, points
 from pytest_medgan.metrics.pixel_pairs import duplicate_distance
 from pytest_medgan.metrics.threads import run_side_by_side
 from pytest_medgan.metrics.uncertainty import blocks_of
@@ -44,6 +45,7 @@ class Reference:
     """A reference set ready to be measured against."""
 
     points: Points  # features [N,D], as given and centred
+    ball_points: Points  # their first columns, in which neighbours are looked for; `points` itself where that is all
     centre: torch.Tensor  # float64 [D], their mean
     group: Int64  # [N], the patient's number
     block: Int64  # [N], patients dealt to at most 100 blocks
@@ -54,7 +56,7 @@ class Reference:
     near: Neighbours | None = None  # the ball metrics, at every k smaller than N
     image_size: tuple[int, int] | None = None  # (H,W) of the images behind the features, where given
     histograms: Int64 | None = None  # [N,256], grey levels; intensity_distance
-    train: Points | None = None  # the generator's training features [T,D], centred likewise
+    train: Points | None = None  # the generator's training features, the same columns as `ball_points`
     train_near: Neighbours | None = None  # authenticity
     train_block: Int64 | None = None  # [T], training patients dealt to at most 100 blocks
     train_pixels: UInt8 | None = None  # [T,1,H,W]
@@ -63,6 +65,15 @@ class Reference:
 
     def __len__(self) -> int:
         return len(self.points)
+
+    def first_columns(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the columns of features [.,D] in which neighbours are looked for."""
+        return first_columns(features, self.ball_points.raw.shape[1])
+
+
+def first_columns(features: torch.Tensor, count: int) -> torch.Tensor:
+    """Return the first columns of features; the same tensor where that is all."""
+    return features if count == features.shape[1] else features[:, :count].contiguous()
 
 
 def prepare_reference(
@@ -78,6 +89,7 @@ def prepare_reference(
     k: int = 3,
     density_k: int = 5,
     sweep: Iterable[int] = (),
+    ball_dimensions: int | None = None,
     device: str | None = None,
 ) -> Reference:
     """Prepare real features as the reference that generated sets are measured against.
@@ -94,6 +106,9 @@ def prepare_reference(
         k: Neighbour that sets the radius for improved precision and recall.
         density_k: Neighbour that sets the radius for density and coverage.
         sweep: Further k, measured with evidence.
+        ball_dimensions: Columns, the first ones, in which neighbours are looked for: by improved precision and
+            recall, density, coverage, authenticity, and the evidence of nearest images. All other metrics use all
+            columns. None means all.
         device: Where to work; by default where `features` are.
 
     Returns:
@@ -116,6 +131,9 @@ def prepare_reference(
     group = inputs.group_numbers(groups, len(real), "groups")
     ks = Ks(inputs.whole(k, "k"), inputs.whole(density_k, "density_k"), inputs.wholes(sweep, "sweep"))
     needed = tuple(each for each in ks.needed(asked, sweep=True) if each < len(real))
+    width = real.shape[1] if ball_dimensions is None else inputs.whole(ball_dimensions, "ball_dimensions")
+    if width > real.shape[1]:
+        raise MetricInputError(f"ball_dimensions is {width} but features are {real.shape[1]} wide; give at most that")
     if window is not None:
         grey_step(window)
     if pixels is not None:
@@ -128,14 +146,16 @@ def prepare_reference(
         train_pixels = inputs.pixels(train_pixels, "train_pixels", like=like)
     centre = mean_of(real)
     ready = points(real, centre)
-    train_ready = None if train is None else points(train, centre)
+    ball_points = ready if width == real.shape[1] else points(first_columns(real, width), centre[:width])
+    train_ready = None if train is None else points(first_columns(train, width), centre[:width])
     (near, kernel), moments = run_side_by_side(
-        lambda: _own_pass(ready, centre, needed, asked),
+        lambda: _own_passes(ready, ball_points, centre, needed, asked),
         lambda: compute_moments(real) if "fid" in asked else None,
         real.device,
     )
     return Reference(
         points=ready,
+        ball_points=ball_points,
         centre=centre,
         group=group,
         block=blocks_of(group),
@@ -155,16 +175,22 @@ def prepare_reference(
     )
 
 
-def _own_pass(
-    ready: Points, centre: torch.Tensor, ks: tuple[int, ...], asked: tuple[str, ...]
+def _own_passes(
+    ready: Points, ball_points: Points, centre: torch.Tensor, ks: tuple[int, ...], asked: tuple[str, ...]
 ) -> tuple[Neighbours | None, torch.Tensor | None]:
-    """Return neighbours and kernel sums, from one pass over the reference's own products."""
+    """Return the reference's neighbours, and the kernel summed over its other rows."""
     sums = KernelSums(ready, ready, centre) if "kid" in asked else None
-    read_products = None if sums is None else sums.add_own_block
-    near = None
-    if ks or sums is not None:
-        near = find_neighbours(
-            ready, ks or (1,), keep=kept_neighbours(max(ks)) if ks else 0, read_products=read_products
-        )
-    kernel = None if sums is None else sums.row_sums() - self_kernel(ready, centre)
-    return near if ks else None, kernel
+    near = own_pass(ready, ball_points, sums, ks, keep=kept_neighbours(max(ks)) if ks else 0)
+    return near, None if sums is None else sums.row_sums() - self_kernel(ready, centre)
+
+
+def own_pass(
+    own: Points, ball_points: Points, sums: KernelSums | None, ks: tuple[int, ...], keep: int
+) -> Neighbours | None:
+    """Fill the kernel sums of a set and return its neighbours, from one pass where both use all columns."""
+    if ks and ball_points is own:
+        return find_neighbours(own, ks, keep=keep, read_products=None if sums is None else sums.add_own_block)
+    if sums is not None:
+        for part, block in own_products(own):
+            sums.add_own_block(part, block)
+    return find_neighbours(ball_points, ks, keep=keep) if ks else None

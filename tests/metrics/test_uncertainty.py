@@ -109,7 +109,8 @@ def test_deleting_blocks_equals_leaving_them_out(two_sets):
     patient = np.arange(90) // 5  # eighteen blocks of like rows
     real = real + np.repeat(np.random.default_rng(0).standard_normal((18, 32)), 5, 0).astype(np.float32)
     reference = prepare_reference(real, groups=patient, metrics=names)
-    look = Look(reference, points(torch.from_numpy(fake), reference.centre), names)
+    ready = points(torch.from_numpy(fake), reference.centre)
+    look = Look(reference, ready, ready, names)
     by_patient, covered = look.real_balls(3).deletions, look.real_balls(5).covered(5)
     precision = by_patient[3].members_without() / 90
     density = by_patient[5].pairs_without(int(look.real_balls(5).counts(5).sum())) / 5 / 90

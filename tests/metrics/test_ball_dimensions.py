@@ -1,0 +1,87 @@
+"""Neighbours in the first columns of the features, distances of distributions in all of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pytest_medgan.catalogue import NAMES
+from pytest_medgan.errors import MetricInputError
+from pytest_medgan.metrics import measure, prepare_reference, score_features
+
+BALLS = ("improved_precision", "improved_recall", "density", "coverage", "authenticity")
+OTHERS = ("fid", "kid", "precision", "recall")
+
+
+@pytest.fixture(scope="module")
+def sets():
+    """(real, fake, train) whose later columns are noise that hides the first ones."""
+    rng = np.random.default_rng(0)
+    real, fake, train = (rng.standard_normal((rows, 20)).astype(np.float32) for rows in (150, 120, 140))
+    fake[:, :4] += 0.4
+    train[:40] = fake[:40] + np.float32(0.02)
+    for side in (real, fake, train):
+        side[:, 4:] *= 3
+    return real, fake, train
+
+
+def battery(sets, columns=None, *, some=slice(None), metrics=(*BALLS, *OTHERS)):
+    real, fake, train = (side[:, some] for side in sets)
+    reference = prepare_reference(
+        real, train=train, groups=np.arange(150) // 3, metrics=metrics, sweep=(1, 7), ball_dimensions=columns
+    )
+    return measure(reference, fake=fake, metrics=metrics, evidence=True, contributions=True)
+
+
+def test_neighbour_metrics_use_the_first_columns_alone(sets):
+    narrow, cut, whole = battery(sets, 4), battery(sets, some=slice(4)), battery(sets)
+    for name in BALLS:
+        assert narrow.estimates[name] == cut.estimates[name], name
+        assert (narrow.contributions[name].units == cut.contributions[name].units).all(), name
+        assert narrow.estimates[name].value != whole.estimates[name].value, name
+
+
+def test_evidence_of_neighbours_uses_the_first_columns_alone(sets):
+    narrow, cut = battery(sets, 4).evidence, battery(sets, some=slice(4)).evidence
+    for name in ("fake_in_real", "real_in_fake", "nearest_real", "nearest_real_distance", "realism", "nearest_train"):
+        assert (getattr(narrow, name) == getattr(cut, name)).all(), name
+    assert (narrow.nearest_train_distance == cut.nearest_train_distance).all()
+    assert all((narrow.sweep[name] == cut.sweep[name]).all() for name in narrow.sweep)
+
+
+def test_other_metrics_use_all_columns(sets):
+    narrow, whole = battery(sets, 4), battery(sets)
+    for name in OTHERS:
+        assert narrow.estimates[name].value == pytest.approx(whole.estimates[name].value, rel=1e-7), name
+        assert narrow.estimates[name].se_total == pytest.approx(whole.estimates[name].se_total, rel=1e-6), name
+        assert narrow.contributions[name].units == pytest.approx(whole.contributions[name].units, rel=1e-5), name
+
+
+@pytest.mark.parametrize("metrics", [("kid",), ("improved_recall",), ("density",), ("improved_precision", "kid")])
+def test_any_choice_of_metrics_gives_the_same_values(sets, metrics):
+    some, every = battery(sets, 4, metrics=metrics).estimates, battery(sets, 4).estimates
+    for name in metrics:
+        assert some[name].value == pytest.approx(every[name].value, rel=1e-7), name
+
+
+def test_none_and_all_columns_are_the_same(sets):
+    assert battery(sets, 20).estimates == battery(sets).estimates
+
+
+def test_score_features_takes_the_number_of_columns(sets):
+    real, fake, train = sets
+    found = score_features(real=real, fake=fake, train=train, metrics=BALLS, ball_dimensions=4)
+    assert found == {name: battery(sets, 4).estimates[name].value for name in NAMES if name in BALLS}
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (21, "ball_dimensions is 21 but features are 20 wide; give at most that"),
+        (0, "ball_dimensions is 0; give a whole number of at least 1"),
+        (2.0, "ball_dimensions is 2.0; give a whole number"),
+    ],
+)
+def test_impossible_number_of_columns_is_refused(sets, columns, said):
+    with pytest.raises(MetricInputError, match=said):
+        prepare_reference(sets[0], ball_dimensions=columns)
