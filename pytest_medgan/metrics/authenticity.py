@@ -19,7 +19,7 @@ from pytest_medgan.metrics.causes import need
 from pytest_medgan.metrics.look import Look
 from pytest_medgan.metrics.neighbours import Neighbours, find_neighbours
 from pytest_medgan.metrics.pairwise import Points, exact_distances, mean_of, points, products, to_distances_
-from pytest_medgan.metrics.uncertainty import combine_se, jackknife_se, rate_se
+from pytest_medgan.metrics.uncertainty import combine_se, hits_se, jackknife_se
 from pytest_medgan.records import Bool, Cause, Contribution, Estimate, Float64
 
 KEPT = 8  # nearest training images kept of each generated one
@@ -92,7 +92,7 @@ def authenticity_estimate(look: Look) -> Estimate:
     """Return authenticity: a rate for a fixed training set; deleting blocks of its patients gives that set's error."""
     found, own = look.keep(nearest_training), need(look.reference.train_near, Cause.NO_TRAINING_IMAGES)
     hits, trials = int(found.authentic.sum()), len(found.index)
-    se = rate_se(hits, trials)
+    se = hits_se(found.authentic.astype(np.float64), look.fake_group)
     block = need(look.reference.train_block, Cause.NO_TRAINING_IMAGES)
     sizes = np.bincount(block)
     without = _authentic_without(found, own, torch.as_tensor(block, device=found.index.device), len(sizes)) / trials

@@ -43,6 +43,7 @@ def measure(
     fake: Any,
     probabilities: Any = None,
     pixels: Any = None,
+    fake_groups: Any = None,
     metrics: Iterable[str] = NAMES,
     custom: Sequence[CustomMetric] = (),
     evidence: bool = False,
@@ -57,6 +58,8 @@ def measure(
         fake: Generated features [M,D], array or tensor of numbers, M at least 2.
         probabilities: Class probabilities of the same images [M,C], rows sum to 1.
         pixels: The same images, uint8 [M,1,H,W].
+        fake_groups: The group of every image, [M], where images are not independent, as the slices of one patient are
+            when real images are measured; both errors then redraw whole groups.
         metrics: Names of the metrics to compute; no others are computed.
         custom: Metrics of the user's own.
         evidence: Also gather what pictures and explanations need.
@@ -96,6 +99,7 @@ def measure(
         metrics=tuple(name for name in asked if name not in causes),
         probabilities=probabilities,
         pixels=pixels,
+        fake_group=None if fake_groups is None else inputs.group_numbers(fake_groups, len(generated), "fake_groups"),
         seed=inputs.whole(seed, "seed", least=0),
         evidence=evidence,
         strict=strict,

@@ -18,7 +18,7 @@ from pytest_medgan.metrics import inputs
 from pytest_medgan.metrics.causes import need
 from pytest_medgan.metrics.look import Look
 from pytest_medgan.metrics.pixel_pairs import duplicate_distance, near_pairs
-from pytest_medgan.metrics.uncertainty import jackknife_se, rate_se
+from pytest_medgan.metrics.uncertainty import hits_se, jackknife_se, largest, rate_se
 from pytest_medgan.records import Cause, Contribution, Estimate, Int64, UInt8
 
 COPY_DISTANCE = 2.55  # grey levels
@@ -94,9 +94,9 @@ def copy_estimate(look: Look) -> Estimate:
 
     No other training set is drawn for the total error: the one that was used is what is copied from.
     """
-    hits, trials = len(look.keep(copies)), len(look.fake)
-    se = rate_se(hits, trials)
-    return Estimate(hits / trials, se, se)
+    hits = copy_contribution(look).units
+    se = hits_se(hits, look.fake_group)
+    return Estimate(float(hits.mean()), se, se)
 
 
 def copy_contribution(look: Look) -> Contribution:
@@ -110,26 +110,34 @@ def duplicate_estimate(look: Look) -> Estimate:
     Duplicates come in pairs and clusters, so they are not independent.
     """
     trials = len(look.fake)
-    hits, lone = _partners(look)
-    left = hits.sum() - hits - lone
+    group = np.arange(trials) if look.fake_group is None else look.fake_group
+    hits, lost = _duplicates_by(group, look)
+    sizes = np.bincount(group)
+    left = hits.sum() - np.bincount(group, hits, len(sizes)) - lost
     value = float(hits.mean())
-    se = jackknife_se(value, left / (trials - 1), np.ones(trials, np.int64))
-    se = max(se, rate_se(int(hits.sum()), trials))
+    se = jackknife_se(value, left / np.maximum(trials - sizes, 1), sizes)
+    se = largest(se, rate_se(int(hits.sum()), trials))
     return Estimate(value, se, se)
 
 
 def duplicate_contribution(look: Look) -> Contribution:
     """Return pseudo-values: without one image of a lone pair the other one is no duplicate either."""
-    hits, lone = _partners(look)
-    return Contribution(np.asarray(hits + lone, np.float64))
+    hits, lost = _duplicates_by(np.arange(len(look.fake)), look)
+    return Contribution(np.asarray(hits + lost, np.float64))
 
 
-def _partners(look: Look) -> tuple[Int64, Int64]:
-    """Return whether each image is a duplicate, and how many images are one because of it alone, both int64 [M]."""
+def _duplicates_by(group: Int64, look: Look) -> tuple[Int64, Int64]:
+    """Return whether each image is a duplicate, int64 [M], and how many images of others are one by each group alone.
+
+    The latter is int64 [G]: duplicates outside a group all of whose partners lie in it.
+    """
     pairs, count = look.keep(duplicates), len(look.fake)
-    partners = np.bincount(pairs[:, 0], minlength=count)
-    lone = pairs[partners[pairs[:, 0]] == 1]
-    return (partners > 0).astype(np.int64), np.bincount(lone[:, 1], minlength=count)
+    image, partner = pairs[:, 0], group[pairs[:, 1]]
+    least, most = np.full(count, len(group)), np.full(count, -1)
+    np.minimum.at(least, image, partner)
+    np.maximum.at(most, image, partner)
+    alone = (least == most) & (least != group)
+    return (most >= 0).astype(np.int64), np.bincount(least[alone], minlength=int(group.max()) + 1)
 
 
 def copies(look: Look) -> Int64:

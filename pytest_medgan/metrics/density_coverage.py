@@ -75,7 +75,7 @@ def density_estimate(look: Look) -> Estimate:
     counts = balls.counts(k).double().cpu().numpy() / k
     pairs, deletion = int(balls.counts(k).sum()), balls.deletions[k]
     value = pairs / k / len(counts)
-    se = mean_se(counts)
+    se = mean_se(counts, look.fake_group)
     if not counts.any():  # that none was seen does not make 0 certain
         se = rate_se(0, len(counts))
     without = deletion.pairs_without(pairs) / k / len(counts)

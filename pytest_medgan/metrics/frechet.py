@@ -53,17 +53,17 @@ def frechet_estimate(look: Look) -> Estimate:
 
     Of many rows that are redrawn one by one, the first 2,048 show the spread.
     """
-    reference, group = need(look.reference.moments, Cause.NOT_PREPARED), look.reference.group
-    n, m = len(look.real), len(look.fake)
+    reference = need(look.reference.moments, Cause.NOT_PREPARED)
+    group, fake_group, n, m = look.reference.group, look.fake_group, len(look.real), len(look.fake)
     if m < FEWEST:
         raise NotMeasuredError(Cause.TOO_FEW_IMAGES)
     if n < FEWEST:
         raise NotMeasuredError(Cause.TOO_FEW_REAL_IMAGES)
     found = look.keep(_overlap)
     single = int(group.max()) + 1 == n
-    rows = slice(0, ENOUGH) if single else slice(None)
-    of_real, of_fake = distances_without_each(reference, look.real, look.fake, found, (rows, slice(0, ENOUGH)))
-    se = mean_se((m - 1) * of_fake) * sqrt(len(of_fake) / m)
+    rows = slice(0, ENOUGH if single else n), slice(0, ENOUGH if fake_group is None else m)
+    of_real, of_fake = distances_without_each(reference, look.real, look.fake, found, rows)
+    se = mean_se((m - 1) * of_fake, fake_group) * sqrt(len(of_fake) / m)
     reference_se = mean_se((n - 1) * of_real, None if single else group) * sqrt(len(of_real) / n)
     return Estimate(found.value, se, combine_se(se, reference_se))
 

@@ -21,6 +21,7 @@ from pytest_medgan.metrics.neighbours import find_neighbours
 from pytest_medgan.metrics.pairwise import mean_of, points, products, to_distances_
 from pytest_medgan.metrics.uncertainty import (
     combine_se,
+    hits_se,
     jackknife_noise,
     jackknife_se,
     mean_se,
@@ -86,8 +87,8 @@ def precision_estimate(look: Look) -> Estimate:
     """
     k = look.reference.ks.improved
     balls = look.real_balls(k)
-    hits, trials = int(balls.members(k).sum()), len(look.fake)
-    deletion, se = balls.deletions[k], rate_se(hits, trials)
+    members, deletion = balls.members(k).double().cpu().numpy(), balls.deletions[k]
+    hits, trials, se = int(members.sum()), len(look.fake), hits_se(members, look.fake_group)
     without, sizes = deletion.members_without() / trials, deletion.size.cpu().numpy()
     spread = jackknife_se(hits / trials, without, sizes)
     noise = (deletion.changed_members() / trials - (without - hits / trials) ** 2) / trials

@@ -51,7 +51,7 @@ def inception_score(*, probabilities: Any, splits: int = SPLITS, seed: int = 0) 
 def inception_estimate(look: Look) -> Estimate:
     """Return the score with its error; no reference takes part, so both errors are the same."""
     probabilities = need(look.probabilities, Cause.NO_PROBABILITIES)
-    se = mean_se(influence(probabilities, look.seed))
+    se = mean_se(influence(probabilities, look.seed), look.fake_group)
     return Estimate(inception_score(probabilities=probabilities, seed=look.seed), se, se)
 
 

@@ -57,7 +57,7 @@ def intensity_estimate(look: Look) -> Estimate:
     below_fake = cumulative_shares(look.keep(fake_histograms))
     step, gap = grey_step(look.reference.window), below_fake.mean(0) - below_real.mean(0)
     side = step * np.sign(gap)
-    se = mean_se(below_fake @ side)
+    se = mean_se(below_fake @ side, look.fake_group)
     return Estimate(float(step * abs(gap).sum()), se, combine_se(se, mean_se(below_real @ side, look.reference.group)))
 
 

@@ -66,7 +66,7 @@ def kernel_estimate(look: Look) -> Estimate:
     reals = need(look.reference.kernel, Cause.NOT_PREPARED) / (n - 1)
     value = float(fakes.mean() + reals.mean() - 2 * cross.mean())
     noise = _second_order_variance(look.fake, look.fake, centre)
-    se = _remove_most(mean_se(_array(2 * (fakes - cross))), 2 * noise / m**2)
+    se = _remove_most(mean_se(_array(2 * (fakes - cross)), look.fake_group), 2 * noise / m**2)
     of_real = _array(2 * (reals - look.cross_kernel.column_sums() / m))
     own = _second_order_variance(look.real, look.real, centre)
     mixed = _second_order_variance(look.fake, look.real, centre)

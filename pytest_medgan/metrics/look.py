@@ -60,6 +60,7 @@ class Look:
     metrics: tuple[str, ...]  # asked for and prepared
     probabilities: Float64 | None = None  # [M,C]
     pixels: UInt8 | None = None  # [M,1,H,W]
+    fake_group: Int64 | None = None  # [M], images redrawn together; None: every image is independent
     seed: int = 0
     evidence: bool = False
     strict: bool = False  # balls exclude their surface, as prdc has it
@@ -80,7 +81,7 @@ class Look:
     @cached_property
     def fake_block(self) -> Int64:
         """Block of every generated row for the jackknife, int64 [M]."""
-        return blocks_of(np.arange(len(self.fake)), self.seed)
+        return blocks_of(np.arange(len(self.fake)) if self.fake_group is None else self.fake_group, self.seed)
 
     @cached_property
     def ks(self) -> tuple[int, ...]:

@@ -111,13 +111,32 @@ def ms_ssim_estimate(look: Look) -> Estimate:
     values = look.keep(_look_values)
     if len(values) < 2:  # one pair shows no spread
         raise NotMeasuredError(Cause.TOO_FEW_IMAGES)
-    se = mean_se(values)
+    se = _pairs_se(values, pair_rows(len(look.fake), seed=look.seed), look.fake_group)
     return Estimate(float(values.mean()), se, se)
 
 
 def ms_ssim_contribution(look: Look) -> Contribution:
     """Return the value of every pair; two models measured with one seed have the same pairs."""
     return Contribution(look.keep(_look_values))
+
+
+def _pairs_se(values: Float64, rows: Int64, group: Int64 | None) -> float:
+    """Return the standard error of the mean of pairs [P] of rows [P,2], where images of a group are redrawn together.
+
+    Pairs that share a group are dependent (Fafchamps and Gubert 2007).
+    """
+    plain = mean_se(values)
+    if group is None:
+        return plain
+    residual, (first, second) = values - values.mean(), group[rows].T
+    apart, count = first != second, int(group.max()) + 1
+    sums = np.bincount(first, residual, count) + np.bincount(second[apart], residual[apart], count)
+    groups = len(np.unique(group[rows]))
+    if groups < 2:
+        return float("nan")
+    twice = (residual[apart] ** 2).sum()  # a pair of two groups is in both their sums
+    variance = groups / (groups - 1) * ((sums**2).sum() - twice) / len(values) ** 2
+    return float(np.sqrt(max(variance, plain**2)))
 
 
 def _look_values(look: Look) -> Float64:

@@ -105,8 +105,9 @@ def _estimate(look: Look, beta: float) -> Estimate:
     value, (_, each) = f_pair(sample.curve(), BETA)[beta > 1], sample.best(beta)
     # another set would be clustered another way; each run's own largest F would vary less than its share of the mean
     runs = float(np.std(each, ddof=1) / np.sqrt(len(each)))
-    se = combine_se(mean_se(sample.influence(beta)), runs)
-    total = combine_se(sample.spread_of_halves(beta, look.reference.group[sample.rows_real]), runs)
+    fake_group = None if look.fake_group is None else look.fake_group[sample.rows_fake]
+    se = combine_se(mean_se(sample.influence(beta), fake_group), runs)
+    total = combine_se(sample.spread_of_halves(beta, look.reference.group[sample.rows_real], fake_group), runs)
     return Estimate(value, se, largest(total, se))
 
 

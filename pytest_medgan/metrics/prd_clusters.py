@@ -50,16 +50,17 @@ class Clustered:
             found += ((scaled > other) + 0.5 * (scaled == other))[fake]
         return np.asarray(gain * found / len(self.real))
 
-    def spread_of_halves(self, beta: float, group: Int64) -> float:
+    def spread_of_halves(self, beta: float, group: Int64, fake_group: Int64 | None = None) -> float:
         """Return the standard error of the largest F_beta in these clusters where both sets are drawn anew.
 
         It is the spread over random halves of both sets (Shao and Wu 1989), in which the real rows of a `group` [n]
-        stay together. The influence function would overstate it where both histograms are nearly equal, since it
-        follows the one that noise made the lesser. nan for a single group.
+        stay together, and the generated ones of a `fake_group` [n]. The influence function would overstate it where
+        both histograms are nearly equal, since it follows the one that noise made the lesser. nan for a single group.
         """
-        if group.min() == group.max():
+        rows = np.arange(self.size) if fake_group is None else fake_group
+        if group.min() == group.max() or rows.min() == rows.max():
             return float("nan")
-        rng, rows = np.random.default_rng(0), np.arange(self.size)
+        rng = np.random.default_rng(0)
         halves = (self._curves(random_half(group, rng), random_half(rows, rng)).mean(0) for _ in range(HALVES))
         return float(np.std([f_pair(half)[beta > 1] for half in halves], ddof=1))
 

@@ -20,6 +20,25 @@ def rate_se(hits: float, trials: int) -> float:
     return sqrt(p * (1 - p) / (trials + 4))
 
 
+def hits_se(hits: Float64, group: Int64 | None = None) -> float:
+    """Return the standard error of a rate: that of `rate_se`, or a larger one where groups are alike.
+
+    Args:
+        hits: float [N], 0 or 1.
+        group: int [N], numbered from 0; rows of one group are redrawn together. None: every row is independent.
+    """
+    n, total = len(hits), float(np.sum(hits))
+    se = rate_se(total, n)
+    if group is None:
+        return se
+    # deviations from the rate that rate_se assumes, so that groups of hits alone are not certain either
+    sums = np.bincount(group, weights=np.asarray(hits, np.float64) - (total + 2) / (n + 4))
+    groups = len(sums)
+    if groups < 2:
+        return float("nan")
+    return float(max(se, sqrt(groups / (groups - 1) * (sums**2).sum()) / n))
+
+
 def mean_se(values: Float64, group: Int64 | None = None) -> float:
     """Return the standard error of a mean; nan for fewer than two independent rows.
 
