@@ -138,8 +138,8 @@ def as_json(table: Table, beside: Table | None = None) -> dict[str, object]:
     """The table as plain data, that of a second feature space and where they disagree among it."""
     from dataclasses import asdict
 
-    from pytest_medgan.evaluate.plain import fingerprint_to_plain, scores_to_plain
     from pytest_medgan.evaluate.protocol import disagreements
+    from pytest_medgan.ground.plain import to_plain
 
     second: dict[str, object] = {}
     if beside is not None:
@@ -151,8 +151,8 @@ def as_json(table: Table, beside: Table | None = None) -> dict[str, object]:
         "samples": table.samples,
         "scaled_down": table.scaled_down,
         "warnings": list(table.warnings),
-        "fingerprint": fingerprint_to_plain(table.fingerprint),
-        "rows": {name: scores_to_plain(scores) for name, scores in table.rows.items()},
+        "fingerprint": to_plain(table.fingerprint),
+        "rows": {name: to_plain(scores) for name, scores in table.rows.items()},
     }
 
 

@@ -15,11 +15,11 @@ from pytest_medgan.catalogue import METRICS, Metric
 from pytest_medgan.embedding.sharding import agreed
 from pytest_medgan.errors import CheckpointError
 from pytest_medgan.evaluate.fingerprint import make_fingerprint
-from pytest_medgan.evaluate.plain import scores_from_plain, scores_to_plain
 from pytest_medgan.evaluate.settings import Settings, looks
 from pytest_medgan.evaluate.shared import SharedScores
 from pytest_medgan.evaluate.subject import Subject, full_count
-from pytest_medgan.evaluate.workbench import digest_of
+from pytest_medgan.ground.digests import digest_values
+from pytest_medgan.ground.plain import from_plain, to_plain
 from pytest_medgan.metrics import Battery, measure
 from pytest_medgan.records import (
     Contribution,
@@ -82,7 +82,7 @@ class ModelEvaluation:
     def key(self) -> str:
         """Names this evaluation among a session's, the same in every process where the generator has an identity."""
         subject = self.subject
-        return digest_of(self.name, self._who, subject.real.digest, subject.extractor.identity, subject.settings)
+        return digest_values(self.name, self._who, subject.real.digest, subject.extractor.identity, subject.settings)
 
     @property
     def _who(self) -> str:
@@ -122,8 +122,8 @@ class ModelEvaluation:
         contributions = {name: tuple(b.contributions[name] for b in batteries) for name in names}
         own = [custom.metric for custom in self.subject.bench.custom]
         scores = gather(batteries, settings, len(self.subject.real.reference), n, own)
-        plain, self._contributions[n] = agreed((scores_to_plain(scores), contributions))
-        return scores_from_plain(plain)
+        plain, self._contributions[n] = agreed((to_plain(scores), contributions))
+        return from_plain(Scores, plain)
 
     def evidence(self, n: int | None = None) -> Evidence:
         """What pictures need, from the first sample group at `n` images or at the largest count computed."""
@@ -143,7 +143,7 @@ class ModelEvaluation:
 
     def images(self, seed: int, n: int) -> ImageSet:
         """The first `n` images of the sequence that `seed` names."""
-        recipe = digest_of("sampled", self._who, seed)
+        recipe = digest_values("sampled", self._who, seed)
         window = self.subject.real.reference.window
         return ImageSet(self._draw(seed, n), np.full(n, str(seed)), recipe, window=window)
 

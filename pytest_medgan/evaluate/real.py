@@ -11,7 +11,7 @@ from pytest_medgan.errors import DataError
 from pytest_medgan.evaluate.evaluation import ModelEvaluation, row_of
 from pytest_medgan.evaluate.fingerprint import make_fingerprint
 from pytest_medgan.evaluate.subject import Subject, full_count
-from pytest_medgan.evaluate.workbench import digest_of
+from pytest_medgan.ground.digests import digest_values
 from pytest_medgan.records import Evidence, ImageSet, Row, Scores, UInt8
 
 
@@ -23,7 +23,7 @@ class HeldOutGenerator:
     def __init__(self, held_out: ImageSet, seed: int) -> None:
         self._held_out = held_out
         self._order = np.random.Generator(np.random.PCG64(seed)).permutation(len(held_out))
-        self.identity = digest_of("held out", held_out.recipe, seed)
+        self.identity = digest_values("held out", held_out.recipe, seed)
 
     def __call__(self, count: int, seed: int) -> UInt8:
         return self.sample_range(0, count, seed)

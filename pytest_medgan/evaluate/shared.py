@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,7 +12,9 @@ from typing import BinaryIO
 import numpy as np
 from filelock import FileLock
 
-from pytest_medgan.evaluate.plain import scores_from_plain, scores_to_plain
+from pytest_medgan.errors import OutputError
+from pytest_medgan.ground import files
+from pytest_medgan.ground.plain import from_plain, to_plain
 from pytest_medgan.records import Scores, UInt8
 
 
@@ -28,9 +29,9 @@ class SharedScores:
         path = self.folder / f"{key}-{n}.json"
         with self._alone(key):
             with suppress(OSError):
-                return scores_from_plain(json.loads(path.read_text(encoding="utf-8")))
+                return from_plain(Scores, json.loads(path.read_text(encoding="utf-8")))
             scores = compute()
-            text = json.dumps(scores_to_plain(scores))
+            text = json.dumps(to_plain(scores))
             self._leave(path, lambda file: file.write(text.encode()))
         return scores
 
@@ -59,12 +60,6 @@ class SharedScores:
                 lock.release()
 
     def _leave(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
-        """A whole file or none: a disk that is full costs the others time and nobody a test."""
-        part = path.with_suffix(f".{os.getpid()}.part")
-        try:
-            with part.open("wb") as file:
-                write(file)
-            os.replace(part, path)
-        except OSError:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
+        """Write a file for the other processes. On a full disk they compute for themselves and no test fails."""
+        with suppress(OutputError):
+            files.write_file(path, write)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 import weakref
@@ -221,8 +220,3 @@ def swept(count: int) -> tuple[int, ...]:
     """The k of the k-sweep that a set of so many images has neighbours for, the largest possible one included."""
     largest = min(SWEEP[-1], count - 1)
     return (*(k for k in SWEEP if k < largest), *((largest,) if largest > 0 else ()))
-
-
-def digest_of(*parts: object) -> str:
-    """A short hex digest of plain values, in order."""
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]

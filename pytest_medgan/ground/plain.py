@@ -1,13 +1,14 @@
-"""Frozen dataclasses to and from plain data, and the JSON Schema that describes it.
+"""Convert frozen dataclasses to plain data and back, and describe that data by a JSON Schema.
 
-The run folder's `scores.json` is strict JSON: a float that is not finite is written as null, and null is read back as
-nan where a float is declared. Keys that a reader does not know are ignored, so a newer writer of the same schema
-version may add some.
+This one form crosses between processes and stands in files. It is strict JSON: nan is written as null, infinities as
+"inf" and "-inf", and all are read back where a float is declared. Keys that a reader does not know are ignored, so a
+newer writer of the same schema version may add some.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import enum
 import math
 import types
 import typing
@@ -18,29 +19,45 @@ from pytest_medgan.errors import SettingsError
 
 T = TypeVar("T")
 
+_INFINITIES = ("inf", "-inf")
 _WAY_OUT = "the run folder was not written by this version; run the tests again"
 
 
 def to_plain(value: object) -> Any:
-    """A dataclass, mapping, tuple or scalar as what `json.dumps(..., allow_nan=False)` accepts."""
+    """Return a dataclass, mapping, tuple or scalar as built-in types that strict JSON can hold."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
         return [to_plain(item) for item in value]
-    if value is None or isinstance(value, (bool, str)):
+    return _plain_scalar(value)
+
+
+def _plain_scalar(value: object) -> str | int | float | bool | None:
+    """Return a scalar as a built-in type; subclasses such as numpy's are converted."""
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        return str(value.value) if isinstance(value, enum.Enum) else str(value)
     if isinstance(value, int):
         return int(value)
     number = float(typing.cast(float, value))
-    return number if math.isfinite(number) else None
+    if math.isnan(number):
+        return None
+    return number if math.isfinite(number) else str(number)
 
 
 def from_plain(kind: type[T], data: object, where: str = "run") -> T:
-    """The frozen dataclass `kind` out of plain data.
+    """Return the frozen dataclass `kind` that plain data describe.
 
-    Raises SettingsError, naming the key, where something is absent or of another type.
+    Args:
+        kind: The dataclass.
+        data: What `to_plain` returned, perhaps through JSON.
+        where: What the data are, as messages call it.
+
+    Raises:
+        SettingsError: A key is absent or its value is of another type; the message names the key.
     """
     if not isinstance(data, Mapping):
         raise SettingsError(
@@ -57,7 +74,7 @@ def from_plain(kind: type[T], data: object, where: str = "run") -> T:
 
 
 def json_schema(kind: type, title: str) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of what `to_plain` makes of the dataclass."""
+    """Return the JSON Schema (draft 2020-12) of what `to_plain` makes of the dataclass."""
     definitions: dict[str, Any] = {}
     root = _schema(kind, definitions)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **root, "$defs": definitions}
@@ -98,11 +115,14 @@ def _read_scalar(hint: Any, value: Any, where: str) -> Any:
     if hint is float:
         if value is None:
             return math.nan
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if value in _INFINITIES or (isinstance(value, (int, float)) and not isinstance(value, bool)):
             return float(value)
     elif hint is int:
         if isinstance(value, int) and not isinstance(value, bool):
             return value
+    elif issubclass(hint, enum.Enum):
+        if value in [member.value for member in hint]:
+            return hint(value)
     elif isinstance(value, hint):
         return value
     raise SettingsError(f"{where} must be a {hint.__name__}, not {_name(value)}; {_WAY_OUT}")
@@ -122,8 +142,15 @@ def _schema(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
             definitions[name] = {}  # claimed before the fields are walked
             definitions[name].update(_table(typing.cast(type, hint), definitions))
         return {"$ref": f"#/$defs/{name}"}
+    return _scalar_schema(hint)
+
+
+def _scalar_schema(hint: Any) -> dict[str, Any]:
+    """Return the schema of a scalar type."""
+    if issubclass(hint, enum.Enum):
+        return {"type": "string", "enum": [member.value for member in hint]}
     names = {str: "string", int: "integer", bool: "boolean", types.NoneType: "null"}
-    return {"type": ["number", "null"]} if hint is float else {"type": names[hint]}
+    return {"type": ["number", "null", "string"] if hint is float else names[hint]}
 
 
 def _table(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:

@@ -1,21 +1,20 @@
-"""The pytest plugin: hooks here, options, fixtures, session, collector, summary and progress in files of their own.
+"""The pytest plugin. The hooks are here; options, fixtures, state, channel and controller have files of their own.
 
-Loading it imports neither torch nor pydicom nor numpy: a project with no medgan test pays for an argument parser.
+Loading it imports neither torch nor pydicom nor numpy: a project with no medgan test pays for an argument parser only.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from pytest_medgan.errors import MedganError, SettingsError
 from pytest_medgan.plugin import hookspecs
-from pytest_medgan.plugin.collector import PROPERTY, model_payload
+from pytest_medgan.plugin.channel import hand_over, hand_over_line
 from pytest_medgan.plugin.controller import Controller
 from pytest_medgan.plugin.fixtures import (
     _medgan_models,
@@ -30,12 +29,8 @@ from pytest_medgan.plugin.fixtures import (
     medgan_train,
 )
 from pytest_medgan.plugin.options import MARKERS, add_options
-from pytest_medgan.plugin.reports import keep_evidence
 from pytest_medgan.plugin.rootdir import check_rootdir
-from pytest_medgan.plugin.session import OPENED, SESSION, SHARED, VERDICTS, MedganSession, session_of
-
-if TYPE_CHECKING:
-    from pytest_medgan.evaluate import ModelEvaluation
+from pytest_medgan.plugin.state import SHARED, STATE, PluginState, state_of
 
 SHARED_FOLDER = pytest.StashKey[str | None]()  # None where none could be made
 
@@ -54,24 +49,27 @@ __all__ = [
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options and ini keys."""
     add_options(parser)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks that a project may implement."""
     pluginmanager.add_hookspecs(hookspecs)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Declare the markers, check the options and prepare the session's state."""
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     try:
         check_rootdir(config)
-        config.stash[SESSION] = MedganSession(config)
+        config.stash[STATE] = PluginState(config)
     except SettingsError as error:
         raise pytest.UsageError(str(error)) from None
     if not hasattr(config, "workerinput"):  # only the controller writes files and the summary
         config.pluginmanager.register(Controller(config), "medgan-controller")
-    if config.stash[SESSION].options.gpu:
+    if config.stash[STATE].options.gpu:
         if getattr(config.option, "dist", "no") == "load":
             config.option.dist = "loadgroup"  # so that one worker alone holds the GPU
         import torch
@@ -85,9 +83,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """pytest-xdist starts a worker: all of one run get one folder for the scores they have in common.
+    """Give the workers of pytest-xdist one folder for the scores they share.
 
-    It is the system's temporary one: whether any test is ours is not known yet, and the project's may not be writable.
+    It is made in the system's temporary folder: whether any test is ours is not known yet, and the project's folder may
+    not be writable.
     """
     stash = node.config.stash
     if SHARED_FOLDER not in stash:
@@ -100,13 +99,15 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the folder that the workers shared."""
     folder = config.stash.get(SHARED_FOLDER, None)
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    options = session_of(config).options
+    """Show the device and the options that change what a green run means."""
+    options = state_of(config).options
     words = [f"device {options.device}"]
     if options.report_only:
         words.append("REPORT ONLY: verdicts are shown and fail nothing")
@@ -116,8 +117,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests marked medgan_gpu run under --medgan-gpu alone, and with pytest-xdist on one worker."""
-    gpu = session_of(config).options.gpu
+    """Run tests marked medgan_gpu under --medgan-gpu alone, and with pytest-xdist on one worker."""
+    gpu = state_of(config).options.gpu
     for item in items:
         if item.get_closest_marker("medgan_gpu") is None:
             continue
@@ -129,63 +130,29 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Listens to the assertion helpers while the test runs, then hands over what it found."""
+    """Record the verdicts of the test, then hand over what it found."""
     try:
-        with session_of(item.config).listening(item):
+        with state_of(item.config).recording(item):
             result = yield
     except (KeyboardInterrupt, pytest.exit.Exception):
-        raise  # who wants to stop does not want one more table
+        raise  # whoever stops the run does not wait for one more table
     except BaseException:
-        _hand_over(item)
+        hand_over(item)
         raise
-    _hand_over(item)
+    hand_over(item)
     return result
-
-
-def _hand_over(item: pytest.Item) -> None:
-    """Puts the findings where the controller takes them; what goes wrong here must not hide how the test ended."""
-    try:
-        payload = _findings(item)
-    except Exception as error:
-        payload = {"terminal": [f"{item.nodeid}: its findings are lost ({type(error).__name__}: {error})"]}
-    if payload:
-        item.user_properties.append((PROPERTY, payload))
-
-
-def _findings(item: pytest.Item) -> dict[str, Any]:
-    """What the test looked at, as plain data; empty for a test that is none of ours."""
-    payload: dict[str, Any] = {}
-    if evaluations := item.stash.get(OPENED, []):
-        verdicts = item.stash.get(VERDICTS, [])
-        seen = [evaluation for evaluation in evaluations if evaluation.computed or verdicts]
-        payload["models"] = [_looked_at(item, evaluation) for evaluation in seen]
-        payload["verdicts"] = verdicts
-    if item.get_closest_marker("medgan_gpu") is not None:
-        payload["gpu"] = True
-    # nothing but plain types may reach a worker's channel: numpy's own floats would break it
-    plain: dict[str, Any] = json.loads(json.dumps(payload))
-    return plain
-
-
-def _looked_at(item: pytest.Item, evaluation: ModelEvaluation) -> dict[str, Any]:
-    """A model as plain data, with the place of its pictures where reports were asked for."""
-    options = session_of(item.config).options
-    plain = model_payload(evaluation)
-    return (
-        {**plain, "evidence": keep_evidence(evaluation, options)} if options.reports and evaluation.computed else plain
-    )
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Our own errors are one line in every report; the file they concern goes to the terminal alone."""
+    """Show our own errors as one line in every report; the file they concern goes to the terminal alone."""
     report = yield
     error = call.excinfo.value if call.excinfo is not None else None
     if isinstance(error, MedganError):
         report.longrepr = f"medgan: {error}"
         if error.file is not None:
-            item.user_properties.append((PROPERTY, {"terminal": [f"{item.nodeid}: {error.for_terminal()}"]}))
+            hand_over_line(item, f"{item.nodeid}: {error.for_terminal()}")
             report.user_properties = list(item.user_properties)
     return report

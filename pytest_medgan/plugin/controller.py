@@ -1,4 +1,4 @@
-"""The hooks of the one process that writes: it gathers findings, then writes candidates, reports and the summary."""
+"""The hooks of the one process that writes: gather findings, then write candidates, reports and the summary."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_medgan.plugin.candidates import candidate_path, seen, write
-from pytest_medgan.plugin.collector import PROPERTY, Collector, Model
-from pytest_medgan.plugin.reports import write_reports
-from pytest_medgan.plugin.session import session_of
-from pytest_medgan.plugin.summary import model_lines
+from pytest_medgan.plugin.channel import received, take_findings
+from pytest_medgan.plugin.state import state_of
+from pytest_medgan.session.candidates import candidate_path, shown_path, write_model_candidate
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
+
+    from pytest_medgan.session.findings import Findings, Model
 
 COLOURS: Mapping[str, dict[str, bool]] = {
     "PASS": {"green": True},
@@ -29,83 +29,104 @@ COLOURS: Mapping[str, dict[str, bool]] = {
 
 
 class Controller:
-    """Registered on the controller of a distributed run and on the only process of any other."""
+    """Registered on the controller of a distributed run and on the only process of any other run."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        # of the processes of torchrun one speaks; RANK alone means something else
-        self._speaks = "WORLD_SIZE" not in os.environ or os.environ.get("RANK", "0") == "0"
-        self._found = Collector()
+        # of torchrun's processes only the first writes; RANK without WORLD_SIZE has another meaning
+        self._writes = "WORLD_SIZE" not in os.environ or os.environ.get("RANK", "0") == "0"
+        self._findings: Findings | None = None  # made with the first finding, since it loads numpy
         self._candidates: dict[str, Path] = {}
         self._problems: list[str] = []
         self._reports: tuple[Path, ...] = ()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Takes our entry out before a JUnit file could show it, and leaves one plain property a metric."""
-        ours: list[dict[str, Any]] = [v for name, v in report.user_properties if name == PROPERTY]  # type: ignore[misc]
-        report.user_properties = [entry for entry in report.user_properties if entry[0] != PROPERTY]
-        for payload in ours:
-            if report.when != "teardown":  # which brings the same entries once more, and is what a JUnit file reads
-                self._found.take(payload, report.nodeid, ran=not report.skipped)
-            for verdict in payload.get("verdicts", ()):
-                name = f"medgan.{verdict['metric']}"
-                report.user_properties += [(name, str(verdict["mean"])), (f"{name}.verdict", verdict["outcome"])]
+        """Take a test's findings out of its report, and leave one plain property per metric for JUnit files."""
+        for plain in take_findings(report):
+            found = received(plain)
+            if report.when != "teardown":  # the teardown report repeats the properties, and JUnit files read it
+                self._gathered().add(found, report.nodeid, ran=not report.skipped)
+            for judged in found.verdicts:
+                name, verdict = f"medgan.{judged.verdict.metric.name}", judged.verdict
+                mean = None if verdict.measured is None else verdict.measured.mean
+                report.user_properties += [(name, str(mean)), (f"{name}.verdict", str(verdict.outcome))]
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        options = session_of(self._config).options
-        if self._found.models and self._speaks:
-            self._write_candidates()
+        """Write candidates and reports; a run with --medgan-gpu in which no GPU test ran is a usage error."""
+        options = state_of(self._config).options
+        findings = self._findings
+        if findings is not None and findings.models and self._writes:
+            self._write_candidates(findings)
         collecting = self._config.getoption("collectonly")
-        if options.gpu and not self._found.gpu_tests_run and exitstatus in (0, 5) and not collecting:
+        gpu_tests = 0 if findings is None else findings.gpu_tests_run
+        if options.gpu and not gpu_tests and exitstatus in (0, 5) and not collecting:
             self._problems.append("--medgan-gpu: no test marked medgan_gpu ran; mark one, or leave the option out")
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
-        if options.reports and self._found.models and self._speaks:
-            self._write_reports()
+        if options.reports and findings is not None and findings.models and self._writes:
+            self._write_reports(findings)
 
-    def _write_reports(self) -> None:
+    def _gathered(self) -> Findings:
+        """Return what was found so far."""
+        from pytest_medgan.session.findings import Findings
+
+        if self._findings is None:
+            self._findings = Findings()
+        return self._findings
+
+    def _write_reports(self, findings: Findings) -> None:
+        """Write the reports; whatever goes wrong is shown beside the verdicts, which stand."""
+        from pytest_medgan.session.run_folder import write_reports
+
         try:
-            self._reports = write_reports(self._found.models, self._problems, session_of(self._config).options)
-        except Exception as error:  # the verdicts stand and must be shown, whatever became of their picture
-            why = error.strerror if isinstance(error, OSError) else error
-            self._problems.append(f"the report could not be written ({type(error).__name__}: {why})")
+            self._reports = write_reports(findings.models, self._problems, state_of(self._config).options)
+        except Exception as error:
+            self._problems.append(f"The report could not be written: {_reason(error)}")
 
-    def _write_candidates(self) -> None:
-        """Every run writes a candidate a model; accepting it is a separate, deliberate act."""
-        report_dir = session_of(self._config).options.report_dir
-        for key, model in self._found.models.items():
-            name = model.plain["name"]
-            path = candidate_path(report_dir, name)
+    def _write_candidates(self, findings: Findings) -> None:
+        """Write one candidate per model. Accepting it is a separate, deliberate act."""
+        report_dir = state_of(self._config).options.report_dir
+        for key, model in findings.models.items():
+            path = candidate_path(report_dir, model.name)
             if path in self._candidates.values():
                 self._problems.append(
-                    f"two models are called {name}, so only the first has a candidate; "
-                    "name them by @pytest.mark.medgan(name=...)"
+                    f"Two models are called {model.name}, so only the first has a candidate. "
+                    "Name them by @pytest.mark.medgan(name=...)."
                 )
                 continue
             try:
-                path.unlink(missing_ok=True)  # an earlier run's must not be taken for this one's
-                if model.plain["looks"]:
-                    self._candidates[key] = write(model.plain, model.row, report_dir)
-            except Exception as error:  # the verdicts stand and must be shown, whatever became of the candidate
-                why = error.strerror if isinstance(error, OSError) else error
-                self._problems.append(f"the candidate of {name} could not be written: {why}")
+                path.unlink(missing_ok=True)  # an earlier run's candidate must not be taken for this one's
+                if model.findings.looks:
+                    self._candidates[key] = write_model_candidate(model.findings, model.row, report_dir)
+            except Exception as error:  # the verdicts stand and must be shown
+                self._problems.append(f"The candidate of {model.name} could not be written: {_reason(error)}")
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
-        found = self._found
-        if not (found.models or found.terminal_lines or self._problems) or not self._speaks:
+        """Show one table per model, the files written and every problem."""
+        models = {} if self._findings is None else self._findings.models
+        lines = [] if self._findings is None else self._findings.terminal_lines
+        if not (models or lines or self._problems) or not self._writes:
             return
         terminalreporter.write_sep("=", "medgan")
-        for key, model in found.models.items():
-            self._write_model(terminalreporter, key, model)
+        for key, model in models.items():
+            self._show_model(terminalreporter, key, model)
         for path in self._reports:
-            terminalreporter.write_line(f"report: {seen(path)}")
-        for line in found.terminal_lines:
+            terminalreporter.write_line(f"report: {shown_path(path)}")
+        for line in lines:
             terminalreporter.write_line(line, yellow=True)
         for line in self._problems:
             terminalreporter.write_line(line, red=True)
 
-    def _write_model(self, reporter: TerminalReporter, key: str, model: Model) -> None:
+    def _show_model(self, reporter: TerminalReporter, key: str, model: Model) -> None:
+        """Show one model's table and its candidate."""
+        from pytest_medgan.session.summary import model_lines
+
         for text, outcome in model_lines(model):
             reporter.write_line(text, **COLOURS.get(outcome, {}))
         if candidate := self._candidates.get(key):
-            reporter.write_line(f"candidate: {seen(candidate)}")
+            reporter.write_line(f"candidate: {shown_path(candidate)}")
+
+
+def _reason(error: Exception) -> Any:
+    """Return what the system or our own message says of an error, without a path."""
+    return error.strerror if isinstance(error, OSError) else error

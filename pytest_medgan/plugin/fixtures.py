@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_medgan.plugin.options import OWN_BASELINE, marker_values, settings_for
-from pytest_medgan.plugin.session import session_of
+from pytest_medgan.plugin.state import state_of
 
 if TYPE_CHECKING:
     from pytest_medgan.evaluate import ModelEvaluation, Settings
@@ -33,19 +33,19 @@ def medgan_settings(request: pytest.FixtureRequest) -> Settings:
 @pytest.fixture
 def medgan_real(request: pytest.FixtureRequest, medgan_settings: Settings) -> RealSets:
     """The real images in their three roles: `.training`, `.reference`, `.held_out`, each an ImageSet."""
-    return session_of(request.config).bench.real(medgan_settings)
+    return state_of(request.config).bench.real(medgan_settings)
 
 
 @pytest.fixture
 def medgan_extractor(request: pytest.FixtureRequest, medgan_settings: Settings, medgan_real: RealSets) -> Extractor:
     """The feature space. An override returns anything with the members of records.Extractor."""
-    return session_of(request.config).bench.extractor(medgan_settings.extractor, medgan_real)
+    return state_of(request.config).bench.extractor(medgan_settings.extractor, medgan_real)
 
 
 @pytest.fixture
 def medgan_embed(request: pytest.FixtureRequest, medgan_extractor: Extractor) -> Callable[[ImageSet], Embeddings]:
     """A function from an ImageSet to its Embeddings, through the cache."""
-    bench = session_of(request.config).bench
+    bench = state_of(request.config).bench
 
     def embed(images: ImageSet) -> Embeddings:
         return bench.embed(medgan_extractor, images)
@@ -57,7 +57,7 @@ def medgan_embed(request: pytest.FixtureRequest, medgan_extractor: Extractor) ->
 def medgan_generator(request: pytest.FixtureRequest, medgan_settings: Settings) -> Generator:
     """The model under test: `(count, seed) -> uint8 [N,1,H,W]`. Override it to test a model of your own making."""
     request.node.stash[FROM_SETTINGS] = True
-    return session_of(request.config).bench.generator(medgan_settings)
+    return state_of(request.config).bench.generator(medgan_settings)
 
 
 @pytest.fixture
@@ -67,10 +67,10 @@ def medgan_train(request: pytest.FixtureRequest, medgan_real: RealSets) -> Calla
     `medgan_train(DCGANConfig(...), settings=DCGANSettings(...))`, with the records of `pytest_medgan.gan`; an
     unfinished run is resumed. What comes back may be returned from an overridden `medgan_generator`.
     """
-    session = session_of(request.config)
+    state = state_of(request.config)
 
     def train(config: Config, settings: TrainingSettings | None = None) -> Generator:
-        return session.bench.train(config, medgan_real.training, settings)
+        return state.bench.train(config, medgan_real.training, settings)
 
     return train
 
@@ -86,7 +86,7 @@ def medgan_baseline(medgan_settings: Settings) -> Baseline:
 @pytest.fixture
 def _medgan_models(request: pytest.FixtureRequest, medgan_settings: Settings) -> tuple[Generator, Generator | None]:
     """The model under test and the accepted one where it is named; before the real images, which take longer."""
-    bench = session_of(request.config).bench
+    bench = state_of(request.config).bench
     if marker_values(request.node).get("generator") is not None:  # a marker goes before an overridden fixture
         generator: Generator = bench.generator(medgan_settings)
         request.node.stash[FROM_SETTINGS] = True
@@ -107,16 +107,16 @@ def medgan_scores(
     """The model's scores, computed when first asked for: what the assertion helpers take."""
     from pytest_medgan.evaluate import ModelEvaluation, Subject
 
-    session = session_of(request.config)
+    state = state_of(request.config)
     marked = marker_values(request.node)
     generator, accepted = _medgan_models
     spec = medgan_settings.generator if request.node.stash.get(FROM_SETTINGS, False) else None
     name = str(marked.get("name") or model_name(spec, generator))
-    subject = Subject(medgan_real, medgan_extractor, medgan_settings, session.bench, session.shared)
+    subject = Subject(medgan_real, medgan_extractor, medgan_settings, state.bench, state.shared)
     identity = getattr(generator, "identity", None) or id(generator)
     key = ("evaluation", name, identity, medgan_real.digest, medgan_extractor.identity, medgan_settings)
-    evaluation = session.bench.keep(key, lambda: ModelEvaluation(name, generator, subject, accepted=accepted))
-    session.opened(request.node, evaluation)
+    evaluation = state.bench.keep(key, lambda: ModelEvaluation(name, generator, subject, accepted=accepted))
+    state.remember(request.node, evaluation)
     return evaluation
 
 
@@ -127,8 +127,8 @@ def medgan_real_row(
     """The Real row: held-out real images scored as if generated. `4 * medgan_real_row.fid` is a limit."""
     from pytest_medgan.evaluate import Subject, real_row
 
-    session = session_of(request.config)
-    return real_row(Subject(medgan_real, medgan_extractor, medgan_settings, session.bench, session.shared))
+    state = state_of(request.config)
+    return real_row(Subject(medgan_real, medgan_extractor, medgan_settings, state.bench, state.shared))
 
 
 def model_name(spec: str | None, generator: Any) -> str:

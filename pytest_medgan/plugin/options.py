@@ -6,13 +6,14 @@ Precedence: marker, overridden fixture, command line, ini, default.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_medgan.errors import SettingsError
+from pytest_medgan.session.options import RunOptions
 
 if TYPE_CHECKING:
     from pytest_medgan.evaluate.settings import Settings
@@ -51,21 +52,6 @@ MARKERS = (
 )
 OWN_BASELINE = "medgan-baseline.yaml"  # under the rootdir, where no baseline is named
 MARKER_KEYS = ("name", "data", "generator", "paired_with", "extractor", "baseline", "samples", "seeds", "metrics")
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """What holds for the whole session."""
-
-    device: str
-    cache_dir: Path
-    cache_limit: int | None  # bytes of stored features; None: the store's own
-    report_dir: Path
-    reports: tuple[str, ...]
-    gpu: bool
-    full: bool
-    report_only: bool
-    report_real: bool
 
 
 def add_options(parser: pytest.Parser) -> None:

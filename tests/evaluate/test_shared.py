@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import filelock
@@ -117,9 +117,7 @@ def unlocked(*_: object, **__: object) -> None:
 
 
 @pytest.mark.parametrize("what", ["folder", "no lock", "no locks here", "write", "save", "replace"])
-def test_a_folder_that_cannot_be_used_costs_time_and_no_test(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
-) -> None:
+def test_unusable_shared_folder_fails_no_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     expected = worker(tmp_path / "elsewhere", Noise()).at(32)
     if what == "folder":
         (tmp_path / "session").write_text("a file where the folder should be")
@@ -130,24 +128,22 @@ def test_a_folder_that_cannot_be_used_costs_time_and_no_test(
     elif what == "save":
         monkeypatch.setattr(np, "save", refuse)
     else:
-        spoil(monkeypatch, what)
+        break_writing(monkeypatch, what)
     generator = Noise()
     assert worker(tmp_path, generator).at(32).metrics == expected.metrics
     assert generator.asked == 2
 
 
-def spoil(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    """Breaks writing into the folder between processes alone."""
-    module = SharedScores.__module__
-    if what == "replace":
-        monkeypatch.setattr(f"{module}.os", SimpleNamespace(replace=refuse, getpid=os.getpid))
-        return
-    opened = Path.open
+def break_writing(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Let one step of writing fail, in the folder between the processes alone."""
+    name, module = ("replace", os) if step == "replace" else ("mkstemp", tempfile)
+    real = getattr(module, name)
 
-    def open_(self: Path, *given: Any, **named: Any) -> Any:
-        return refuse() if self.suffix == ".part" and self.parent.name == "session" else opened(self, *given, **named)
+    def fail(*given: Any, **named: Any) -> Any:
+        folder = Path(given[1]).parent if step == "replace" else Path(named["dir"])
+        return refuse() if folder.name == "session" else real(*given, **named)
 
-    monkeypatch.setattr(Path, "open", open_)
+    monkeypatch.setattr(module, name, fail)
 
 
 def test_an_error_of_the_computation_is_raised_once_and_as_it_is(tmp_path: Path) -> None:

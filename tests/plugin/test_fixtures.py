@@ -90,7 +90,7 @@ def test_a_taken_name_is_refused(project: pytest.Pytester) -> None:
     )
     result = project.runpytest("-k", "fid")
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["*medgan: pytest_medgan_metrics: the name 'fid' is taken*"])
+    result.stdout.fnmatch_lines(["*medgan: pytest_medgan_metrics registers 'fid', which is taken*"])
 
 
 def test_reports_are_written_at_the_end(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

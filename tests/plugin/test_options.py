@@ -199,9 +199,9 @@ def test_the_store_of_features_has_a_limit(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_gate="""
         def test_limit(request, medgan_embed, medgan_real):
-            from pytest_medgan.plugin.session import session_of
+            from pytest_medgan.plugin.state import state_of
             medgan_embed(medgan_real.reference)
-            print("SEEN", session_of(request.config).bench.cache().limit)
+            print("SEEN", state_of(request.config).bench.cache().limit)
         """
     )
     assert seen(project.runpytest("-s")) == ["4000000000"]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pytest_medgan.plugin.samples import MODELS, keep_samples, kept_samples
 from pytest_medgan.records import ImageSet
+from pytest_medgan.session.samples import MODELS, keep_samples, kept_samples
 
 
 def images(count: int, seed: int = 0) -> ImageSet:
@@ -16,7 +16,7 @@ def images(count: int, seed: int = 0) -> ImageSet:
     return ImageSet(pixels, np.full(count, "0"), "recipe")
 
 
-def test_the_first_images_come_back(tmp_path: Path) -> None:
+def test_kept_samples_are_the_first_images(tmp_path: Path) -> None:
     keep_samples(tmp_path, "a", 0, images(60))
     found = kept_samples(tmp_path, "a", 0)
     assert found is not None
@@ -26,12 +26,12 @@ def test_the_first_images_come_back(tmp_path: Path) -> None:
     assert kept_samples(tmp_path, None, 0) is None
 
 
-def test_a_model_without_a_digest_leaves_nothing(tmp_path: Path) -> None:
+def test_model_without_a_digest_leaves_nothing(tmp_path: Path) -> None:
     keep_samples(tmp_path, None, 0, images(60))
     assert not any(tmp_path.iterdir())
 
 
-def test_a_shorter_look_does_not_take_the_place_of_a_longer(tmp_path: Path) -> None:
+def test_shorter_look_does_not_replace_a_longer_one(tmp_path: Path) -> None:
     for count in (20, 60, 30):
         keep_samples(tmp_path, "a", 0, images(count))
     found = kept_samples(tmp_path, "a", 0)
@@ -39,13 +39,13 @@ def test_a_shorter_look_does_not_take_the_place_of_a_longer(tmp_path: Path) -> N
     assert len(found) == 48
 
 
-def test_a_damaged_file_is_no_samples(tmp_path: Path) -> None:
+def test_damaged_file_gives_none(tmp_path: Path) -> None:
     keep_samples(tmp_path, "a", 0, images(60))
     next((tmp_path / "samples").iterdir()).write_bytes(b"PK")
     assert kept_samples(tmp_path, "a", 0) is None
 
 
-def test_the_model_unused_for_longest_goes_first(tmp_path: Path) -> None:
+def test_model_unused_for_longest_is_removed_first(tmp_path: Path) -> None:
     for model in range(MODELS):
         keep_samples(tmp_path, str(model), 0, images(2, model))
     for file in (tmp_path / "samples").iterdir():

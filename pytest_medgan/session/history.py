@@ -1,14 +1,13 @@
-"""What a report shows beside a measured row: published figures, and the row's own earlier values."""
+"""Published figures and earlier accepted values that a report shows with a measured row."""
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_medgan.errors import BaselineError
-from pytest_medgan.plugin.candidates import git
+from pytest_medgan.session.version_control import git
 
 if TYPE_CHECKING:
     from pytest_medgan.gate.baseline import Baseline
@@ -17,25 +16,32 @@ if TYPE_CHECKING:
 
 # collections of studies, as their folders are named, and the built-in file of figures published for them
 PUBLISHED = {"nsclc-radiomics": "nsclc_radiomics_jang2022"}
-STATES = 30  # commits of a baseline file that a history goes back
+COMMITS = 30  # commits of a baseline file that a history goes back
 
 
 def collection_of(source: str) -> str:
-    """The collection that a source of studies is of, by the name of one of its folders; empty where none is known."""
+    """Return the public collection that a source of studies is from, by a folder's name; "" where unknown."""
     names = [part.casefold().replace("_", "-").replace(" ", "-") for part in PurePath(source).parts]
     return next((name for name in PUBLISHED if any(part.startswith(name) for part in names)), "")
 
 
-def published_for(plain: Mapping[str, Any], baseline: Baseline | None, *names: str) -> tuple[Baseline, Row] | None:
-    """The published file and its row for a model, found by the first of the model's names that holds the row's.
+def published_for(collection: str, baseline: Baseline | None, *names: str) -> tuple[Baseline, Row] | None:
+    """Find the published file and row for a model.
 
-    The file is the project's own baseline where that is one of published figures, else the one for the collection.
+    Args:
+        collection: As `collection_of` returns it.
+        baseline: The project's own baseline. Where it holds published figures, the row is looked up there, otherwise
+            in the file for the collection.
+        *names: Names of the model; the first that contains the name of a published row decides.
+
+    Returns:
+        The file and its row, or None where nothing was published for the model.
     """
     from pytest_medgan.gate.baseline import load
     from pytest_medgan.gate.document import REAL
 
     if baseline is None or baseline.kind != "published":
-        built_in = PUBLISHED.get(plain["data"]["collection"])
+        built_in = PUBLISHED.get(collection)
         if built_in is None:
             return None
         baseline = load(built_in)
@@ -46,17 +52,23 @@ def published_for(plain: Mapping[str, Any], baseline: Baseline | None, *names: s
     return None
 
 
-def history(baseline: Baseline, row: Row, count: int | None = None) -> tuple[HistoryPoint, ...]:
-    """The row's accepted values, oldest first, out of the version control of the baseline's file; of a sample group of
-    `count` images where that is given.
+def accepted_history(baseline: Baseline, row: Row, count: int | None = None) -> tuple[HistoryPoint, ...]:
+    """Return the row's accepted values, oldest first, from the version control of the baseline's file.
 
-    Only states that were measured under the same settings and inputs are among them, since no others may be compared;
-    empty where there is no git, no repository or no commit of the file.
+    Only values measured under the same settings and inputs are returned, since others may not be compared.
+
+    Args:
+        baseline: The file as loaded.
+        row: Its row.
+        count: Images per sample group at which the values are wanted; None takes each state's largest.
+
+    Returns:
+        The history; empty where there is no git, no repository or no commit of the file.
     """
     from pytest_medgan.report import history_of
 
     states: list[tuple[str, Row]] = []
-    for label, earlier in [*_committed(baseline.path, row.name), ("not committed", row)]:
+    for label, earlier in [*_committed_rows(baseline.path, row.name), ("not committed", row)]:
         settings = earlier.fingerprint
         if settings is not None and row.fingerprint is not None and settings.differences(row.fingerprint):
             continue
@@ -65,22 +77,23 @@ def history(baseline: Baseline, row: Row, count: int | None = None) -> tuple[His
     return history_of(states, count)
 
 
-def _committed(path: Path, row: str) -> list[tuple[str, Row]]:
-    """The row at each of the file's latest commits, oldest first, under the day of the commit."""
+def _committed_rows(path: Path, row: str) -> list[tuple[str, Row]]:
+    """Return the row at each of the file's latest commits, oldest first, labelled with day and commit."""
     from pytest_medgan.gate.baseline import parse
 
     folder, found = path.resolve().parent, []
     try:
-        log = git(folder, "log", f"-{STATES}", "--format=%h %cs", "--", f"./{path.name}").split("\n")
+        log = git(folder, "log", f"-{COMMITS}", "--format=%h %cs", "--", f"./{path.name}").split("\n")
         for commit, day in (line.split() for line in reversed(log) if line):
             try:
                 found.append((f"{day} {commit}", parse(git(folder, "show", f"{commit}:./{path.name}"), path.name)))
             except (BaselineError, subprocess.CalledProcessError):
-                continue  # a state that cannot be read, or in which the file was not there
+                continue  # the file cannot be read at this commit, or was not there
     except (OSError, subprocess.SubprocessError):
         return []
     return [(label, document.as_row(row, path.name)) for label, document in found]
 
 
 def _values(row: Row) -> dict[str, object]:
+    """Return the row's values by metric and count."""
     return {metric: dict(limit.values) for metric, limit in row.limits.items()}

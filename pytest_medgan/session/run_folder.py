@@ -1,4 +1,4 @@
-"""From what the tests found to a run folder and its reports; pictures are taken where the images are."""
+"""Make the run folder and its reports from what a run found."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pytest_medgan.plugin.beside import history, published_for
-from pytest_medgan.plugin.candidates import accept_command
-from pytest_medgan.plugin.options import RunOptions
-from pytest_medgan.plugin.samples import keep_samples, kept_samples
+from pytest_medgan.session.candidates import accept_command
+from pytest_medgan.session.history import accepted_history, published_for
+from pytest_medgan.session.options import RunOptions
+from pytest_medgan.session.samples import keep_samples, kept_samples
 
 if TYPE_CHECKING:
     from pytest_medgan.evaluate import ModelEvaluation
-    from pytest_medgan.plugin.collector import Model
     from pytest_medgan.records import UInt8
     from pytest_medgan.report import ModelRecord
+    from pytest_medgan.session.findings import Model
 
 
 def keep_evidence(evaluation: ModelEvaluation, options: RunOptions) -> str:
-    """Writes what pictures and explanations need of the first sample group, and says where; once a look."""
+    """Write what pictures and explanations need of the first sample group, once per look; return the file.
+
+    Pictures are made here, in the process that holds the images.
+    """
     from pytest_medgan.evaluate import with_real_sweep
     from pytest_medgan.report import save_evidence
     from pytest_medgan.report.pictures import with_pictures
@@ -52,28 +55,39 @@ def keep_evidence(evaluation: ModelEvaluation, options: RunOptions) -> str:
 
 
 def write_reports(models: Mapping[str, Model], problems: list[str], options: RunOptions) -> tuple[Path, ...]:
-    """Writes the run folder and the reports asked for, and returns the reports. Raises OSError and MedganError."""
+    """Write the run folder and the reports asked for.
+
+    Args:
+        models: Model key -> what was found.
+        problems: What forbids a green run whatever the verdicts are, one line each.
+        options: Where to write what.
+
+    Returns:
+        The reports written.
+
+    Raises:
+        MedganError: A file cannot be written, or a baseline cannot be read any more.
+    """
     from pytest_medgan.report import ReportRun, load_evidence, markdown, merged, render, write_run
 
-    records = merged([_record(model, options) for model in models.values()])
+    records = merged([_model_record(model, options) for model in models.values()])
     evidence = {
         record.name: replace(
-            load_evidence(Path(model.plain["evidence"])), thumbnails_baseline=_accepted_samples(record, model, options)
+            load_evidence(Path(model.findings.evidence)), thumbnails_baseline=_accepted_samples(record, model, options)
         )
         for record, model in zip(records, models.values(), strict=False)
-        if "evidence" in model.plain
+        if model.findings.evidence is not None
     }
-    warnings = tuple(dict.fromkeys(w for model in models.values() for w in model.plain["data"]["warnings"]))
     run = ReportRun(
         models=tuple(records),
         facts={"device": options.device},
-        warnings=warnings,
+        warnings=tuple(dict.fromkeys(w for model in models.values() for w in model.findings.data.warnings)),
         problems=tuple(problems),
         report_only=options.report_only,
     )
-    for model in models.values():  # the run folder has them now
-        if "evidence" in model.plain:
-            Path(model.plain["evidence"]).unlink(missing_ok=True)
+    for model in models.values():  # the run folder holds them from here on
+        if model.findings.evidence is not None:
+            Path(model.findings.evidence).unlink(missing_ok=True)
     write_run(options.report_dir, run, evidence, include_real=options.report_real)
     if "md" in options.reports and (summary := os.environ.get("GITHUB_STEP_SUMMARY")):
         with open(summary, "a", encoding="utf-8") as page:
@@ -82,33 +96,33 @@ def write_reports(models: Mapping[str, Model], problems: list[str], options: Run
 
 
 def _accepted_samples(record: ModelRecord, model: Model, options: RunOptions) -> UInt8 | None:
-    """The accepted model's first images, unless it is this very model or they are not at hand."""
+    """Return the accepted model's first images, unless it is this very model or none are kept."""
     if record.baseline is None or record.unchanged:
         return None
-    return kept_samples(options.cache_dir, record.baseline.provenance.get("checkpoint"), model.plain["seeds"][0])
+    return kept_samples(options.cache_dir, record.baseline.provenance.get("checkpoint"), model.findings.seeds[0])
 
 
-def _record(model: Model, options: RunOptions) -> ModelRecord:
-    from pytest_medgan.evaluate.plain import fingerprint_from_plain, scores_from_plain
+def _model_record(model: Model, options: RunOptions) -> ModelRecord:
+    """Return one model as the report shows it, with everything that is read from files beside the run."""
     from pytest_medgan.gate.baseline import load
     from pytest_medgan.report import model_record
 
-    plain: dict[str, Any] = model.plain
-    baseline = load(plain["baseline"]) if plain["baseline"] else None
+    found = model.findings
+    baseline = load(found.baseline) if found.baseline else None
     row = None if baseline is None or baseline.kind == "published" else baseline.row(model.row)
-    count = max((int(n) for n in plain["looks"]), default=None)
-    published = published_for(plain, baseline, model.row, plain["name"])
+    published = published_for(found.data.collection, baseline, model.row, found.name)
+    known = baseline is not None and row is not None and bool(row.limits)
     return model_record(
-        plain["name"],
-        [scores_from_plain(look) for look in plain["looks"].values()],
-        full_count=plain["counts"][-1],
-        verdicts=model.verdicts,
-        real=[scores_from_plain(look) for look in plain["real"].values()],
-        baseline=row if row is not None and row.limits else None,
+        found.name,
+        found.looks.values(),
+        full_count=found.counts[-1],
+        verdicts=[{**judged.verdict.as_dict(), "nodeid": judged.nodeid} for judged in model.verdicts],
+        real=list(found.real.values()),
+        baseline=row if known else None,
         published=published[1] if published else None,
         published_sweeps=published[0].sweeps.get(published[1].name, {}) if published else {},
-        fingerprint=fingerprint_from_plain(plain["fingerprint"]),
-        history=history(baseline, row, count) if baseline is not None and row is not None and row.limits else (),
-        checkpoint=plain["identity"] or "",
-        accept=f"{accept_command(options.report_dir, plain['name'])} --row {shlex.quote(model.row)}",
+        fingerprint=found.fingerprint,
+        history=accepted_history(baseline, row, max(found.looks, default=None)) if baseline and row and known else (),
+        checkpoint=found.identity or "",
+        accept=f"{accept_command(options.report_dir, found.name)} --row {shlex.quote(model.row)}",
     )

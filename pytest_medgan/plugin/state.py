@@ -1,4 +1,4 @@
-"""What one pytest session of ours holds: its options, its store, and what each test found."""
+"""What one pytest session of ours holds: its options, its store, and what each test looked at."""
 
 from __future__ import annotations
 
@@ -8,30 +8,32 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_medgan.catalogue import METRICS
 from pytest_medgan.errors import SettingsError
-from pytest_medgan.plugin.candidates import accept_command
-from pytest_medgan.plugin.options import RunOptions, run_options
+from pytest_medgan.plugin.options import run_options
 from pytest_medgan.plugin.progress import TerminalProgress
+from pytest_medgan.session.candidates import accept_command
+from pytest_medgan.session.options import RunOptions
 
 if TYPE_CHECKING:
     from pytest_medgan.evaluate import ModelEvaluation, Workbench
     from pytest_medgan.evaluate.shared import SharedScores
     from pytest_medgan.metrics import CustomMetric
     from pytest_medgan.records import Verdict
+    from pytest_medgan.session.findings import JudgedVerdict
 
-SESSION = pytest.StashKey["MedganSession"]()
-OPENED = pytest.StashKey[list["ModelEvaluation"]]()
-VERDICTS = pytest.StashKey[list[dict[str, Any]]]()
+STATE = pytest.StashKey["PluginState"]()
+EVALUATIONS = pytest.StashKey[list["ModelEvaluation"]]()  # that a test asked for, in order
+VERDICTS = pytest.StashKey[list["JudgedVerdict"]]()  # that a test's assertions reached, in order
 ASSERTIONS = "pytest_medgan.gate.assertions"
-SHARED = "medgan_shared"  # how a worker is told of the folder that all of them share
+SHARED = "medgan_shared"  # the key under which a worker receives the folder that all workers share
 
 
-class MedganSession:
+class PluginState:
     """Made when the session is configured; loads nothing heavy before a test asks."""
 
     def __init__(self, config: pytest.Config) -> None:
@@ -40,6 +42,7 @@ class MedganSession:
 
     @cached_property
     def bench(self) -> Workbench:
+        """The store of images, features and scores."""
         from pytest_medgan.evaluate import Workbench
 
         options = self.options
@@ -55,7 +58,7 @@ class MedganSession:
 
     @cached_property
     def shared(self) -> SharedScores | None:
-        """Scores that the workers of one run of pytest-xdist have in common; None where there is one process."""
+        """Scores that the workers of one run of pytest-xdist share; None where there is one process."""
         folder = getattr(self._config, "workerinput", {}).get(SHARED)
         if folder is None:
             return None
@@ -69,26 +72,25 @@ class MedganSession:
         given = [metric for metrics in self._config.hook.pytest_medgan_metrics() for metric in metrics]
         names = [custom.metric.name for custom in given]
         if taken := sorted({name for name in names if name in METRICS or names.count(name) > 1}):
-            raise SettingsError(f"pytest_medgan_metrics: the name {taken[0]!r} is taken; choose another")
+            raise SettingsError(f"pytest_medgan_metrics registers {taken[0]!r}, which is taken. Choose another name.")
         return tuple(given)
 
     @contextmanager
-    def listening(self, item: pytest.Item) -> Iterator[None]:
-        """While it lasts, the assertion helpers follow the session's options, and their verdicts on `medgan_scores` are
-        noted with the test that caused them."""
-        evaluations = item.stash.setdefault(OPENED, [])
+    def recording(self, item: pytest.Item) -> Iterator[None]:
+        """Record the verdicts that a test's assertions reach on `medgan_scores`, and apply the session's options."""
+        evaluations = item.stash.setdefault(EVALUATIONS, [])
         if not evaluations and ASSERTIONS not in sys.modules:  # not loaded for a test that cannot need them
             yield
             return
         from pytest_medgan.gate.assertions import GateContext, context
+        from pytest_medgan.session.findings import JudgedVerdict
 
         verdicts = item.stash.setdefault(VERDICTS, [])
-
         before = context.get() or GateContext()  # what a fixture of the project's own may have set
 
-        def hear(verdict: Verdict) -> None:
+        def record(verdict: Verdict) -> None:
             if evaluations:  # the test may have asked for its scores only after it had begun
-                verdicts.append({**verdict.as_dict(), "model": evaluations[0].key})
+                verdicts.append(JudgedVerdict(evaluations[0].key, verdict))
             elif before.listener is not None:
                 before.listener(verdict)
 
@@ -96,7 +98,7 @@ class MedganSession:
         token = context.set(
             replace(
                 before,
-                listener=hear,
+                listener=record,
                 accept_command=command,
                 report_only=before.report_only or self.options.report_only,
                 metrics={**before.metrics, **{custom.metric.name: custom.metric for custom in self.custom}},
@@ -105,27 +107,27 @@ class MedganSession:
         try:
             yield
         except AssertionError:
-            self._complete(evaluations)
+            self._compute_all_looks(evaluations)
             raise
         else:
-            self._complete(evaluations)
+            self._compute_all_looks(evaluations)
         finally:
             context.reset(token)
 
-    def _complete(self, evaluations: list[ModelEvaluation]) -> None:
-        """Under --medgan-full, every look that the verdict did not need."""
+    def _compute_all_looks(self, evaluations: list[ModelEvaluation]) -> None:
+        """Under --medgan-full, compute every look that the verdicts did not need."""
         if self.options.full:
             for evaluation in evaluations:
                 for n in evaluation.counts:
                     evaluation.at(n)
 
-    def opened(self, item: pytest.Item, evaluation: ModelEvaluation) -> None:
-        """Remembers that the test looked at this evaluation."""
-        evaluations = item.stash.setdefault(OPENED, [])
+    def remember(self, item: pytest.Item, evaluation: ModelEvaluation) -> None:
+        """Remember that a test asked for this evaluation."""
+        evaluations = item.stash.setdefault(EVALUATIONS, [])
         if evaluation not in evaluations:
             evaluations.append(evaluation)
 
 
-def session_of(config: pytest.Config) -> MedganSession:
-    """The session's holder."""
-    return config.stash[SESSION]
+def state_of(config: pytest.Config) -> PluginState:
+    """Return the session's state."""
+    return config.stash[STATE]

@@ -1,0 +1,77 @@
+"""Carry a test's findings to the process that writes, as plain data in `report.user_properties`.
+
+pytest-xdist sends user properties from its workers to the controller; a single process uses the same channel. The
+records are imported when a test has findings, since they load numpy.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_medgan.plugin.state import EVALUATIONS, VERDICTS, state_of
+
+if TYPE_CHECKING:
+    from pytest_medgan.evaluate import ModelEvaluation
+    from pytest_medgan.session.findings import ModelFindings, TestFindings
+
+PROPERTY = "medgan"  # the entry that carries everything; taken out before a JUnit file could show it
+
+
+def hand_over(item: pytest.Item) -> None:
+    """Attach what a test found to its report. Whatever goes wrong here must not hide how the test ended."""
+    gpu = item.get_closest_marker("medgan_gpu") is not None
+    if not item.stash.get(EVALUATIONS, []) and not gpu:
+        return
+    from pytest_medgan.ground.plain import to_plain
+
+    try:
+        plain = to_plain(_collected(item, gpu))
+        json.dumps(plain)  # a type that JSON does not know would break a worker's channel
+        item.user_properties.append((PROPERTY, plain))
+    except Exception as error:
+        hand_over_line(item, f"{item.nodeid}: The findings of this test are lost ({error!r}). Report this.")
+
+
+def hand_over_line(item: pytest.Item, line: str) -> None:
+    """Attach a line for the terminal alone; it may name files of the data."""
+    from pytest_medgan.ground.plain import to_plain
+    from pytest_medgan.session.findings import TestFindings
+
+    item.user_properties.append((PROPERTY, to_plain(TestFindings(terminal=(line,)))))
+
+
+def take_findings(report: pytest.TestReport) -> list[Any]:
+    """Remove our entries from a report and return their plain data."""
+    ours: list[Any] = [value for name, value in report.user_properties if name == PROPERTY]
+    report.user_properties = [entry for entry in report.user_properties if entry[0] != PROPERTY]
+    return ours
+
+
+def received(plain: Any) -> TestFindings:
+    """Return the findings that plain data describe."""
+    from pytest_medgan.ground.plain import from_plain
+    from pytest_medgan.session.findings import TestFindings
+
+    return from_plain(TestFindings, plain, "findings")
+
+
+def _collected(item: pytest.Item, gpu: bool) -> TestFindings:
+    """Return what a test found."""
+    from pytest_medgan.session.findings import TestFindings
+
+    evaluations, verdicts = item.stash.get(EVALUATIONS, []), item.stash.get(VERDICTS, [])
+    seen = [evaluation for evaluation in evaluations if evaluation.computed or verdicts]
+    return TestFindings(tuple(_model_findings(item, one) for one in seen), tuple(verdicts), gpu)
+
+
+def _model_findings(item: pytest.Item, evaluation: ModelEvaluation) -> ModelFindings:
+    """Return a model's findings, with the file of its pictures where reports were asked for."""
+    from pytest_medgan.session.findings import findings_of
+    from pytest_medgan.session.run_folder import keep_evidence
+
+    options = state_of(item.config).options
+    drawn = bool(options.reports) and bool(evaluation.computed)
+    return findings_of(evaluation, evidence=keep_evidence(evaluation, options) if drawn else None)

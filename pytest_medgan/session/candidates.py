@@ -1,0 +1,64 @@
+"""The candidate that every run leaves for each model, and the command that accepts it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_medgan.session.version_control import commit_facts
+
+if TYPE_CHECKING:
+    from pytest_medgan.session.findings import ModelFindings
+
+
+def candidate_path(report_dir: Path, model: str) -> Path:
+    """Return where the candidate of a model goes; the name is made safe for any file system."""
+    return report_dir / f"candidate-{re.sub(r'[^A-Za-z0-9_.-]+', '-', model).strip('-.') or 'model'}.yaml"
+
+
+def accept_command(report_dir: Path, model: str) -> str:
+    """Return the command that makes the candidate the baseline, without row and reason."""
+    return shlex.join(["medgan", "baseline", "accept", shown_path(candidate_path(report_dir, model))])
+
+
+def write_model_candidate(model: ModelFindings, row: str, report_dir: Path) -> Path:
+    """Write a model's candidate and return its path.
+
+    Args:
+        model: What was measured.
+        row: The baseline row that the candidate is meant for.
+        report_dir: The folder to write into.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    from pytest_medgan.gate.candidate import write_candidate
+
+    path = candidate_path(report_dir, model.name)
+    write_candidate(
+        path,
+        row=row,
+        scores=dict(sorted(model.looks.items())),
+        fingerprint=model.fingerprint,
+        complete=set(model.looks) == set(model.counts),
+        real=model.real,
+        provenance={**commit_facts(Path.cwd(), model.baseline), "checkpoint": model.identity},
+        baseline=portable_name(model.baseline),
+    )
+    return path
+
+
+def portable_name(baseline: str | None) -> str:
+    """Return the baseline's name where it means the same on another machine, else "" (`accept` then needs --into)."""
+    if baseline is None or Path(baseline).is_absolute() or baseline.startswith(".."):
+        return ""
+    return baseline
+
+
+def shown_path(path: Path) -> str:
+    """Return the path as a person in the working directory would type it."""
+    relative = os.path.relpath(path)
+    return path.name if relative.startswith("..") else relative

@@ -1,0 +1,174 @@
+"""What the tests of a run found, as records that cross between processes as plain data.
+
+One process and many (pytest-xdist) use the same channel, so both behave alike. The records hold no path of the studies
+and no patient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from pytest_medgan.records import Fingerprint, Scores, Verdict
+from pytest_medgan.session.history import collection_of
+
+if TYPE_CHECKING:
+    from pytest_medgan.evaluate import ModelEvaluation
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What a table says of the real images."""
+
+    source: str  # "phantom" or "studies"
+    collection: str  # the public collection they are from; empty where unknown
+    split: str
+    crop: str
+    window: tuple[float, ...]  # HU of grey 0 and 255
+    training: int  # images
+    reference: int
+    held_out: int
+    counts: Mapping[str, int]  # files read, files skipped by kind, studies, ...
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModelFindings:
+    """One model: what was computed so far and what it was computed from."""
+
+    key: str  # names the evaluation, the same in every process
+    name: str
+    identity: str | None  # the generator's digest; None where it has none
+    fingerprint: Fingerprint
+    counts: tuple[int, ...]  # every look it can give
+    looks: Mapping[int, Scores]  # the looks computed
+    real: Mapping[int, Scores]  # the Real row at these looks
+    data: DataFacts
+    extractor: str  # the feature space's identity
+    numeric_class: str
+    engine: str  # how the features were computed; empty where the extractor does not say
+    features: str  # how many features were computed and how many were read
+    trouble: str | None  # why nothing is kept for the next run; None while all is well
+    seeds: tuple[int, ...]
+    baseline: str | None  # the baseline file, as the user named it
+    evidence: str | None = None  # the file with what pictures need; None where no report was asked for
+
+    def joined(self, other: ModelFindings) -> ModelFindings:
+        """Return the findings of two tests on the same model together."""
+        fuller = max(self, other, key=lambda one: len(one.looks))
+        return replace(
+            fuller,
+            looks={**self.looks, **other.looks},
+            real={**self.real, **other.real},
+            trouble=self.trouble or other.trouble,
+        )
+
+
+@dataclass(frozen=True)
+class JudgedVerdict:
+    """A verdict, the model it concerns and the test that asked for it."""
+
+    model: str  # ModelFindings.key
+    verdict: Verdict
+    nodeid: str = ""
+
+
+@dataclass(frozen=True)
+class TestFindings:
+    """What one test leaves for the process that writes."""
+
+    models: tuple[ModelFindings, ...] = ()
+    verdicts: tuple[JudgedVerdict, ...] = ()
+    gpu: bool = False  # the test is marked medgan_gpu
+    terminal: tuple[str, ...] = ()  # lines that may name files of the data: for the terminal only
+
+    __test__ = False  # pytest must not collect it
+
+    def __bool__(self) -> bool:
+        return bool(self.models or self.verdicts or self.gpu or self.terminal)
+
+
+@dataclass
+class Model:
+    """One model as far as the tests of this run looked at it."""
+
+    findings: ModelFindings
+    verdicts: list[JudgedVerdict] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The name that tables show."""
+        return self.findings.name
+
+    @property
+    def row(self) -> str:
+        """The baseline row it was compared with, else its own name. The Real row is computed, never accepted."""
+        rows = (judged.verdict.row for judged in self.verdicts)
+        return next((row for row in rows if row not in (None, "Real")), self.name)
+
+
+@dataclass
+class Findings:
+    """Everything that the summary, the candidates and the reports are made of."""
+
+    models: dict[str, Model] = field(default_factory=dict)
+    gpu_tests_run: int = 0
+    terminal_lines: list[str] = field(default_factory=list)  # may name files of the data: for the terminal only
+
+    def add(self, found: TestFindings, nodeid: str, *, ran: bool = True) -> None:
+        """Add one test's findings; `ran` is false where the test skipped itself."""
+        self.terminal_lines += [line for line in found.terminal if line not in self.terminal_lines]
+        self.gpu_tests_run += found.gpu and ran
+        for model in found.models:
+            known = self.models.get(model.key)
+            if known is None:
+                self.models[model.key] = Model(model)
+            else:
+                known.findings = known.findings.joined(model)
+        for judged in found.verdicts:
+            if judged.model in self.models:
+                self.models[judged.model].verdicts.append(replace(judged, nodeid=nodeid))
+
+
+def findings_of(evaluation: ModelEvaluation, *, evidence: str | None = None) -> ModelFindings:
+    """Return what an evaluation computed so far.
+
+    Args:
+        evaluation: The evaluation of one model.
+        evidence: The file that `keep_evidence` wrote for it.
+    """
+    from pytest_medgan.evaluate import real_scores
+
+    subject, computed = evaluation.subject, evaluation.computed
+    real, settings = subject.real, subject.real.settings
+    return ModelFindings(
+        key=evaluation.key,
+        name=evaluation.name,
+        identity=evaluation.identity,
+        fingerprint=evaluation.fingerprint,
+        counts=evaluation.counts,
+        looks=computed,
+        real=MappingProxyType(real_scores(subject, computed)),
+        data=DataFacts(
+            source="phantom" if settings.source.split(":")[0] == "phantom" else "studies",
+            collection=collection_of(settings.source),
+            split=settings.split,
+            crop=settings.crop,
+            window=settings.window,
+            training=len(real.training),
+            reference=len(real.reference),
+            held_out=len(real.held_out),
+            counts=real.counts,
+            warnings=subject.warnings,
+        ),
+        extractor=subject.extractor.identity,
+        numeric_class=subject.extractor.numeric_class,
+        engine=getattr(subject.extractor, "engine", ""),
+        features=str(subject.bench.cache().counts),
+        trouble=subject.bench.trouble,
+        seeds=subject.settings.seeds,
+        baseline=subject.settings.baseline,
+        evidence=evidence,
+    )

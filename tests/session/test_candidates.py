@@ -1,0 +1,49 @@
+"""Names of candidates and the command that accepts them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_medgan.gate.baseline import parse
+from pytest_medgan.session.candidates import accept_command, candidate_path, portable_name, write_model_candidate
+from pytest_medgan.session.findings import ModelFindings
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("toy", "candidate-toy.yaml"),
+        ("my model/2", "candidate-my-model-2.yaml"),
+        ("..", "candidate-model.yaml"),
+        ("größe", "candidate-gr-e.yaml"),
+    ],
+)
+def test_candidate_path_is_safe(model: str, name: str) -> None:
+    assert candidate_path(Path("r"), model) == Path("r") / name
+
+
+def test_accept_command_quotes_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert accept_command(tmp_path / "my report", "toy") == "medgan baseline accept 'my report/candidate-toy.yaml'"
+
+
+@pytest.mark.parametrize(
+    ("baseline", "kept"),
+    [(None, ""), ("b.yaml", "b.yaml"), ("/x/b.yaml", ""), ("../b.yaml", ""), ("phantom", "phantom")],
+)
+def test_portable_name_drops_paths_of_this_machine(baseline: str | None, kept: str) -> None:
+    assert portable_name(baseline) == kept
+
+
+@pytest.mark.parametrize(("counts", "complete"), [((64,), True), ((64, 128), False)])
+def test_candidate_is_complete_only_with_every_look(
+    tmp_path: Path, make_model: Callable[..., ModelFindings], counts: tuple[int, ...], complete: bool
+) -> None:
+    path = write_model_candidate(make_model(counts=counts), "TOY", tmp_path)
+    document = parse(path.read_text(), path.name)
+    assert document.complete is complete
+    assert sorted(document.rows) == ["Real", "TOY"]
+    assert document.rows["TOY"].provenance["checkpoint"] == "digest"

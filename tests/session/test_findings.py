@@ -1,0 +1,80 @@
+"""Findings cross between processes as strict JSON, and those of several tests are joined."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+from pytest_medgan.ground.plain import from_plain, to_plain
+from pytest_medgan.records import Outcome, Scores, Verdict
+from pytest_medgan.session.findings import Findings, JudgedVerdict, ModelFindings, TestFindings
+
+MakeModel = Callable[..., ModelFindings]
+MakeVerdict = Callable[..., Verdict]
+MakeScores = Callable[..., Scores]
+
+
+def test_findings_survive_strict_json(make_model: MakeModel, make_verdict: MakeVerdict) -> None:
+    found = TestFindings((make_model(),), (JudgedVerdict("key", make_verdict(outcome=Outcome.STALE)),), True, ("line",))
+    again = from_plain(TestFindings, json.loads(json.dumps(to_plain(found), allow_nan=False)))
+    assert to_plain(again) == to_plain(found)
+    assert again.verdicts[0].verdict.outcome is Outcome.STALE
+    assert again.models[0].looks[64]["fid"].metric.high == float("inf")
+
+
+def test_empty_findings_are_false(make_model: MakeModel) -> None:
+    assert not TestFindings()
+    assert TestFindings(gpu=True)
+    assert TestFindings((make_model(),))
+
+
+def test_looks_of_two_tests_are_joined(make_model: MakeModel, make_scores: MakeScores) -> None:
+    both = Findings()
+    both.add(TestFindings((make_model(),)), "a")
+    both.add(
+        TestFindings((make_model(looks={128: make_scores(128, fid=1.0)}, real={128: make_scores(128, fid=0.5)}),)), "b"
+    )
+    joined = both.models["key"].findings
+    assert sorted(joined.looks) == [64, 128]
+    assert sorted(joined.real) == [64, 128]
+
+
+def test_the_fuller_findings_keep_their_facts(make_model: MakeModel, make_scores: MakeScores) -> None:
+    fuller = make_model(looks={64: make_scores(64, fid=2.0), 128: make_scores(128, fid=2.0)}, features="6 computed")
+    assert make_model().joined(fuller).features == "6 computed"
+    assert fuller.joined(make_model(trouble="disk full")).features == "6 computed"
+    assert fuller.joined(make_model(trouble="disk full")).trouble == "disk full"
+
+
+def test_verdicts_carry_the_test_that_asked(make_model: MakeModel, make_verdict: MakeVerdict) -> None:
+    both = Findings()
+    judged = JudgedVerdict("key", make_verdict())
+    both.add(TestFindings((make_model(),), (judged,)), "test_a")
+    both.add(TestFindings(verdicts=(replace(judged, model="other"),)), "test_b")
+    assert [one.nodeid for one in both.models["key"].verdicts] == ["test_a"]
+    assert list(both.models) == ["key"]
+
+
+def test_a_skipped_gpu_test_is_not_counted() -> None:
+    both = Findings()
+    both.add(TestFindings(gpu=True), "a", ran=False)
+    assert both.gpu_tests_run == 0
+    both.add(TestFindings(gpu=True), "a")
+    assert both.gpu_tests_run == 1
+
+
+def test_terminal_lines_are_kept_once() -> None:
+    both = Findings()
+    both.add(TestFindings(terminal=("x", "y")), "a")
+    both.add(TestFindings(terminal=("y",)), "b")
+    assert both.terminal_lines == ["x", "y"]
+
+
+def test_row_is_the_first_row_that_is_not_real(make_model: MakeModel, make_verdict: MakeVerdict) -> None:
+    both = Findings()
+    both.add(TestFindings((make_model(),)), "a")
+    model = both.models["key"]
+    assert model.row == "toy"
+    model.verdicts += [JudgedVerdict("key", make_verdict(row=row)) for row in (None, "Real", "TOY", "OTHER")]
+    assert model.row == "TOY"
