@@ -1,19 +1,19 @@
-"""One exception tree.
+"""The exceptions, one tree.
 
 MedganError
  +-- SettingsError      an option, marker or ini value cannot be used
  +-- DataError          images or studies cannot be read as asked
  |    +-- LeakageError  one patient stands on both sides of a split
  +-- CheckpointError    a generator cannot be loaded, saved or sampled
- +-- TrainingError      a training run cannot start, or went astray
+ +-- TrainingError      a training run cannot start, or diverged
  +-- ExtractorError     a feature extractor cannot be loaded or misbehaves
  +-- MetricInputError   an array handed to a metric is not what the metric needs (also a ValueError)
  +-- BaselineError      a baseline file is missing, malformed or must not be changed
  +-- OutputError        a file or folder cannot be written
 
-Every message is one line: what is wrong, then the way out. A message never holds a path: reports and JUnit files carry
-messages, and folder names of studies are patient identifiers more often than not. The file, relative to the data root,
-travels beside the message in `file` and only a terminal shows it (`for_terminal`).
+Every message is one line of three parts: the subject, the problem, the action. It holds no path, because reports and
+JUnit files carry messages, and folder names of studies are often patient identifiers. The file, relative to the data
+root, travels beside the message in `file`, and only the terminal shows it (`for_terminal`).
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ from pytest_medgan.ground.terminal import printable
 
 
 class MedganError(Exception):
-    """Base of every error the package raises on purpose.
-
-    `message` says what is wrong and the way out in one line, without any path. `file` names the file it concerns,
-    relative to the data root (or as the user typed it), for the terminal only.
-    """
+    """Base of every error that the package raises on purpose."""
 
     def __init__(self, message: str, *, file: str | None = None) -> None:
+        """Make the error.
+
+        Args:
+            message: Subject, problem and action, without any path; white space is folded to one line.
+            file: The file it concerns, relative to the data root or as the user typed it, for the terminal only.
+        """
         super().__init__(" ".join(message.split()))
         self.file = file
 
@@ -46,7 +48,7 @@ class DataError(MedganError):
 
 
 class LeakageError(DataError):
-    """One patient stands on both sides of a split that promised otherwise."""
+    """One patient stands on both sides of a split that excludes it."""
 
 
 class CheckpointError(MedganError):
@@ -54,7 +56,7 @@ class CheckpointError(MedganError):
 
 
 class TrainingError(MedganError):
-    """A training run cannot start, or went astray."""
+    """A training run cannot start, or diverged."""
 
 
 class ExtractorError(MedganError):

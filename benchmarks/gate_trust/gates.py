@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.gate_trust.bank import Bank
 from pytest_medgan.catalogue import METRICS, NAMES
-from pytest_medgan.evaluate.evaluation import combine
+from pytest_medgan.evaluate.combining import combine_groups
 from pytest_medgan.gate.decision import DEFAULT, decide
 from pytest_medgan.gate.margins import auto_margin
 from pytest_medgan.records import Evidence, Fingerprint, Limit, LimitValue, Margin, Outcome, Scores, Verdict
@@ -39,7 +39,7 @@ class BankEvaluation:
         self.furthest = max(self.furthest, n)
         parts = [self.bank.estimates(model, group, n) for model, group in self.groups]
         scores = {
-            name: combine(
+            name: combine_groups(
                 METRICS[name],
                 tuple(part[name].value for part in parts),
                 tuple(part[name].se for part in parts),

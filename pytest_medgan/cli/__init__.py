@@ -1,4 +1,4 @@
-"""The console script: `medgan COMMAND`, one file a command.
+"""The console script `medgan COMMAND`, one file per command.
 
 A command file has `add_parser(subparsers)`, which declares its arguments without importing anything heavy, and
 `run(arguments) -> int`, which imports what it needs and returns the exit status.
@@ -29,7 +29,14 @@ COMMANDS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command. Exit status: 0 done, 1 a gate or check failed, 2 the command could not be carried out."""
+    """Run one command.
+
+    Args:
+        argv: The arguments; None takes those of the process.
+
+    Returns:
+        The exit status: 0 done, 1 a gate or check failed, 2 the command could not be carried out, 130 interrupted.
+    """
     parser = argparse.ArgumentParser(
         prog="medgan", description="Regression tests for generative models of medical images."
     )
@@ -39,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command.add_parser(subparsers).set_defaults(run=command.run)
     arguments = parser.parse_args(argv)
     if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.append(os.getcwd())  # package.module:callable is found beside the user, as under python -m
+        sys.path.append(os.getcwd())  # so that package.module:callable is found in the working directory
     try:
         status: int = arguments.run(arguments)
     except MedganError as error:

@@ -1,4 +1,4 @@
-"""medgan cache: look at stored features, prune them, carry them in one file."""
+"""`medgan cache`: list stored features, remove them, carry them in one file."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ DAY = 86400.0  # seconds
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Declares the command's arguments."""
+    """Declare the command's arguments."""
     parser = subparsers.add_parser("cache", help="look at stored features, prune, export or import them")
     parser.add_argument("--cache-dir", type=Path, default=Path(".medgan"), metavar="DIR", help="default: .medgan")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    actions.add_parser("look", help="what is stored, one line a feature space")
+    actions.add_parser("look", help="list what is stored, one line per feature space")
     prune = actions.add_parser("prune", help="remove what is old, too much or damaged")
     prune.add_argument("--limit", metavar="SIZE", help="keep at most this much, e.g. 500M or 2G; the oldest go first")
     prune.add_argument("--older-than", type=float, metavar="DAYS", help="remove what was not used for so long")
@@ -27,7 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Does as told and says what was done; exit status 0."""
+    """Carry out the action and print what was done. Return 0."""
     from pytest_medgan.embedding import housekeeping
 
     folder: Path = arguments.cache_dir / "features"
@@ -47,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _look(folder: Path) -> None:
+    """Print one line per feature space."""
     from datetime import UTC, datetime
 
     from pytest_medgan.embedding.housekeeping import look

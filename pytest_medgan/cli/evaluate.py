@@ -11,13 +11,14 @@ from pytest_medgan.errors import SettingsError
 
 if TYPE_CHECKING:
     from pytest_medgan.evaluate.protocol import Table
-    from pytest_medgan.records import Row
+    from pytest_medgan.session.options import RunOptions
 
 PUBLISHED = "nsclc_radiomics_jang2022"
+FORMATS = ("html", "md", "json")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Declares the command's arguments."""
+    """Declare the command's arguments."""
     parser = subparsers.add_parser("evaluate", help="score models as the source paper does and print its table")
     parser.add_argument("--protocol", choices=["jang2022"], default="jang2022", help="the protocol (default: jang2022)")
     parser.add_argument("--data", required=True, metavar="SOURCE", help="real images, as --medgan-data of the plugin")
@@ -31,22 +32,27 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--beside", metavar="SPEC", help="a second feature space: its table too, and where the two rank differently"
     )
     parser.add_argument(
-        "--samples", default="6080", metavar="N", help="images a sample group; 'all' takes as many as the reference has"
+        "--samples", default="6080", metavar="N", help="images per sample group; 'all' takes as many as the reference"
     )
-    parser.add_argument("--seeds", default="0,1,2", metavar="SEEDS")
+    parser.add_argument("--seeds", default="0,1,2", metavar="SEEDS", help="latent seeds (default: %(default)s)")
     parser.add_argument("--metrics", default="", metavar="NAMES", help="default: the six of the paper's Table 1")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--cache-dir", type=Path, default=Path(".medgan"), metavar="DIR")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    parser.add_argument("--cache-dir", type=Path, default=Path(".medgan"), metavar="DIR", help="default: .medgan")
     parser.add_argument("--cache-limit", metavar="SIZE", help="the most that stored features may take (default: 4G)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="also store the table as JSON")
+    parser.add_argument("--report", default="", metavar="KINDS", help="reports to write: html,md,json")
+    parser.add_argument(
+        "--report-dir", type=Path, default=Path("medgan-report"), metavar="DIR", help="where they go (medgan-report)"
+    )
+    parser.add_argument("--report-real", action="store_true", help="let reports show real images: patient data")
     return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints the table, measured beside published. Returns 0.
+    """Print the table, measured figures beside published ones. Return 0.
 
     Under torchrun (`torchrun --nproc-per-node N -m pytest_medgan evaluate ...`) the processes share the embedding, and
-    the first one speaks for all.
+    the first one prints and writes.
     """
     from pytest_medgan.cli.progress import ConsoleProgress
     from pytest_medgan.embedding.housekeeping import parse_size
@@ -54,121 +60,97 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_medgan.evaluate.protocol import METRICS, jang2022
     from pytest_medgan.evaluate.settings import parse_data, parse_metrics, parse_samples, parse_seeds
     from pytest_medgan.evaluate.workbench import Workbench
+    from pytest_medgan.ground.files import write_text
+    from pytest_medgan.session.paper_table import table_to_plain
 
-    pairs = [_model(text) for text in arguments.model]
-    models = dict(pairs)
-    if len(models) < len(pairs) or "Real" in models:
-        raise SettingsError("--model: give every row a name of its own; Real is the held-out images'")
+    models, options = _models(arguments.model), _options(arguments)
     if arguments.out is not None and not arguments.out.parent.is_dir():
-        raise SettingsError("--out: the folder does not exist; make it first", file=str(arguments.out))
+        raise SettingsError("--out names a folder that does not exist. Make it first.", file=str(arguments.out))
     limit = None if arguments.cache_limit is None else parse_size(arguments.cache_limit, "--cache-limit")
     with processes() as (rank, size), ConsoleProgress(quiet=rank > 0) as progress:
-        bench = Workbench(arguments.cache_dir, arguments.device, progress=progress, cache_limit=limit)
+        bench = Workbench(
+            arguments.cache_dir,
+            arguments.device,
+            progress=progress,
+            cache_limit=limit,
+            sweep=bool({"html", "md"} & set(options.reports)),
+        )
         tables = [
             jang2022(
-                parse_data(arguments.data),
+                parse_data(arguments.data, "--data"),
                 models,
                 bench,
                 extractor=extractor,
-                samples=None if arguments.samples == "all" else parse_samples(arguments.samples),
-                seeds=parse_seeds(arguments.seeds),
-                metrics=parse_metrics(arguments.metrics) if arguments.metrics else METRICS,
+                samples=None if arguments.samples == "all" else parse_samples(arguments.samples, "--samples"),
+                seeds=parse_seeds(arguments.seeds, "--seeds"),
+                metrics=parse_metrics(arguments.metrics, "--metrics") if arguments.metrics else METRICS,
                 beside=arguments.beside,
             )
             for extractor in (arguments.extractor, arguments.beside)
             if extractor is not None
         ]
+        reports = _write_reports(tables[0], options) if options.reports and rank == 0 else ()
     if rank > 0:
         return 0
-    _tell(tables)
+    _print_tables(tables)
     print(f"features: {bench.cache().counts}" + (f" by the first of {size} processes" if size > 1 else ""))
     if bench.trouble is not None:
         print(f"warning: {bench.trouble}")
+    for path in reports:
+        print(f"report: {path}")
     if arguments.out is not None:
-        arguments.out.write_text(json.dumps(as_json(*tables), indent=1, sort_keys=True) + "\n")
+        write_text(arguments.out, json.dumps(table_to_plain(*tables), indent=1, sort_keys=True) + "\n")
     return 0
 
 
-def _tell(tables: list[Table]) -> None:
-    """The tables on standard output, published figures beside the first."""
+def _print_tables(tables: list[Table]) -> None:
+    """Print the tables, with the published figures beside the first."""
     from pytest_medgan.gate.baseline import load
+    from pytest_medgan.session.paper_table import ranking_lines, table_lines
 
     published = load(PUBLISHED)
-    for line in lines(tables[0], {name: published.row(name) for name in published.rows}):
-        print(line)
+    lines = table_lines(tables[0], {name: published.row(name) for name in published.rows})
     for table in tables[1:]:
-        print("\nbeside it, in the second feature space")
-        for line in lines(table, {}):
-            print(line)
-        for line in ranking_lines(tables[0], table):
-            print(line)
+        lines += ["", "In the second feature space:", *table_lines(table, {}), *ranking_lines(tables[0], table)]
+    print("\n".join(lines))
 
 
-def ranking_lines(first: Table, second: Table) -> list[str]:
-    """Where two feature spaces rank the rows differently, a line each; or one line that they do not."""
-    from pytest_medgan.catalogue import METRICS
-    from pytest_medgan.evaluate.protocol import disagreements
+def _write_reports(table: Table, options: RunOptions) -> tuple[Path, ...]:
+    """Write the run folder and the reports asked for; return the reports."""
+    from pytest_medgan.session.findings import Model, findings_of
+    from pytest_medgan.session.run_folder import keep_evidence, write_reports
 
-    found = disagreements(first, second)
-    if not found:
-        return ["the two feature spaces rank all rows alike"]
-    return [f"RANKING DIFFERS in {METRICS[one.metric].label}, {str(one).partition(': ')[2]}" for one in found]
-
-
-def lines(table: Table, published: dict[str, Row]) -> list[str]:
-    """The table as text: a row a metric, a column a model, published figures of the same name beside it."""
-    from pytest_medgan.catalogue import METRICS, ordered
-
-    shown = ordered({name for scores in table.rows.values() for name in scores.metrics})
-    heading = ["metric", *table.rows, *(f"{name} (published)" for name in published)]
-    cells = [heading]
-    for name in shown:
-        measured = [str(s.metrics[name]) if name in s.metrics else "not measured" for s in table.rows.values()]
-        printed = [_published(row, name) for row in published.values()]
-        cells.append([f"{METRICS[name].label} {METRICS[name].arrow}", *measured, *printed])
-    widths = [max(len(row[i]) for row in cells) for i in range(len(heading))]
-    text = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    extractor = f"features: {table.fingerprint.inputs['extractor']}"
-    source = "published figures: Jang, Yoo and Hong 2022, Table 1; comparable only with the same extractor and data"
-    notes = [source] if published else []
-    return [*text, extractor, *notes, *table.warnings, *([table.scaled_down] if table.scaled_down else [])]
-
-
-def as_json(table: Table, beside: Table | None = None) -> dict[str, object]:
-    """The table as plain data, that of a second feature space and where they disagree among it."""
-    from dataclasses import asdict
-
-    from pytest_medgan.evaluate.protocol import disagreements
-    from pytest_medgan.ground.plain import to_plain
-
-    second: dict[str, object] = {}
-    if beside is not None:
-        found = [asdict(one) for one in disagreements(table, beside)]
-        second = {"beside": as_json(beside), "disagreements": found}
-    return {
-        **second,
-        "protocol": "jang2022",
-        "samples": table.samples,
-        "scaled_down": table.scaled_down,
-        "warnings": list(table.warnings),
-        "fingerprint": to_plain(table.fingerprint),
-        "rows": {name: to_plain(scores) for name, scores in table.rows.items()},
+    models = {
+        evaluation.key: Model(findings_of(evaluation, evidence=keep_evidence(evaluation, options)))
+        for evaluation in table.evaluations.values()
     }
+    return write_reports(models, [], options)
 
 
-def _published(row: Row, metric: str) -> str:
-    from pytest_medgan.catalogue import METRICS
+def _options(arguments: argparse.Namespace) -> RunOptions:
+    """Return what holds for the whole run."""
+    from pytest_medgan.session.options import RunOptions
 
-    limit = row.limits.get(metric)
-    if limit is None:
-        return "-"
-    value = next(iter(limit.values.values()))
-    digits = METRICS[metric].decimals
-    return f"{value.value:.{digits}f}" + (f" ± {value.sd:.{digits}f}" if value.sd else "")
+    reports = tuple(arguments.report.replace(",", " ").split())
+    if unknown := [kind for kind in reports if kind not in FORMATS]:
+        raise SettingsError(f"--report takes {', '.join(FORMATS)}, not {unknown[0]!r}.")
+    return RunOptions(
+        cache_dir=arguments.cache_dir,
+        report_dir=arguments.report_dir,
+        device=arguments.device,
+        reports=reports,
+        report_real=arguments.report_real,
+    )
 
 
-def _model(text: str) -> tuple[str, str]:
-    name, equals, spec = text.partition("=")
-    if not (name and equals and spec):
-        raise SettingsError(f"--model takes NAME=SPEC, such as dcgan=model.safetensors, not {text!r}")
-    return name, spec
+def _models(texts: list[str]) -> dict[str, str]:
+    """Read NAME=SPEC arguments."""
+    models: dict[str, str] = {}
+    for text in texts:
+        name, equals, spec = text.partition("=")
+        if not (name and equals and spec):
+            raise SettingsError(f"--model takes NAME=SPEC, such as dcgan=model.safetensors, not {text!r}.")
+        if name in models or name == "Real":
+            raise SettingsError(f"--model: the name {name!r} is taken. Give every row a name of its own.")
+        models[name] = spec
+    return models

@@ -1,4 +1,4 @@
-"""medgan finetune: the feature space of one's own images, by the paper's recipe."""
+"""`medgan finetune`: fine-tune InceptionV3 on your own images, by the paper's recipe."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Declares the command's arguments."""
+    """Declare the command's arguments."""
     parser = subparsers.add_parser("finetune", help="fine-tune InceptionV3 on survival, as a feature space")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="continue the run in DIR")
@@ -28,7 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     recipe = parser.add_argument_group("recipe")
     recipe.add_argument("--weights", default="imagenet", help="imagenet (default), random or a file to start from")
     recipe.add_argument("--epochs", type=int, default=10)
-    recipe.add_argument("--batch", type=int, default=8, help="images a step (default 8)")
+    recipe.add_argument("--batch", type=int, default=8, help="images per step (default 8)")
     recipe.add_argument(
         "--learning-rate", type=float, default=3e-3, help="of the first step; falls to zero (default: %(default)s)"
     )
@@ -43,7 +43,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Trains, reports every epoch, and leaves DIR/inception_v3.safetensors; exit status 0."""
+    """Train, print every epoch and leave DIR/inception_v3.safetensors. Return 0."""
     from pytest_medgan.cli.progress import ConsoleProgress
     from pytest_medgan.embedding.finetune import FinetuneSettings, class_counts, finetune
     from pytest_medgan.embedding.sharding import processes
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_medgan.evaluate.sources import load_real
 
     if min(arguments.epochs, arguments.batch, arguments.checkpoint_every) < 1 or arguments.seed < 0:
-        raise SettingsError("--epochs, --batch and --checkpoint-every must be at least 1, --seed not negative")
+        raise SettingsError("--epochs, --batch and --checkpoint-every must be at least 1, and --seed at least 0.")
     settings = FinetuneSettings(
         weights=arguments.weights,
         epochs=arguments.epochs,
@@ -62,9 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
     )
     with processes() as (rank, _), ConsoleProgress(quiet=rank > 0) as progress:
-        real = load_real(parse_data(arguments.data), cache_dir=arguments.cache_dir, progress=progress)
+        real = load_real(parse_data(arguments.data, "--data"), cache_dir=arguments.cache_dir, progress=progress)
         held_out = real.held_out if real.settings.split == "patient" else None
-        for line in (*real.warnings, _balance(class_counts(real.training), real.training)):
+        for line in (*real.warnings, _class_balance(class_counts(real.training), real.training)):
             if rank == 0:
                 print(line)
         artefact = finetune(
@@ -75,16 +75,16 @@ def run(arguments: argparse.Namespace) -> int:
             device=arguments.device,
             resume=arguments.resume,
             checkpoint_every=arguments.checkpoint_every,
-            on_epoch=_tell,
+            on_epoch=_print_epoch,
             progress=progress,
         )
     if rank == 0:
-        print(f"{artefact.name} is ready; use it by --medgan-extractor inception_v3,weights=FILE")
+        print(f"{artefact.name} is ready. Use it by --medgan-extractor=inception_v3,weights=FILE.")
     return 0
 
 
-def _balance(counts: tuple[int, int, int], images: ImageSet) -> str:
-    """The class imbalance of the training images, in a line."""
+def _class_balance(counts: tuple[int, int, int], images: ImageSet) -> str:
+    """Return the class balance of the training images in one line."""
     alive, deceased, unknown = counts
     known = max(alive + deceased, 1)
     return (
@@ -93,7 +93,8 @@ def _balance(counts: tuple[int, int, int], images: ImageSet) -> str:
     )
 
 
-def _tell(report: EpochReport) -> None:
+def _print_epoch(report: EpochReport) -> None:
+    """Print one epoch's figures."""
     print(f"epoch {report.epoch}: training loss {report.loss:.4f}")
     if report.held_out is not None:
         print(f"held-out patients\n{report.held_out}")

@@ -1,4 +1,4 @@
-"""Progress of a command, on standard error: a bar on a terminal, a line now and then in a log."""
+"""Progress of a command on standard error: a bar on a terminal, a line every 15 seconds in a log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LINE = 15.0  # seconds between two lines of a log
 
 
 class ConsoleProgress:
-    """A records.Progress to be used as a context manager."""
+    """A `records.Progress` that is used as a context manager."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         from rich.console import Console
@@ -39,6 +39,7 @@ class ConsoleProgress:
         self._bars.stop()
 
     def __call__(self, what: str, done: int, total: int) -> None:
+        """Show that `done` of `total` units of an activity are done."""
         if self._terminal:
             if what not in self._tasks:
                 self._tasks[what] = self._bars.add_task(what, total=total)

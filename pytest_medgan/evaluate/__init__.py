@@ -1,4 +1,4 @@
-"""The pipeline: real images and a generator in, an Evaluation out. Each arrow of the house is one call here."""
+"""The pipeline: real images and a generator in, an evaluation out."""
 
 from __future__ import annotations
 

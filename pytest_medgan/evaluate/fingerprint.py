@@ -1,4 +1,4 @@
-"""What must agree before two scores may be compared."""
+"""Make the fingerprint: what must agree before two scores may be compared."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from types import MappingProxyType
 import numpy as np
 
 from pytest_medgan.embedding.canned import TOLERANCE as CANARY_TOLERANCE
-from pytest_medgan.evaluate.subject import Subject, full_count
+from pytest_medgan.evaluate.looks import full_count
+from pytest_medgan.evaluate.subject import Subject
 from pytest_medgan.metrics.reference import Ks
 from pytest_medgan.records import Fingerprint, Scalar
 
 
 def make_fingerprint(subject: Subject) -> Fingerprint:
-    """What must agree before scores of this subject may be compared with others."""
+    """Return what must agree before scores of this subject may be compared with others."""
     real, extractor, data = subject.real, subject.extractor, subject.real.settings
     inputs: dict[str, Scalar] = {
         "crop": data.crop,
@@ -37,12 +38,12 @@ def make_fingerprint(subject: Subject) -> Fingerprint:
         inputs=MappingProxyType(inputs),
         canary=subject.bench.canary(extractor),
         canary_tolerance=CANARY_TOLERANCE.get(extractor.numeric_class, 1e-3),
-        environment=MappingProxyType(environment(subject.bench.device)),
+        environment=MappingProxyType(environment_facts(subject.bench.device)),
     )
 
 
-def environment(device: str) -> dict[str, Scalar]:
-    """Facts that ride along and never block: versions, device, processor."""
+def environment_facts(device: str) -> dict[str, Scalar]:
+    """Return facts that are shown and never compared: versions, device, processor."""
     import torch
     import torchvision
 

@@ -18,7 +18,7 @@ from pytest_medgan.records import DataSettings, Fingerprint, Scores
 
 # Table 1, in the paper's order
 METRICS = ("inception_score", "fid", "precision", "recall", "improved_precision", "improved_recall")
-SAMPLES = 6080  # generated images a sample group, and real images in the reference: half of 190 patients x 64 slices
+SAMPLES = 6080  # generated images per sample group, and real images in the reference: half of 190 patients x 64 slices
 SEEDS = (0, 1, 2)
 
 
@@ -28,29 +28,35 @@ class Table:
 
     rows: Mapping[str, Scores]  # "Real" first, then the models as they were given
     fingerprint: Fingerprint
-    samples: int  # images a sample group; fewer than SAMPLES is a trial
+    samples: int  # images per sample group; other numbers than SAMPLES make a trial
     warnings: tuple[str, ...]
+    evaluations: Mapping[str, ModelEvaluation]  # the models' evaluations, for reports
 
     @property
     def scaled_down(self) -> str:
         """One line where the counts are not the paper's; empty where they are."""
         if self.samples == SAMPLES:
             return ""
-        return f"a trial: {self.samples} images a sample group where the protocol asks for {SAMPLES:,}"
+        return f"a trial: {self.samples} images per sample group where the protocol asks for {SAMPLES:,}"
 
 
 def disagreements(first: Table, second: Table) -> tuple[Disagreement, ...]:
-    """Where the tables of two feature spaces rank two rows differently, the Real row among them, metric by metric."""
+    """Return where two feature spaces rank two rows differently, metric by metric, the Real row included."""
     shared = catalogue.ordered(
         {name for table in (first, second) for scores in table.rows.values() for name in scores.metrics}
     )
     found: list[Disagreement] = []
     for name in shared:
         scores = [{row: s.metrics[name] for row, s in t.rows.items() if name in s.metrics} for t in (first, second)]
-        values, errors = ([{row: getattr(m, what) for row, m in s.items()} for s in scores] for what in ("mean", "se"))
-        better = catalogue.METRICS[name].higher_is_better
         found += ranking_disagreements(
-            name, values[0], values[1], higher_is_better=better, errors=(errors[0], errors[1])
+            name,
+            {row: score.mean for row, score in scores[0].items()},
+            {row: score.mean for row, score in scores[1].items()},
+            higher_is_better=catalogue.METRICS[name].higher_is_better,
+            errors=(
+                {row: score.se for row, score in scores[0].items()},
+                {row: score.se for row, score in scores[1].items()},
+            ),
         )
     return tuple(found)
 
@@ -66,30 +72,44 @@ def jang2022(
     metrics: tuple[str, ...] = METRICS,
     beside: str | None = None,
 ) -> Table:
-    """Scores every model and the held-out real images as the paper does: split="slice", one Real row, three seeds.
+    """Score models and held-out real images as the paper does: split="slice", one Real row, three latent seeds.
 
-    `models` maps the name of a row to a generator's string. `samples=None` takes as many as there are reference
-    images. `beside` is a feature space that the caller will ask for next: it is loaded before anything long, so that
-    what is wrong with it is told at once. Raises DataError where there are fewer held-out images than samples, and what
-    loading raises.
+    Args:
+        data: The real images; the split is the paper's whatever is set.
+        models: Name of a row -> a generator's string.
+        bench: The session's store.
+        extractor: The feature space.
+        samples: Images per sample group; None takes as many as there are reference images.
+        seeds: One sample group each.
+        metrics: The metrics to measure.
+        beside: A feature space that the caller will ask for next. It is loaded before anything long, so that an error
+            in it shows at once.
+
+    Returns:
+        The table.
+
+    Raises:
+        DataError: Fewer images are held out than samples were asked for.
+        MedganError: A model, the images or a feature space cannot be loaded.
     """
     settings = Settings(replace(data, split="slice"), None, extractor, None, samples, seeds, metrics)
-    for spec in models.values():  # a model that is not there is told before anything long; the others train on the data
+    for spec in models.values():  # load what exists before anything long; built-in names are trained on the data later
         if spec not in ("dcgan", "pggan"):
             bench.generator(replace(settings, generator=spec))
     real = bench.real(settings)
     subject = Subject(real, bench.extractor(extractor, real), settings, bench)
     if beside is not None:
         bench.extractor(beside, real)
-    evaluation = real_evaluation(subject)
-    full = evaluation.counts[-1]
+    held_out = real_evaluation(subject)
+    full = held_out.counts[-1]
     if full > len(real.held_out):
         raise DataError(
-            f"{full} images a row were asked for and {len(real.held_out)} real ones are held out; "
-            "give more studies or scale down with --samples"
+            f"{full} images per row were asked for and {len(real.held_out)} real ones are held out. "
+            "Give more studies or scale down with --samples."
         )
-    rows = {"Real": evaluation.at(full)}
-    for name, spec in models.items():
-        generator = bench.generator(replace(settings, generator=spec))
-        rows[name] = ModelEvaluation(name, generator, subject).at(full)
-    return Table(rows, make_fingerprint(subject), full, subject.warnings)
+    evaluations = {
+        name: ModelEvaluation(name, bench.generator(replace(settings, generator=spec)), subject)
+        for name, spec in models.items()
+    }
+    rows = {"Real": held_out.at(full), **{name: evaluation.at(full) for name, evaluation in evaluations.items()}}
+    return Table(rows, make_fingerprint(subject), full, subject.warnings, evaluations)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from pytest_medgan.catalogue import METRICS, NAMES
 from pytest_medgan.errors import SettingsError
+from pytest_medgan.ground.specs import Option, numbers, one_of, parse_spec, read_options, whole_number
 from pytest_medgan.records import DataSettings
 
-LOOKS = (8, 4, 2, 1)  # a look at a half, a quarter and an eighth of the full count before the full count itself
-LEAST_LOOK = 16  # images a sample group under which a look cannot decide anything
+LEAST_SAMPLES = 16  # images per sample group; fewer cannot decide anything
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One model against one body of real images."""
+    """One model against one set of real images."""
 
     data: DataSettings = field(default_factory=DataSettings)
     generator: str | None = None  # a checkpoint, "package.module:callable", images already made
@@ -25,103 +23,89 @@ class Settings:
     samples: int | None = None  # the full count per sample group; None: as many as there are reference images
     seeds: tuple[int, ...] = (0, 1, 2)  # one sample group each
     metrics: tuple[str, ...] = NAMES
-    paired_with: str | None = None  # the accepted model, as `generator`: drawn again where a test asks for paired=True
+    paired_with: str | None = None  # the accepted model, as `generator`; drawn again where a test asks for paired=True
 
 
-def parse_data(text: str) -> DataSettings:
-    """`SOURCE[,key=value...]` to DataSettings, e.g. "studies/,split=slice,slices=all,window=-1000:400".
+def _count_or_all(text: str) -> int | None:
+    """Read a whole number, or "all" as None."""
+    return None if text == "all" else whole_number(1)(text)
 
-    Raises SettingsError naming the key.
+
+def _names(text: str) -> tuple[str, ...]:
+    """Read names separated by colons."""
+    return tuple(text.split(":"))
+
+
+_DATA_OPTIONS = {
+    "split": Option(one_of("patient", "slice"), "patient or slice"),
+    "fractions": Option(numbers(3), "three shares such as 0.5:0.25:0.25"),
+    "seed": Option(whole_number(), "a whole number"),
+    "crop": Option(one_of("auto", "tumour", "image"), "auto, tumour or image"),
+    "crop_size": Option(whole_number(1), "a whole number of pixels"),
+    "size": Option(whole_number(1), "a whole number of pixels"),
+    "window": Option(numbers(2), "two Hounsfield units such as -1000:400"),
+    "slices": Option(_count_or_all, "a whole number or all"),
+    "patients": Option(_count_or_all, "a whole number or all"),
+    "histologies": Option(_names, "names such as A:B"),
+}
+
+
+def parse_data(text: str, subject: str = "--medgan-data") -> DataSettings:
+    """Read `SOURCE[,key=value...]`.
+
+    Args:
+        text: Such as "studies/,split=slice,slices=all,window=-1000:400".
+        subject: The option the text was given to, as messages call it.
+
+    Raises:
+        SettingsError: A key is unknown or its value cannot be used; the message names the key.
+
+    Examples:
+        >>> parse_data("phantom,size=64").size
+        64
     """
-    source, pairs = split_spec(text)
-    settings = replace(DataSettings(), source=source)
-    for key, value in pairs.items():
-        if key not in _DATA_KEYS:
-            raise SettingsError(f"--medgan-data knows no {key!r}; it takes {', '.join(sorted(_DATA_KEYS))}")
-        read, takes = _DATA_KEYS[key]
-        try:
-            settings = replace(settings, **{key: read(value)})
-        except ValueError:
-            raise SettingsError(f"--medgan-data: {key}= takes {takes}, not {value!r}") from None
-    return settings
+    spec = parse_spec(text, subject)
+    return replace(DataSettings(), source=spec.name, **read_options(spec.options, _DATA_OPTIONS, subject))
 
 
-def split_spec(text: str) -> tuple[str, dict[str, str]]:
-    """A name and its `,key=value` pairs; commas without a `key=` behind them belong to the name."""
-    parts = text.split(",")
-    pairs: dict[str, str] = {}
-    while len(parts) > 1 and parts[-1].partition("=")[0].isidentifier() and "=" in parts[-1]:
-        key, _, value = parts.pop().partition("=")
-        pairs[key] = value
-    return ",".join(parts), dict(reversed(pairs.items()))
+def parse_seeds(text: str, subject: str = "--medgan-seeds") -> tuple[int, ...]:
+    """Read latent seeds such as "0,1,2" or "0 1 2".
 
-
-def parse_seeds(text: str) -> tuple[int, ...]:
-    """ "0,1,2" or "0 1 2" to (0, 1, 2). Raises SettingsError on anything else, or on a seed given twice."""
+    Raises:
+        SettingsError: A seed is no whole number, is negative or is given twice.
+    """
     try:
         seeds = tuple(int(part) for part in text.replace(",", " ").split())
     except ValueError:
-        raise SettingsError(f"--medgan-seeds takes whole numbers such as 0,1,2, not {text!r}") from None
+        raise SettingsError(f"{subject} takes whole numbers such as 0,1,2, not {text!r}.") from None
     if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
-        raise SettingsError(f"--medgan-seeds takes different seeds, none negative, not {text!r}")
+        raise SettingsError(f"{subject} takes different whole numbers, none negative, not {text!r}.")
     return seeds
 
 
-def parse_metrics(text: str) -> tuple[str, ...]:
-    """ "fid,improved_recall" to names in the catalogue's order; "all" to all of them."""
+def parse_metrics(text: str, subject: str = "--medgan-metrics") -> tuple[str, ...]:
+    """Read metric names such as "fid,improved_recall", or "all", and return them in the catalogue's order.
+
+    Raises:
+        SettingsError: No name is given or one is unknown.
+    """
     names = text.replace(",", " ").split()
     if names == ["all"]:
         return NAMES
     unknown = [name for name in names if name not in METRICS]
     if unknown or not names:
-        raise SettingsError(f"unknown metrics {unknown}; choose from {', '.join(NAMES)} or all")
+        wrong = f"knows no metric {unknown[0]!r}" if unknown else "has no metric"
+        raise SettingsError(f"{subject} {wrong}. Choose from {', '.join(NAMES)} or all.")
     return tuple(name for name in NAMES if name in names)
 
 
-def parse_samples(text: str) -> int:
-    """A positive whole number."""
-    if not text.isdigit() or int(text) < LEAST_LOOK:
-        raise SettingsError(f"--medgan-samples takes a whole number of at least {LEAST_LOOK}, not {text!r}")
-    return int(text)
+def parse_samples(text: str, subject: str = "--medgan-samples") -> int:
+    """Read a number of images per sample group, at least LEAST_SAMPLES.
 
-
-def looks(full: int) -> tuple[int, ...]:
-    """The counts looked at, ascending: an eighth, a quarter, a half and all of the full count."""
-    return tuple(sorted({full // part for part in LOOKS if full // part >= LEAST_LOOK} | {full}))
-
-
-def _numbers(count: int) -> Callable[[str], tuple[float, ...]]:
-    def read(value: str) -> tuple[float, ...]:
-        numbers = tuple(float(part) for part in value.split(":"))
-        if len(numbers) != count:
-            raise ValueError(value)
-        return numbers
-
-    return read
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def read(value: str) -> str:
-        if value not in choices:
-            raise ValueError(value)
-        return value
-
-    return read
-
-
-def _count_or_all(value: str) -> int | None:
-    return None if value == "all" else int(value)
-
-
-_DATA_KEYS: dict[str, tuple[Callable[[str], Any], str]] = {  # how each is read, and in words what it takes
-    "split": (_one_of("patient", "slice"), "patient or slice"),
-    "fractions": (_numbers(3), "three shares such as 0.5:0.25:0.25"),
-    "seed": (int, "a whole number"),
-    "crop": (_one_of("auto", "tumour", "image"), "auto, tumour or image"),
-    "crop_size": (int, "a whole number of pixels"),
-    "size": (int, "a whole number of pixels"),
-    "window": (_numbers(2), "two Hounsfield units such as -1000:400"),
-    "slices": (_count_or_all, "a whole number or all"),
-    "patients": (_count_or_all, "a whole number or all"),
-    "histologies": (lambda value: tuple(value.split(":")), "names such as A:B"),
-}
+    Raises:
+        SettingsError: The text is no such number.
+    """
+    try:
+        return whole_number(LEAST_SAMPLES)(text)
+    except ValueError:
+        raise SettingsError(f"{subject} takes a whole number of at least {LEAST_SAMPLES}, not {text!r}.") from None

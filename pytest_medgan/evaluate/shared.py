@@ -1,4 +1,4 @@
-"""One session's scores among its worker processes: whoever needs a look first computes it, the others read it."""
+"""Scores and images that the processes of one session share: the first process that needs a look computes it."""
 
 from __future__ import annotations
 
@@ -25,30 +25,36 @@ class SharedScores:
     folder: Path
 
     def of(self, key: str, n: int, compute: Callable[[], Scores]) -> Scores:
-        """The look at `n` images of the evaluation that `key` names; computed once, by one process at a time."""
+        """Return a look, computed once, by one process at a time.
+
+        Args:
+            key: Names the evaluation.
+            n: Images per sample group.
+            compute: Computes the look.
+        """
         path = self.folder / f"{key}-{n}.json"
-        with self._alone(key):
+        with self._locked(key):
             with suppress(OSError):
-                return from_plain(Scores, json.loads(path.read_text(encoding="utf-8")))
+                return from_plain(Scores, json.loads(path.read_text(encoding="utf-8")), "scores")
             scores = compute()
             text = json.dumps(to_plain(scores))
             self._leave(path, lambda file: file.write(text.encode()))
         return scores
 
     def images(self, key: str, seed: int) -> UInt8 | None:
-        """What some process has drawn of a seed's sequence, uint8 [N,1,H,W]; None where none has."""
+        """Return what some process has drawn of a seed's sequence, uint8 [N,1,H,W]; None where none has."""
         with suppress(OSError):
-            drawn: UInt8 = np.load(self.folder / f"{key}-{seed}.npy")
+            drawn: UInt8 = np.load(self.folder / f"{key}-{seed}.npy", allow_pickle=False)
             return drawn
         return None
 
     def keep_images(self, key: str, seed: int, drawn: UInt8) -> None:
-        """Leaves them for the process that computes the next look."""
+        """Leave images for the process that computes the next look."""
         self._leave(self.folder / f"{key}-{seed}.npy", lambda file: np.save(file, drawn))
 
     @contextmanager
-    def _alone(self, key: str) -> Iterator[None]:
-        """Holds the lock of an evaluation, where the file system has locks and room for one."""
+    def _locked(self, key: str) -> Iterator[None]:
+        """Hold the lock of an evaluation, where the file system has locks and room for one."""
         lock = FileLock(self.folder / f"{key}.lock")
         with suppress(OSError, NotImplementedError):
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from pytest_medgan.records import Extractor, RealSets
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """One body of real images, one feature space, one set of counts, seeds and metrics."""
+    """One set of real images, one feature space, one choice of counts, seeds and metrics."""
 
     real: RealSets
     extractor: Extractor
@@ -29,20 +29,7 @@ class Subject:
         if not shared:
             return self.real.warnings
         flattered = (
-            f"the extractor was fine-tuned on {shared} of the {len(reference)} reference patients, so its features "
-            "know them; fine-tune on the training patients alone"
+            f"The extractor was fine-tuned on {shared} of the {len(reference)} reference patients, so its features "
+            "know them. Fine-tune on the training patients alone."
         )
         return (*self.real.warnings, flattered)
-
-
-def full_count(subject: Subject) -> int:
-    """The full count a sample group: as asked, or as many as there are reference images, in whole eighths.
-
-    Where fewer are held out, but at least half as many, it is these that count, so that the Real row stands at every
-    look; a split by patient rarely makes both alike.
-    """
-    if subject.settings.samples is not None:
-        return subject.settings.samples
-    reference, held_out = len(subject.real.reference), len(subject.real.held_out)
-    count = held_out if reference / 2 <= held_out < reference else reference
-    return max(count - count % 8, 1)

@@ -1,4 +1,4 @@
-"""One session's store: images, extractors, embeddings and prepared references, each made once and kept by content."""
+"""The store of one session: images, extractors, embeddings and prepared references, each made once, by content."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_medgan.errors import SettingsError
 from pytest_medgan.evaluate.settings import Settings
+from pytest_medgan.ground.processes import local_device
 from pytest_medgan.records import Embeddings, Extractor, Generator, ImageSet, Progress, RealSets, no_progress
 
 if TYPE_CHECKING:
@@ -27,19 +28,19 @@ SWEEP = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100)  # k of the k-sweep; those 
 
 @dataclass
 class Workbench:
-    """What the handles of a session share. Nothing here is global: a session makes one and lets it go."""
+    """What the fixtures of a session share. Nothing here is global: a session makes one and drops it."""
 
     cache_dir: Path
     device: str = "cpu"
     custom: tuple[CustomMetric, ...] = ()  # the project's own metrics
     progress: Progress = no_progress
-    evidence: bool = False  # evidence is gathered with the scores, since a report will ask for it
+    evidence: bool = False  # gather evidence with the scores, since a report will ask for it
     cache_limit: int | None = None  # bytes of stored features; None: the store's own
     sweep: bool = False  # evidence holds the ball metrics at every k of SWEEP, which pictures show and no gate needs
     _kept: dict[Hashable, Any] = field(default_factory=dict)
 
     def keep(self, key: Hashable, make: Callable[[], T]) -> T:
-        """What `make` returned the first time this key was asked for."""
+        """Return what `make` returned the first time this key was asked for."""
         if key not in self._kept:
             self._kept[key] = make()
         value: T = self._kept[key]
@@ -47,37 +48,36 @@ class Workbench:
 
     @property
     def folder(self) -> Path:
-        """Where files are kept: `cache_dir`, or a folder that goes with the session where that cannot be written."""
-        return self.keep("folder", self._folder)
+        """Where files are kept: `cache_dir`, or a temporary folder where `cache_dir` cannot be written."""
+        return self.keep("folder", self._writable_folder)
 
-    def _folder(self) -> Path:
+    def _writable_folder(self) -> Path:
+        """Return `cache_dir`, or a folder that is removed with the session."""
         try:
             self.cache_dir.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.cache_dir):
                 return self.cache_dir
         except OSError as error:
-            self._kept["unwritable"] = error.strerror or type(error).__name__
+            self._kept["unwritable"] = error.strerror or "no reason given"
             scratch = tempfile.mkdtemp(prefix="medgan-")
             weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
             return Path(scratch)
 
     @property
     def trouble(self) -> str | None:
-        """Why nothing, or no feature, is kept for the next session, in words without a path; None while all is well."""
+        """Why nothing, or no feature, is kept for the next session, without a path; None while all is well."""
         if self.folder == self.cache_dir:
             return self.cache().trouble
         why = self._kept["unwritable"]
-        return f"nothing is kept: the cache folder cannot be written ({why}); give another --medgan-cache-dir"
+        return f"Nothing is kept: the cache folder cannot be written ({why}). Give another --medgan-cache-dir."
 
-    def place(self) -> str:
-        """The device, under torchrun this process's own."""
-        from pytest_medgan.embedding.sharding import local_device
+    def local_device(self) -> str:
+        """Return the device; under torchrun this process's own GPU."""
+        return self.keep("local device", lambda: local_device(self.device))
 
-        return self.keep("place", lambda: local_device(self.device))
-
-    def ordinal(self, generator: Generator) -> int:
-        """Tells generators apart that have no identity: by the order in which they were met."""
-        met: list[Generator] = self.keep("generators without identity", list)
+    def ordinal(self, generator: object) -> int:
+        """Return a number that tells generators without identity apart: the order in which they were met."""
+        met: list[object] = self.keep("generators without identity", list)
         for number, known in enumerate(met):
             if known is generator:
                 return number
@@ -85,14 +85,14 @@ class Workbench:
         return len(met) - 1
 
     def real(self, settings: Settings) -> RealSets:
-        """The training, reference and held-out images that the settings name."""
+        """Return the training, reference and held-out images that the settings name."""
         from pytest_medgan.evaluate.sources import load_real
 
         data = settings.data
         return self.keep(("real", data), lambda: load_real(data, cache_dir=self.folder, progress=self.progress))
 
     def extractor(self, spec: str, real: RealSets) -> Extractor:
-        """The feature space `spec` names; random weights are calibrated on the reference images."""
+        """Return the feature space that `spec` names; what is fitted to images is fitted to the reference images."""
         from pytest_medgan.embedding import load_extractor
 
         def make() -> Extractor:
@@ -103,23 +103,25 @@ class Workbench:
         return self.keep(("extractor", spec, real.digest), make)
 
     def generator(self, settings: Settings) -> Generator:
-        """The generator that the settings name."""
+        """Return the generator that the settings name."""
         from pytest_medgan.gan import DCGANConfig, PGGANConfig, load_generator
 
         built_in = {"dcgan": DCGANConfig, "pggan": PGGANConfig}
         spec = settings.generator
         if spec is None:
             raise SettingsError(
-                "no generator: name a checkpoint, package.module:callable or a folder of images by --medgan-generator, "
-                "the ini key medgan_generator or the marker, or override the fixture medgan_generator"
+                "No generator is named. Name a checkpoint, package.module:callable or a folder of images by "
+                "--medgan-generator, the ini key medgan_generator or the marker, or override medgan_generator."
             )
         if spec in built_in:
             images = self.real(settings).training
             return self.train(built_in[spec](size=images.pixels.shape[-1]), images)
-        return self.keep(("generator", spec), lambda: load_generator(spec, device=self.place(), progress=self.progress))
+        return self.keep(
+            ("generator", spec), lambda: load_generator(spec, device=self.local_device(), progress=self.progress)
+        )
 
     def train(self, config: Config, images: ImageSet, settings: TrainingSettings | None = None) -> Generator:
-        """The generator these settings and images lead to: loaded, resumed or trained."""
+        """Return the generator of these settings and images: loaded, resumed or trained."""
         from pytest_medgan.gan import train_or_load
 
         def make() -> Generator:
@@ -128,51 +130,57 @@ class Workbench:
                 images,
                 directory=self.folder / "trained",
                 settings=settings,
-                device=self.place(),
+                device=self.local_device(),
                 progress=self.progress,
             )
 
         return self.keep(("trained", config, settings, images.recipe), make)
 
     def cache(self) -> Cache:
-        """The features on disk."""
+        """Return the store of features on disk."""
         from pytest_medgan.embedding.cache import LIMIT, Cache
 
         limit = LIMIT if self.cache_limit is None else self.cache_limit
         return self.keep("cache", lambda: Cache(self.folder / "features", limit))
 
     def embed(self, extractor: Extractor, images: ImageSet) -> Embeddings:
-        """Features of any images, through the cache on disk; under torchrun each process embeds its share of them."""
+        """Return the features of images, through the store on disk; under torchrun each process embeds its share."""
         from pytest_medgan.embedding import embed_images
         from pytest_medgan.embedding.sharding import join
 
         join()
-        # code of the user's may read files that its identity does not tell of
-        own = not type(extractor).__module__.startswith("pytest_medgan.") or bool(getattr(extractor, "module", None))
+        # a user's code may read files that its identity does not cover
+        foreign = not type(extractor).__module__.startswith("pytest_medgan.") or bool(
+            getattr(extractor, "module", None)
+        )
         cache, progress = self.cache(), self.progress
         return embed_images(
-            extractor, images, cache=cache, progress=progress, before=lambda: self._vouch(extractor), always=own
+            extractor,
+            images,
+            cache=cache,
+            progress=progress,
+            before=lambda: self._check_canary(extractor),
+            always=foreign,
         )
 
     def embedded(self, extractor: Extractor, real: RealSets, role: str) -> Embeddings:
-        """One role of the real images ("training", "reference" or "held_out"), embedded."""
+        """Return the features of one role of the real images: "training", "reference" or "held_out"."""
         key = ("embedded", role, real.digest, extractor.identity, extractor.numeric_class)
         return self.keep(key, lambda: self.embed(extractor, getattr(real, role)))
 
     def canary(self, extractor: Extractor) -> tuple[float, ...]:
-        """The extractor's features of eight canned images, projected; from the cache where nothing has changed."""
+        """Return the extractor's features of eight canned images, projected; stored ones where nothing has changed."""
         return self._canary(extractor)[0]
 
     def _canary(self, extractor: Extractor) -> tuple[tuple[float, ...], bool]:
-        """The canary, and whether this session computed it."""
+        """Return the canary, and whether this session computed it."""
         from pytest_medgan.embedding.extract import stored_canary
 
         key = ("canary", extractor.identity, extractor.numeric_class)
-        return self.keep(key, lambda: stored_canary(extractor, self.cache(), self.place()))
+        return self.keep(key, lambda: stored_canary(extractor, self.cache(), self.local_device()))
 
-    def _vouch(self, extractor: Extractor) -> None:
-        """Before a session embeds its first image, or reads one of a user's extractor: what is stored must be what the
-        extractor computes."""
+    def _check_canary(self, extractor: Extractor) -> None:
+        """Check, once per session, that the extractor still computes what is stored."""
         from pytest_medgan.embedding.extract import vouch
 
         known, fresh = self._canary(extractor)
@@ -183,10 +191,14 @@ class Workbench:
     def reference(
         self, extractor: Extractor, real: RealSets, metrics: tuple[str, ...], trained_on: str | None
     ) -> Reference:
-        """What the metrics need of the reference, prepared once.
+        """Return what the metrics need of the reference, prepared once.
 
-        `trained_on` is the recipe of the generator's training set: metrics of the nearest training image are measured
-        only where it is the training role of these very images.
+        Args:
+            extractor: The feature space.
+            real: The real images.
+            metrics: The metrics that will be measured.
+            trained_on: The recipe of the generator's training set. Metrics that compare with training images are
+                measured only where it is the training role of these very images.
         """
         from pytest_medgan.metrics import prepare_reference
 
@@ -209,7 +221,7 @@ class Workbench:
                 window=real.reference.window,
                 metrics=metrics,
                 sweep=swept(len(reference)) if self.sweep else (),
-                device=self.place(),
+                device=self.local_device(),
             )
 
         key = ("reference", real.digest, extractor.identity, extractor.numeric_class, metrics, knows_training)
@@ -217,6 +229,6 @@ class Workbench:
 
 
 def swept(count: int) -> tuple[int, ...]:
-    """The k of the k-sweep that a set of so many images has neighbours for, the largest possible one included."""
+    """Return the k of the k-sweep for which `count` images have neighbours, the largest possible k included."""
     largest = min(SWEEP[-1], count - 1)
     return (*(k for k in SWEEP if k < largest), *((largest,) if largest > 0 else ()))

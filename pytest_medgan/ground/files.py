@@ -57,7 +57,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text with `\\n` line ends in one step; see `write_file`."""
+    """Write UTF-8 text in one step, its line ends unchanged; see `write_file`."""
     write_bytes(path, text.encode("utf-8"))
 
 

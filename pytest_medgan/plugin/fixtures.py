@@ -1,5 +1,8 @@
-"""The fixtures: function-scope handles over one session-wide store keyed by content, so that a marker can choose per
-test and nothing is computed twice. An override may have any scope."""
+"""The fixtures: function-scope handles over one session-wide store.
+
+The store is keyed by content, so that a marker can choose per test and nothing is computed twice. An override may have
+any scope.
+"""
 
 from __future__ import annotations
 
@@ -26,25 +29,25 @@ FROM_SETTINGS = pytest.StashKey[bool]()  # the generator is the one that the set
 
 @pytest.fixture
 def medgan_settings(request: pytest.FixtureRequest) -> Settings:
-    """What this test is asked to measure: marker, then command line, then ini, then default."""
+    """Return what this test is asked to measure: marker, then command line, then ini, then default."""
     return settings_for(request.node)
 
 
 @pytest.fixture
 def medgan_real(request: pytest.FixtureRequest, medgan_settings: Settings) -> RealSets:
-    """The real images in their three roles: `.training`, `.reference`, `.held_out`, each an ImageSet."""
+    """Return the real images in their three roles: `.training`, `.reference`, `.held_out`, each an ImageSet."""
     return state_of(request.config).bench.real(medgan_settings)
 
 
 @pytest.fixture
 def medgan_extractor(request: pytest.FixtureRequest, medgan_settings: Settings, medgan_real: RealSets) -> Extractor:
-    """The feature space. An override returns anything with the members of records.Extractor."""
+    """Return the feature space. An override returns anything with the members of `records.Extractor`."""
     return state_of(request.config).bench.extractor(medgan_settings.extractor, medgan_real)
 
 
 @pytest.fixture
 def medgan_embed(request: pytest.FixtureRequest, medgan_extractor: Extractor) -> Callable[[ImageSet], Embeddings]:
-    """A function from an ImageSet to its Embeddings, through the cache."""
+    """Return a function from an ImageSet to its Embeddings, through the store."""
     bench = state_of(request.config).bench
 
     def embed(images: ImageSet) -> Embeddings:
@@ -55,17 +58,17 @@ def medgan_embed(request: pytest.FixtureRequest, medgan_extractor: Extractor) ->
 
 @pytest.fixture
 def medgan_generator(request: pytest.FixtureRequest, medgan_settings: Settings) -> Generator:
-    """The model under test: `(count, seed) -> uint8 [N,1,H,W]`. Override it to test a model of your own making."""
+    """Return the model under test: `(count, seed) -> uint8 [N,1,H,W]`. Override it to test your own model."""
     request.node.stash[FROM_SETTINGS] = True
     return state_of(request.config).bench.generator(medgan_settings)
 
 
 @pytest.fixture
 def medgan_train(request: pytest.FixtureRequest, medgan_real: RealSets) -> Callable[..., Generator]:
-    """Trains a generator on the training images, or loads the one that the same call trained before.
+    """Return a function that trains a generator on the training images, or loads the one it trained before.
 
-    `medgan_train(DCGANConfig(...), settings=DCGANSettings(...))`, with the records of `pytest_medgan.gan`; an
-    unfinished run is resumed. What comes back may be returned from an overridden `medgan_generator`.
+    Call it as `medgan_train(DCGANConfig(...), settings=DCGANSettings(...))`, with the records of `pytest_medgan.gan`.
+    An unfinished run is resumed. An overridden `medgan_generator` may return its result.
     """
     state = state_of(request.config)
 
@@ -77,7 +80,7 @@ def medgan_train(request: pytest.FixtureRequest, medgan_real: RealSets) -> Calla
 
 @pytest.fixture
 def medgan_baseline(medgan_settings: Settings) -> Baseline:
-    """The baseline file; `.row(name)` gives a Row of limits, of kind "missing" where there is none yet."""
+    """Return the baseline file; `.row(name)` gives a Row of limits, of kind "missing" where there is none yet."""
     from pytest_medgan.gate.baseline import load
 
     return load(medgan_settings.baseline or OWN_BASELINE)
@@ -85,9 +88,9 @@ def medgan_baseline(medgan_settings: Settings) -> Baseline:
 
 @pytest.fixture
 def _medgan_models(request: pytest.FixtureRequest, medgan_settings: Settings) -> tuple[Generator, Generator | None]:
-    """The model under test and the accepted one where it is named; before the real images, which take longer."""
+    """Return the model under test and the accepted one, loaded before the real images, which take longer."""
     bench = state_of(request.config).bench
-    if marker_values(request.node).get("generator") is not None:  # a marker goes before an overridden fixture
+    if marker_values(request.node).get("generator") is not None:  # a marker overrides an overridden fixture
         generator: Generator = bench.generator(medgan_settings)
         request.node.stash[FROM_SETTINGS] = True
     else:
@@ -104,7 +107,7 @@ def medgan_scores(
     medgan_real: RealSets,
     medgan_extractor: Extractor,
 ) -> ModelEvaluation:
-    """The model's scores, computed when first asked for: what the assertion helpers take."""
+    """Return the model's scores, computed when first asked for. The assertion helpers take them."""
     from pytest_medgan.evaluate import ModelEvaluation, Subject
 
     state = state_of(request.config)
@@ -124,7 +127,7 @@ def medgan_scores(
 def medgan_real_row(
     request: pytest.FixtureRequest, medgan_settings: Settings, medgan_real: RealSets, medgan_extractor: Extractor
 ) -> Row:
-    """The Real row: held-out real images scored as if generated. `4 * medgan_real_row.fid` is a limit."""
+    """Return the Real row: held-out real images scored as if generated. `4 * medgan_real_row.fid` is a limit."""
     from pytest_medgan.evaluate import Subject, real_row
 
     state = state_of(request.config)
@@ -132,7 +135,12 @@ def medgan_real_row(
 
 
 def model_name(spec: str | None, generator: Any) -> str:
-    """What tables call the model where no marker names it; `spec` where the settings named it, not an override."""
+    """Return what tables call a model that no marker names.
+
+    Args:
+        spec: The generator's string; None where a fixture made it.
+        generator: The generator.
+    """
     if spec:
         head = spec.split(",")[0]
         return head.rpartition(":")[2] if ":" in head else PurePath(head).stem

@@ -1,4 +1,4 @@
-"""The command line, the ini keys and the markers, and how they become Settings.
+"""Read the command line, the ini keys and the markers into Settings.
 
 Precedence: marker, overridden fixture, command line, ini, default.
 """
@@ -29,12 +29,16 @@ SETTINGS = (
         "FILE",
         "the baseline file, or the name of one that ships with the package",
     ),
-    ("samples", "N", "images a sample group at the full count (default: as many as there are reference images)"),
+    ("samples", "N", "images per sample group at the full count (default: as many as there are reference images)"),
     ("seeds", "SEEDS", "latent seeds, one sample group each (default: 0,1,2)"),
     ("metrics", "NAMES", "the metrics to measure (default: all)"),
     ("device", "DEVICE", "where networks run: cpu, cuda, cuda:1 (default: cpu)"),
     ("cache-dir", "DIR", "where features and prepared images are kept (default: .medgan under the rootdir)"),
-    ("cache-limit", "SIZE", "the most that stored features may take, such as 500M; the oldest go first (default: 4G)"),
+    (
+        "cache-limit",
+        "SIZE",
+        "the most that stored features may take, such as 500M; oldest removed first (default: 4G)",
+    ),
     ("report", "KINDS", "reports to write after the run: html,md,json"),
     ("report-dir", "DIR", "where candidates and reports go (default: medgan-report under the rootdir)"),
 )
@@ -46,8 +50,7 @@ FLAGS = (
 )
 MARKERS = (
     "medgan(name=, data=, generator=, paired_with=, extractor=, baseline=, samples=, seeds=, metrics=): what this test "
-    "measures; "
-    "goes before the command line",
+    "measures; it overrides the command line",
     "medgan_gpu: needs a CUDA device; runs only under --medgan-gpu",
 )
 OWN_BASELINE = "medgan-baseline.yaml"  # under the rootdir, where no baseline is named
@@ -55,7 +58,7 @@ MARKER_KEYS = ("name", "data", "generator", "paired_with", "extractor", "baselin
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Declares every option of the group medgan and its ini key."""
+    """Declare every option of the group medgan and its ini key."""
     group = parser.getgroup("medgan", "regression tests for generative models of medical images")
     for name, metavar, text in SETTINGS:
         group.addoption(f"--medgan-{name}", metavar=metavar, default=None, help=text)
@@ -65,7 +68,7 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def value_of(config: pytest.Config, name: str) -> str | None:
-    """The command line's word, else the ini file's, else None."""
+    """Return the value on the command line, else that in the ini file, else None."""
     given = config.getoption(f"--medgan-{name}")
     if given is None:
         given = config.getini(f"medgan_{name.replace('-', '_')}")
@@ -73,14 +76,18 @@ def value_of(config: pytest.Config, name: str) -> str | None:
 
 
 def run_options(config: pytest.Config) -> RunOptions:
-    """The session's options, checked. Raises SettingsError."""
+    """Return the session's options, checked.
+
+    Raises:
+        SettingsError: Options contradict one another or a value cannot be used.
+    """
     gpu = bool(config.getoption("--medgan-gpu"))
     device = value_of(config, "device") or ("cuda" if gpu else "cpu")
     if gpu and device.startswith("cpu"):
-        raise SettingsError("--medgan-gpu and --medgan-device=cpu contradict one another; leave one out")
+        raise SettingsError("--medgan-gpu and --medgan-device=cpu contradict one another. Leave one out.")
     reports = tuple(part for part in (value_of(config, "report") or "").replace(",", " ").split())
     if unknown := [kind for kind in reports if kind not in ("html", "md", "json")]:
-        raise SettingsError(f"--medgan-report takes html, md and json, not {unknown[0]!r}")
+        raise SettingsError(f"--medgan-report takes html, md and json, not {unknown[0]!r}.")
     root, limit = config.rootpath, value_of(config, "cache-limit")
     return RunOptions(
         device=device,
@@ -96,31 +103,36 @@ def run_options(config: pytest.Config) -> RunOptions:
 
 
 def _size(text: str) -> int:
-    from pytest_medgan.embedding.housekeeping import parse_size  # numpy, which who sets no limit does not pay for
+    """Return a size in bytes."""
+    from pytest_medgan.embedding.housekeeping import parse_size  # loads numpy, so only where a limit is set
 
     return parse_size(text)
 
 
 def marker_values(item: pytest.Item) -> dict[str, Any]:
-    """What the closest medgan markers say, the closest first. Raises SettingsError on a word they do not take."""
+    """Return the values of a test's medgan markers; the closest marker wins.
+
+    Raises:
+        SettingsError: A marker has an argument that it does not take.
+    """
     values: dict[str, Any] = {}
     for marker in item.iter_markers("medgan"):
         if marker.args:
-            raise SettingsError("the marker medgan takes keywords only, such as medgan(generator='model.safetensors')")
+            raise SettingsError("The marker medgan takes keywords only, such as medgan(generator='model.safetensors').")
         if unknown := sorted(set(marker.kwargs) - set(MARKER_KEYS)):
-            raise SettingsError(f"the marker medgan takes {', '.join(MARKER_KEYS)}, not {unknown[0]!r}")
+            raise SettingsError(f"The marker medgan takes {', '.join(MARKER_KEYS)}, not {unknown[0]!r}.")
         values = {**marker.kwargs, **values}
     return values
 
 
 def settings_for(item: pytest.Item) -> Settings:
-    """The test's Settings: marker, then command line, then ini, then default."""
+    """Return the test's Settings: marker, then command line, then ini, then default."""
     from pytest_medgan.evaluate import settings as reading
 
     config, marker = item.config, marker_values(item)
 
-    def word(name: str) -> Any:
-        """As found, a path in it seen from where it was written."""
+    def given(name: str) -> Any:
+        """Return the value of one setting; a path in it is resolved from where it was written."""
         if marker.get(name) is not None:
             return _located(marker[name], config.rootpath)
         option = name.replace("_", "-")
@@ -128,16 +140,16 @@ def settings_for(item: pytest.Item) -> Settings:
         return _located(value_of(config, option), config.invocation_params.dir if from_line else config.rootpath)
 
     settings = reading.Settings()
-    if (data := word("data")) is not None:
+    if (data := given("data")) is not None:
         settings = replace(settings, data=reading.parse_data(data) if isinstance(data, str) else data)
     for name in ("generator", "paired_with", "extractor", "baseline"):
-        if (value := word(name)) is not None:
+        if (value := given(name)) is not None:
             settings = replace(settings, **{name: value})
-    if (samples := word("samples")) is not None:
+    if (samples := given("samples")) is not None:
         settings = replace(settings, samples=reading.parse_samples(str(samples)))
-    if (seeds := word("seeds")) is not None:
+    if (seeds := given("seeds")) is not None:
         settings = replace(settings, seeds=reading.parse_seeds(_listed(seeds)))
-    if (metrics := word("metrics")) is not None:
+    if (metrics := given("metrics")) is not None:
         settings = replace(settings, metrics=reading.parse_metrics(_listed(metrics)))
     if settings.baseline is None:
         ships = settings.data.source.split(":")[0] == "phantom"
@@ -146,12 +158,12 @@ def settings_for(item: pytest.Item) -> Settings:
 
 
 def _located(value: Any, base: Path) -> Any:
-    """A string with the paths in it that exist under `base` made relative to the working directory; else as it was."""
+    """Return a value with the paths in it that exist under `base` made relative to the working directory."""
     if isinstance(value, Path):
         value = str(value)
     if not isinstance(value, str):
         return value
-    from pytest_medgan.evaluate.settings import split_spec
+    from pytest_medgan.ground.specs import parse_spec
 
     def found(text: str) -> str:
         path = base / text
@@ -162,12 +174,12 @@ def _located(value: Any, base: Path) -> Any:
         except ValueError:  # another drive on Windows
             return str(path)
 
-    name, pairs = split_spec(value)
-    return ",".join([found(name), *(f"{key}={found(word)}" for key, word in pairs.items())])
+    spec = parse_spec(value, "a setting")
+    return ",".join([found(spec.name), *(f"{key}={found(word)}" for key, word in spec.options.items())])
 
 
 def _listed(value: Any) -> str:
-    """A marker's list, number or string as the command line would write it."""
+    """Return a marker's list, number or string as the command line would write it."""
     if isinstance(value, str | int):
         return str(value)
     return ",".join(str(part) for part in value)

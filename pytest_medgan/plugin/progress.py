@@ -1,4 +1,4 @@
-"""Progress on whatever the session writes to: a bar on a terminal, a line now and then in a log."""
+"""Progress on pytest's terminal: a bar where it is a terminal, a line every 15 seconds in a log."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class TerminalProgress:
         self._open = False
 
     def __call__(self, what: str, done: int, total: int) -> None:
+        """Show that `done` of `total` units of an activity are done."""
         now = time.monotonic()
         if what != self._what:
             self._finish()
@@ -45,11 +46,13 @@ class TerminalProgress:
             self._finish()
 
     def _line(self, done: int, total: int, now: float) -> str:
+        """Return the line for one state."""
         rate = done / max(now - self._began, 1e-9)
         left = f", {(total - done) / rate:.0f} s left" if 0 < done < total else ""
         return f"medgan: {self._what} {done}/{total} ({rate:.{0 if rate >= 10 else 1}f}/s{left})"
 
     def _write(self, reporter: TerminalReporter, line: str, a_terminal: bool) -> None:
+        """Write a line past pytest's capture."""
         capture = self._config.pluginmanager.get_plugin("capturemanager")
         if capture is None:
             self._put(reporter, line, a_terminal)
@@ -58,6 +61,7 @@ class TerminalProgress:
             self._put(reporter, line, a_terminal)
 
     def _put(self, reporter: TerminalReporter, line: str, a_terminal: bool) -> None:
+        """Write a line, over the last one on a terminal."""
         if a_terminal:
             reporter.rewrite(line, erase=True)
             self._open = True
@@ -66,7 +70,7 @@ class TerminalProgress:
             reporter.write_line(line)
 
     def _finish(self) -> None:
-        """Leaves a bar behind as a finished line."""
+        """End a bar with a line break."""
         if self._open:
             reporter: TerminalReporter | None = self._config.pluginmanager.get_plugin("terminalreporter")
             if reporter is not None:

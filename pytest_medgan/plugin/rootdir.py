@@ -1,7 +1,7 @@
-"""A trap of pytest's own: `--option PATH` with a space, for an option of a plugin, can move the rootdir.
+"""Refuse `--option PATH` with a space where it moves pytest's rootdir.
 
-pytest looks for its ini file before plugins have declared their options, so it takes an existing path behind such an
-option for a test path, and an ini file beside the tests is silently missed. With `--option=PATH` it does not.
+pytest looks for its ini file before plugins have declared their options, so it takes an existing path behind a plugin's
+option for a test path and silently misses the ini file beside the tests. With `--option=PATH` it does not.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ INI_FILES = (
 
 
 def check_rootdir(config: pytest.Config) -> None:
-    """Raises SettingsError where a value of ours was taken for a test path and an ini file was missed for it."""
+    """Check that pytest did not take a value of ours for a test path.
+
+    Raises:
+        SettingsError: It did, and missed an ini file.
+    """
     if config.getoption("inifilename", None) or config.getoption("rootdir", None):
         return
     arguments = [str(argument) for argument in config.invocation_params.args]
@@ -35,13 +39,13 @@ def check_rootdir(config: pytest.Config) -> None:
         apart = option.startswith("--medgan-") and "=" not in option and not value.startswith("-")
         if apart and (here / value).exists() and (expected := ini_file(here)) not in (None, config.inipath):
             raise SettingsError(
-                f"pytest took the value of {option} for a test path and missed {expected.name if expected else ''}; "
-                f"write {option}={value}"
+                f"pytest took the value of {option} for a test path and missed {expected.name if expected else ''}. "
+                f"Write {option}={value}."
             )
 
 
 def ini_file(folder: Path) -> Path | None:
-    """The ini file pytest would find from `folder` upwards."""
+    """Return the ini file that pytest finds from `folder` upwards."""
     for base in (folder, *folder.parents):
         for name, heading in INI_FILES:
             path = base / name

@@ -9,7 +9,7 @@ from pytest_medgan.records.embeddings import Embeddings, Extractor
 from pytest_medgan.records.evaluation import Evaluation
 from pytest_medgan.records.evidence import Evidence
 from pytest_medgan.records.fingerprint import Fingerprint
-from pytest_medgan.records.generators import Generator
+from pytest_medgan.records.generators import Generator, ImageSource
 from pytest_medgan.records.images import DataSettings, ImageSet, RealSets
 from pytest_medgan.records.limits import Limit, LimitValue, Margin, Row
 from pytest_medgan.records.scores import Contribution, Estimate, MetricScore, Paired, Scores
@@ -30,6 +30,7 @@ __all__ = [
     "Float64",
     "Generator",
     "ImageSet",
+    "ImageSource",
     "Int64",
     "Limit",
     "LimitValue",

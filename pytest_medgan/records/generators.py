@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from pytest_medgan.records.arrays import UInt8
@@ -10,12 +12,27 @@ from pytest_medgan.records.arrays import UInt8
 class Generator(Protocol):
     """Draw images: `(count, seed) -> uint8 [N,1,H,W]`; the same call returns the same images.
 
-    A generator may also have
-      identity: str            digest of its weights, configuration and code; without it nothing is cached
-      training_recipe: str     the recipe of the ImageSet it was trained on
-      sample_range(start, stop, seed) -> uint8 [stop-start,1,H,W]
-                               rows start..stop of the endless sequence that `seed` names, so that early looks
-                               draw only what they need; without it the full count is drawn at once
+    A generator may offer more, by attributes of these names; `ImageSource` says what each means.
+      identity: str | None
+      training_recipe: str | None
+      window: tuple[float, float] | None
+      sample_range: (start, stop, seed) -> uint8 [stop-start,1,H,W]
+      shares_images: bool
     """
 
-    def __call__(self, count: int, seed: int) -> UInt8: ...
+    def __call__(self, count: int, seed: int) -> UInt8:
+        """Return `count` images of the sequence that `seed` names."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSource:
+    """A generator and what it offers, resolved once when it is loaded."""
+
+    draw: Callable[[int, int], UInt8]  # (count, seed) -> [count,1,H,W], not yet checked
+    draw_range: Callable[[int, int, int], UInt8] | None = None
+    # (start, stop, seed) -> rows start..stop of the endless sequence that `seed` names, so that early looks draw only
+    # what they need; None where only the full count can be drawn
+    identity: str | None = None  # digest of weights, configuration and code; None: nothing may be cached
+    training_recipe: str | None = None  # the recipe of the ImageSet it was trained on; None where unknown
+    window: tuple[float, float] | None = None  # the HU that 0 and 255 stand for; None where unknown
+    shares_images: bool = True  # other processes may receive its images through a folder

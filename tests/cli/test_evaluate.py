@@ -88,7 +88,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_two_spaces_that_rank_differently_are_flagged(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_spaces_that_rank_differently_are_flagged(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = project / "table.json"
     arguments = [*ARGUMENTS, "--extractor", "toy_spaces:Means", "--beside", "toy_spaces:Edges", "--out", str(out)]
     assert main(arguments) == 0
@@ -104,11 +104,11 @@ def test_two_spaces_that_rank_differently_are_flagged(project: Path, capsys: pyt
     assert edges["noise"]["metrics"]["fid"]["mean"] > edges["bright"]["metrics"]["fid"]["mean"]
 
 
-def test_a_space_beside_itself_ranks_alike_and_embeds_nothing_more(
+def test_space_beside_itself_ranks_alike_and_embeds_nothing_more(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*ARGUMENTS, "--extractor", "toy_spaces:Means", "--beside", "toy_spaces:Means"]) == 0
-    assert "the two feature spaces rank all rows alike" in capsys.readouterr().out
+    assert "The two feature spaces rank all rows alike." in capsys.readouterr().out
     assert main([*ARGUMENTS, "--extractor", "toy_spaces:Means"]) == 0
     shown = capsys.readouterr().out
     assert "RANKING" not in shown

@@ -13,7 +13,8 @@ import pytest
 from pytest_medgan.catalogue import METRICS
 from pytest_medgan.errors import CheckpointError, DataError
 from pytest_medgan.evaluate import ModelEvaluation, Settings, Subject, Workbench, real_row, with_real_sweep
-from pytest_medgan.evaluate.evaluation import checked, combine
+from pytest_medgan.evaluate.combining import combine_groups
+from pytest_medgan.evaluate.drawing import checked_images, look_order
 from pytest_medgan.evaluate.real import real_evaluation
 from pytest_medgan.evaluate.workbench import swept
 from pytest_medgan.ground.plain import from_plain, to_plain
@@ -87,7 +88,7 @@ def test_scores_are_the_metrics_of_the_features(subject: Subject) -> None:
     assert (scores.n_real, scores.n_fake, scores.groups) == (64, 32, ("0", "1", "2"))
 
 
-def test_a_later_look_draws_and_embeds_only_what_is_new(subject: Subject) -> None:
+def test_later_look_draws_and_embeds_only_new_images(subject: Subject) -> None:
     generator, extractor = Noise(), subject.extractor
     evaluation = ModelEvaluation("noise", generator, subject)
     assert evaluation.counts == (16, 32, 64)
@@ -100,7 +101,7 @@ def test_a_later_look_draws_and_embeds_only_what_is_new(subject: Subject) -> Non
     assert extractor.embedded - before == 3 * 16
 
 
-def test_a_callable_without_ranges_is_asked_once_for_all(subject: Subject) -> None:
+def test_callable_without_ranges_is_called_once_per_seed(subject: Subject) -> None:
     calls: list[tuple[int, int]] = []
 
     def generator(count: int, seed: int) -> UInt8:
@@ -113,7 +114,44 @@ def test_a_callable_without_ranges_is_asked_once_for_all(subject: Subject) -> No
     assert calls == [(64, 0), (64, 1), (64, 2)]
 
 
-def test_the_real_row_is_the_held_out_set_scored_as_if_generated(subject: Subject) -> None:
+def late_black(count: int, seed: int) -> UInt8:
+    """Good images first, black ones from the 17th on."""
+    pixels = Noise()(count, seed)
+    pixels[16:] = 0
+    return pixels
+
+
+def test_early_look_sees_images_from_the_end(subject: Subject) -> None:
+    look = ModelEvaluation("late", late_black, subject).images(0, 16).pixels
+    black = int((look.reshape(16, -1).max(1) == 0).sum())
+    assert 8 <= black < 16  # 48 of the 64 images are black
+    assert (look == late_black(64, 0)[look_order(0, 64)[:16]]).all()
+
+
+def test_larger_look_begins_with_the_smaller_one(subject: Subject) -> None:
+    evaluation = ModelEvaluation("late", late_black, subject)
+    assert (evaluation.images(1, 64).pixels[:16] == evaluation.images(1, 16).pixels).all()
+    assert sorted(look_order(1, 64)) == list(range(64))
+    assert (look_order(1, 64) != look_order(2, 64)).any()
+
+
+def whole_noise(count: int, seed: int) -> UInt8:
+    """The images of Noise from a function that cannot draw ranges."""
+    return Noise()(count, seed)
+
+
+def test_pair_takes_the_same_positions_of_both_models(subject: Subject) -> None:
+    """One model can draw ranges and the other cannot; images at equal positions come from equal latents."""
+    evaluation = ModelEvaluation("pair", whole_noise, subject, accepted=Noise())
+    assert evaluation._accepted is not None
+    assert (evaluation.images(2, 16).pixels == evaluation._accepted.images(2, 16).pixels).all()
+    pair = evaluation.paired(16)
+    assert pair is not None
+    for name, ours in pair.ours.items():
+        assert all((a.units == b.units).all() for a, b in zip(ours, pair.theirs[name], strict=True)), name
+
+
+def test_real_row_scores_the_held_out_images_as_generated(subject: Subject) -> None:
     row = real_row(subject)
     real, _ = subject.extractor.embed(subject.real.reference.pixels)
     fake, _ = subject.extractor.embed(subject.real.held_out.pixels)
@@ -121,16 +159,16 @@ def test_the_real_row_is_the_held_out_set_scored_as_if_generated(subject: Subjec
     assert row.fid.fingerprint == ModelEvaluation("x", Noise(), subject).fingerprint
 
 
-def test_a_count_that_is_no_look_is_refused(subject: Subject) -> None:
+def test_count_that_is_no_look_is_refused(subject: Subject) -> None:
     with pytest.raises(ValueError, match="16, 32, 64"):
         ModelEvaluation("noise", Noise(), subject).at(20)
 
 
-def test_more_held_out_images_than_there_are_is_an_error(subject: Subject) -> None:
-    from pytest_medgan.evaluate.real import HeldOutGenerator
+def test_too_few_held_out_images_are_an_error(subject: Subject) -> None:
+    from pytest_medgan.evaluate.real import held_out_source
 
     with pytest.raises(DataError, match="65 held-out real images were asked for and there are 64"):
-        HeldOutGenerator(subject.real.held_out, 0)(65, 0)
+        held_out_source(subject.real.held_out, 0).draw(65, 0)
 
 
 def test_the_fingerprint_tells_what_was_changed(subject: Subject) -> None:
@@ -148,20 +186,20 @@ def test_scores_survive_strict_json(subject: Subject) -> None:
     assert from_plain(Scores, json.loads(json.dumps(to_plain(scores), allow_nan=False))) == scores
 
 
-def test_groups_are_combined_as_independent_given_the_reference() -> None:
-    score = combine(METRICS["fid"], (1.0, 2.0, 3.0), (0.3, 0.3, 0.3), (0.5, 0.5, 0.5))
+def test_combine_groups_takes_groups_as_independent_given_the_reference() -> None:
+    score = combine_groups(METRICS["fid"], (1.0, 2.0, 3.0), (0.3, 0.3, 0.3), (0.5, 0.5, 0.5))
     assert score.mean == 2.0
     assert score.sd == pytest.approx(1.0)
     assert score.se == pytest.approx(0.3 / math.sqrt(3))
     assert score.se_total == pytest.approx(math.sqrt(0.5**2 - 0.3**2 + 0.3**2 / 3))
 
 
-def test_what_a_generator_returns_is_checked() -> None:
+def test_checked_images_refuses_other_types_and_shapes() -> None:
     good = np.zeros((4, 1, 8, 8), np.uint8)
-    assert checked(good, 4, (1, 8, 8)) is good
+    assert checked_images(good, 4, (1, 8, 8)) is good
     for bad in (good[:3], good.astype(np.float32), good[:, 0], good[..., :4]):
-        with pytest.raises(CheckpointError, match="the generator returned"):
-            checked(bad, 4, (1, 8, 8))
+        with pytest.raises(CheckpointError, match="The generator returned"):
+            checked_images(bad, 4, (1, 8, 8))
 
 
 def test_the_sweep_is_evidence_and_leaves_the_scores_as_they_are(subject: Subject) -> None:

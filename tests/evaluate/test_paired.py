@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pytest_medgan.evaluate import ModelEvaluation, Settings, Subject, Workbench
-from pytest_medgan.evaluate.evaluation import row_of
+from pytest_medgan.evaluate.combining import row_of
 from pytest_medgan.gan.checkpoint import load
 from pytest_medgan.gan.sampling import NetworkGenerator, from_checkpoint
 from pytest_medgan.gate.assertions import assert_no_regression

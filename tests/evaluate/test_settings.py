@@ -6,15 +6,16 @@ import pytest
 
 from pytest_medgan.catalogue import NAMES
 from pytest_medgan.errors import SettingsError
-from pytest_medgan.evaluate.settings import looks, parse_data, parse_metrics, parse_samples, parse_seeds, split_spec
+from pytest_medgan.evaluate.looks import looks
+from pytest_medgan.evaluate.settings import parse_data, parse_metrics, parse_samples, parse_seeds
 
 
-def test_a_source_alone_leaves_every_default() -> None:
+def test_source_alone_keeps_every_default() -> None:
     assert parse_data("studies").source == "studies"
     assert parse_data("studies").split == "patient"
 
 
-def test_every_key_of_the_data_is_read() -> None:
+def test_parse_data_reads_every_key() -> None:
     text = "a,b/c,split=slice,slices=all,window=-1000:400,fractions=0.6:0.2:0.2,patients=7,crop=image"
     text += ",crop_size=96,size=64,seed=5"
     data = parse_data(text)
@@ -30,30 +31,26 @@ def test_every_key_of_the_data_is_read() -> None:
         ("x,split=half", "split= takes patient or slice, not 'half'"),
         ("x,slices=few", "slices= takes a whole number or all, not 'few'"),
         ("x,crop_size=1.5", "crop_size= takes a whole number of pixels, not '1.5'"),
-        ("x,colour=red", "knows no 'colour'; it takes crop, crop_size"),
+        ("x,colour=red", r"--medgan-data has no option 'colour'\. It takes crop, crop_size"),
     ],
 )
-def test_a_key_that_cannot_be_read_is_named(text: str, words: str) -> None:
+def test_parse_data_names_the_key_it_cannot_read(text: str, words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         parse_data(text)
 
 
-def test_commas_without_a_key_belong_to_the_name() -> None:
-    assert split_spec("a,b,c=1,d=e=f") == ("a,b", {"c": "1", "d": "e=f"})
-
-
 @pytest.mark.parametrize(("text", "seeds"), [("0,1,2", (0, 1, 2)), ("7", (7,)), ("3 1", (3, 1))])
-def test_seeds(text: str, seeds: tuple[int, ...]) -> None:
+def test_parse_seeds_keeps_the_order(text: str, seeds: tuple[int, ...]) -> None:
     assert parse_seeds(text) == seeds
 
 
 @pytest.mark.parametrize("text", ["", "1,1", "-1", "a"])
-def test_seeds_that_cannot_be_used(text: str) -> None:
+def test_parse_seeds_refuses_wrong_text(text: str) -> None:
     with pytest.raises(SettingsError, match="medgan-seeds"):
         parse_seeds(text)
 
 
-def test_metrics_come_in_the_catalogues_order() -> None:
+def test_parse_metrics_returns_the_catalogue_order() -> None:
     assert parse_metrics("improved_recall, fid") == ("fid", "improved_recall")
     assert parse_metrics("all") == NAMES
     with pytest.raises(SettingsError, match="fidd"):
@@ -61,7 +58,7 @@ def test_metrics_come_in_the_catalogues_order() -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "-5", "many", "15"])
-def test_too_few_samples_are_refused(text: str) -> None:
+def test_parse_samples_refuses_too_few(text: str) -> None:
     with pytest.raises(SettingsError, match="at least 16"):
         parse_samples(text)
 
@@ -69,5 +66,5 @@ def test_too_few_samples_are_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("full", "counts"), [(6080, (760, 1520, 3040, 6080)), (240, (30, 60, 120, 240)), (64, (16, 32, 64)), (20, (20,))]
 )
-def test_looks_are_eighths_of_the_full_count(full: int, counts: tuple[int, ...]) -> None:
+def test_looks_are_an_eighth_a_quarter_a_half_and_all(full: int, counts: tuple[int, ...]) -> None:
     assert looks(full) == counts

@@ -1,0 +1,100 @@
+"""Draw a generator's images once, check them and keep them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pytest_medgan.errors import CheckpointError
+from pytest_medgan.evaluate.shared import SharedScores
+from pytest_medgan.records import ImageSource, Int64, UInt8
+
+
+class DrawnImages:
+    """The images of one generator, by latent seed.
+
+    A generator that can draw a range draws only what a look needs. Any other draws the full count at once, and a look
+    then takes a seeded random part of it, never its beginning: what is wrong with the last images must show early.
+    """
+
+    def __init__(
+        self,
+        source: ImageSource,
+        *,
+        full: int,
+        shape: tuple[int, ...],
+        key: str,
+        shared: SharedScores | None = None,
+        whole: bool = False,
+    ) -> None:
+        """Prepare; nothing is drawn yet.
+
+        Args:
+            source: The generator.
+            full: Images per sample group at the full count.
+            shape: [1,H,W] of the real images, which every image must have.
+            key: Names the evaluation among those of the session.
+            shared: Where other processes find the images; None where there is one process.
+            whole: Draw the full count at once even where ranges can be drawn, so that a look takes the same positions
+                as that of a model which cannot.
+        """
+        self._source = source
+        self._full = full
+        self._shape = shape
+        self._key = key
+        self._shared = shared if source.shares_images else None
+        self._whole = whole or source.draw_range is None
+        self._kept: dict[int, UInt8] = {}
+
+    def take(self, seed: int, n: int) -> UInt8:
+        """Return the `n` images of a look, uint8 [n,1,H,W]; a larger look of the seed begins with the same images.
+
+        Raises:
+            CheckpointError: The generator returned something else than what was asked for.
+        """
+        if self._whole:
+            return self._drawn(seed, self._full)[look_order(seed, self._full)[:n]]
+        return self._drawn(seed, n)[:n]
+
+    def _drawn(self, seed: int, n: int) -> UInt8:
+        """Return the first `n` images or more of a seed's sequence, drawing only what was not drawn before."""
+        kept = self._kept.get(seed)
+        if self._shared is not None and (kept is None or len(kept) < n):
+            elsewhere = self._shared.images(self._key, seed)
+            if elsewhere is not None and (kept is None or len(elsewhere) > len(kept)):
+                kept = elsewhere
+        have = 0 if kept is None else len(kept)
+        if kept is None or have < n:
+            if self._source.draw_range is None:
+                kept = checked_images(self._source.draw(n, seed), n, self._shape)
+            else:
+                fresh = checked_images(self._source.draw_range(have, n, seed), n - have, self._shape)
+                kept = fresh if kept is None else np.concatenate([kept, fresh])
+            if self._shared is not None:
+                self._shared.keep_images(self._key, seed, kept)
+        self._kept[seed] = kept
+        return kept
+
+
+def look_order(seed: int, full: int) -> Int64:
+    """Return the order in which looks take the images of a seed that were drawn all at once, int64 [full]."""
+    order: Int64 = np.random.Generator(np.random.PCG64([seed, full])).permutation(full)
+    return order
+
+
+def checked_images(pixels: object, count: int, shape: tuple[int, ...]) -> UInt8:
+    """Return what a generator returned, uint8 [count, *shape].
+
+    Raises:
+        CheckpointError: The type or the shape is another one.
+    """
+    array = np.asarray(pixels)
+    if array.dtype != np.uint8:
+        raise CheckpointError(
+            f"The generator returned {array.dtype} instead of uint8. Map its output to 0..255 and round."
+        )
+    if array.shape != (count, *shape):
+        raise CheckpointError(
+            f"The generator returned shape {list(array.shape)} where {[count, *shape]} was asked for. "
+            "Return exactly `count` images of the real images' size."
+        )
+    return array

@@ -1,0 +1,59 @@
+"""Resolve what a generator offers beyond drawing images, once, when it is loaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_medgan.errors import CheckpointError
+from pytest_medgan.records import ImageSource
+
+_TEXT = ("identity", "training_recipe")
+
+
+def resolve_generator(generator: Any) -> ImageSource:
+    """Return a generator as an ImageSource.
+
+    Args:
+        generator: Any callable `(count, seed) -> uint8 [N,1,H,W]`; see `records.Generator` for what it may offer.
+
+    Raises:
+        CheckpointError: It is not callable, or an attribute it offers is of another type.
+    """
+    if isinstance(generator, ImageSource):
+        return generator
+    if not callable(generator):
+        raise CheckpointError(
+            f"The generator is a {type(generator).__name__}, which cannot be called. "
+            "Give a function or object that is called as (count, seed) and returns uint8 [N,1,H,W]."
+        )
+    offered = {name: getattr(generator, name, None) for name in _TEXT}
+    for name, value in offered.items():
+        if value is not None and not isinstance(value, str):
+            raise CheckpointError(f"The generator's {name} is a {type(value).__name__}. Make it text, or leave it out.")
+    draw_range = getattr(generator, "sample_range", None)
+    if draw_range is not None and not callable(draw_range):
+        raise CheckpointError(
+            "The generator's sample_range cannot be called. "
+            "Make it a method (start, stop, seed) that returns uint8 [stop-start,1,H,W], or leave it out."
+        )
+    return ImageSource(
+        draw=generator,
+        draw_range=draw_range,
+        identity=offered["identity"],
+        training_recipe=offered["training_recipe"],
+        window=_window(getattr(generator, "window", None)),
+        shares_images=bool(getattr(generator, "shares_images", True)),
+    )
+
+
+def _window(value: Any) -> tuple[float, float] | None:
+    """Return the HU of 0 and 255, or None."""
+    if value is None:
+        return None
+    try:
+        low, high = (float(edge) for edge in value)
+    except (TypeError, ValueError):
+        raise CheckpointError(
+            "The generator's window is not a pair of numbers. Give the HU of grey 0 and 255, or leave it out."
+        ) from None
+    return low, high

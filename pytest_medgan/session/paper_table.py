@@ -1,0 +1,70 @@
+"""The source paper's table as text and as plain data, with the published figures beside the measured ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from pytest_medgan.catalogue import METRICS, ordered
+from pytest_medgan.evaluate.protocol import Table, disagreements
+from pytest_medgan.ground.plain import to_plain
+from pytest_medgan.records import Row
+
+SOURCE = "Published figures: Jang, Yoo and Hong 2022, Table 1; comparable only with the same extractor and data."
+
+
+def table_lines(table: Table, published: Mapping[str, Row]) -> list[str]:
+    """Return the table as text: one row per metric, one column per model.
+
+    Args:
+        table: What was measured.
+        published: Name -> published row, for further columns.
+    """
+    shown = ordered({name for scores in table.rows.values() for name in scores.metrics})
+    heading = ["metric", *table.rows, *(f"{name} (published)" for name in published)]
+    cells = [heading]
+    for name in shown:
+        measured = [str(s.metrics[name]) if name in s.metrics else "not measured" for s in table.rows.values()]
+        printed = [_published_cell(row, name) for row in published.values()]
+        cells.append([f"{METRICS[name].label} {METRICS[name].arrow}", *measured, *printed])
+    widths = [max(len(row[i]) for row in cells) for i in range(len(heading))]
+    text = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    features = f"features: {table.fingerprint.inputs['extractor']}"
+    notes = [*([SOURCE] if published else []), *table.warnings, *([table.scaled_down] if table.scaled_down else [])]
+    return [*text, features, *notes]
+
+
+def ranking_lines(first: Table, second: Table) -> list[str]:
+    """Return one line per metric for which two feature spaces rank the rows differently, or one line that none does."""
+    found = disagreements(first, second)
+    if not found:
+        return ["The two feature spaces rank all rows alike."]
+    return [f"RANKING DIFFERS in {METRICS[one.metric].label}, {str(one).partition(': ')[2]}" for one in found]
+
+
+def table_to_plain(table: Table, second: Table | None = None) -> dict[str, Any]:
+    """Return the table as plain data, with that of a second feature space and where the two disagree."""
+    beside: dict[str, Any] = {}
+    if second is not None:
+        found = [asdict(one) for one in disagreements(table, second)]
+        beside = {"beside": table_to_plain(second), "disagreements": found}
+    return {
+        **beside,
+        "protocol": "jang2022",
+        "samples": table.samples,
+        "scaled_down": table.scaled_down,
+        "warnings": list(table.warnings),
+        "fingerprint": to_plain(table.fingerprint),
+        "rows": {name: to_plain(scores) for name, scores in table.rows.items()},
+    }
+
+
+def _published_cell(row: Row, metric: str) -> str:
+    """Return a published value with its spread, or a dash."""
+    limit = row.limits.get(metric)
+    if limit is None:
+        return "-"
+    value = next(iter(limit.values.values()))
+    digits = METRICS[metric].decimals
+    return f"{value.value:.{digits}f}" + (f" ± {value.sd:.{digits}f}" if value.sd else "")
