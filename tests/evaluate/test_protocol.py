@@ -85,7 +85,7 @@ def test_the_real_row_is_the_held_out_half(project: Path) -> None:
 
 
 def test_more_images_than_are_held_out_is_an_error(project: Path) -> None:
-    with pytest.raises(DataError, match="128 images a row were asked for and 64 real ones are held out"):
+    with pytest.raises(DataError, match="128 images per row were asked for and 64 real ones are held out"):
         measured(project, 128)
 
 

@@ -1,15 +1,14 @@
-"""A project of a user's: real images, a generator and a feature space of its own, small enough to run in a moment."""
+"""A user's project: real images, a generator and a feature space of its own, small enough to run in a second."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
+# Runs in this process must find the heavy libraries loaded: pytester forgets what was first imported inside a run, and
+# extension modules cannot be loaded twice. The plugin of hypothesis imports its module at the end of every run.
 import numpy as np
 import pytest
-
-# Runs in this process must find the heavy libraries loaded: pytester forgets what was first imported inside a run, and
-# extension modules cannot be loaded twice.
 import torchvision.models  # noqa: F401
 
 import pytest_medgan.ct
@@ -17,7 +16,9 @@ import pytest_medgan.embedding
 import pytest_medgan.evaluate.protocol
 import pytest_medgan.gan
 import pytest_medgan.gate.accept
-import pytest_medgan.report  # noqa: F401
+import pytest_medgan.report
+import pytest_medgan.session.run_folder
+import pytest_medgan.session.summary  # noqa: F401
 from pytest_medgan.cli import main
 
 MODULE = '''
@@ -77,7 +78,7 @@ pythonpath = .
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """The project in a folder of its own, with no baseline yet."""
+    """Return a project in a folder of its own, with no baseline yet."""
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.delenv("TOY_SPREAD", raising=False)
     pytester.makepyfile(toy=MODULE, test_gate=TEST)
@@ -91,7 +92,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
 
 @pytest.fixture
 def accept(project: pytest.Pytester) -> Callable[..., int]:
-    """Accepts the candidate of the last run, as a user would; returns the exit status."""
+    """Return a function that accepts the candidate of the last run, as a user would; it returns the exit status."""
 
     def run(reason: str = "first measurement", into: str = "medgan-baseline.yaml") -> int:
         candidate = next(Path("medgan-report").glob("candidate-*.yaml"))

@@ -24,7 +24,7 @@ def drawn(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable
     return read
 
 
-def test_each_evaluation_is_computed_once_however_many_workers_there_are(
+def test_workers_compute_each_evaluation_once(
     project: pytest.Pytester,
     accept: Callable[..., int],
     drawn: Callable[[], list[str]],
@@ -43,7 +43,7 @@ def test_each_evaluation_is_computed_once_however_many_workers_there_are(
     assert not list(between.glob("medgan-session-*"))
 
 
-def test_workers_of_a_project_without_our_tests_leave_nothing(pytester: pytest.Pytester) -> None:
+def test_workers_of_a_project_without_medgan_tests_leave_no_folder(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_it(): pass")
     pytester.runpytest("-n", "1").assert_outcomes(passed=1)
     assert not (pytester.path / ".medgan").exists()
@@ -51,7 +51,7 @@ def test_workers_of_a_project_without_our_tests_leave_nothing(pytester: pytest.P
     pytester.runpytest("-n", "1").assert_outcomes(passed=1)
 
 
-def test_workers_without_a_folder_between_them_compute_for_themselves(
+def test_workers_without_a_shared_folder_compute_alone(
     project: pytest.Pytester, accept: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.runpytest()
@@ -67,7 +67,7 @@ def test_workers_without_a_folder_between_them_compute_for_themselves(
     project.runpytest("-n", "2").assert_outcomes(passed=3)
 
 
-def test_the_first_failure_ends_the_session_and_is_shown(
+def test_exitfirst_shows_the_failed_gate(
     project: pytest.Pytester, accept: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.runpytest()
@@ -79,7 +79,7 @@ def test_the_first_failure_ends_the_session_and_is_shown(
     result.stdout.fnmatch_lines(["*= medgan =*", "*FAIL*", "candidate: *"])
 
 
-def test_what_failed_last_can_be_run_alone(
+def test_last_failed_reruns_one_gate(
     project: pytest.Pytester, accept: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.runpytest()
@@ -91,7 +91,7 @@ def test_what_failed_last_can_be_run_alone(
     project.runpytest("--lf").assert_outcomes(passed=failed)
 
 
-def test_several_models_in_one_session(project: pytest.Pytester) -> None:
+def test_several_models_have_a_table_each(project: pytest.Pytester) -> None:
     module = project.path / "toy.py"
     module.write_text(module.read_text() + "\ndef narrow(count, seed):\n    return blobs(count, seed, spread=2.0)\n")
     project.makepyfile(
@@ -114,7 +114,7 @@ def test_several_models_in_one_session(project: pytest.Pytester) -> None:
     assert {"candidate-MODEL.yaml", "candidate-NARROW.yaml"} <= written
 
 
-def test_a_model_that_became_much_better_passes_and_is_told(
+def test_much_better_model_is_stale_and_passes(
     project: pytest.Pytester, accept: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOY_SPREAD", "3")
@@ -126,9 +126,7 @@ def test_a_model_that_became_much_better_passes_and_is_told(
     result.stdout.fnmatch_lines(["*FID*STALE*", "*renew the baseline*"])
 
 
-def test_a_gpu_run_without_a_gpu_test_is_a_usage_error(
-    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gpu_run_without_a_gpu_test_is_a_usage_error(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     project.makepyfile(test_gate="def test_it():\n    pass\n")
     result = project.runpytest("--medgan-gpu")

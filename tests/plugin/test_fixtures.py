@@ -25,7 +25,7 @@ def test_it(medgan_generator, medgan_scores, medgan_real):
 """
 
 
-def test_a_generator_is_trained_once_and_loaded_again(project: pytest.Pytester) -> None:
+def test_medgan_train_trains_once_and_loads_afterwards(project: pytest.Pytester) -> None:
     project.makepyfile(test_gate=TRAIN)
     seen = []
     for _ in range(2):
@@ -37,7 +37,7 @@ def test_a_generator_is_trained_once_and_loaded_again(project: pytest.Pytester) 
     assert len(list((project.path / ".medgan" / "trained").iterdir())) == 1
 
 
-def test_features_of_any_images(project: pytest.Pytester) -> None:
+def test_medgan_embed_takes_any_images(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_gate="""
         def test_it(medgan_embed, medgan_real):
@@ -49,7 +49,7 @@ def test_features_of_any_images(project: pytest.Pytester) -> None:
     project.runpytest().assert_outcomes(passed=1)
 
 
-def test_a_metric_of_the_projects_own(project: pytest.Pytester) -> None:
+def test_custom_metric_is_measured_and_gated(project: pytest.Pytester) -> None:
     project.makeconftest(
         """
         from pytest_medgan.catalogue import Metric
@@ -78,7 +78,7 @@ def test_a_metric_of_the_projects_own(project: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*gap*lower is better*FAIL*"])
 
 
-def test_a_taken_name_is_refused(project: pytest.Pytester) -> None:
+def test_custom_metric_with_a_taken_name_is_refused(project: pytest.Pytester) -> None:
     project.makeconftest(
         """
         from pytest_medgan.catalogue import METRICS
@@ -93,7 +93,7 @@ def test_a_taken_name_is_refused(project: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*medgan: pytest_medgan_metrics registers 'fid', which is taken*"])
 
 
-def test_reports_are_written_at_the_end(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_are_written_at_the_end_of_the_run(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     summary = project.path / "summary.md"
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     project.runpytest("--medgan-report=html,md,json")
@@ -104,7 +104,7 @@ def test_reports_are_written_at_the_end(project: pytest.Pytester, monkeypatch: p
 
 
 @pytest.mark.parametrize(("formats", "drawn"), [("html", True), ("json", False)])
-def test_the_sweep_over_k_is_measured_where_it_is_shown(project: pytest.Pytester, formats: str, drawn: bool) -> None:
+def test_k_sweep_is_measured_only_where_it_is_shown(project: pytest.Pytester, formats: str, drawn: bool) -> None:
     project.runpytest(f"--medgan-report={formats}")
     _, evidence = read_run(project.path / "medgan-report")
     found = evidence["model"]
@@ -116,7 +116,7 @@ def test_the_sweep_over_k_is_measured_where_it_is_shown(project: pytest.Pytester
         assert (page.exists() and f'alt="{label} against k. this run: ' in page.read_text()) or not drawn
 
 
-def test_the_accepted_model_s_samples_stand_beside_the_candidate_s(
+def test_report_shows_the_accepted_models_samples(
     project: pytest.Pytester, accept: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = project.path / "medgan-report" / "report.html"

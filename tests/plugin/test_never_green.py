@@ -17,7 +17,7 @@ def accepted(project: pytest.Pytester, accept: Callable[..., int]) -> pytest.Pyt
     return project
 
 
-def test_a_row_that_the_file_does_not_have_is_missing(accepted: pytest.Pytester) -> None:
+def test_absent_row_is_missing(accepted: pytest.Pytester) -> None:
     path = accepted.path / "medgan-baseline.yaml"
     path.write_text(path.read_text().replace("TOY", "OTHER"))
     result = accepted.runpytest("-k", "fid")
@@ -30,7 +30,7 @@ def test_a_row_that_the_file_does_not_have_is_missing(accepted: pytest.Pytester)
     [(("--medgan-seeds=3,4,5",), "seeds"), (("--medgan-data=images.npz,size=32,crop_size=32,seed=9",), "split_seed"),
      (("--medgan-samples=64",), "samples")],
 )  # fmt: skip
-def test_another_fingerprint_is_incomparable_and_nothing_is_drawn(
+def test_other_fingerprint_is_incomparable_before_anything_is_drawn(
     accepted: pytest.Pytester, arguments: tuple[str, ...], what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = accepted.path / "drawn.txt"
@@ -43,7 +43,7 @@ def test_another_fingerprint_is_incomparable_and_nothing_is_drawn(
     assert not list((accepted.path / "medgan-report").glob("candidate-*")), "an older run's must not be accepted for it"
 
 
-def test_a_feature_space_that_moved_is_caught_by_the_canary(accepted: pytest.Pytester) -> None:
+def test_changed_feature_space_is_caught_by_the_canary(accepted: pytest.Pytester) -> None:
     module = accepted.path / "toy.py"
     module.write_text(module.read_text().replace("default_rng(5)", "default_rng(6)"))
     result = accepted.runpytest("-k", "fid")
@@ -51,7 +51,7 @@ def test_a_feature_space_that_moved_is_caught_by_the_canary(accepted: pytest.Pyt
     result.stdout.fnmatch_lines(["*INCOMPARABLE*", "*canary*"])
 
 
-def test_features_that_are_not_finite_are_an_error(accepted: pytest.Pytester) -> None:
+def test_nonfinite_features_are_an_error(accepted: pytest.Pytester) -> None:
     module = accepted.path / "toy.py"
     module.write_text(module.read_text().replace("(flat @ matrix)", "(flat @ matrix / 0)"))
     result = accepted.runpytest("-k", "fid", "-W", "ignore")
@@ -59,7 +59,7 @@ def test_features_that_are_not_finite_are_an_error(accepted: pytest.Pytester) ->
     result.stdout.fnmatch_lines(["*medgan: *NaN*"])
 
 
-def test_a_metric_that_is_not_measured_does_not_pass(accepted: pytest.Pytester) -> None:
+def test_unmeasured_metric_does_not_pass(accepted: pytest.Pytester) -> None:
     result = accepted.runpytest("-k", "recall", "--medgan-metrics=fid")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*not measured*"])
@@ -69,11 +69,11 @@ def test_a_metric_that_is_not_measured_does_not_pass(accepted: pytest.Pytester) 
     ("body", "message"),
     [
         ("return blobs(count - 1, seed)", "*the generator returned 127 images where 128 were asked for*"),
-        ("return blobs(count, seed) / 255.0", "*the generator returned*float64*uint8*"),
-        ("return blobs(count, seed)[:, :, :16]", "*the generator returned*"),
+        ("return blobs(count, seed) / 255.0", "*he generator returned*float64*uint8*"),
+        ("return blobs(count, seed)[:, :, :16]", "*he generator returned*"),
     ],
 )
-def test_a_generator_that_breaks_its_contract_is_one_line(accepted: pytest.Pytester, body: str, message: str) -> None:
+def test_generator_that_breaks_its_contract_is_one_line(accepted: pytest.Pytester, body: str, message: str) -> None:
     module = accepted.path / "toy.py"
     module.write_text(module.read_text().replace(DRAW, body))
     result = accepted.runpytest("-k", "fid")
@@ -81,7 +81,7 @@ def test_a_generator_that_breaks_its_contract_is_one_line(accepted: pytest.Pytes
     result.stdout.fnmatch_lines([message])
 
 
-def test_a_baseline_that_cannot_be_read_names_its_line(accepted: pytest.Pytester) -> None:
+def test_unreadable_baseline_names_its_line(accepted: pytest.Pytester) -> None:
     path = accepted.path / "medgan-baseline.yaml"
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines[:4], "\tx: 1", *lines[4:]]))
@@ -90,7 +90,7 @@ def test_a_baseline_that_cannot_be_read_names_its_line(accepted: pytest.Pytester
     result.stdout.fnmatch_lines(["*medgan: medgan-baseline.yaml:5: a tab*"])
 
 
-def test_a_file_is_named_on_the_terminal_and_in_no_report(project: pytest.Pytester) -> None:
+def test_file_name_reaches_the_terminal_and_no_report(project: pytest.Pytester) -> None:
     (project.path / "images.npz").rename(project.path / "JANE-DOE.npz")
     result = project.runpytest("-k", "fid", "--medgan-data=JANE-DOE.npz,crop_size=500", "--junitxml=junit.xml")
     assert result.ret == 1
@@ -100,7 +100,7 @@ def test_a_file_is_named_on_the_terminal_and_in_no_report(project: pytest.Pytest
     assert "smaller than crop_size 500" in junit
 
 
-def test_junit_carries_a_property_a_metric_and_nothing_bulky(accepted: pytest.Pytester) -> None:
+def test_junit_has_one_property_per_metric(accepted: pytest.Pytester) -> None:
     accepted.runpytest("--junitxml=junit.xml").assert_outcomes(passed=3)
     junit = (accepted.path / "junit.xml").read_text()
     assert 'name="medgan.fid"' in junit
@@ -108,7 +108,7 @@ def test_junit_carries_a_property_a_metric_and_nothing_bulky(accepted: pytest.Py
     assert "canary" not in junit
 
 
-def test_limits_relative_to_the_real_row(project: pytest.Pytester) -> None:
+def test_limit_relative_to_the_real_row(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_gate="""
         from pytest_medgan import assert_fid_below

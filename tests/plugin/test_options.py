@@ -25,7 +25,7 @@ def seen(result: pytest.RunResult) -> list[str]:
     return [line.split("SEEN ")[1] for line in result.outlines if "SEEN" in line]
 
 
-def test_precedence_of_marker_command_line_and_ini(project: pytest.Pytester) -> None:
+def test_marker_overrides_command_line_overrides_ini(project: pytest.Pytester) -> None:
     project.makepyfile(test_gate=SHOW)
     ini = (project.path / "pytest.ini").read_text()
     (project.path / "pytest.ini").write_text(ini + "\nmedgan_samples = 64\nmedgan_seeds = 4 5\n")
@@ -55,7 +55,7 @@ def test_marker(medgan_scores):
 """
 
 
-def test_an_override_goes_before_the_command_line_and_a_marker_before_both(
+def test_marker_overrides_fixture_overrides_command_line(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = project.path / "drawn.txt"
@@ -77,7 +77,7 @@ def test_an_override_goes_before_the_command_line_and_a_marker_before_both(
         (("--medgan-report=pdf",), "*--medgan-report takes html, md and json, not 'pdf'*"),
     ],
 )
-def test_a_session_option_that_cannot_be_used_is_a_usage_error(
+def test_wrong_session_option_is_a_usage_error(
     project: pytest.Pytester, arguments: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
@@ -90,22 +90,20 @@ def test_a_session_option_that_cannot_be_used_is_a_usage_error(
     ("arguments", "message"),
     [
         (("--medgan-samples=few",), "--medgan-samples takes a whole number of at least 16"),
-        (("--medgan-seeds=1,1",), "--medgan-seeds takes different seeds"),
-        (("--medgan-metrics=fidd",), "unknown metrics ['fidd']"),
+        (("--medgan-seeds=1,1",), "--medgan-seeds takes different whole numbers"),
+        (("--medgan-metrics=fidd",), "--medgan-metrics knows no metric 'fidd'"),
         (("--medgan-data=nowhere",), "nowhere"),
         (("--medgan-generator=toy:nothing",), "nothing"),
     ],
 )
-def test_an_option_that_cannot_be_used_is_one_line(
-    project: pytest.Pytester, arguments: tuple[str, ...], message: str
-) -> None:
+def test_wrong_option_is_one_line(project: pytest.Pytester, arguments: tuple[str, ...], message: str) -> None:
     result = project.runpytest("-k", "fid", *arguments)
     assert result.ret == 1
     assert any(message in line for line in result.outlines)
     assert not any("Traceback" in line for line in result.outlines)
 
 
-def test_a_value_that_pytest_took_for_a_test_path_is_a_usage_error(project: pytest.Pytester) -> None:
+def test_value_taken_for_a_test_path_is_a_usage_error(project: pytest.Pytester) -> None:
     """Behind a space, pytest takes the path for a test path and misses the ini file beside the tests."""
     elsewhere = project.mkdir("elsewhere")
     inner = project.mkdir("inner")
@@ -117,12 +115,12 @@ def test_a_value_that_pytest_took_for_a_test_path_is_a_usage_error(project: pyte
     os.chdir(inner)
     apart = project.runpytest("--medgan-data", str(elsewhere))
     assert apart.ret == pytest.ExitCode.USAGE_ERROR
-    apart.stderr.fnmatch_lines(["*missed pytest.ini; write --medgan-data=*elsewhere*"])
+    apart.stderr.fnmatch_lines(["*missed pytest.ini. Write --medgan-data=*elsewhere*"])
     together = project.runpytest(f"--medgan-data={elsewhere}")
     together.stdout.fnmatch_lines(["configfile: pytest.ini"])
 
 
-def test_a_marker_with_an_unknown_word_is_an_error(project: pytest.Pytester) -> None:
+def test_marker_with_an_unknown_word_is_an_error(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_gate="""
         import pytest
@@ -133,11 +131,11 @@ def test_a_marker_with_an_unknown_word_is_an_error(project: pytest.Pytester) -> 
         """
     )
     result = project.runpytest()
-    result.stdout.fnmatch_lines(["*the marker medgan takes *not 'genrator'*"])
+    result.stdout.fnmatch_lines(["*The marker medgan takes *not 'genrator'*"])
     assert result.ret == 1
 
 
-def test_gpu_tests_are_skipped_with_a_reason_without_the_option(project: pytest.Pytester) -> None:
+def test_gpu_tests_without_the_option_are_skipped_with_a_reason(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_gate="""
         import pytest
@@ -152,7 +150,7 @@ def test_gpu_tests_are_skipped_with_a_reason_without_the_option(project: pytest.
     result.stdout.fnmatch_lines(["*needs a GPU: run with --medgan-gpu*"])
 
 
-def test_a_project_without_medgan_tests_loads_nothing_heavy(project: pytest.Pytester) -> None:
+def test_project_without_medgan_tests_loads_nothing_heavy(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_gate="""
         import sys
@@ -165,7 +163,7 @@ def test_a_project_without_medgan_tests_loads_nothing_heavy(project: pytest.Pyte
     project.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
 
 
-def test_the_accepted_model_is_named_like_any_generator(project: pytest.Pytester) -> None:
+def test_paired_with_takes_any_generator_string(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_gate="""
         import pytest
@@ -183,9 +181,7 @@ def test_the_accepted_model_is_named_like_any_generator(project: pytest.Pytester
 
 
 @pytest.mark.parametrize("option", ["--medgan-generator=gone.safetensors", "--medgan-paired-with=gone.safetensors"])
-def test_a_checkpoint_that_is_not_there_is_told_before_the_images_are_read(
-    project: pytest.Pytester, option: str
-) -> None:
+def test_absent_checkpoint_is_an_error_before_images_are_read(project: pytest.Pytester, option: str) -> None:
     (project.path / "images.npz").unlink()
     result = project.runpytest("-k", "fid", option)
     assert result.ret == 1
@@ -194,7 +190,7 @@ def test_a_checkpoint_that_is_not_there_is_told_before_the_images_are_read(
     assert not any("images.npz" in line for line in result.outlines)
 
 
-def test_the_store_of_features_has_a_limit(project: pytest.Pytester) -> None:
+def test_cache_limit_removes_the_oldest_features(project: pytest.Pytester) -> None:
     """From the ini file, from the command line before it, and a usage error where it is no size."""
     project.makepyfile(
         test_gate="""
@@ -215,7 +211,7 @@ def test_the_store_of_features_has_a_limit(project: pytest.Pytester) -> None:
     result.stderr.fnmatch_lines(["*--medgan-cache-limit takes a size such as 500M*"])
 
 
-def test_a_gate_runs_where_no_feature_can_be_stored_and_says_so(
+def test_gate_without_a_feature_store_passes_with_a_warning(
     project: pytest.Pytester, accept: Callable[..., int]
 ) -> None:
     project.runpytest()
@@ -227,7 +223,7 @@ def test_a_gate_runs_where_no_feature_can_be_stored_and_says_so(
     result.stdout.fnmatch_lines(["*warning: features are not stored: *give another --medgan-cache-dir"])
 
 
-def test_a_gate_runs_where_nothing_can_be_stored_and_says_so(
+def test_gate_without_a_cache_folder_passes_with_a_warning(
     project: pytest.Pytester, accept: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.runpytest()
@@ -237,5 +233,5 @@ def test_a_gate_runs_where_nothing_can_be_stored_and_says_so(
     monkeypatch.setenv("TMPDIR", str(scratch))
     result = project.runpytest_subprocess("--medgan-cache-dir=cache")
     result.assert_outcomes(passed=3)
-    result.stdout.fnmatch_lines(["*warning: nothing is kept: *give another --medgan-cache-dir"])
+    result.stdout.fnmatch_lines(["*warning: Nothing is kept: *Give another --medgan-cache-dir."])
     assert list(scratch.glob("medgan-*")) == []

@@ -28,7 +28,7 @@ def said(result: pytest.RunResult) -> list[str]:
     return [line.split("SAID ")[1] for line in result.outlines if "SAID" in line]
 
 
-def test_another_runtime_is_compared_image_by_image(project: pytest.Pytester, accept: Callable[..., int]) -> None:
+def test_paired_gate_compares_image_by_image(project: pytest.Pytester, accept: Callable[..., int]) -> None:
     project.makepyfile(test_gate=GATE)
     module = project.path / "toy.py"
     module.write_text(module.read_text() + RUNTIME)

@@ -50,7 +50,7 @@ def check(name: str, text: str, secrets: set[str]) -> None:
 
 
 @pytest.mark.parametrize("shown", [(), ("--medgan-report-real",)], ids=["no real image", "with real images"])
-def test_a_run_s_folder_tells_nothing(project: pytest.Pytester, secrets: set[str], shown: tuple[str, ...]) -> None:
+def test_run_folder_holds_no_patient_data(project: pytest.Pytester, secrets: set[str], shown: tuple[str, ...]) -> None:
     data = f"--medgan-data={STUDIES},split=slice,slices=all,size=32"
     result = project.runpytest(data, "--medgan-samples=32", "--medgan-report=html,md,json", *shown)
     result.assert_outcomes(failed=3)  # there is no baseline yet
@@ -65,7 +65,7 @@ def test_a_run_s_folder_tells_nothing(project: pytest.Pytester, secrets: set[str
     assert not any(secret.encode() in (folder / "evidence.npz").read_bytes() for secret in secrets)
 
 
-def test_a_turing_page_tells_nothing(tmp_path: Path, secrets: set[str]) -> None:
+def test_turing_page_holds_no_patient_data(tmp_path: Path, secrets: set[str]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (8, 1, 128, 128), dtype=np.uint8)
     np.savez(tmp_path / "fake.npz", pixels=noise)
     out = tmp_path / "page" / "turing.html"

@@ -58,7 +58,7 @@ def together(project: pytest.Pytester) -> list[tuple[int, str]]:
 
 
 @pytest.mark.slow
-def test_two_processes_share_a_gate(project: pytest.Pytester) -> None:
+def test_torchrun_processes_share_a_gate(project: pytest.Pytester) -> None:
     module = project.path / "toy.py"
     log = """        with open("embedded.txt", "a") as file:
             file.writelines(f"{os.getpid()} {image.tobytes().hex()[:400]}\\n" for image in pixels)
@@ -78,7 +78,7 @@ def test_two_processes_share_a_gate(project: pytest.Pytester) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_reach_one_verdict_where_their_arithmetic_differs(project: pytest.Pytester) -> None:
+def test_torchrun_processes_reach_one_verdict_with_different_arithmetic(project: pytest.Pytester) -> None:
     project.makeconftest(UNSTEADY)
     project.makepyfile(test_gate=VERDICT)
     outputs = together(project)

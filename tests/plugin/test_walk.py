@@ -10,7 +10,7 @@ WAYS = [pytest.param((), id="one process"), pytest.param(("-n", "2"), id="xdist"
 
 
 @pytest.mark.parametrize("how", WAYS)
-def test_the_life_of_a_gate(
+def test_gate_goes_from_missing_over_accepted_to_pass_and_fail(
     project: pytest.Pytester,
     accept: Callable[..., int],
     how: tuple[str, ...],
@@ -34,7 +34,7 @@ def test_the_life_of_a_gate(
     project.runpytest(*how).assert_outcomes(passed=3)
 
 
-def test_the_failure_names_metric_value_limit_and_line(
+def test_failure_names_metric_value_limit_and_line(
     project: pytest.Pytester, accept: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.runpytest()
@@ -47,7 +47,7 @@ def test_the_failure_names_metric_value_limit_and_line(
     result.stdout.fnmatch_lines(["*improved*recall*", f"*medgan-baseline.yaml:{line}*", "*medgan baseline accept*"])
 
 
-def test_the_same_command_twice_prints_the_same_table(project: pytest.Pytester, accept: Callable[..., int]) -> None:
+def test_same_command_twice_prints_the_same_table(project: pytest.Pytester, accept: Callable[..., int]) -> None:
     project.runpytest()
     accept()
     first, second = (project.runpytest().outlines for _ in range(2))
@@ -56,7 +56,7 @@ def test_the_same_command_twice_prints_the_same_table(project: pytest.Pytester, 
     assert table == [line for line in second if "PASS at" in line]
 
 
-def test_with_nothing_changed_nothing_is_embedded(
+def test_second_run_embeds_no_image(
     project: pytest.Pytester, accept: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.runpytest()
@@ -64,7 +64,7 @@ def test_with_nothing_changed_nothing_is_embedded(
     project.runpytest().stdout.fnmatch_lines(["features: 0 images embedded, *"])
 
 
-def test_a_second_model_may_be_accepted_before_the_first_is_committed(
+def test_second_model_is_accepted_before_the_first_is_committed(
     project: pytest.Pytester, accept: Callable[..., int]
 ) -> None:
     for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"]):
@@ -80,7 +80,7 @@ def test_a_second_model_may_be_accepted_before_the_first_is_committed(
     assert accept() == 2
 
 
-def test_report_only_shows_and_fails_nothing(
+def test_report_only_shows_verdicts_and_fails_nothing(
     project: pytest.Pytester, accept: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.runpytest()
@@ -91,7 +91,7 @@ def test_report_only_shows_and_fails_nothing(
     result.stdout.fnmatch_lines(["*REPORT ONLY*", "*FAIL*"])
 
 
-def test_report_only_holds_for_scores_of_ones_own_too(project: pytest.Pytester) -> None:
+def test_report_only_applies_to_frozen_scores(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_gate="""
         from pytest_medgan import assert_fid_below
@@ -107,7 +107,7 @@ def test_report_only_holds_for_scores_of_ones_own_too(project: pytest.Pytester) 
     project.runpytest("--medgan-report-only").assert_outcomes(passed=1)
 
 
-def test_scores_that_are_asked_for_late_are_heard(project: pytest.Pytester) -> None:
+def test_scores_requested_during_the_test_are_recorded(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_gate="""
         from pytest_medgan import assert_fid_below
@@ -121,9 +121,7 @@ def test_scores_that_are_asked_for_late_are_heard(project: pytest.Pytester) -> N
     result.stdout.fnmatch_lines(["*FID*1000000000*PASS*"])
 
 
-def test_a_limit_on_the_real_row_leaves_the_candidate_its_own_name(
-    project: pytest.Pytester, accept: Callable[..., int]
-) -> None:
+def test_limit_on_the_real_row_keeps_the_candidates_name(project: pytest.Pytester, accept: Callable[..., int]) -> None:
     project.makepyfile(
         test_gate="""
         from pytest_medgan import assert_fid_below, assert_no_regression
@@ -140,7 +138,7 @@ def test_a_limit_on_the_real_row_leaves_the_candidate_its_own_name(
     project.runpytest().assert_outcomes(passed=2)
 
 
-def test_two_models_of_one_name_do_not_share_a_candidate(project: pytest.Pytester) -> None:
+def test_models_of_one_name_do_not_share_a_candidate(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_gate="""
         import pytest
@@ -153,4 +151,4 @@ def test_two_models_of_one_name_do_not_share_a_candidate(project: pytest.Pyteste
         """
     )
     result = project.runpytest()
-    result.stdout.fnmatch_lines(["*two models are called model*"])
+    result.stdout.fnmatch_lines(["*Two models are called model*"])

@@ -1,0 +1,1 @@
+"""Semantic mutants of the package and the tests that must notice them."""
