@@ -6,7 +6,7 @@ import numpy as np
 
 from pytest_medgan.errors import CheckpointError
 from pytest_medgan.evaluate.shared import SharedScores
-from pytest_medgan.records import ImageSource, Int64, UInt8
+from pytest_medgan.records import ImageSource, Int64, Names, UInt8
 
 
 class DrawnImages:
@@ -54,6 +54,14 @@ class DrawnImages:
         if self._whole:
             return self._drawn(seed, self._full)[look_order(seed, self._full)[:n]]
         return self._drawn(seed, n)[:n]
+
+    def groups(self, seed: int, n: int) -> Names | None:
+        """Return the group of each image of a look, [n]; None where images are independent."""
+        if self._source.groups is None:
+            return None
+        if self._whole:
+            return self._source.groups(self._full)[look_order(seed, self._full)[:n]]
+        return self._source.groups(n)
 
     def _drawn(self, seed: int, n: int) -> UInt8:
         """Return the first `n` images or more of a seed's sequence, drawing only what was not drawn before."""

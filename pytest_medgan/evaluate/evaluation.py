@@ -184,6 +184,7 @@ class ModelEvaluation:
             fake=embedded.features,
             probabilities=embedded.probabilities,
             pixels=images.pixels,
+            fake_groups=self._drawn_images.groups(seed, n),
             metrics=metrics,
             custom=subject.bench.custom,
             evidence=evidence,

@@ -12,6 +12,7 @@ from pytest_medgan.embedding.canned import TOLERANCE as CANARY_TOLERANCE
 from pytest_medgan.evaluate.looks import full_count
 from pytest_medgan.evaluate.subject import Subject
 from pytest_medgan.metrics.reference import Ks
+from pytest_medgan.metrics.revisions import revisions
 from pytest_medgan.records import Fingerprint, Scalar
 
 
@@ -39,6 +40,7 @@ def make_fingerprint(subject: Subject) -> Fingerprint:
         canary=subject.bench.canary(extractor),
         canary_tolerance=CANARY_TOLERANCE.get(extractor.numeric_class, 1e-3),
         environment=MappingProxyType(environment_facts(subject.bench.device)),
+        revisions=MappingProxyType(revisions(subject.settings.metrics, subject.bench.custom)),
     )
 
 

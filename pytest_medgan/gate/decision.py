@@ -260,7 +260,7 @@ def incomparable(metric: Metric, limit: Limit, evaluation: Evaluation) -> Verdic
     """The INCOMPARABLE verdict where the limit was measured under other conditions, else None."""
     if limit.kind == "missing" or limit.fingerprint is None:
         return None
-    differences = evaluation.fingerprint.differences(limit.fingerprint)
+    differences = evaluation.fingerprint.differences(limit.fingerprint, limit.metric)
     if not differences:
         return None
     return _closed(metric, limit, Outcome.INCOMPARABLE, "measured under other conditions: " + "; ".join(differences))

@@ -20,14 +20,24 @@ class Fingerprint:
     canary: tuple[float, ...] | None = None  # features of eight canned images, projected; None before embedding
     canary_tolerance: float = 1e-3  # relative to the canary's norm, by numeric class
     environment: Mapping[str, Scalar] = field(default_factory=dict)  # shown, never compared
+    revisions: Mapping[str, int | str] = field(default_factory=dict)  # metric -> version of its code
 
-    def differences(self, other: Fingerprint) -> tuple[str, ...]:
-        """Return one line per difference ("key: ours != theirs"); empty when scores may be compared."""
+    def differences(self, other: Fingerprint, metric: str | None = None) -> tuple[str, ...]:
+        """Return one line per difference ("key: ours != theirs"); empty when scores may be compared.
+
+        Args:
+            other: What the other scores were measured with.
+            metric: The metric to compare; its code must be the same too. None leaves revisions out.
+        """
         lines = [
             f"{key}: {self.inputs.get(key, _ABSENT)} != {other.inputs.get(key, _ABSENT)}"
             for key in sorted({*self.inputs, *other.inputs})
             if self.inputs.get(key, _ABSENT) != other.inputs.get(key, _ABSENT)
         ]
+        if metric is not None and metric in self.revisions and metric in other.revisions:
+            ours_revision, theirs_revision = self.revisions[metric], other.revisions[metric]
+            if ours_revision != theirs_revision:
+                lines.append(f"revision of {metric}: {ours_revision} != {theirs_revision}")
         if self.canary is not None and other.canary is not None:
             ours, theirs = np.asarray(self.canary, float), np.asarray(other.canary, float)
             tolerance = max(self.canary_tolerance, other.canary_tolerance)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from pytest_medgan.records.arrays import UInt8
+from pytest_medgan.records.arrays import Names, UInt8
 
 
 class Generator(Protocol):
@@ -36,3 +36,6 @@ class ImageSource:
     training_recipe: str | None = None  # the recipe of the ImageSet it was trained on; None where unknown
     window: tuple[float, float] | None = None  # the HU that 0 and 255 stand for; None where unknown
     shares_images: bool = True  # other processes may receive its images through a folder
+    groups: Callable[[int], Names] | None = None
+    # (count) -> the group of each of the first `count` images, where images of one group are not independent (slices of
+    # one patient or volume); None where all images are independent

@@ -15,13 +15,14 @@ from pytest_medgan.errors import CheckpointError, DataError
 from pytest_medgan.evaluate import ModelEvaluation, Settings, Subject, Workbench, real_row, with_real_sweep
 from pytest_medgan.evaluate.combining import combine_groups
 from pytest_medgan.evaluate.drawing import checked_images, look_order
-from pytest_medgan.evaluate.real import real_evaluation
+from pytest_medgan.evaluate.real import held_out_source, real_evaluation
 from pytest_medgan.evaluate.workbench import swept
 from pytest_medgan.ground.plain import from_plain, to_plain
 from pytest_medgan.metrics import frechet_distance, improved_precision_recall
 from pytest_medgan.records import (
     DataSettings,
     Evidence,
+    Fingerprint,
     Float32,
     ImageSet,
     Progress,
@@ -165,8 +166,6 @@ def test_count_that_is_no_look_is_refused(subject: Subject) -> None:
 
 
 def test_too_few_held_out_images_are_an_error(subject: Subject) -> None:
-    from pytest_medgan.evaluate.real import held_out_source
-
     with pytest.raises(DataError, match="65 held-out real images were asked for and there are 64"):
         held_out_source(subject.real.held_out, 0).draw(65, 0)
 
@@ -286,3 +285,27 @@ def test_the_full_count_lets_the_real_row_stand_beside_it(
     real = replace(subject.real, reference=images(reference, 2, "ref"), held_out=images(held_out, 3, "held"))
     evaluation = ModelEvaluation("noise", Noise(), replace(subject, real=real))
     assert evaluation.counts[-1] == full
+
+
+def test_errors_of_the_real_row_take_patients_as_blocks(subject: Subject) -> None:
+    """Four patients of sixteen equal images: as many independent images as patients, not as slices."""
+    held_out = subject.real.held_out
+    repeated = replace(held_out, pixels=np.repeat(held_out.pixels[::16], 16, axis=0))
+    blocks = replace(subject, real=replace(subject.real, held_out=repeated, digest="blocks"))
+    by_patient = real_evaluation(blocks).at(64)["fid"].se
+    assert real_evaluation(blocks)._drawn_images.groups(0, 64) is not None
+    alone = replace(held_out_source(repeated, 0), groups=None)
+    by_slice = ModelEvaluation("slices", alone, blocks).at(64)["fid"].se
+    assert by_patient > 2 * by_slice
+
+
+def test_revisions_of_the_measured_metrics_are_in_the_fingerprint(subject: Subject) -> None:
+    fingerprint = ModelEvaluation("x", Noise(), subject).fingerprint
+    assert dict(fingerprint.revisions) == {name: METRICS[name].revision for name in subject.settings.metrics}
+
+
+def test_a_changed_revision_concerns_its_metric_alone() -> None:
+    ours, theirs = Fingerprint({}, revisions={"fid": 1, "kid": 1}), Fingerprint({}, revisions={"fid": 2, "kid": 1})
+    assert ours.differences(theirs, "fid") == ("revision of fid: 1 != 2",)
+    assert ours.differences(theirs, "kid") == ()
+    assert ours.differences(theirs) == ()
