@@ -1,10 +1,10 @@
-"""How long a report takes once the scores exist, and how large it becomes: 6,080 real and 6,080 generated images.
+"""Measure how long a report takes once the scores exist, and how large it is, for 6,080 real and generated images.
 
 python benchmarks/report_speed.py [--images 6080] [--size 128] [--features 2048] [--real]
 
-Images and features are made up, with the structure that matters here: noise that hardly compresses over drawn shapes,
-clusters in feature space, copies and duplicates. The scores' own passes (evidence with the k-sweep) are measured apart,
-since a run that reports gathers them while it scores.
+Images and features are made up, with the structure that matters here: shapes under noise that hardly compresses,
+clusters in feature space, and duplicates. The passes of the scores (evidence with the k-sweep) are timed separately,
+because a run that reports gathers the evidence while it scores.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ import numpy as np
 import torch
 
 from pytest_medgan.catalogue import METRICS
+from pytest_medgan.evaluate.pictures import with_pictures
 from pytest_medgan.evaluate.workbench import swept
 from pytest_medgan.metrics import measure, prepare_reference
-from pytest_medgan.records import MetricScore, Scores
-from pytest_medgan.report import ReportRun, model_record, render, save_evidence, write_run
-from pytest_medgan.report.pictures import with_pictures
+from pytest_medgan.records import ImageSet, MetricScore, Scores
+from pytest_medgan.report import ModelRecord, ReportRun, render, save_evidence, write_run
 
 
 def images(count: int, size: int, seed: int) -> np.ndarray:
-    """uint8 [N,1,size,size]: a disc of its own place and width under noise."""
+    """Return uint8 [N,1,size,size]: discs of different places and widths under noise."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j].astype(np.float32)
     found = np.empty((count, 1, size, size), np.uint8)
@@ -40,7 +40,7 @@ def images(count: int, size: int, seed: int) -> np.ndarray:
 
 
 def features(count: int, width: int, seed: int) -> np.ndarray:
-    """float32 [N,width] in twenty clusters, of the rank that deep features have."""
+    """Return float32 [N,width] in twenty clusters, of the rank that deep features have."""
     rng = np.random.default_rng(seed)
     kinds = np.random.default_rng(99)
     centres, mixing = kinds.normal(0, 1.5, (20, 64)), kinds.normal(0, 0.1, (64, width))
@@ -57,6 +57,7 @@ def main() -> None:
     n = arguments.images
     real_pixels, fake_pixels = (images(n, arguments.size, seed) for seed in (1, 2))
     fake_pixels[1:9] = fake_pixels[0]  # a few duplicates
+    patients = np.array([f"{i // 64:03d}" for i in range(n)])
     real, fake = (features(n, arguments.features, seed) for seed in (1, 2))
     print(f"{platform.machine()}, {torch.get_num_threads()} threads, {n} images of {arguments.size} x {arguments.size}")
 
@@ -86,17 +87,16 @@ def main() -> None:
 
         drawn = with_pictures(
             battery.evidence,
+            real=ImageSet(real_pixels, patients, "real", window=(-1000.0, 400.0)),
+            fake=ImageSet(fake_pixels, patients, "fake"),
             real_features=real,
             fake_features=fake,
-            real_pixels=real_pixels,
-            fake_pixels=fake_pixels,
             include_real=arguments.real,
-            window=(-1000.0, 400.0),
         )
         lap("t-SNE, thumbnails, histograms")
         save_evidence(Path(folder) / "one.npz", drawn)
         lap("evidence kept")
-        model = model_record("model", [Scores(n, n, ("0", "1", "2"), scored)], full_count=n)
+        model = ModelRecord("model", looks=(Scores(n, n, ("0", "1", "2"), scored),), full_count=n)
         write_run(Path(folder), ReportRun((model,)), {"model": drawn}, include_real=arguments.real)
         lap("run folder")
         render(Path(folder), ("html", "md", "json"), include_real=arguments.real)

@@ -1,4 +1,4 @@
-"""`medgan report RUN_DIR`: draws the reports of a run again, from its folder alone."""
+"""`medgan report RUN_DIR`: draw the reports of a run again, from its folder alone."""
 
 from __future__ import annotations
 
@@ -8,27 +8,49 @@ from typing import Any
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add the parser of `medgan report`.
+
+    Args:
+        subparsers: What `ArgumentParser.add_subparsers` returned.
+
+    Returns:
+        The new parser.
+    """
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "report",
-        help="draw a run's reports again from its folder",
-        description="Writes report.html and report.md into the folder of a run (scores.json and evidence.npz).",
+        help="draw the reports of a run again",
+        description="Writes report.html and report.md into the folder of a run, from its scores.json and its evidence.",
     )
     parser.add_argument("run_dir", metavar="RUN_DIR", type=Path, help="the folder that --medgan-report wrote")
     parser.add_argument("--format", default="html,md", metavar="html,md", help="which to write (default: %(default)s)")
     parser.add_argument(
-        "--against", type=Path, metavar="RUN_DIR", help="another run, whose samples are shown as the baseline's"
+        "--against",
+        type=Path,
+        metavar="RUN_DIR",
+        help="the run folder of the accepted model, whose samples and curves are shown as the baseline's",
     )
     parser.add_argument(
-        "--real", action="store_true", help="show pictures of real images where the run kept any: patient data"
+        "--real", action="store_true", help="show images of real patients where the run kept any: patient data"
     )
     return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Parsed by the parser of `add_parser`.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        SettingsError: A format is unknown or a folder cannot be read.
+        OutputError: A report cannot be written.
+    """
     from pytest_medgan.report import render
 
     formats = [name.strip() for name in arguments.format.split(",") if name.strip()]
-    written = render(arguments.run_dir, formats, include_real=arguments.real, against=arguments.against)
-    for path in written:
+    for path in render(arguments.run_dir, formats, include_real=arguments.real, against=arguments.against):
         print(path)
     return 0

@@ -15,6 +15,7 @@ from pytest_medgan.evaluate.looks import full_count
 from pytest_medgan.evaluate.subject import Subject
 from pytest_medgan.ground.digests import digest_values
 from pytest_medgan.records import Evidence, ImageSet, ImageSource, Row, Scores, UInt8
+from pytest_medgan.report.accepted import REAL_SWEEP
 
 
 def held_out_source(held_out: ImageSet, seed: int) -> ImageSource:
@@ -60,7 +61,8 @@ def with_real_sweep(evidence: Evidence, subject: Subject, n: int) -> Evidence:
     if not subject.bench.sweep or n > len(subject.real.held_out):
         return evidence
     real = real_evaluation(subject).evidence(n)
-    return replace(evidence, sweep={**evidence.sweep, **{f"real:{name}": curve for name, curve in real.sweep.items()}})
+    sweep = {**evidence.sweep, **{f"{REAL_SWEEP}{name}": curve for name, curve in real.sweep.items()}}
+    return replace(evidence, sweep=sweep, prd_curve_real=real.prd_curve)
 
 
 def real_scores(subject: Subject, counts: Iterable[int]) -> dict[int, Scores]:

@@ -1,4 +1,4 @@
-"""Convert frozen dataclasses to plain data and back, and describe that data by a JSON Schema.
+"""Convert frozen dataclasses to plain data and back.
 
 This one form crosses between processes and stands in files. It is strict JSON: nan is written as null, infinities as
 "inf" and "-inf", and all are read back where a float is declared. Keys that a reader does not know are ignored, so a
@@ -15,12 +15,13 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pytest_medgan.errors import SettingsError
+from pytest_medgan.errors import MedganError, SettingsError
 
 T = TypeVar("T")
 
 _INFINITIES = ("inf", "-inf")
-_WAY_OUT = "the run folder was not written by this version; run the tests again"
+_ACTION = "Run the tests again with this version."
+_NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false", list: "a list", dict: "a table"}
 
 
 def to_plain(value: object) -> Any:
@@ -48,59 +49,70 @@ def _plain_scalar(value: object) -> str | int | float | bool | None:
     return number if math.isfinite(number) else str(number)
 
 
-def from_plain(kind: type[T], data: object, where: str = "run") -> T:
+def from_plain(
+    kind: type[T], data: object, where: str = "run", *, action: str = _ACTION, error: type[MedganError] = SettingsError
+) -> T:
     """Return the frozen dataclass `kind` that plain data describe.
 
     Args:
         kind: The dataclass.
         data: What `to_plain` returned, perhaps through JSON.
         where: What the data are, as messages call it.
+        action: What to do about data that do not fit, one sentence.
+        error: What to raise.
+
+    Returns:
+        The record. Keys that it does not have are ignored.
 
     Raises:
-        SettingsError: A key is absent or its value is of another type; the message names the key.
+        MedganError: A key is absent or its value is of another type; the message names the key. Its class is `error`.
     """
+    try:
+        return _read_record(kind, data, where)
+    except _MismatchError as mismatch:
+        raise error(f"{mismatch}. {action}") from None
+
+
+class _MismatchError(Exception):
+    """A value that does not fit; its text names the key and the problem."""
+
+
+def _read_record(kind: type[T], data: object, where: str) -> T:
+    """Return a dataclass."""
     if not isinstance(data, Mapping):
-        raise SettingsError(
-            f"{where} must be a table, not {_name(data)}; the run folder was not written by this version"
-        )
+        raise _MismatchError(f"{where} must be a table and is {_name(data)}")
     hints = typing.get_type_hints(kind)
     given: dict[str, Any] = {}
     for field in dataclasses.fields(typing.cast(Any, kind)):
         if field.name in data:
             given[field.name] = _read(hints[field.name], data[field.name], f"{where}.{field.name}")
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise SettingsError(f"{where}.{field.name} is absent; {_WAY_OUT}")
+            raise _MismatchError(f"{where}.{field.name} is absent")
     return kind(**given)
 
 
-def json_schema(kind: type, title: str) -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of what `to_plain` makes of the dataclass."""
-    definitions: dict[str, Any] = {}
-    root = _schema(kind, definitions)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **root, "$defs": definitions}
-
-
 def _read(hint: Any, value: Any, where: str) -> Any:
+    """Return a value of the type that a hint names."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return _read_union(arguments, value, where)
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
-            raise SettingsError(f"{where} must be a list, not {_name(value)}; {_WAY_OUT}")
+            raise _MismatchError(f"{where} must be a list and is {_name(value)}")
         return tuple(_read(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
-            raise SettingsError(f"{where} must be a table, not {_name(value)}; {_WAY_OUT}")
+            raise _MismatchError(f"{where} must be a table and is {_name(value)}")
         key = arguments[0]
         return types.MappingProxyType({key(k): _read(arguments[1], v, f"{where}.{k}") for k, v in value.items()})
     if dataclasses.is_dataclass(hint):
-        return (
-            value if isinstance(value, typing.cast(type, hint)) else from_plain(typing.cast(type, hint), value, where)
-        )
+        kind = typing.cast(type, hint)
+        return value if isinstance(value, kind) else _read_record(kind, value, where)
     return _read_scalar(hint, value, where)
 
 
 def _read_union(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
+    """Return a value of an optional type, or of a union of scalars."""
     if value is None and types.NoneType in arguments:
         return None
     members = [a for a in arguments if a is not types.NoneType]
@@ -108,10 +120,11 @@ def _read_union(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
         return _read(members[0], value, where)
     if isinstance(value, (str, bool, int, float)):  # the only wider union in use is records.Scalar
         return value
-    raise SettingsError(f"{where} must be a single value, not {_name(value)}; {_WAY_OUT}")
+    raise _MismatchError(f"{where} must be a single value and is {_name(value)}")
 
 
 def _read_scalar(hint: Any, value: Any, where: str) -> Any:
+    """Return a scalar or an enum member."""
     if hint is float:
         if value is None:
             return math.nan
@@ -121,47 +134,15 @@ def _read_scalar(hint: Any, value: Any, where: str) -> Any:
         if isinstance(value, int) and not isinstance(value, bool):
             return value
     elif issubclass(hint, enum.Enum):
-        if value in [member.value for member in hint]:
+        members = [member.value for member in hint]
+        if value in members:
             return hint(value)
+        raise _MismatchError(f"{where} must be one of {', '.join(map(str, members))}")
     elif isinstance(value, hint):
         return value
-    raise SettingsError(f"{where} must be a {hint.__name__}, not {_name(value)}; {_WAY_OUT}")
-
-
-def _schema(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return {"anyOf": [_schema(a, definitions) for a in arguments]}
-    if origin is tuple:
-        return {"type": "array", "items": _schema(arguments[0], definitions)}
-    if origin is not None and issubclass(origin, Mapping):
-        return {"type": "object", "additionalProperties": _schema(arguments[1], definitions)}
-    if dataclasses.is_dataclass(hint):
-        name = typing.cast(type, hint).__name__
-        if name not in definitions:
-            definitions[name] = {}  # claimed before the fields are walked
-            definitions[name].update(_table(typing.cast(type, hint), definitions))
-        return {"$ref": f"#/$defs/{name}"}
-    return _scalar_schema(hint)
-
-
-def _scalar_schema(hint: Any) -> dict[str, Any]:
-    """Return the schema of a scalar type."""
-    if issubclass(hint, enum.Enum):
-        return {"type": "string", "enum": [member.value for member in hint]}
-    names = {str: "string", int: "integer", bool: "boolean", types.NoneType: "null"}
-    return {"type": ["number", "null", "string"] if hint is float else names[hint]}
-
-
-def _table(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
-    hints = typing.get_type_hints(kind)
-    names = [f.name for f in dataclasses.fields(kind)]
-    return {
-        "type": "object",
-        "required": names,
-        "properties": {name: _schema(hints[name], definitions) for name in names},
-    }
+    raise _MismatchError(f"{where} must be {_NAMES[hint]} and is {_name(value)}")
 
 
 def _name(value: object) -> str:
-    return "nothing" if value is None else type(value).__name__
+    """Return what a value is, in words."""
+    return "nothing" if value is None else _NAMES.get(type(value), "something else")

@@ -1,4 +1,4 @@
-"""Many small grey pictures as one compressed image."""
+"""Contact sheets of small grey pictures, and images as data URIs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,20 @@ from PIL import Image
 
 from pytest_medgan.records import UInt8
 
-QUALITY = 88  # of JPEG: a checkerboard of two grey levels is still seen
+QUALITY = 88  # of JPEG: keeps a checkerboard of four grey levels visible
 
 
 def sheet(pictures: UInt8, columns: int, gap: int = 0) -> UInt8:
-    """Pictures [T,h,w] laid out row by row, `gap` black pixels between them: uint8 [H,W]."""
+    """Return pictures laid out row by row.
+
+    Args:
+        pictures: uint8 [T,h,w].
+        columns: Pictures in a row, at least 1.
+        gap: Black pixels between pictures.
+
+    Returns:
+        uint8 [H,W], at least one row high.
+    """
     count, height, width = pictures.shape
     rows = max(math.ceil(count / columns), 1)
     canvas = np.zeros((rows * (height + gap) - gap, columns * (width + gap) - gap), np.uint8)
@@ -26,7 +35,15 @@ def sheet(pictures: UInt8, columns: int, gap: int = 0) -> UInt8:
 
 
 def resized(pictures: UInt8, size: int) -> UInt8:
-    """Pictures [T,h,w] to [T,size,size] by area (bilinear where that enlarges)."""
+    """Return pictures resized to squares.
+
+    Args:
+        pictures: uint8 [T,h,w].
+        size: Width and height in pixels.
+
+    Returns:
+        uint8 [T,size,size], by area where that makes them smaller, else bilinear.
+    """
     if pictures.shape[1:] == (size, size):
         return pictures
     method = Image.Resampling.BOX if pictures.shape[1] > size else Image.Resampling.BILINEAR
@@ -35,23 +52,24 @@ def resized(pictures: UInt8, size: int) -> UInt8:
 
 
 def jpeg(canvas: UInt8, quality: int = QUALITY) -> str:
-    """A grey image [H,W] as a data URI."""
+    """Return a grey image, uint8 [H,W], as the data URI of a JPEG of the given quality (1 to 95)."""
     buffer = io.BytesIO()
     Image.fromarray(canvas).save(buffer, "JPEG", quality=quality, optimize=True)
     return data_uri(buffer.getvalue(), "image/jpeg")
 
 
 def png(canvas: UInt8) -> str:
-    """A grey image [H,W] as a data URI, without loss."""
+    """Return a grey image, uint8 [H,W], as the data URI of a PNG, without loss."""
     buffer = io.BytesIO()
     Image.fromarray(canvas).save(buffer, "PNG", optimize=True)
     return data_uri(buffer.getvalue(), "image/png")
 
 
 def svg(text: str) -> str:
-    """An SVG as a data URI."""
+    """Return the text of an SVG as a data URI."""
     return data_uri(text.encode(), "image/svg+xml")
 
 
 def data_uri(content: bytes, kind: str) -> str:
+    """Return bytes of a media type such as "image/png" as a data URI."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"

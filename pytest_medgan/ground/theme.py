@@ -1,7 +1,7 @@
-"""Colours that a page and its figures share, in light and in dark.
+"""Colours that a page and its figures share, for light and dark display.
 
-A figure is an SVG in an `<img>`, which cannot see the page's style. So it is drawn with stand-in colours that occur
-nowhere else, and these are exchanged for custom properties which the SVG's own style sets by the reader's preference.
+A figure is an SVG in an `<img>` and cannot see the page's style. It is therefore drawn with stand-in colours that occur
+nowhere else. `themed` replaces them by custom properties, which the SVG's own style sets by the reader's preference.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Colour:
-    """One role."""
+    """The colour of one role."""
 
-    name: str  # of the custom property
-    stand_in: str  # what a figure is drawn with
+    name: str  # name of the custom property
+    stand_in: str  # the colour a figure is drawn with
     light: str
     dark: str
 
 
-# contrast with the surface is at least 4.5:1 in both, measured in the tests
+# The contrast with the surface is at least 4.5:1 in light and dark; a test measures it.
 INK = Colour("ink", "#010a01", "#1a1f26", "#e8ebef")
 MUTED = Colour("muted", "#010a02", "#5a636e", "#a5aeb9")
 RULE = Colour("rule", "#010a03", "#c9cfd6", "#434b55")
@@ -33,16 +33,16 @@ BAD = Colour("bad", "#010a09", "#b3261e", "#ff9d94")
 COLOURS = (INK, MUTED, RULE, SURFACE, REAL, FAKE, BEFORE, GOOD, BAD)
 
 
-_METADATA = re.compile(r"<metadata>.*?</metadata>\s*", re.DOTALL)  # names its maker, whatever it is asked
+_METADATA = re.compile(r"<metadata>.*?</metadata>\s*", re.DOTALL)  # matplotlib names itself there in any case
 
 
 def properties(dark: bool) -> str:
-    """The custom properties' declarations."""
+    """Return the declarations of the custom properties."""
     return "".join(f"--{c.name}:{c.dark if dark else c.light};" for c in COLOURS)
 
 
 def stylesheet() -> str:
-    """Light, and dark where the reader prefers it."""
+    """Return a rule for light colours, and for dark ones where the reader prefers them."""
     return f":root{{{properties(False)}}}@media (prefers-color-scheme:dark){{:root{{{properties(True)}}}}}"
 
 
@@ -52,7 +52,7 @@ def always_dark() -> str:
 
 
 def themed(svg: str) -> str:
-    """The SVG with stand-ins exchanged and its own style put in, without prologue and metadata."""
+    """Return an SVG with its own style and custom properties for stand-in colours, without prologue and metadata."""
     body = _METADATA.sub("", svg[svg.index("<svg") :])
     for colour in COLOURS:
         body = body.replace(colour.stand_in, f"var(--{colour.name})")

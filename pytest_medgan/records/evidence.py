@@ -22,8 +22,12 @@ class Evidence:
     copies: Int64 | None = None  # [*,2], (generated, training) pairs that are near-identical in pixels
     duplicates: Int64 | None = None  # [*,2], (generated, generated) pairs that are near-identical
     ks: Int64 | None = None  # [K]
-    sweep: Mapping[str, Float64] = field(default_factory=dict)  # metric -> [K], and "real:" + metric for the Real row
+    sweep: Mapping[str, Float64] = field(
+        default_factory=dict
+    )  # metric -> [K], and "real:" or "baseline:" before it for these rows
     prd_curve: Float64 | None = None  # [angles,2], columns precision, recall
+    prd_curve_real: Float64 | None = None  # of held-out real images
+    prd_curve_baseline: Float64 | None = None  # of the accepted model
     coordinates: Float32 | None = None  # [P,2], t-SNE of real then generated
     coordinate_is_real: Bool | None = None  # [P]
     coordinate_index: Int64 | None = None  # [P], row in its own set
@@ -33,8 +37,10 @@ class Evidence:
     thumbnail_fake_index: Int64 | None = None  # [T]
     thumbnails_real: UInt8 | None = None  # [T,h,w], only where real images were asked for
     thumbnail_real_index: Int64 | None = None  # [T]
+    real_samples: Int64 | None = None  # [*], rows of the reference set that a contact sheet shows, of many patients
     thumbnails_train: UInt8 | None = None  # [T,h,w], training images behind suspected copies, on the same condition
     thumbnail_train_index: Int64 | None = None  # [T]
     thumbnails_baseline: UInt8 | None = None  # [T,h,w], the accepted model's first images, where kept
     window: tuple[float, float] | None = None  # HU of grey 0 and 255
     ties: int | None = None  # distances exactly equal to a radius
+    count: int | None = None  # generated images that kept curves were measured on

@@ -1,37 +1,23 @@
-"""Records of a run -> JSON, Markdown, HTML and figures."""
+"""The report of a run: its record, the folder it is kept in, and pages drawn from that folder."""
 
 from __future__ import annotations
 
-from pytest_medgan.report.collect import history_of, merged, model_from_dict, model_record, model_to_dict
-from pytest_medgan.report.evidence import load_evidence, save_evidence
+from pytest_medgan.report.evidence_file import load_evidence, save_evidence
+from pytest_medgan.report.folder import SavedRun, discard_run, read_run, write_run
 from pytest_medgan.report.markdown import markdown
+from pytest_medgan.report.record import Comparison, HistoryPoint, ModelRecord, ReportRun
 from pytest_medgan.report.render import FORMATS, render
-from pytest_medgan.report.run import (
-    HistoryPoint,
-    ModelRecord,
-    ReportRun,
-    RowRecord,
-    RowValue,
-    VerdictRecord,
-    read_run,
-    write_run,
-)
 
 __all__ = [
     "FORMATS",
+    "Comparison",
     "HistoryPoint",
     "ModelRecord",
     "ReportRun",
-    "RowRecord",
-    "RowValue",
-    "VerdictRecord",
-    "history_of",
+    "SavedRun",
+    "discard_run",
     "load_evidence",
     "markdown",
-    "merged",
-    "model_from_dict",
-    "model_record",
-    "model_to_dict",
     "read_run",
     "render",
     "save_evidence",

@@ -1,4 +1,4 @@
-"""The report's figures: matplotlib, static, as SVG that follows the reader's light or dark preference."""
+"""Figures of a report: matplotlib, as SVG that follows the reader's preference for light or dark."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pytest_medgan.catalogue import Metric
 from pytest_medgan.ground import sheets
 from pytest_medgan.ground.theme import BAD, BEFORE, FAKE, GOOD, INK, MUTED, REAL, RULE, Colour, themed
-from pytest_medgan.records import Evidence, Float64
-from pytest_medgan.report.run import Measured, MetricFacts, ModelRecord, RowValue
+from pytest_medgan.records import Evidence, Float64, LimitValue, MetricScore, Outcome
+from pytest_medgan.report.comparisons import Standing
+from pytest_medgan.report.numbers import errors_text, scale_of
+from pytest_medgan.report.record import ModelRecord
 
-WIDTH, HEIGHT = 4.2, 2.8  # inches; about the width of a phone, so that letters keep their size there
+WIDTH, HEIGHT = 4.2, 2.8  # inches; about the width of a phone, so that letters keep their size on one
 
 STYLE: Any = {  # matplotlib types the keys from 3.11 on and not before
     "axes.axisbelow": True,
@@ -46,15 +49,15 @@ STYLE: Any = {  # matplotlib types the keys from 3.11 on and not before
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as the page needs it."""
+    """A figure for the page."""
 
     svg: str
     title: str
-    alt: str  # what it shows, for someone who does not see it
+    alt: str  # text alternative
 
     @property
     def source(self) -> str:
-        """As a data URI."""
+        """The SVG as a data URI."""
         return sheets.svg(self.svg)
 
 
@@ -69,27 +72,42 @@ class Curve:
     dashes: str = "-"
 
 
-def sweep_figure(facts: MetricFacts, curves: Sequence[Curve]) -> Picture:
-    """One ball metric against k, the number of neighbours (the paper's figure 5), k on a logarithmic axis."""
+def sweep_figure(metric: Metric, curves: Sequence[Curve]) -> Picture:
+    """Draw a metric against k, the number of nearest neighbours (Jang et al. 2022, figure 5).
+
+    Args:
+        metric: The metric.
+        curves: At least one curve over k.
+
+    Returns:
+        The figure, with a logarithmic axis for k.
+    """
     with mpl.rc_context(STYLE):
-        figure, axes = _axes(f"{facts.label} {facts.arrow} against k")
+        figure, axes = _axes(f"{metric.label} {metric.arrow} against k")
         for curve in curves:
             axes.plot(
                 curve.x, curve.y, curve.dashes, color=curve.colour.stand_in, label=curve.label, marker="o", markersize=3
             )
         axes.set_xscale("log")
         ks = sorted({int(k) for curve in curves for k in curve.x})
-        named = _apart(ks)
+        named = _ticks_apart(ks)
         axes.set_xticks(named, [str(k) for k in named])
         axes.minorticks_off()
         axes.set_xlabel("k nearest neighbours")
         axes.set_ylim(-0.03, max(1.05, 1.05 * max(float(np.max(curve.y)) for curve in curves)))
         axes.legend(loc="best", fontsize=8)
-        return picture(figure, f"{facts.label} against k", f"{facts.label} against k. {_sweep_words(curves)}")
+        return picture(figure, f"{metric.label} against k", f"{metric.label} against k. {_sweep_words(curves)}")
 
 
 def prd_figure(curves: Mapping[str, tuple[Float64, Colour]]) -> Picture:
-    """Precision against recall (Sajjadi et al. 2018); curves [angles,2] with columns precision, recall."""
+    """Draw precision against recall (Sajjadi et al. 2018).
+
+    Args:
+        curves: By label, a curve [angles,2] with columns precision and recall, and its colour.
+
+    Returns:
+        The figure; its text alternative gives the area under each curve.
+    """
     with mpl.rc_context(STYLE):
         figure, axes = _axes("Precision against recall (PRD)")
         words = []
@@ -103,7 +121,15 @@ def prd_figure(curves: Mapping[str, tuple[Float64, Colour]]) -> Picture:
 
 
 def histogram_figure(evidence: Evidence, label: str) -> Picture | None:
-    """Grey levels of real and generated images, in HU where the window is known."""
+    """Draw the grey levels of real and generated images.
+
+    Args:
+        evidence: Holds the histograms and, where known, the window.
+        label: Name of the generated images.
+
+    Returns:
+        The figure, in HU where the window is known; None without histograms.
+    """
     if evidence.histogram_real is None or evidence.histogram_fake is None:
         return None
     low, high = evidence.window or (0.0, 255.0)
@@ -115,7 +141,7 @@ def histogram_figure(evidence: Evidence, label: str) -> Picture | None:
         axes.stairs(shares[0], edges, color=REAL.stand_in, fill=True, alpha=0.25)
         axes.stairs(shares[0], edges, color=REAL.stand_in, label="real", linewidth=1)
         axes.stairs(shares[1], edges, color=FAKE.stand_in, label=label, linewidth=1.2)
-        # the two ends hold whatever the window cut off, and would flatten all the rest
+        # The two ends hold everything that the window cut off, and would flatten all the rest.
         inner = max(float(np.max(share[1:-1])) for share in shares)
         axes.set(xlabel=unit, ylabel="% of pixels", ylim=(0, 1.1 * inner or 1.0), xlim=(edges[0], edges[-1]))
         axes.legend(loc="best", fontsize=8)
@@ -127,62 +153,91 @@ def histogram_figure(evidence: Evidence, label: str) -> Picture | None:
         return picture(figure, "Grey levels", alt)
 
 
-def change_figure(model: ModelRecord, changes: Mapping[str, float]) -> Picture | None:
-    """How far each metric has moved from the baseline, in standard errors, worse to the right."""
-    names = [name for name in model.metrics if name in changes]
-    if not names:
+def change_figure(standings: Sequence[Standing]) -> Picture | None:
+    """Draw how far each metric has moved from the baseline.
+
+    Args:
+        standings: Metrics of a model; those without a known change are left out.
+
+    Returns:
+        Bars in standard errors, worse to the right; None where no change is known.
+    """
+    known = [(s, s.errors) for s in standings if s.errors is not None]
+    if not known:
         return None
-    shown = np.array([_squash(changes[name]) for name in names])
-    colours = [_outcome_colour(model, name, changes[name]).stand_in for name in names]
+    shown = np.array([_squash(errors) for _, errors in known])
     with mpl.rc_context(STYLE):
-        figure, axes = _axes("Change from the baseline", 0.9 + 0.24 * len(names), left=1.5)
-        places = np.arange(len(names))[::-1]
-        axes.barh(places, shown, color=colours, height=0.62)
+        figure, axes = _axes("Change from the baseline", 0.9 + 0.24 * len(known), left=1.5)
+        places = np.arange(len(known))[::-1]
+        axes.barh(places, shown, color=[_bar_colour(s, errors).stand_in for s, errors in known], height=0.62)
         axes.axvline(0, color=INK.stand_in, linewidth=0.8)
-        axes.set_yticks(places, [f"{model.facts(n).label} {model.facts(n).arrow}" for n in names])
+        axes.set_yticks(places, [f"{s.label} {'↑' if s.higher_is_better else '↓'}" for s, _ in known])
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", length=0, labelcolor=INK.stand_in)
-        ticks = [
-            t for t in (-100, -30, -10, -3, 0, 3, 10, 30, 100) if min(shown) - 0.6 <= _squash(t) <= max(shown) + 0.6
-        ]
+        low, high = min(float(shown.min()), _squash(-3)), max(float(shown.max()), _squash(3))
+        ticks = [t for t in (-100, -30, -10, -3, 0, 3, 10, 30, 100) if low - 0.1 <= _squash(t) <= high + 0.1]
         axes.set_xticks([_squash(t) for t in ticks], [str(abs(t)) for t in ticks])
-        axes.set_xlim(min(float(shown.min()), _squash(-3)) - 0.1, max(float(shown.max()), _squash(3)) + 0.1)
+        axes.set_xlim(low - 0.1, high + 0.1)
         axes.set_xlabel("better   ←   standard errors   →   worse")
-        words = ", ".join(
-            f"{model.facts(n).label} {abs(changes[n]):.1f} {'worse' if changes[n] > 0 else 'better'}" for n in names
-        )
-        return picture(figure, "Change from the baseline", f"In standard errors: {words}.")
+        words = ", ".join(f"{s.label} {errors_text(e)} {'worse' if e > 0 else 'better'}" for s, e in known)
+        return picture(figure, "Change from the baseline", f"Change in standard errors: {words}.")
 
 
-def history_figure(model: ModelRecord, metric: str) -> Picture | None:
-    """A metric over the accepted baselines and, last, in this run; None with fewer than two accepted states."""
-    facts = model.facts(metric)
-    points = [(point.label, point.metrics[metric]) for point in model.history if metric in point.metrics]
+def history_figure(model: ModelRecord, name: str) -> Picture | None:
+    """Draw a metric over the accepted baselines and, last, in this run.
+
+    Args:
+        model: One model of a run, with its history.
+        name: The metric.
+
+    Returns:
+        The figure; None with fewer than two accepted states.
+    """
+    metric = model.metric(name)
+    points = [(point.label, point.metrics[name]) for point in model.history if name in point.metrics]
     if len(points) < 2:
         return None
-    measured = model.last.metrics.get(metric) if model.last else None
-    values = [value.value for _, value in points]
+    measured = model.last.metrics.get(name) if model.last else None
+    scale = scale_of(metric, [value.se for _, value in points], model.window)
     with mpl.rc_context(STYLE):
-        figure, axes = _axes(f"{facts.label} {facts.arrow} over accepted baselines", 2.2, bottom=0.55)
-        places = np.arange(len(points))
-        errors = [_error(value) for _, value in points]
+        figure, axes = _axes(f"{metric.label} {metric.arrow} over accepted baselines", 2.2, bottom=0.55)
+        places, values = np.arange(len(points)), [value.value * scale.factor for _, value in points]
+        errors = [_error(value) * scale.factor for _, value in points]
         axes.errorbar(places, values, errors, color=BEFORE.stand_in, marker="o", markersize=4, capsize=2, linewidth=1)
         labels = [label for label, _ in points]
         if measured is not None and math.isfinite(measured.mean):
-            axes.errorbar(
-                [len(points)], [measured.mean], [_error(measured)], color=FAKE.stand_in, marker="D", capsize=2
-            )
+            now, error = measured.mean * scale.factor, _error(measured) * scale.factor
+            axes.errorbar([len(points)], [now], [error], color=FAKE.stand_in, marker="D", capsize=2)
             labels.append("this run")
+        if scale.unit:
+            axes.set_ylabel(scale.unit)
         step = max(1, math.ceil(len(labels) / 6))
         kept = [place for place in range(len(labels)) if (len(labels) - 1 - place) % step == 0]
         axes.set_xticks(kept, [_folded(labels[place]) for place in kept], rotation=20, ha="right", fontsize=7)
-        words = ", ".join(f"{label} {facts.show(value.value)}" for label, value in points)
-        now = f"; this run {facts.show(measured.mean)}" if measured is not None else ""
-        return picture(figure, f"{facts.label} over time", f"{facts.label} at each accepted baseline: {words}{now}.")
+        words = ", ".join(f"{label} {scale.with_unit(value.value)}" for label, value in points)
+        now_words = "" if measured is None else f"; this run {scale.with_unit(measured.mean)}"
+        alt = f"{metric.label} at each accepted baseline: {words}{now_words}."
+        return picture(figure, f"{metric.label} over time", alt)
+
+
+def picture(figure: Figure, title: str, alt: str) -> Picture:
+    """Return a figure as themed SVG without date or maker.
+
+    Args:
+        figure: Drawn with stand-in colours.
+        title: Its title.
+        alt: Its text alternative.
+
+    Returns:
+        The picture.
+    """
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    return Picture(themed(buffer.getvalue()), title, alt)
 
 
 def _axes(title: str, height: float = HEIGHT, left: float = 0.62, bottom: float = 0.5) -> tuple[Figure, Axes]:
-    """Axes with margins in inches: a layout engine would draw everything twice to find them."""
+    """Return axes with margins in inches; a layout engine would draw everything twice to find them."""
     figure = Figure(figsize=(WIDTH, height))
     box = (left / WIDTH, bottom / height, 1 - (left + 0.12) / WIDTH, 1 - (bottom + 0.3) / height)
     axes = figure.add_axes(box)
@@ -190,36 +245,31 @@ def _axes(title: str, height: float = HEIGHT, left: float = 0.62, bottom: float 
     return figure, axes
 
 
-def picture(figure: Figure, title: str, alt: str) -> Picture:
-    """The figure as themed SVG, without date or maker."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return Picture(themed(buffer.getvalue()), title, alt)
-
-
 def _folded(label: str) -> str:
-    """On two lines where it is long, such as a day and a commit."""
+    """Return a long label, such as a day and a commit, on two lines."""
     return label.replace(" ", "\n", 1) if len(label) > 13 else label
 
 
-def _error(value: RowValue | Measured) -> float:
+def _error(value: LimitValue | MetricScore) -> float:
+    """Return the standard error, 0 where it is unknown."""
     return value.se if math.isfinite(value.se) else 0.0
 
 
 def _squash(errors: float) -> float:
-    """A scale on which 3, 30 and 300 standard errors can be told apart: the inverse hyperbolic sine."""
+    """Return a scale on which 3, 30 and 300 standard errors can be told apart: the inverse hyperbolic sine."""
     return math.asinh(errors / 2)
 
 
-def _outcome_colour(model: ModelRecord, metric: str, change: float) -> Colour:
-    verdict = model.verdict(metric)
-    if verdict is not None and not verdict.green:
-        return BAD
-    return GOOD if change < 0 else MUTED
+def _bar_colour(standing: Standing, errors: float) -> Colour:
+    """Return the colour of a change: that of the outcome where it is not green, else good where it is better."""
+    comparison = standing.comparison
+    if comparison is not None and not comparison.outcome.green:
+        return BAD if comparison.outcome == Outcome.FAIL else BEFORE
+    return GOOD if errors < 0 else MUTED
 
 
-def _apart(ks: Sequence[int]) -> list[int]:
-    """Those of the k, ascending, whose names have room beside one another on a logarithmic axis."""
+def _ticks_apart(ks: Sequence[int]) -> list[int]:
+    """Return those of the ascending k whose labels have room on a logarithmic axis."""
     room = (ks[-1] / ks[0]) ** (1 / 12)
     kept = [ks[-1]]
     for k in reversed(ks[:-1]):
@@ -229,6 +279,7 @@ def _apart(ks: Sequence[int]) -> list[int]:
 
 
 def _sweep_words(curves: Sequence[Curve]) -> str:
+    """Return the values of curves in words."""
     return " ".join(
         f"{curve.label}: " + ", ".join(f"{y:.3f} at k={int(x)}" for x, y in zip(curve.x, curve.y, strict=True)) + "."
         for curve in curves

@@ -1,4 +1,4 @@
-"""The report as Markdown: what a CI summary page or a pull request shows. Text only, no pictures, no HTML."""
+"""The report as Markdown, for the summary page of a CI job or a pull request: text only, no pictures, no HTML."""
 
 from __future__ import annotations
 
@@ -6,18 +6,30 @@ import re
 from collections.abc import Mapping
 
 from pytest_medgan.records import Evidence
-from pytest_medgan.report.explain import caveats, explain
-from pytest_medgan.report.run import ModelRecord, ReportRun
-from pytest_medgan.report.table import MEANING, accept_command, cost, headline, judgements, lines
+from pytest_medgan.report.causes import limits_of_knowledge
+from pytest_medgan.report.overview import MEANING, Step, cost, headline, overview
+from pytest_medgan.report.record import ModelRecord, ReportRun
+from pytest_medgan.report.table import comparison_texts, table_columns, table_rows
+
+PUBLISHED_NOTE = "Published values are shown for orientation: they hold for their own features and counts."
+TABLE_NOTE = "Mean ± standard deviation over the sample groups. SE: standard errors."
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!$@&])")
 
 
 def markdown(run: ReportRun, evidence: Mapping[str, Evidence] | None = None) -> str:
-    """The whole report; ends with a newline."""
+    """Return the report of a run as Markdown.
+
+    Args:
+        run: The run.
+        evidence: Its evidence, by name of the model.
+
+    Returns:
+        Text that ends with a newline.
+    """
     parts = ["# medgan report", "", f"**{escape(headline(run))}**", ""]
     if run.report_only:
-        parts += ["Report only: verdicts are shown and no test was failed.", ""]
+        parts += ["Report only: verdicts are shown and no test failed.", ""]
     if len(run.problems) > 1:
         parts += [*(f"- {escape(problem)}" for problem in run.problems), ""]
     for model in run.models:
@@ -25,65 +37,79 @@ def markdown(run: ReportRun, evidence: Mapping[str, Evidence] | None = None) -> 
     if run.warnings:
         parts += ["## Warnings", "", *(f"- {escape(warning)}" for warning in run.warnings), ""]
     if run.facts:
-        parts += ["## Settings", "", *_facts(run.facts), ""]
-    seen = [outcome for outcome in MEANING if any(v.outcome == outcome for m in run.models for v in m.verdicts)]
+        parts += ["## Settings", "", *(f"- {escape(str(k))}: {escape(str(v))}" for k, v in run.facts.items()), ""]
+    seen = {c.outcome for m in run.models for c in m.comparisons}
     if seen:
-        parts += ["## What the outcomes mean", "", *(f"- {o}: {MEANING[o]}" for o in seen), ""]
+        parts += ["## What the outcomes mean", "", *(f"- {o}: {MEANING[o]}" for o in MEANING if o in seen), ""]
     return "\n".join(parts)
 
 
 def escape(text: str) -> str:
-    """Text that Markdown shows as it is, on one line: a model's name can neither open a tag nor end a table's cell."""
+    """Return text that Markdown shows as it is, on one line; it can neither open a tag nor end a cell."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
 def _model(model: ModelRecord, evidence: Evidence | None) -> list[str]:
-    parts = [f"## {escape(model.name)}: {model.outcome or 'not judged'}", "", cost(model), ""]
-    published = model.published is not None
-    rows = lines(model)
-    if rows:
-        head = ["Metric", "Real", _baseline_name(model), "This run"]
-        head += [f"{escape(model.published.name)} (published)"] if model.published else []
-        head += ["Change", "Verdict"]
-        parts += [_cells(head), _cells(["---"] * len(head))]
-        for line in rows:
-            cells = [f"{escape(line.label)} {line.arrow}", line.real, line.baseline, line.candidate]
-            cells += [line.published] if published else []
-            parts.append(_cells([*cells, line.change, f"**{line.outcome}**" if line.bad else line.outcome]))
-        parts += ["", "Mean ± standard deviation over the sample groups; se is the standard error."]
-        parts += [_published_note()] if published else []
+    """Return one model's section."""
+    return [
+        f"## {escape(model.name)}: {model.outcome or 'not judged'}",
+        "",
+        *_overview(model, evidence),
+        *_table(model),
+        *_comparisons(model),
+        cost(model),
+        "",
+    ]
+
+
+def _overview(model: ModelRecord, evidence: Evidence | None) -> list[str]:
+    """Return what got worse, why it probably did, and what to do next."""
+    view, parts = overview(model, evidence), []
+    if view.losses:
+        parts += [f"### {view.heading}", ""]
+        parts += [f"- **{escape(loss.label)}** {escape(loss.text)}" for loss in view.losses]
+        parts += [f"- and {view.more} more metrics"] if view.more else []
         parts.append("")
-    bad = [found for found in judgements(model) if found.bad]  # what was not measured or decided among them
-    if bad:
-        parts += [*(f"- {escape(found.label)} ({found.outcome}): {escape(found.detail)}" for found in bad), ""]
-    findings = explain(model, evidence)
-    if findings:
-        parts += ["### Where it comes from", ""]
-        for finding in findings:
-            because = f" ({escape('; '.join(finding.because))})" if finding.because else ""
-            parts.append(f"- **{escape(finding.title)}**{because}. {escape(finding.text)}")
-        parts.append("")
-    if model.outcome is not None and not model.outcome.green and caveats(model):
-        parts += [*(f"- {escape(note)}" for note in caveats(model)), ""]
-    if accept_command(model):
-        command = accept_command(model).replace("`", "'")
-        parts += [f"If this change is meant, accept it with a reason: `{command}`", ""]
+    for cause in view.causes:
+        because = "".join(f"\n  - {escape(figure)}" for figure in cause.because)
+        parts.append(f"- Probably **{escape(cause.short)}**. {escape(cause.text)}{because}")
+    parts += [""] if view.causes else []
+    if model.outcome is not None and not model.outcome.green and (notes := limits_of_knowledge(model)):
+        parts += [*(f"- {escape(note)}" for note in notes), ""]
+    if view.steps:
+        parts += ["### What to do next", "", *map(_step, view.steps), ""]
     return parts
 
 
-def _published_note() -> str:
-    return "Published values stand beside the others for orientation: they hold for their own features and counts."
+def _step(step: Step) -> str:
+    """Return one step as a list item, its command in a code span that nothing in it can end."""
+    command = step.command.replace("`", "'")
+    return f"- {escape(step.text)} `{command}`" if command else f"- {escape(step.text)}"
 
 
-def _baseline_name(model: ModelRecord) -> str:
-    if model.baseline is None:
-        return "Baseline"
-    return f"Baseline {escape(model.baseline.name)}" + (" (missing)" if model.baseline.kind == "missing" else "")
+def _table(model: ModelRecord) -> list[str]:
+    """Return the table."""
+    rows = table_rows(model)
+    if not rows:
+        return []
+    columns = table_columns(model, rows)
+    parts = [
+        _cells(["Metric", "Verdict", *(escape(column.heading) for column in columns)]),
+        _cells(["---"] * (2 + len(columns))),
+    ]
+    for row in rows:
+        outcome = row.outcome if row.tone in ("good", "neutral") else f"**{row.outcome}**"
+        cells = [getattr(row, column.field) for column in columns]
+        parts.append(_cells([f"{escape(row.label)} {row.arrow}", outcome, *cells]))
+    return [*parts, "", f"{TABLE_NOTE} {PUBLISHED_NOTE if model.published else ''}".rstrip(), ""]
 
 
-def _facts(facts: Mapping[str, object]) -> list[str]:
-    return [f"- {escape(str(key))}: {escape(str(value))}" for key, value in facts.items()]
+def _comparisons(model: ModelRecord) -> list[str]:
+    """Return the comparisons that are not green and the metrics that were not measured."""
+    texts = [t for t in comparison_texts(model) if t.outcome not in ("PASS", "STALE")]
+    return [*(f"- {escape(t.label)} ({t.outcome}): {escape(t.detail)}" for t in texts), ""] if texts else []
 
 
 def _cells(cells: list[str]) -> str:
+    """Return one line of a table."""
     return f"| {' | '.join(cells)} |"

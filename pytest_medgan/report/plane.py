@@ -1,4 +1,4 @@
-"""The t-SNE picture with framed thumbnails (the paper's figure 4), and what its points show when pointed at."""
+"""The t-SNE picture with framed thumbnails, and the images that its points show when pointed at."""
 
 from __future__ import annotations
 
@@ -12,75 +12,158 @@ from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
 from pytest_medgan.ground import sheets
-from pytest_medgan.ground.theme import FAKE, REAL
+from pytest_medgan.ground.theme import FAKE, MUTED, REAL
 from pytest_medgan.records import Bool, Evidence, Float32, Int64, UInt8
 from pytest_medgan.report.figures import STYLE, Picture, picture
 
-SIDE = 7.0  # inches
-EDGE = 1.12  # the axes' half width; the coordinates lie within -1..1
-FRAMED = 70  # thumbnails in the picture
-THUMBNAIL = 26  # points wide in the picture
-TILE = 64  # pixels of a thumbnail on the sprite
+WIDTH = 7.0  # inches
+LEAST_HEIGHT = 3.5  # inches
+MARGIN = 0.12  # around the points, in their coordinates
+FRAMED = 60  # thumbnails in the picture
+THUMBNAIL = 26  # width in the picture, in points (1/72 inch)
+OFFSET = 0.75  # from a point to the middle of its thumbnail, in widths of a thumbnail
+TILE = 64  # pixels of a thumbnail on a sprite
 SPRITE_QUALITY = 80  # of JPEG
+
+_DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
 
 
 @dataclass(frozen=True)
 class Point:
-    """One point as the page's script gets it; percentages of the picture."""
+    """One point for the page's script."""
 
-    left: float
-    top: float
+    left: float  # percent of the picture's width
+    top: float  # percent of the picture's height
     real: bool
-    index: int
-    tile: int  # place on the side's sprite, -1 without a picture
+    index: int  # row in its own set
+    tile: int  # place on the sprite of its kind, -1 without a thumbnail
     note: str
 
 
 @dataclass(frozen=True)
 class Plane:
-    """Everything the page needs."""
+    """The picture and everything that its script needs."""
 
     picture: Picture
     points: tuple[Point, ...]
-    sprite_fake: str  # data URI, COLUMNS tiles wide
-    sprite_real: str  # empty without pictures of real images
-    columns: int
+    sprite_fake: str  # data URI
+    sprite_real: str  # data URI; empty without thumbnails of real images
+    columns: int  # tiles in a row of a sprite
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The part of the plane that the picture shows: it fits the points and fills the width."""
+
+    half_width: float  # in the points' coordinates
+    half_height: float
+
+    @property
+    def height(self) -> float:
+        """Height of the picture in inches."""
+        return WIDTH * self.half_height / self.half_width
+
+    @property
+    def thumbnail(self) -> float:
+        """Width of a thumbnail in the points' coordinates."""
+        return 2 * self.half_width * THUMBNAIL / (72 * WIDTH)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A thumbnail next to its point."""
+
+    place: int  # of the point
+    centre: tuple[float, float]  # of the thumbnail, in the points' coordinates
 
 
 def plane(evidence: Evidence) -> Plane | None:
-    """The plane, or None where there are no coordinates."""
+    """Return the plane, or None where there are no coordinates.
+
+    Args:
+        evidence: Holds coordinates and thumbnails.
+
+    Returns:
+        The picture, its points and the sprites of their thumbnails.
+    """
     at, is_real, index = evidence.coordinates, evidence.coordinate_is_real, evidence.coordinate_index
     if at is None or is_real is None or index is None or not len(at):
         return None
     tiles = np.full(len(at), -1, np.int64)
-    sprites = ["", ""]
+    sprites = {False: "", True: ""}
+    small: dict[bool, UInt8] = {}
+    columns = int(np.ceil(np.sqrt(max(int((~is_real).sum()), int(is_real.sum()), 1))))
     sides = (
-        (~is_real, evidence.thumbnails_fake, evidence.thumbnail_fake_index),
-        (is_real, evidence.thumbnails_real, evidence.thumbnail_real_index),
+        (False, evidence.thumbnails_fake, evidence.thumbnail_fake_index),
+        (True, evidence.thumbnails_real, evidence.thumbnail_real_index),
     )
-    small: list[UInt8 | None] = [None, None]
-    columns = max(int(np.ceil(np.sqrt(max(int((~is_real).sum()), int(is_real.sum()), 1)))), 1)
-    for side, (mask, thumbnails, rows) in enumerate(sides):
+    for side, thumbnails, rows in sides:
         if thumbnails is None or rows is None or not len(rows):
             continue
+        mask = is_real == side
         tiles[mask], kept = _tiles(index[mask], rows)
-        shrunk = sheets.resized(thumbnails[kept], TILE)
-        small[side] = shrunk
-        sprites[side] = sheets.jpeg(sheets.sheet(shrunk, columns), SPRITE_QUALITY)
-    left = 100 * (at[:, 0] / EDGE + 1) / 2
-    top = 100 * (1 - at[:, 1] / EDGE) / 2
+        small[side] = sheets.resized(thumbnails[kept], TILE)
+        sprites[side] = sheets.jpeg(sheets.sheet(small[side], columns), SPRITE_QUALITY)
+    frame = frame_of(at)
+    left = 50 * (at[:, 0] / frame.half_width + 1)
+    top = 50 * (1 - at[:, 1] / frame.half_height)
     points = tuple(
         Point(
             round(float(x), 2), round(float(y), 2), bool(real), int(i), int(tile), _note(evidence, bool(real), int(i))
         )
         for x, y, real, i, tile in zip(left, top, is_real, index, tiles, strict=True)
     )
-    drawn = _draw(at, is_real, tiles, (small[0], small[1]))
-    return Plane(drawn, points, sprites[0], sprites[1], columns)
+    return Plane(_draw(at, is_real, tiles, small, frame), points, sprites[False], sprites[True], columns)
+
+
+def frame_of(at: Float32) -> Frame:
+    """Return the frame that fits the points.
+
+    Args:
+        at: float32 [P,2], coordinates centred on zero, the first axis the wider one.
+
+    Returns:
+        The frame, no flatter than `LEAST_HEIGHT`.
+    """
+    half_width, half_height = (float(np.abs(at[:, axis]).max()) + MARGIN for axis in (0, 1))
+    return Frame(half_width, max(half_height, half_width * LEAST_HEIGHT / WIDTH))
+
+
+def placed_thumbnails(at: Float32, tiles: Int64, frame: Frame, most: int = FRAMED) -> tuple[Placed, ...]:
+    """Choose points whose thumbnails fit next to them, spread over the plane.
+
+    Args:
+        at: float32 [P,2], coordinates.
+        tiles: int64 [P], -1 where a point has no thumbnail.
+        frame: What the picture shows.
+        most: Highest number of thumbnails.
+
+    Returns:
+        Thumbnails that neither cover one another or their own point nor leave the frame, in a seeded order.
+    """
+    size = frame.thumbnail
+    room = np.array([frame.half_width - 0.6 * size, frame.half_height - 0.6 * size])
+    kept: list[Placed] = []
+    centres = np.empty((0, 2))
+    for place in np.random.Generator(np.random.PCG64(0)).permutation(len(at)):
+        if tiles[place] < 0:
+            continue
+        if len(kept) == most:
+            break
+        for direction in _DIRECTIONS:
+            centre = at[place] + OFFSET * size * np.array(direction)
+            if (np.abs(centre) > room).any():
+                continue
+            if kept and float(np.abs(centres - centre).max(1).min()) <= 1.2 * size:
+                continue
+            kept.append(Placed(int(place), (float(centre[0]), float(centre[1]))))
+            centres = np.vstack([centres, centre])
+            break
+    return tuple(kept)
 
 
 def _tiles(index: Int64, rows: Int64) -> tuple[Int64, Int64]:
-    """For each point the place of its picture on the sprite (-1 for none), and the thumbnails that the sprite needs."""
+    """Return for each point its place on the sprite (-1 for none), and the thumbnails that the sprite needs."""
     place = np.searchsorted(rows, index)
     found = (place < len(rows)) & (rows[np.minimum(place, len(rows) - 1)] == index)
     tiles = np.full(len(index), -1, np.int64)
@@ -89,63 +172,46 @@ def _tiles(index: Int64, rows: Int64) -> tuple[Int64, Int64]:
 
 
 def _note(evidence: Evidence, real: bool, index: int) -> str:
-    """What hovering says beside the picture."""
+    """Return what the page says of a point."""
     if real:
-        member = evidence.real_in_fake
-        where = "" if member is None else (", covered by generated images" if member[index] else ", not covered")
+        covered = evidence.real_in_fake
+        where = (
+            "" if covered is None else (", near generated images" if covered[index] else ", near no generated image")
+        )
         return f"real image {index}{where}"
     inside = evidence.fake_in_real
-    where = "" if inside is None else (", among real images" if inside[index] else ", outside the real manifold")
+    where = "" if inside is None else (", near real images" if inside[index] else ", near no real image")
     realism = "" if evidence.realism is None else f", realism {evidence.realism[index]:.2f}"
     return f"generated image {index}{where}{realism}"
 
 
-def _draw(at: Float32, is_real: Bool, tiles: Int64, small: tuple[UInt8 | None, UInt8 | None]) -> Picture:
-    """Points under framed thumbnails, on axes that fill the picture, so that a place in it is a coordinate."""
+def _draw(at: Float32, is_real: Bool, tiles: Int64, small: dict[bool, UInt8], frame: Frame) -> Picture:
+    """Draw points and thumbnails on axes that fill the picture, so that a place in it is a coordinate."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(SIDE, SIDE), facecolor="none")
-        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0), frameon=False, xlim=(-EDGE, EDGE), ylim=(-EDGE, EDGE))
+        figure = Figure(figsize=(WIDTH, frame.height), facecolor="none")
+        x, y = frame.half_width, frame.half_height
+        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0), frameon=False, xlim=(-x, x), ylim=(-y, y))
         axes.set(xticks=[], yticks=[])
-        for mask, colour, marker in ((is_real, REAL, "D"), (~is_real, FAKE, "o")):
-            size = 9 if marker == "D" else 11
-            axes.scatter(
-                at[mask, 0],
-                at[mask, 1],
-                s=size,
-                c=colour.stand_in,
-                marker=marker,
-                alpha=0.75,
-                linewidths=0,
-                rasterized=False,
-            )
-        for place in framed(at, tiles):
-            real = bool(is_real[place])
-            pictures = small[1] if real else small[0]
-            if pictures is not None:
-                _frame(axes, at[place], pictures[tiles[place]], real)
+        for mask, colour, marker, size in ((is_real, REAL, "D", 9), (~is_real, FAKE, "o", 11)):
+            axes.scatter(at[mask, 0], at[mask, 1], s=size, c=colour.stand_in, marker=marker, alpha=0.75, linewidths=0)
+        for placed in placed_thumbnails(at, tiles, frame):
+            real = bool(is_real[placed.place])
+            _add_thumbnail(axes, at[placed.place], placed.centre, small[real][tiles[placed.place]], real)
         counts = (
             f"{int(is_real.sum())} real images (red diamonds) and {int((~is_real).sum())} generated ones (blue discs)"
         )
-        alt = f"A plane of {counts}, near where they are alike (t-SNE)."
-        return picture(figure, "Real and generated images side by side", alt)
+        return picture(figure, "Real and generated images", f"{counts}, close together where they are alike (t-SNE).")
 
 
-def framed(at: Float32, tiles: Int64, most: int = FRAMED) -> tuple[int, ...]:
-    """Which points carry a thumbnail: spread over the plane, never on one another, sides in turn by chance."""
-    apart = 2 * EDGE * THUMBNAIL / (72 * SIDE) * 1.15
-    kept: list[int] = []
-    for place in np.random.Generator(np.random.PCG64(0)).permutation(len(at)):
-        if tiles[place] < 0 or len(kept) == most:
-            continue
-        if not kept or float(np.abs(at[kept] - at[place]).max(1).min()) > apart:
-            kept.append(int(place))
-    return tuple(kept)
-
-
-def _frame(axes: Axes, at: Float32, picture: UInt8, real: bool) -> None:
-    image = OffsetImage(picture, zoom=THUMBNAIL / len(picture), cmap="gray", norm=Normalize(0, 255))
-    box = AnnotationBbox(image, (float(at[0]), float(at[1])), pad=0.12, frameon=True)
-    box.patch.set(edgecolor=(REAL if real else FAKE).stand_in, linewidth=1.6)
+def _add_thumbnail(axes: Axes, at: Float32, centre: tuple[float, float], image: UInt8, real: bool) -> None:
+    """Add a framed thumbnail, joined to its point by a line."""
+    colour = (REAL if real else FAKE).stand_in
+    drawn = OffsetImage(image, zoom=THUMBNAIL / len(image), cmap="gray", norm=Normalize(0, 255))
+    line = {"arrowstyle": "-", "color": MUTED.stand_in, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0}
+    box = AnnotationBbox(
+        drawn, (float(at[0]), float(at[1])), xybox=centre, boxcoords="data", pad=0.12, frameon=True, arrowprops=line
+    )
+    box.patch.set(edgecolor=colour, linewidth=1.6)
     if not real:
         box.patch.set_boxstyle("round", pad=0.12, rounding_size=0.2)
     axes.add_artist(box)

@@ -1,9 +1,8 @@
-"""Keeps what belongs to a machine or a patient out of text that leaves it.
+"""Remove paths, DICOM tags and DICOM UIDs from text before it is written to a report.
 
-Every string of a run passes here before it is written: absolute paths, paths that climb out of the project, DICOM tags
-and DICOM unique identifiers are taken out. A path to one of the project's own kinds of file keeps its last name, since
-`phantom.yaml:31` is what sends a reader to the line; any other path goes altogether, because folders of studies are
-named after patients more often than not.
+Every string of a run passes here. Absolute paths, paths that leave the project, DICOM tags and unique identifiers are
+removed. A path to a kind of file that projects have keeps the file's name, because `phantom.yaml:31` leads a reader to
+the line. Any other path is removed as a whole: folders of studies are often named after patients.
 """
 
 from __future__ import annotations
@@ -27,12 +26,26 @@ _UID = re.compile(r"(?<![\w.])[0-2](?:\.\d+){5,}(?![\w.])")
 
 
 def scrub(text: str) -> str:
-    """The text with paths replaced by "[path]" or the project file's own name, tags and UIDs by "[tag]", "[uid]"."""
+    """Return text without paths, DICOM tags and UIDs.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The text with paths replaced by "[path]" or the name of a project's file, tags by "[tag]", UIDs by "[uid]".
+    """
     return _UID.sub("[uid]", _TAG.sub("[tag]", _PATH.sub(_replace, text)))
 
 
 def scrub_plain(value: Any) -> Any:
-    """`scrub` over every string, keys included, of plain data."""
+    """Return plain data with `scrub` applied to every string, keys included.
+
+    Args:
+        value: Dictionaries, lists and scalars, as JSON has them.
+
+    Returns:
+        Data of the same form.
+    """
     if isinstance(value, str):
         return scrub(value)
     if isinstance(value, dict):
@@ -43,5 +56,6 @@ def scrub_plain(value: Any) -> Any:
 
 
 def _replace(match: re.Match[str]) -> str:
+    """Return what stands in place of a path."""
     last = re.split(r"[/\\]", match.group())[-1]
     return last if last.lower().endswith(_FILES) else "[path]"

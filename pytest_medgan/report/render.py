@@ -1,4 +1,4 @@
-"""A run folder's reports, drawn from the folder alone."""
+"""Draw the reports of a run folder from the folder alone."""
 
 from __future__ import annotations
 
@@ -6,47 +6,74 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pytest_medgan.errors import SettingsError
-from pytest_medgan.report.evidence import without_real
+from pytest_medgan.ground.files import write_text
+from pytest_medgan.records import Evidence
+from pytest_medgan.report.accepted import with_accepted, worth_keeping
+from pytest_medgan.report.evidence_file import without_real
+from pytest_medgan.report.folder import HTML_FILE, MARKDOWN_FILE, SCORES_FILE, SavedRun, read_run
 from pytest_medgan.report.markdown import markdown
-from pytest_medgan.report.run import from_dict, read_run, to_dict
+from pytest_medgan.report.record import ModelRecord
 
 FORMATS = ("html", "md", "json")
 
 
 def render(
-    directory: Path,
+    folder: Path,
     formats: Iterable[str] = FORMATS,
     *,
     include_real: bool = False,
     against: Path | None = None,
 ) -> tuple[Path, ...]:
-    """Writes `report.html` and `report.md` into a run folder and returns what was asked for.
+    """Write the reports of a run folder into it.
 
-    "json" is the folder's own `scores.json`, which is there already. `include_real` shows pictures of real images where
-    the folder holds any; `against` is another run folder, such as the accepted baseline's, whose generated images are
-    shown beside this run's. Raises SettingsError for an unknown format or an unreadable folder.
+    Args:
+        folder: A run folder.
+        formats: Of "html", "md" and "json". The last is the folder's own `scores.json`, which exists already.
+        include_real: Whether to show pictures of real images where the folder has any.
+        against: The run folder of an accepted model, whose samples and curves are shown as the baseline's. Models are
+            matched by the baseline row they are compared with, whatever they are called.
+
+    Returns:
+        The files asked for.
+
+    Raises:
+        SettingsError: A format is unknown or a folder cannot be read.
+        OutputError: A file cannot be written.
     """
     wanted = tuple(dict.fromkeys(formats))
     unknown = [name for name in wanted if name not in FORMATS]
     if unknown:
-        raise SettingsError(f"no report format {unknown[0]!r}; the formats are {', '.join(FORMATS)}")
-    run, evidence = read_run(directory)
-    run = from_dict(to_dict(run))  # a folder written by other hands passes the same filter
-    if not include_real:
-        evidence = {name: without_real(found) for name, found in evidence.items()}
+        raise SettingsError(f"Report format {unknown[0]!r} is unknown. Give some of {', '.join(FORMATS)}.")
+    saved = read_run(folder)
+    accepted = {} if against is None else _by_row(read_run(against))
+    evidence = {}
+    for model in saved.run.models:
+        if model.name in saved.evidence:
+            found = saved.evidence[model.name] if include_real else without_real(saved.evidence[model.name])
+            evidence[model.name] = with_accepted(found, accepted.get(_row_of(model)))
     written = []
     if "html" in wanted:
-        from pytest_medgan.report.html import page  # jinja2 and matplotlib
+        from pytest_medgan.report.html import page  # imports jinja2 and matplotlib
 
-        before = read_run(against)[1] if against is not None else {}
-        written.append(_write(directory / "report.html", page(run, evidence, before=before)))
+        written.append(_write(folder / HTML_FILE, page(saved.run, evidence)))
     if "md" in wanted:
-        written.append(_write(directory / "report.md", markdown(run, evidence)))
+        written.append(_write(folder / MARKDOWN_FILE, markdown(saved.run, evidence)))
     if "json" in wanted:
-        written.append(directory / "scores.json")
+        written.append(folder / SCORES_FILE)
     return tuple(written)
 
 
+def _by_row(saved: SavedRun) -> dict[str, Evidence]:
+    """Return what is shown of each model of an accepted run, by its baseline row."""
+    return {_row_of(m): worth_keeping(saved.evidence[m.name]) for m in saved.run.models if m.name in saved.evidence}
+
+
+def _row_of(model: ModelRecord) -> str:
+    """Return the baseline row of a model, its own name where none is recorded."""
+    return model.row or model.name
+
+
 def _write(path: Path, text: str) -> Path:
-    path.write_text(text, encoding="utf-8")
+    """Write a report and return its path."""
+    write_text(path, text)
     return path

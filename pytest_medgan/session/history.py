@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path, PurePath
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pytest_medgan.errors import BaselineError
@@ -11,7 +13,7 @@ from pytest_medgan.session.version_control import git
 
 if TYPE_CHECKING:
     from pytest_medgan.gate.baseline import Baseline
-    from pytest_medgan.records import Row
+    from pytest_medgan.records import LimitValue, Row
     from pytest_medgan.report import HistoryPoint
 
 # collections of studies, as their folders are named, and the built-in file of figures published for them
@@ -65,7 +67,7 @@ def accepted_history(baseline: Baseline, row: Row, count: int | None = None) -> 
     Returns:
         The history; empty where there is no git, no repository or no commit of the file.
     """
-    from pytest_medgan.report import history_of
+    from pytest_medgan.report import HistoryPoint
 
     states: list[tuple[str, Row]] = []
     for label, earlier in [*_committed_rows(baseline.path, row.name), ("not committed", row)]:
@@ -74,7 +76,19 @@ def accepted_history(baseline: Baseline, row: Row, count: int | None = None) -> 
             continue
         if earlier.limits and (not states or _values(states[-1][1]) != _values(earlier)):
             states.append((label, earlier))
-    return history_of(states, count)
+    points = [HistoryPoint(label, _values_at(state, count), _reason(state)) for label, state in states]
+    return tuple(point for point in points if point.metrics)
+
+
+def _values_at(row: Row, count: int | None) -> Mapping[str, LimitValue]:
+    """Return a row's values at a count, at its largest one without; metrics that have none are left out."""
+    at = {m: max(limit.values, default=0) if count is None else count for m, limit in row.limits.items()}
+    return MappingProxyType({m: lim.values[at[m]] for m, lim in row.limits.items() if at[m] in lim.values})
+
+
+def _reason(row: Row) -> str:
+    """Return why a row was accepted."""
+    return str(row.provenance.get("reason", ""))
 
 
 def _committed_rows(path: Path, row: str) -> list[tuple[str, Row]]:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_medgan.session.candidates import accept_command
-from pytest_medgan.session.history import accepted_history, published_for
 from pytest_medgan.session.options import RunOptions
 from pytest_medgan.session.samples import keep_samples, kept_samples
 
 if TYPE_CHECKING:
     from pytest_medgan.evaluate import ModelEvaluation
-    from pytest_medgan.records import UInt8
-    from pytest_medgan.report import ModelRecord
+    from pytest_medgan.records import Evidence
     from pytest_medgan.session.findings import Model
+    from pytest_medgan.session.model_records import ReportedModel
 
 
 def keep_evidence(evaluation: ModelEvaluation, options: RunOptions) -> str:
@@ -27,8 +23,8 @@ def keep_evidence(evaluation: ModelEvaluation, options: RunOptions) -> str:
     Pictures are made here, in the process that holds the images.
     """
     from pytest_medgan.evaluate import with_real_sweep
+    from pytest_medgan.evaluate.pictures import with_pictures
     from pytest_medgan.report import save_evidence
-    from pytest_medgan.report.pictures import with_pictures
 
     subject = evaluation.subject
     bench, largest = subject.bench, max(evaluation.computed)
@@ -37,16 +33,15 @@ def keep_evidence(evaluation: ModelEvaluation, options: RunOptions) -> str:
         real, images = subject.real, evaluation.images(subject.settings.seeds[0], largest)
         evidence = with_pictures(
             with_real_sweep(evaluation.evidence(), subject, largest),
+            real=real.reference,
+            fake=images,
             real_features=bench.embedded(subject.extractor, real, "reference").features,
             fake_features=bench.embed(subject.extractor, images).features,
-            real_pixels=real.reference.pixels,
-            fake_pixels=images.pixels,
-            train_pixels=real.training.pixels if evaluation.trained_on == real.training.recipe else None,
+            train=real.training if evaluation.trained_on == real.training.recipe else None,
             include_real=options.report_real,
-            window=real.reference.window,
             progress=bench.progress,
         )
-        keep_samples(options.cache_dir, evaluation.identity, subject.settings.seeds[0], images)
+        keep_samples(options.cache_dir, evaluation.identity, subject.settings.seeds[0], evidence)
         path = options.cache_dir / "evidence" / f"{evaluation.key}-{os.getpid()}.npz"
         save_evidence(path, evidence)
         return str(path)
@@ -68,61 +63,37 @@ def write_reports(models: Mapping[str, Model], problems: list[str], options: Run
     Raises:
         MedganError: A file cannot be written, or a baseline cannot be read any more.
     """
-    from pytest_medgan.report import ReportRun, load_evidence, markdown, merged, render, write_run
+    from pytest_medgan.report import ReportRun, markdown, render, write_run
+    from pytest_medgan.session.model_records import reported_models
 
-    records = merged([_model_record(model, options) for model in models.values()])
-    evidence = {
-        record.name: replace(
-            load_evidence(Path(model.findings.evidence)), thumbnails_baseline=_accepted_samples(record, model, options)
-        )
-        for record, model in zip(records, models.values(), strict=False)
-        if model.findings.evidence is not None
-    }
+    reported = reported_models(models.values(), options)
+    evidence = {model.record.name: _evidence(model, options) for model in reported if model.evidence is not None}
     run = ReportRun(
-        models=tuple(records),
+        models=tuple(model.record for model in reported),
         facts={"device": options.device},
         warnings=tuple(dict.fromkeys(w for model in models.values() for w in model.findings.data.warnings)),
         problems=tuple(problems),
         report_only=options.report_only,
     )
+    write_run(options.report_dir, run, evidence, include_real=options.report_real)
     for model in models.values():  # the run folder holds them from here on
         if model.findings.evidence is not None:
             Path(model.findings.evidence).unlink(missing_ok=True)
-    write_run(options.report_dir, run, evidence, include_real=options.report_real)
     if "md" in options.reports and (summary := os.environ.get("GITHUB_STEP_SUMMARY")):
         with open(summary, "a", encoding="utf-8") as page:
             page.write(markdown(run, evidence))
     return render(options.report_dir, options.reports, include_real=options.report_real)
 
 
-def _accepted_samples(record: ModelRecord, model: Model, options: RunOptions) -> UInt8 | None:
-    """Return the accepted model's first images, unless it is this very model or none are kept."""
-    if record.baseline is None or record.unchanged:
-        return None
-    return kept_samples(options.cache_dir, record.baseline.provenance.get("checkpoint"), model.findings.seeds[0])
+def _evidence(model: ReportedModel, options: RunOptions) -> Evidence:
+    """Return a model's evidence, with the accepted model's samples and curves unless it is this very model."""
+    from pytest_medgan.records import Evidence
+    from pytest_medgan.report import load_evidence
+    from pytest_medgan.report.accepted import with_accepted
 
-
-def _model_record(model: Model, options: RunOptions) -> ModelRecord:
-    """Return one model as the report shows it, with everything that is read from files beside the run."""
-    from pytest_medgan.gate.baseline import load
-    from pytest_medgan.report import model_record
-
-    found = model.findings
-    baseline = load(found.baseline) if found.baseline else None
-    row = None if baseline is None or baseline.kind == "published" else baseline.row(model.row)
-    published = published_for(found.data.collection, baseline, model.row, found.name)
-    known = baseline is not None and row is not None and bool(row.limits)
-    return model_record(
-        found.name,
-        found.looks.values(),
-        full_count=found.counts[-1],
-        verdicts=[{**judged.verdict.as_dict(), "nodeid": judged.nodeid} for judged in model.verdicts],
-        real=list(found.real.values()),
-        baseline=row if known else None,
-        published=published[1] if published else None,
-        published_sweeps=published[0].sweeps.get(published[1].name, {}) if published else {},
-        fingerprint=found.fingerprint,
-        history=accepted_history(baseline, row, max(found.looks, default=None)) if baseline and row and known else (),
-        checkpoint=found.identity or "",
-        accept=f"{accept_command(options.report_dir, found.name)} --row {shlex.quote(model.row)}",
-    )
+    record = model.record
+    evidence = Evidence() if model.evidence is None else load_evidence(model.evidence)
+    if record.baseline is None or record.is_the_accepted_model:
+        return evidence
+    checkpoint = record.baseline.provenance.get("checkpoint")
+    return with_accepted(evidence, kept_samples(options.cache_dir, checkpoint, model.seed))

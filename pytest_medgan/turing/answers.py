@@ -6,13 +6,15 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_medgan.errors import DataError, SettingsError
+from pytest_medgan.errors import DataError
 from pytest_medgan.ground.plain import from_plain
 
 SCHEMA = "medgan-turing"
 SCHEMA_VERSION = 2
 ANSWERS = ("real", "generated")
 HIGHEST_CONFIDENCE = 5
+
+_ACTION = "Save the answers from the page again."
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,9 @@ def read_answers(path: Path) -> AnswerFile:
     if (found.get("schema"), found.get("schema_version")) != (SCHEMA, SCHEMA_VERSION):
         raise _error("The file is not an answer file of this version.", path)
     try:
-        file = from_plain(AnswerFile, found, "answers")
-    except SettingsError:
-        raise _error("A field of the answer file is absent or has another type.", path) from None
+        file = from_plain(AnswerFile, found, "answers", action=_ACTION, error=DataError)
+    except DataError as error:
+        raise DataError(str(error), file=path.name) from None
     places = [answer.image for answer in file.answers]
     if len(set(places)) != len(places):
         raise _error("The answer file answers one image twice.", path)
@@ -73,4 +75,4 @@ def read_answers(path: Path) -> AnswerFile:
 
 def _error(problem: str, path: Path) -> DataError:
     """Return the error for an answer file that cannot be scored."""
-    return DataError(f"{problem} Save the answers from the page again.", file=path.name)
+    return DataError(f"{problem} {_ACTION}", file=path.name)

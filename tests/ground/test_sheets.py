@@ -13,7 +13,7 @@ def decoded(uri: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))))
 
 
-def test_pictures_stand_row_by_row() -> None:
+def test_sheet_places_pictures_row_by_row() -> None:
     pictures = np.stack([np.full((2, 3), 10 * i, np.uint8) for i in range(1, 6)])
     canvas = sheet(pictures, 2, gap=1)
     assert canvas.shape == (8, 7)
@@ -22,7 +22,7 @@ def test_pictures_stand_row_by_row() -> None:
     assert sheet(pictures[:0], 3).shape == (2, 9)
 
 
-def test_png_is_without_loss_and_jpeg_keeps_a_faint_checkerboard() -> None:
+def test_png_keeps_all_pixels_and_jpeg_a_faint_checkerboard() -> None:
     rng = np.random.default_rng(0)
     canvas = np.clip(rng.normal(120, 6, (128, 128)), 0, 255).astype(np.uint8)
     board = (np.indices((128, 128)).sum(0) // 8 % 2 * 4).astype(np.uint8)
@@ -32,7 +32,7 @@ def test_png_is_without_loss_and_jpeg_keeps_a_faint_checkerboard() -> None:
     assert 3 < contrast < 5
 
 
-def test_sizes() -> None:
+def test_resized_gives_squares_of_the_size() -> None:
     pictures = np.zeros((3, 128, 128), np.uint8)
     pictures[:, :64] = 200
     small = resized(pictures, 32)

@@ -18,12 +18,12 @@ def contrast(one: str, other: str) -> float:
 
 
 @pytest.mark.parametrize("colour", [c for c in COLOURS if c not in (SURFACE, RULE)], ids=lambda c: c.name)
-def test_every_text_colour_can_be_read_in_light_and_dark(colour: Colour) -> None:
+def test_text_colour_has_enough_contrast_in_light_and_dark(colour: Colour) -> None:
     assert contrast(colour.light, SURFACE.light) >= 4.5
     assert contrast(colour.dark, SURFACE.dark) >= 4.5
 
 
-def test_stand_ins_become_custom_properties() -> None:
+def test_themed_replaces_stand_ins_by_custom_properties() -> None:
     svg = f'<?xml version="1.0"?><!DOCTYPE svg><svg width="1"><path style="fill: {FAKE.stand_in}"/></svg>'
     text = themed(svg)
     assert text.startswith('<svg width="1"><style>:root{--ink:')
@@ -32,6 +32,6 @@ def test_stand_ins_become_custom_properties() -> None:
     assert not any(c.stand_in in text for c in COLOURS)
 
 
-def test_stand_ins_are_told_apart() -> None:
+def test_stand_ins_and_names_are_unique() -> None:
     assert len({c.stand_in for c in COLOURS}) == len({c.name for c in COLOURS}) == len(COLOURS)
     assert INK in COLOURS

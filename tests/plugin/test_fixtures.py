@@ -98,7 +98,8 @@ def test_reports_are_written_at_the_end_of_the_run(project: pytest.Pytester, mon
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     project.runpytest("--medgan-report=html,md,json")
     written = {path.name for path in (project.path / "medgan-report").iterdir()}
-    assert {"report.html", "report.md", "scores.json", "evidence.npz", "candidate-model.yaml"} <= written
+    assert {"report.html", "report.md", "scores.json", "candidate-model.yaml"} <= written
+    assert sum(name.startswith("evidence-") for name in written) == 1
     assert "# medgan report" in summary.read_text()
     assert str(project.path) not in (project.path / "medgan-report" / "report.html").read_text()
 
@@ -106,8 +107,8 @@ def test_reports_are_written_at_the_end_of_the_run(project: pytest.Pytester, mon
 @pytest.mark.parametrize(("formats", "drawn"), [("html", True), ("json", False)])
 def test_k_sweep_is_measured_only_where_it_is_shown(project: pytest.Pytester, formats: str, drawn: bool) -> None:
     project.runpytest(f"--medgan-report={formats}")
-    _, evidence = read_run(project.path / "medgan-report")
-    found = evidence["model"]
+    found = read_run(project.path / "medgan-report").evidence["model"]
+    assert found.ks is not None
     assert (len(found.ks) > 1) is drawn
     assert set(found.sweep) >= {"improved_precision", "improved_recall", "density", "coverage"}
     assert ("real:coverage" in found.sweep) is drawn
@@ -122,16 +123,16 @@ def test_report_shows_the_accepted_models_samples(
     page = project.path / "medgan-report" / "report.html"
     project.runpytest("--medgan-full", "--medgan-report=html")
     assert "There is no baseline yet whose samples" in page.read_text()
-    accepted = read_run(project.path / "medgan-report")[1]["model"].thumbnails_fake
+    accepted = read_run(project.path / "medgan-report").evidence["model"].thumbnails_fake
     assert accept() == 0
 
     project.runpytest("--medgan-report=html")
-    assert "measured from this very model, so its samples are these" in page.read_text()
+    assert "measured on this very model, so its samples are the same" in page.read_text()
     assert "<figcaption>Baseline" not in page.read_text()
 
     monkeypatch.setenv("TOY_SPREAD", "3")
     project.runpytest("--medgan-report=html")
-    found = read_run(project.path / "medgan-report")[1]["model"]
+    found = read_run(project.path / "medgan-report").evidence["model"]
     assert (found.thumbnails_baseline == accepted[:48]).all()
     assert (found.thumbnails_baseline[:16] != found.thumbnails_fake[:16]).any()
     assert "<figcaption>Baseline" in page.read_text()
@@ -139,4 +140,4 @@ def test_report_shows_the_accepted_models_samples(
     shutil.rmtree(project.path / ".medgan" / "samples")
     project.runpytest("--medgan-report=html")
     assert "<figcaption>Baseline" not in page.read_text()
-    assert "No samples of the baseline are at hand" in page.read_text()
+    assert "The samples of the baseline are not at hand" in page.read_text()

@@ -49,7 +49,7 @@ def test_history_of_a_row_comes_from_version_control(
             project.run("git", "add", "medgan-baseline.yaml")
             project.run("git", *COMMIT)
     project.runpytest("--medgan-report=html")
-    run, _ = read_run(project.path / "medgan-report")
+    run = read_run(project.path / "medgan-report").run
     points = run.models[0].history
     assert [point.reason for point in points] == ["another spread"] * 3
     assert points[-1].label == "not committed"

@@ -60,9 +60,10 @@ def test_run_folder_holds_no_patient_data(project: pytest.Pytester, secrets: set
     for name, text in texts.items():
         check(name, text, secrets | {str(project.path)})
     assert ("Handle it as patient data" in texts["report.html"]) is bool(shown)
-    evidence = read_run(folder)[1]["model"]
+    evidence = read_run(folder).evidence["model"]
     assert (evidence.thumbnails_real is not None) is bool(shown)
-    assert not any(secret.encode() in (folder / "evidence.npz").read_bytes() for secret in secrets)
+    (file,) = folder.glob("evidence-*.npz")
+    assert not any(secret.encode() in file.read_bytes() for secret in secrets)
 
 
 def test_turing_page_holds_no_patient_data(tmp_path: Path, secrets: set[str]) -> None:

@@ -11,9 +11,11 @@ import numpy.typing as npt
 import pytest
 
 from pytest_medgan.catalogue import METRICS
+from pytest_medgan.evaluate.pictures import with_pictures
 from pytest_medgan.records import (
     Evidence,
     Fingerprint,
+    ImageSet,
     Limit,
     LimitValue,
     Margin,
@@ -23,9 +25,8 @@ from pytest_medgan.records import (
     Scores,
     Verdict,
 )
-from pytest_medgan.report import HistoryPoint, ModelRecord, ReportRun, RowValue, model_record
-from pytest_medgan.report.evidence import without_real
-from pytest_medgan.report.pictures import with_pictures
+from pytest_medgan.report import Comparison, HistoryPoint, ModelRecord, ReportRun
+from pytest_medgan.report.evidence_file import without_real
 from tests.browser import browser, visit  # noqa: F401
 
 Pixels = npt.NDArray[np.uint8]
@@ -117,7 +118,7 @@ def verdict(metric: str, measured: MetricScore, n_fake: int) -> Verdict:
 
 @pytest.fixture
 def make_model() -> Callable[..., ModelRecord]:
-    """A model whose metrics lie the given numbers of standard errors on the worse side of the accepted row."""
+    """Make a model whose metrics are the given numbers of standard errors worse than the accepted row."""
 
     def make(
         name: str = "PGGAN", *, judged: bool = True, past: bool = True, without: tuple[str, ...] = (), **errors: float
@@ -131,27 +132,28 @@ def make_model() -> Callable[..., ModelRecord]:
             }
             unmeasured = dict.fromkeys(without, "the generator's training set is not known")
             looks.append(Scores(520, n, ("0", "1", "2"), metrics, unmeasured))
-        verdicts = [
-            verdict(m, s, 480).as_dict() | {"nodeid": f"test_gate.py::test_{m}"} for m, s in looks[-1].metrics.items()
-        ]
+        comparisons = [Comparison(verdict(m, s, 480), f"test_gate.py::test_{m}") for m, s in looks[-1].metrics.items()]
         history = [
             HistoryPoint(
                 f"2026-0{month}-01",
-                {m: RowValue(v * (1.3 - 0.05 * month), se, se) for m, (v, se) in ACCEPTED.items()},
+                {m: LimitValue(v * (1.3 - 0.05 * month), se, se) for m, (v, se) in ACCEPTED.items()},
                 reason="more training",
             )
             for month in range(1, 6)
         ]
-        return model_record(
-            name,
-            looks,
+        return ModelRecord(
+            name=name,
+            row="PGGAN",
+            looks=tuple(looks),
             full_count=480,
-            verdicts=verdicts if judged else (),
-            real=row("Real", {m: (v, ACCEPTED[m][1]) for m, v in REAL.items()}, origin="the Real row of this session"),
+            comparisons=tuple(comparisons) if judged else (),
+            real=row("Real", {m: (v, ACCEPTED[m][1]) for m, v in REAL.items()}, origin="the Real row of this run"),
             baseline=row("PGGAN", ACCEPTED),
             published=row("PGGAN", {"fid": (6.79, 0.354)}, "published", "baselines/nsclc_radiomics_jang2022.yaml:20"),
             fingerprint=Fingerprint({"extractor": "inception_v3:9f2c", "seeds": "0,1,2", "split": "patient"}),
-            history=history if past else (),
+            window=(-1000.0, 400.0),
+            history=tuple(history) if past else (),
+            accept="medgan baseline accept medgan-report/candidate-PGGAN.yaml --row PGGAN",
         )
 
     return make
@@ -159,7 +161,7 @@ def make_model() -> Callable[..., ModelRecord]:
 
 @pytest.fixture
 def make_run(make_model: Callable[..., ModelRecord]) -> Callable[..., ReportRun]:
-    """A session of one model, made as `make_model` makes it."""
+    """Make a run of one model, as `make_model` makes it."""
 
     def make(name: str = "PGGAN", **errors: float) -> ReportRun:
         return ReportRun(
@@ -191,6 +193,12 @@ def slices(count: int, seed: int, *, kinds: int = 12, shade: float = 0.0) -> Pix
         picture = 10 + 170 * body - 130 * (lungs & body) + 120 * tumour + shade
         images[i, 0] = np.clip(picture + rng.normal(0, 9, picture.shape), 0, 255)
     return images
+
+
+def image_set(pixels: Pixels) -> ImageSet:
+    """Three images of each patient."""
+    groups = np.array([f"patient {i // 3:02d}" for i in range(len(pixels))])
+    return ImageSet(pixels, groups, "recipe", window=(-1000.0, 400.0))
 
 
 def features(pixels: Pixels) -> npt.NDArray[np.float32]:
@@ -275,11 +283,11 @@ def draw(images: dict[str, Pixels]) -> Callable[..., Evidence]:
             real, fake = images["real"], images[kind]
             known[kind] = with_pictures(
                 measured_evidence(real, fake),
+                real=image_set(real),
+                fake=image_set(fake),
                 real_features=features(real),
                 fake_features=features(fake),
-                real_pixels=real,
-                fake_pixels=fake,
-                train_pixels=real,
+                train=image_set(real),
                 include_real=True,
             )
         return known[kind] if include_real else without_real(known[kind])

@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def report(folder: Path, make_model: Callable[..., ModelRecord], draw: Draw) -> Path:
-    """A red run of two models, one of them named to do harm, with every picture there is; drawn once."""
+    """Page of a failed run of two models with every picture, one model named like markup; drawn once."""
     path = folder / "report.html"
     if not path.exists():
         red = make_model(past=False, improved_recall=80.0, coverage=20.0, duplicate_rate=9.0, intensity_distance=9.0)
@@ -39,7 +39,7 @@ def report(folder: Path, make_model: Callable[..., ModelRecord], draw: Draw) -> 
     return path
 
 
-def test_the_report_opens_in_silence_and_asks_for_nothing(report: Path, visit: Visit) -> None:
+def test_page_logs_nothing_and_makes_no_request(report: Path, visit: Visit) -> None:
     watched = visit(report)
     watched.page.mouse.wheel(0, 20000)
     watched.page.wait_for_timeout(200)
@@ -47,7 +47,7 @@ def test_the_report_opens_in_silence_and_asks_for_nothing(report: Path, visit: V
     assert [url for url in watched.asked if not url.startswith("data:")] == [report.as_uri()]
 
 
-def test_a_script_in_a_models_name_stays_text(report: Path, visit: Visit) -> None:
+def test_script_in_a_model_name_stays_text(report: Path, visit: Visit) -> None:
     watched = visit(report)
     assert watched.page.title() == "FAIL · medgan report"
     assert watched.js("document.querySelector('#m1-title').firstChild.textContent.trim()") == NAME
@@ -55,8 +55,8 @@ def test_a_script_in_a_models_name_stays_text(report: Path, visit: Visit) -> Non
     assert watched.said == []
 
 
-def test_the_policy_would_stop_what_escaping_missed(report: Path, visit: Visit, tmp_path: Path) -> None:
-    """A script and a style put into the page by force do nothing."""
+def test_policy_stops_markup_that_was_not_escaped(report: Path, visit: Visit, tmp_path: Path) -> None:
+    """A script and a style inserted into the page do nothing."""
     harmed = tmp_path / "harmed.html"
     text = report.read_text(encoding="utf-8")
     harmed.write_text(text.replace("</main>", f"{EXTRA}</main>"), encoding="utf-8")
@@ -66,7 +66,7 @@ def test_the_policy_would_stop_what_escaping_missed(report: Path, visit: Visit, 
     assert watched.js("[...document.images].find((image) => image.src.startsWith('https')).naturalWidth") == 0
 
 
-def test_the_tab_key_reaches_everything_and_shows_where_it_is(report: Path, visit: Visit) -> None:
+def test_tab_key_reaches_every_control_and_shows_the_focus(report: Path, visit: Visit) -> None:
     watched = visit(report)
     expected = watched.js(
         """(focusable) => [...document.querySelectorAll(focusable)].filter((e) => e.checkVisibility())
@@ -85,18 +85,18 @@ def test_the_tab_key_reaches_everything_and_shows_where_it_is(report: Path, visi
     assert len(expected) >= 15
 
 
-def test_a_details_element_opens_by_keyboard(report: Path, visit: Visit) -> None:
+def test_details_open_by_keyboard(report: Path, visit: Visit) -> None:
     watched = visit(report)
     watched.page.locator("summary").first.focus()
     watched.page.keyboard.press("Enter")
     assert watched.js("document.querySelector('details').open")
 
 
-def test_every_picture_shows(report: Path, visit: Visit) -> None:
+def test_every_image_is_shown(report: Path, visit: Visit) -> None:
     watched = visit(report)
     watched.js("document.querySelectorAll('details').forEach((e) => { e.open = true; })")
     sizes = watched.js(
-        """[...document.images].filter((e) => !e.hidden)
+        """[...document.images].filter((e) => !e.hidden && !e.closest("dialog"))
            .map((e) => [e.alt || e.className, e.naturalWidth, e.getBoundingClientRect().width])"""
     )
     assert len(sizes) > 60
@@ -104,7 +104,7 @@ def test_every_picture_shows(report: Path, visit: Visit) -> None:
 
 
 def lens(watched: Watched, box: str) -> dict[str, Any]:
-    """What the lens of a plane shows."""
+    """Return what the lens of a plane shows."""
     found: dict[str, Any] = watched.js(
         """(box) => {
           const lens = document.querySelector(box + " .lens"), canvas = lens.querySelector("canvas");
@@ -119,7 +119,7 @@ def lens(watched: Watched, box: str) -> dict[str, Any]:
     return found
 
 
-def test_the_plane_shows_its_images_to_mouse_and_keyboard(report: Path, visit: Visit) -> None:
+def test_plane_shows_its_images_to_mouse_and_keyboard(report: Path, visit: Visit) -> None:
     watched = visit(report)
     box = "[data-plane=m0]"
     plane = watched.page.locator(box)
@@ -149,8 +149,8 @@ def test_the_plane_shows_its_images_to_mouse_and_keyboard(report: Path, visit: V
     assert not lens(watched, box)["shown"]
 
 
-def test_the_arrow_keys_reach_nearly_every_point(report: Path, visit: Visit) -> None:
-    """Walking over the plane visits most of it; what the keys cannot reach would not exist for their user."""
+def test_arrow_keys_reach_nearly_every_point(report: Path, visit: Visit) -> None:
+    """An image that the keys cannot reach would not exist for who uses them."""
     watched = visit(report)
     watched.page.locator("[data-plane=m1]").focus()
     reached = watched.js(
@@ -172,7 +172,7 @@ def test_the_arrow_keys_reach_nearly_every_point(report: Path, visit: Visit) -> 
 
 
 @pytest.mark.parametrize("width", [390, 768, 1200])
-def test_nothing_is_cut_off_on_any_screen(report: Path, visit: Visit, width: int) -> None:
+def test_nothing_is_cut_off_at_any_width(report: Path, visit: Visit, width: int) -> None:
     watched = visit(report, width=width)
     assert no_sideways_scroll(watched)
     too_wide = watched.js(
@@ -190,7 +190,7 @@ def luminance(colour: str) -> float:
     return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
 
 
-def test_dark_is_dark_in_the_page_and_in_its_figures(report: Path, visit: Visit) -> None:
+def test_dark_scheme_changes_page_and_figures(report: Path, visit: Visit) -> None:
     shades = {}
     for scheme in ("light", "dark"):
         watched = visit(report, scheme=scheme)
@@ -211,6 +211,65 @@ def test_print_is_light_and_without_controls(report: Path, visit: Visit) -> None
     assert len(watched.page.pdf()) > 50_000
 
 
-def test_motion_is_still_for_who_asks_for_it(report: Path, visit: Visit) -> None:
+def test_reduced_motion_is_respected(report: Path, visit: Visit) -> None:
     watched = visit(report, reduced_motion="reduce")
     assert watched.js("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
+
+
+def test_image_is_enlarged_by_click_and_by_keyboard(report: Path, visit: Visit) -> None:
+    watched = visit(report)
+    sheet, tile = watched.page.locator(".sheets .zoom").first, watched.page.locator(".gallery .zoom").first
+    for button, key in ((sheet, ""), (tile, "Enter")):
+        if key:
+            button.focus()
+            watched.page.keyboard.press(key)
+        else:
+            button.click()
+        dialog = watched.page.locator("#enlarged")
+        assert dialog.is_visible()
+        shown, small = watched.js(
+            """() => { const large = document.querySelector("#enlarged img");
+                       return [large.getBoundingClientRect().width, large.alt]; }"""
+        )
+        assert small == button.locator("img").get_attribute("alt")
+        assert shown > button.bounding_box()["width"]
+        watched.page.keyboard.press("Escape")
+        assert not dialog.is_visible()
+    sheet.click()
+    watched.page.get_by_role("button", name="Close").click()
+    assert not watched.page.locator("#enlarged").is_visible()
+    assert watched.said == []
+
+
+def test_print_opens_every_detail_and_closes_it_again(report: Path, visit: Visit) -> None:
+    watched = visit(report)
+    count = "document.querySelectorAll('details:not([open])').length"
+    closed = watched.js(count)
+    assert closed > 2
+    watched.js("window.dispatchEvent(new Event('beforeprint'))")
+    assert watched.js(count) == 0
+    watched.js("window.dispatchEvent(new Event('afterprint'))")
+    assert watched.js(count) == closed
+
+
+def test_first_screen_answers_what_why_and_what_next(report: Path, visit: Visit) -> None:
+    """Verdict, losses, pictures and the next step of the first model lie within one screen of 1200 x 900."""
+    watched = visit(report)
+    bottoms = watched.js(
+        """() => ["h1.verdict", "#m0 .losses", "#m0 .cause", "#m0 .telling img", "#m0-next"]
+                   .map((selector) => document.querySelector(selector).getBoundingClientRect().bottom)"""
+    )
+    assert max(bottoms) < 900
+    assert bottoms[0] < bottoms[1]
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_words_are_not_broken(report: Path, visit: Visit, width: int) -> None:
+    """No cell or label is narrower than its longest word."""
+    watched = visit(report, width=width)
+    broken = watched.js(
+        """[...document.querySelectorAll("#m0 th, #m0 td, #m0 h2, #m0 h3, #m0 li strong, #m0 figcaption")]
+             .filter((e) => e.checkVisibility() && e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0)
+             .map((e) => e.textContent.trim().slice(0, 60))"""
+    )
+    assert broken == []

@@ -7,20 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pytest_medgan.catalogue import METRICS
 from pytest_medgan.ground.theme import BEFORE, FAKE, Colour
-from pytest_medgan.records import Evidence
+from pytest_medgan.records import Evidence, Outcome
 from pytest_medgan.report import ModelRecord
+from pytest_medgan.report.comparisons import standings
 from pytest_medgan.report.figures import (
     Curve,
-    _apart,
+    _ticks_apart,
     change_figure,
     histogram_figure,
     history_figure,
     prd_figure,
     sweep_figure,
 )
-from pytest_medgan.report.run import MetricFacts
-from pytest_medgan.report.table import change
 
 MakeModel = Callable[..., ModelRecord]
 
@@ -48,18 +48,18 @@ PUBLISHED = {
 
 
 def line_points(svg: str, colour: Colour) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """The vertices [n,2] of the one solid or dashed line of a colour, in the picture's own units (y downwards)."""
+    """Return the vertices [n,2] of the one line of a colour, in the picture's own units (y downwards)."""
     paths = re.findall(rf'<path d="(M [^"Zz]*)"[^>]*style="fill: none; stroke: var\(--{colour.name}\)', svg)
     longest = max(paths, key=len)
     return np.array([[float(n) for n in pair] for pair in re.findall(r"[ML] ([-\d.]+) ([-\d.]+)", longest)])
 
 
 @pytest.mark.parametrize("metric", PUBLISHED)
-def test_the_published_sweep_says_what_the_paper_says(metric: str) -> None:
-    """Figure 5: both models rise with k and PGGAN stays above DCGAN. Read back from the drawing itself."""
+def test_published_sweep_shows_what_the_paper_says(metric: str) -> None:
+    """Figure 5: both models rise with k and PGGAN stays above DCGAN. The values are read back from the drawing."""
     means = {name: np.mean(seeds, axis=0) for name, seeds in PUBLISHED[metric].items()}
     drawn = sweep_figure(
-        MetricFacts(metric, metric, True),
+        METRICS[metric],
         [Curve("DCGAN", BEFORE, KS, means["DCGAN"]), Curve("PGGAN", FAKE, KS, means["PGGAN"])],
     )
     dcgan, pggan = line_points(drawn.svg, BEFORE), line_points(drawn.svg, FAKE)
@@ -75,9 +75,9 @@ def test_the_published_sweep_says_what_the_paper_says(metric: str) -> None:
     assert f"{means['PGGAN'][0]:.3f} at k=3" in drawn.alt
 
 
-def test_words_say_what_a_figure_shows(make_model: MakeModel, evidence: Evidence) -> None:
+def test_text_alternatives_give_the_values(make_model: MakeModel, evidence: Evidence) -> None:
     model = make_model(fid=12.0)
-    changed = change_figure(model, {name: change(model, name) or 0.0 for name in model.metrics})
+    changed = change_figure(standings(model))
     assert changed is not None
     assert "FID 8.5 worse" in changed.alt
     histogram = histogram_figure(evidence, "this run")
@@ -87,39 +87,57 @@ def test_words_say_what_a_figure_shows(make_model: MakeModel, evidence: Evidence
     assert re.search(r"this run: area 0\.\d\d", prd_figure({"this run": (evidence.prd_curve, FAKE)}).alt)
     history = history_figure(model, "fid")
     assert history is not None
-    assert "2026-05-01 7.130; this run 9.190" in history.alt
+    assert "2026-05-01 7.13; this run 9.19" in history.alt
 
 
-def test_a_lost_metric_is_drawn_in_red_and_a_gain_in_green(make_model: MakeModel) -> None:
-    model = make_model(fid=12.0, coverage=-6.0)
-    figure = change_figure(model, {"fid": 8.5, "coverage": -4.2, "kid": 0.2})
+def test_failed_metric_is_red_and_a_gain_green(make_model: MakeModel) -> None:
+    found = [s for s in standings(make_model(fid=12.0, coverage=-6.0)) if s.metric in ("fid", "coverage", "kid")]
+    figure = change_figure(found)
     assert figure is not None
     fills = re.findall(r'<path d="[^"]*" [^>]*style="fill: var\(--(good|bad|muted)\)', figure.svg)
     assert sorted(fills) == ["bad", "good", "muted"]
 
 
-def test_a_history_needs_two_accepted_states(make_model: MakeModel) -> None:
+def test_undecided_metric_is_neither_red_nor_green(make_model: MakeModel) -> None:
+    model = make_model(fid=12.0)
+    fid = model.comparison("fid")
+    assert fid is not None
+    undecided = replace(fid, verdict=replace(fid.verdict, outcome=Outcome.UNDECIDED))
+    figure = change_figure([s for s in standings(replace(model, comparisons=(undecided,))) if s.metric == "fid"])
+    assert figure is not None
+    assert re.findall(r'<path d="[^"]*" [^>]*style="fill: var\(--(\w+)\)', figure.svg) == ["before"]
+
+
+def test_change_without_known_errors_has_no_figure(make_model: MakeModel) -> None:
+    assert change_figure(standings(replace(make_model(judged=False), baseline=None))) is None
+
+
+def test_history_needs_two_accepted_states(make_model: MakeModel) -> None:
     model = make_model()
     assert history_figure(replace(model, history=model.history[:1]), "fid") is None
     assert history_figure(replace(model, history=model.history[:2]), "fid") is not None
     assert history_figure(model, "unknown") is None
 
 
-def test_there_is_no_histogram_without_counts() -> None:
+def test_history_of_a_rate_is_in_percent(make_model: MakeModel) -> None:
+    figure = history_figure(make_model(), "copy_rate")
+    assert figure is not None
+    assert "2026-01-01 0.12%" in figure.alt
+
+
+def test_evidence_without_counts_has_no_histogram() -> None:
     assert histogram_figure(Evidence(), "this run") is None
 
 
-def test_figures_carry_neither_date_nor_maker(evidence: Evidence) -> None:
+def test_figures_hold_neither_date_nor_maker(evidence: Evidence) -> None:
     figure = histogram_figure(evidence, "this run")
     assert figure is not None
     assert not re.search(r"matplotlib\.org|20\d\d-\d\d-\d\d|<metadata", figure.svg, re.IGNORECASE)
     assert figure == histogram_figure(evidence, "this run")
 
 
-def test_the_k_axis_names_no_more_than_has_room() -> None:
+def test_axis_of_k_labels_what_has_room() -> None:
     ks = np.array([1.0, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100])
-    assert _apart([int(k) for k in ks]) == [1, 2, 3, 5, 10, 20, 30, 50, 100]
-    assert _apart([3]) == [3]
-    assert (
-        "0.500 at k=70" in sweep_figure(MetricFacts("density", "Density", True), [Curve("a", FAKE, ks, ks / 140)]).alt
-    )
+    assert _ticks_apart([int(k) for k in ks]) == [1, 2, 3, 5, 10, 20, 30, 50, 100]
+    assert _ticks_apart([3]) == [3]
+    assert "0.500 at k=70" in sweep_figure(METRICS["density"], [Curve("a", FAKE, ks, ks / 140)]).alt

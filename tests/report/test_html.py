@@ -15,8 +15,10 @@ import numpy.typing as npt
 import pytest
 
 from pytest_medgan.errors import SettingsError
-from pytest_medgan.records import Evidence
+from pytest_medgan.evaluate.pictures import with_pictures
+from pytest_medgan.records import Evidence, ImageSet, Outcome
 from pytest_medgan.report import ReportRun, render, write_run
+from pytest_medgan.report.accepted import with_accepted, worth_keeping
 from pytest_medgan.report.html import page
 
 MakeRun = Callable[..., ReportRun]
@@ -24,7 +26,7 @@ Draw = Callable[..., Evidence]
 
 
 class Page(HTMLParser):
-    """Elements with their attributes, and the text of scripts and styles."""
+    """Parser that gathers elements with their attributes, and the text of scripts and styles."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -55,26 +57,26 @@ def pages() -> dict[str, str]:
 
 @pytest.fixture
 def red(make_run: MakeRun, draw: Draw, pages: dict[str, str]) -> str:
-    """The page of a run that has gone red, with pictures of everything; drawn once."""
+    """Page of a failed run with pictures of everything, drawn once."""
     if "red" not in pages:
         run = make_run("PGGAN", improved_recall=80.0, coverage=20.0, copy_rate=9.0, intensity_distance=9.0)
         pages["red"] = page(run, {"PGGAN": draw("broken", include_real=True)})
     return pages["red"]
 
 
-def test_nothing_is_asked_of_any_server(red: str) -> None:
+def test_page_makes_no_request(red: str) -> None:
     """Every address in the page is a fragment or a data URI, and no style or script fetches anything."""
     parsed = Page(red)
     for _, attributes in parsed.elements:
         for name in ("src", "href", "srcset", "data", "action", "poster", "background"):
             value = attributes.get(name)
             assert value is None or value.startswith(("data:", "#")), value
-    assert not any(tag in ("iframe", "object", "embed", "base", "form") for tag, _ in parsed.elements)
+    assert not any(tag in ("iframe", "object", "embed", "base") for tag, _ in parsed.elements)
     for text in (*parsed.raw["style"], parsed.raw["script"][-1]):
         assert not re.search(r"url\(|@import|https?:|fetch\(|XMLHttpRequest|import\(", text)
 
 
-def test_the_policy_names_the_very_style_and_script(red: str) -> None:
+def test_policy_names_the_digests_of_style_and_script(red: str) -> None:
     text, parsed = red, Page(red)
     policy = next(a["content"] for a in parsed.all("meta") if a.get("http-equiv") == "Content-Security-Policy")
     assert policy is not None
@@ -92,7 +94,7 @@ def test_the_policy_names_the_very_style_and_script(red: str) -> None:
     "name",
     ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</script><b>", "{{ 7 * 7 }}", "it's & more"],
 )
-def test_a_name_stays_text(make_run: MakeRun, name: str) -> None:
+def test_model_name_stays_text(make_run: MakeRun, name: str) -> None:
     text = page(make_run(name, past=False), {})
     parsed = Page(text)
     assert len(parsed.all("script")) == 2
@@ -101,7 +103,7 @@ def test_a_name_stays_text(make_run: MakeRun, name: str) -> None:
     assert html.unescape(re.findall(r"<h2 id=\"m0-title\">(.*?) <span", text)[0]) == name
 
 
-def test_what_a_screen_reader_needs_is_there(red: str) -> None:
+def test_page_has_what_screen_readers_need(red: str) -> None:
     parsed = Page(red)
     tags = [tag for tag, _ in parsed.elements]
     assert tags.count("h1") == tags.count("main") == tags.count("footer") == 1
@@ -109,8 +111,8 @@ def test_what_a_screen_reader_needs_is_there(red: str) -> None:
     assert {a.get("scope") for a in parsed.all("th")} == {"col", "row"}
     for image in parsed.all("img"):
         assert "alt" in image
-        if not image["alt"]:  # only what another element describes
-            assert image.get("class") == "points" or "hidden" in image
+        if not image["alt"]:  # described by another element, or filled by the script
+            assert image.get("class") == "points" or "hidden" in image or "src" not in image
     ids = [a["id"] for _, a in parsed.elements if "id" in a]
     assert len(ids) == len(set(ids))
     for _, attributes in parsed.elements:
@@ -122,49 +124,118 @@ def test_what_a_screen_reader_needs_is_there(red: str) -> None:
     assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
 
 
-def test_no_real_picture_without_the_word(tmp_path: Path, make_run: MakeRun, draw: Draw) -> None:
-    """Not from a folder that holds none, and not from one that does."""
+def test_real_images_are_shown_only_when_asked_for(tmp_path: Path, make_run: MakeRun, draw: Draw) -> None:
     write_run(tmp_path, make_run(past=False), {"PGGAN": draw("fair", include_real=True)}, include_real=True)
     render(tmp_path, ["html"])
     closed = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "shows no real image" in closed
     assert 'id="m0-sprite-real"' not in closed
-    assert "Real: the first" not in closed
+    assert "Real: 48 real images" not in closed
     render(tmp_path, ["html"], include_real=True)
     shown = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Handle it as patient data" in shown
     assert 'id="m0-sprite-real"' in shown
-    assert "Real: the first" in shown
+    assert "Real: 48 real images" in shown
 
 
-def test_the_baselines_samples_come_from_the_accepted_run(tmp_path: Path, make_run: MakeRun, draw: Draw) -> None:
-    write_run(tmp_path / "old", make_run(past=False), {"PGGAN": draw("fair")})
-    write_run(tmp_path / "new", make_run(past=False, fid=9.0), {"PGGAN": draw("broken")})
+def test_baseline_samples_come_from_the_accepted_run_by_row(tmp_path: Path, make_run: MakeRun, draw: Draw) -> None:
+    """The models are called differently; both are compared with the row PGGAN."""
+    write_run(tmp_path / "old", make_run("old name", past=False), {"old name": draw("fair")})
+    write_run(tmp_path / "new", make_run("new name", past=False, fid=9.0), {"new name": draw("broken")})
     render(tmp_path / "new", ["html"])
     alone = (tmp_path / "new" / "report.html").read_text(encoding="utf-8")
-    assert "Baseline: the first" not in alone
+    assert "Baseline: 48 generated images" not in alone
     assert "--against" in alone
     render(tmp_path / "new", ["html"], against=tmp_path / "old")
-    beside = (tmp_path / "new" / "report.html").read_text(encoding="utf-8")
-    assert beside.index("Baseline: the first") < beside.index("This run: the first")
-    assert "--against" not in beside
+    both = (tmp_path / "new" / "report.html").read_text(encoding="utf-8")
+    assert both.index("Baseline: 48 generated images") < both.index("This run: 48 generated images")
+    assert "--against" not in both
 
 
-def test_a_run_without_evidence_is_a_report_too(make_run: MakeRun) -> None:
+def test_run_without_evidence_has_a_page(make_run: MakeRun) -> None:
     text = page(make_run(fid=9.0, past=False), {})
     assert "FAIL: 1 of 14 comparisons" in text
     assert 'class="plane"' not in text
-    assert "Where it comes from" in text
+    assert "What got worse" in text
 
 
-def test_links_of_findings_lead_somewhere(make_run: MakeRun) -> None:
-    """Without pictures there is nothing to look at, and no link that leads nowhere."""
+def test_first_screen_has_verdict_losses_cause_pictures_and_next_step_in_order(red: str) -> None:
+    order = [
+        'class="verdict bad"',
+        "What got worse",
+        "<strong>Improved Recall</strong> 0.873 to 0.393",
+        "Probably: <strong>",
+        'class="telling"',
+        "What to do next",
+        "<table>",
+    ]
+    places = [red.index(part) for part in order]
+    assert places == sorted(places)
+    assert red[red.index('class="telling"') : red.index("What to do next")].count("<figure>") == 3
+
+
+@pytest.mark.parametrize(
+    ("errors", "titles"),
+    [
+        ({"improved_recall": 80.0, "coverage": 20.0}, ["Baseline", "This run", "Repeated"]),
+        ({"improved_precision": 9.0}, ["Baseline", "This run", "Least realistic"]),
+        ({"copy_rate": 9.0}, ["Suspected copies", "Baseline", "This run"]),
+        ({"intensity_distance": 9.0}, ["Baseline", "This run", "Grey levels"]),
+        ({"fid": 9.0}, ["Baseline", "This run", "Real"]),
+    ],
+)
+def test_three_pictures_show_the_cause(
+    make_run: MakeRun, draw: Draw, errors: dict[str, float], titles: list[str]
+) -> None:
+    evidence = draw("broken", include_real=True)
+    known = replace(evidence, thumbnails_baseline=evidence.thumbnails_fake)
+    text = page(make_run(past=False, **errors), {"PGGAN": known})
+    telling = text[text.index('class="telling"') : text.index("What to do next")]
+    assert re.findall("<figcaption>(.*?)</figcaption>", telling) == titles
+
+
+def test_pass_shows_no_pictures_of_causes_and_no_advice(make_run: MakeRun, draw: Draw) -> None:
+    text = page(make_run(past=False), {"PGGAN": draw("fair")})
+    for absent in ("What got worse", 'class="telling"', "What to do next", "medgan baseline accept"):
+        assert absent not in text
+
+
+def test_first_run_is_neutral(make_run: MakeRun, draw: Draw) -> None:
+    run = make_run(past=False)
+    model = run.models[0]
+    missing = [replace(c, verdict=replace(c.verdict, outcome=Outcome.MISSING)) for c in model.comparisons]
+    text = page(
+        replace(run, models=(replace(model, comparisons=tuple(missing), baseline=None),)), {"PGGAN": draw("fair")}
+    )
+    assert 'class="verdict neutral"' in text
+    assert "No baseline yet: look at the samples, then accept them" in text
+
+
+def test_causes_link_only_to_sections_that_exist(make_run: MakeRun) -> None:
     text = page(make_run(improved_recall=9.0, improved_precision=9.0, copy_rate=9.0, past=False), {})
-    assert "Compare the samples" not in text
-    assert "See the suspected copies" not in text
+    assert "#m0-samples" not in text
+    assert "#m0-copies" not in text
 
 
-def test_no_path_of_the_machine_and_no_patient(tmp_path: Path, make_run: MakeRun, draw: Draw) -> None:
+def test_gallery_links_to_the_row_of_its_metric(red: str) -> None:
+    for metric in ("copy_rate", "duplicate_rate", "improved_precision"):
+        assert f'href="#m0-row-{metric}"' in red
+        assert f'<tr id="m0-row-{metric}"' in red
+
+
+def test_curves_show_run_real_images_and_baseline(make_run: MakeRun, draw: Draw) -> None:
+    found = draw("fair")
+    accepted = worth_keeping(found)
+    text = page(
+        make_run(past=False), {"PGGAN": with_accepted(replace(found, prd_curve_real=found.prd_curve), accepted)}
+    )
+    alternatives = html.unescape(text)
+    for label in ("this run: ", "Real: ", "baseline: "):
+        assert re.search(rf"Density against k\.[^\"]*{label}", alternatives)
+        assert re.search(rf"over all trade-offs\.[^\"]*{label}", alternatives)
+
+
+def test_page_holds_no_path_and_no_patient(tmp_path: Path, make_run: MakeRun, draw: Draw) -> None:
     run = replace(
         make_run(past=False),
         warnings=("skipped /mnt/scans/LUNG1-001/x.dcm", "(0010,0010) is empty", "series 1.2.840.113619.2.55.3.1"),
@@ -178,44 +249,42 @@ def test_no_path_of_the_machine_and_no_patient(tmp_path: Path, make_run: MakeRun
         assert "phantom.yaml" in text
 
 
-def test_a_folder_written_by_other_hands_passes_the_same_filter(tmp_path: Path, make_run: MakeRun) -> None:
-    write_run(tmp_path, make_run(past=False))
-    file = tmp_path / "scores.json"
-    file.write_text(
-        file.read_text(encoding="utf-8").replace("random Inception", "/mnt/scans/LUNG1-001"), encoding="utf-8"
-    )
-    render(tmp_path, ["html", "md"])
-    for name in ("report.html", "report.md"):
-        assert "LUNG1" not in (tmp_path / name).read_text(encoding="utf-8")
-
-
-def test_the_same_run_makes_the_same_page(make_run: MakeRun, draw: Draw) -> None:
+def test_equal_runs_give_equal_pages(make_run: MakeRun, draw: Draw) -> None:
     pages = {page(make_run(past=False), {"PGGAN": draw("fair")}) for _ in range(2)}
     assert len(pages) == 1
 
 
-def test_an_unknown_format_is_refused(tmp_path: Path, make_run: MakeRun) -> None:
+def test_unknown_format_is_refused(tmp_path: Path, make_run: MakeRun) -> None:
     write_run(tmp_path, make_run())
-    with pytest.raises(SettingsError, match=r"no report format 'pdf'"):
+    with pytest.raises(SettingsError, match="Report format 'pdf' is unknown"):
         render(tmp_path, ["pdf"])
 
 
-@pytest.mark.slow
-def test_a_page_for_the_papers_count_is_small(tmp_path: Path, make_run: MakeRun) -> None:
-    """6,080 noisy slices, the worst case for compression, with real pictures as well: under 10 MB."""
-    from pytest_medgan.report.pictures import with_pictures
-
+def page_of_noise(folder: Path, run: ReportRun, count: int) -> int:
+    """Return the bytes of a page of noisy images, the worst case for compression, with real images."""
     rng = np.random.default_rng(0)
-    pixels: npt.NDArray[np.uint8] = rng.integers(0, 256, (6080, 1, 128, 128), dtype=np.uint8)
-    features = rng.normal(size=(6080, 64)).astype(np.float32)
+    pixels: npt.NDArray[np.uint8] = rng.integers(0, 256, (count, 1, 128, 128), dtype=np.uint8)
+    features = rng.normal(size=(count, 64)).astype(np.float32)
+    images = ImageSet(pixels, np.array([f"{i // 50}" for i in range(count)]), "noise")
     drawn = with_pictures(
-        Evidence(realism=rng.random(6080, np.float32), fake_in_real=np.zeros(6080, bool)),
+        Evidence(realism=rng.random(count, np.float32), fake_in_real=np.zeros(count, bool)),
+        real=images,
+        fake=images,
         real_features=features,
         fake_features=features + 1,
-        real_pixels=pixels,
-        fake_pixels=pixels,
         include_real=True,
     )
-    write_run(tmp_path, make_run(), {"PGGAN": drawn}, include_real=True)
-    (path,) = render(tmp_path, ["html"], include_real=True)
-    assert path.stat().st_size < 10_000_000
+    write_run(folder, run, {"PGGAN": drawn}, include_real=True)
+    (path,) = render(folder, ["html"], include_real=True)
+    return path.stat().st_size
+
+
+@pytest.mark.slow
+def test_page_of_6080_images_is_below_10_mb(tmp_path: Path, make_run: MakeRun) -> None:
+    assert page_of_noise(tmp_path, make_run(), 6080) < 10_000_000
+
+
+def test_page_grows_less_than_its_images(tmp_path: Path, make_run: MakeRun) -> None:
+    """A page shows a bounded number of images, however many there are."""
+    small, large = (page_of_noise(tmp_path / str(n), make_run(past=False, fid=9.0), n) for n in (100, 300))
+    assert large < 2 * small

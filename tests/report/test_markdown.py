@@ -24,16 +24,23 @@ MakeRun = Callable[..., ReportRun]
         ),
     ],
 )
-def test_the_report_is_the_one_on_file(make_run: MakeRun, file: str, errors: dict[str, float]) -> None:
+def test_report_is_the_one_on_file(make_run: MakeRun, file: str, errors: dict[str, float]) -> None:
     assert markdown(make_run(**errors)) == (GOLDEN / file).read_text(encoding="utf-8")
 
 
-def test_an_intensity_shift_names_the_hu(make_run: MakeRun, broken_evidence: Evidence) -> None:
+def test_verdict_losses_cause_and_next_step_come_before_the_table(make_run: MakeRun) -> None:
+    text = markdown(make_run(improved_recall=80.0, coverage=20.0))
+    order = ["**FAIL: 2 of 14", "### What got worse", "Probably **the model repeats", "### What to do next", "| Metric"]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+
+
+def test_intensity_shift_is_in_hu(make_run: MakeRun, broken_evidence: Evidence) -> None:
     text = markdown(make_run(intensity_distance=30.0), {"PGGAN": broken_evidence})
     assert "HU brighter than real ones" in text
 
 
-def test_names_can_break_neither_table_nor_page(make_run: MakeRun) -> None:
+def test_names_cannot_break_table_or_page(make_run: MakeRun) -> None:
     text = markdown(make_run("<script>alert(1)</script> | `x` [a](javascript:1)\n# b"))
     assert "<script" not in text.replace("\\<script", "")
     assert r"\<script\>alert(1)\</script\> \| \`x\` \[a\](javascript:1) \# b" in text
@@ -41,13 +48,18 @@ def test_names_can_break_neither_table_nor_page(make_run: MakeRun) -> None:
     assert len({line.replace("\\|", "").count("|") for line in rows}) == 1
 
 
+def test_command_cannot_end_its_code_span(make_run: MakeRun) -> None:
+    run = make_run(fid=9.0)
+    model = replace(run.models[0], accept="medgan baseline accept 'a`b.yaml'")
+    assert "`medgan baseline accept 'a'b.yaml' --reason \"...\"`" in markdown(replace(run, models=(model,)))
+
+
 def test_report_only_and_problems_are_said(make_run: MakeRun) -> None:
-    run = replace(make_run(), report_only=True, problems=("first thing", "second thing"))
-    text = markdown(run)
+    text = markdown(replace(make_run(), report_only=True, problems=("first thing", "second thing")))
     assert "**FAIL: first thing**" in text
     assert "- second thing" in text
-    assert "no test was failed" in text
+    assert "no test failed" in text
 
 
-def test_escape_keeps_a_text_on_one_line() -> None:
+def test_escape_returns_one_line() -> None:
     assert escape("a\n\n| b_c*") == r"a \| b\_c\*"

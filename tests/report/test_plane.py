@@ -7,24 +7,25 @@ import numpy as np
 import pytest
 
 from pytest_medgan.records import Evidence
-from pytest_medgan.report.plane import EDGE, framed, plane
+from pytest_medgan.report.plane import LEAST_HEIGHT, WIDTH, frame_of, placed_thumbnails, plane
 
 Draw = Callable[..., Evidence]
 
 
-def test_a_point_lies_where_the_picture_shows_it(draw: Draw) -> None:
+def test_point_lies_where_the_picture_shows_it(draw: Draw) -> None:
     evidence = draw("fair", include_real=True)
     drawn = plane(evidence)
     assert drawn is not None
     assert evidence.coordinates is not None
+    frame = frame_of(evidence.coordinates)
     assert len(drawn.points) == len(evidence.coordinates)
     for point, (x, y) in zip(drawn.points, evidence.coordinates, strict=True):
-        assert point.left == pytest.approx(50 * (x / EDGE + 1), abs=0.01)
-        assert point.top == pytest.approx(50 * (1 - y / EDGE), abs=0.01)
+        assert point.left == pytest.approx(50 * (x / frame.half_width + 1), abs=0.01)
+        assert point.top == pytest.approx(50 * (1 - y / frame.half_height), abs=0.01)
 
 
-def test_every_point_finds_its_own_picture(draw: Draw) -> None:
-    """The tile's number counts the side's points, and the sprite holds them in that order."""
+def test_every_point_has_its_own_tile(draw: Draw) -> None:
+    """Tiles are numbered within a kind, in the order of the points."""
     drawn = plane(draw("fair", include_real=True))
     assert drawn is not None
     for real in (True, False):
@@ -33,7 +34,7 @@ def test_every_point_finds_its_own_picture(draw: Draw) -> None:
         assert drawn.columns**2 >= len(side)
 
 
-def test_without_real_pictures_real_points_have_none(draw: Draw) -> None:
+def test_real_points_have_no_tile_without_real_images(draw: Draw) -> None:
     drawn = plane(draw("fair"))
     assert drawn is not None
     assert drawn.sprite_real == ""
@@ -41,27 +42,47 @@ def test_without_real_pictures_real_points_have_none(draw: Draw) -> None:
     assert all(p.tile >= 0 for p in drawn.points if not p.real)
 
 
-def test_notes_say_where_a_point_lies(draw: Draw) -> None:
+def test_note_says_where_a_point_lies(draw: Draw) -> None:
     evidence = draw("broken")
     drawn = plane(evidence)
     assert drawn is not None
     fake = next(p for p in drawn.points if not p.real)
-    assert fake.note.startswith(f"generated image {fake.index}, outside the real manifold, realism 0.")
+    assert fake.note.startswith(f"generated image {fake.index}, near no real image, realism 0.")
+    assert evidence.real_in_fake is not None
+    for point in (p for p in drawn.points if p.real):
+        near = "near generated images" if evidence.real_in_fake[point.index] else "near no generated image"
+        assert point.note == f"real image {point.index}, {near}"
     bare = plane(replace(evidence, fake_in_real=None, real_in_fake=None, realism=None))
     assert bare is not None
     assert {p.note.rsplit(" ", 1)[0] for p in bare.points} == {"generated image", "real image"}
 
 
-def test_thumbnails_do_not_cover_one_another() -> None:
+def test_frame_fits_the_points_and_fills_the_width() -> None:
+    wide = frame_of(np.array([[-1.0, -0.7], [1.0, 0.7]], np.float32))
+    assert wide.half_width == pytest.approx(1.12)
+    assert wide.half_height == pytest.approx(0.82)
+    assert wide.height == pytest.approx(WIDTH * 0.82 / 1.12)
+    flat = frame_of(np.array([[-1.0, 0.0], [1.0, 0.0]], np.float32))
+    assert flat.height == pytest.approx(LEAST_HEIGHT)
+
+
+def test_thumbnails_cover_neither_one_another_nor_their_point() -> None:
     at = np.random.default_rng(0).uniform(-1, 1, (500, 2)).astype(np.float32)
     tiles = np.arange(500)
     tiles[::2] = -1
-    kept = framed(at, tiles, most=40)
-    assert 20 < len(kept) <= 40
-    assert all(place % 2 for place in kept)
-    gaps = np.abs(at[list(kept)][:, None] - at[list(kept)][None]).max(-1)
-    assert gaps[~np.eye(len(kept), dtype=bool)].min() > 2 * EDGE * 26 / (72 * 7)
+    frame = frame_of(at)
+    placed = placed_thumbnails(at, tiles, frame, most=40)
+    assert 20 < len(placed) <= 40
+    assert all(thumbnail.place % 2 for thumbnail in placed)
+    centres = np.array([thumbnail.centre for thumbnail in placed])
+    gaps = np.abs(centres[:, None] - centres[None]).max(-1)
+    assert gaps[~np.eye(len(placed), dtype=bool)].min() > frame.thumbnail
+    own = np.abs(centres - at[[thumbnail.place for thumbnail in placed]]).max(1)
+    assert own.min() > 0.5 * frame.thumbnail
+    assert (
+        np.abs(centres) < [frame.half_width - 0.5 * frame.thumbnail, frame.half_height - 0.5 * frame.thumbnail]
+    ).all()
 
 
-def test_no_coordinates_no_plane() -> None:
+def test_evidence_without_coordinates_has_no_plane() -> None:
     assert plane(Evidence()) is None

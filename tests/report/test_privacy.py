@@ -24,7 +24,7 @@ from pytest_medgan.report.privacy import scrub, scrub_plain
         ("series 1.2.840.10008.5.1.4.1.1.2", "series [uid]"),
     ],
 )
-def test_what_belongs_to_a_machine_or_a_patient_goes(text: str, kept: str) -> None:
+def test_paths_tags_and_uids_are_removed(text: str, kept: str) -> None:
     assert scrub(text) == kept
 
 
@@ -43,10 +43,10 @@ def test_what_belongs_to_a_machine_or_a_patient_goes(text: str, kept: str) -> No
         "0.9 * row.fid at test_gate.py:12",
     ],
 )
-def test_what_a_reader_needs_stays(text: str) -> None:
+def test_other_text_stays(text: str) -> None:
     assert scrub(text) == text
 
 
-def test_plain_data_is_scrubbed_through_and_through() -> None:
+def test_plain_data_is_scrubbed_at_every_depth() -> None:
     data = {"a": ["/home/u/x", {"/home/u/y": 1}], "b": 2.5, "c": None}
     assert scrub_plain(data) == {"a": ["[path]", {"[path]": 1}], "b": 2.5, "c": None}

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from pytest_medgan.gate.baseline import load
-from pytest_medgan.report import ModelRecord, model_record
+from pytest_medgan.report import ModelRecord, ReportRun
 from pytest_medgan.report.html import page
-from pytest_medgan.report.run import ReportRun
 from pytest_medgan.session.history import collection_of, published_for
 
 PAPER = "nsclc_radiomics_jang2022"
@@ -52,9 +51,7 @@ def test_published_for_uses_a_published_baseline_for_any_images() -> None:
 @pytest.fixture
 def dcgan_with_published_row() -> ModelRecord:
     paper = load(PAPER)
-    return model_record(
-        "dcgan", [], full_count=6080, published=paper.row("PGGAN"), published_sweeps=paper.sweeps["PGGAN"]
-    )
+    return ModelRecord("dcgan", full_count=6080, published=paper.row("PGGAN"), published_sweep=paper.sweeps["PGGAN"])
 
 
 def test_page_draws_the_published_sweeps(dcgan_with_published_row: ModelRecord) -> None:

@@ -1,4 +1,4 @@
-"""The first images of models, kept for a later run to show beside its own."""
+"""Images and curves of models that a later run shows."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from pathlib import Path
 
 import numpy as np
 
-from pytest_medgan.records import ImageSet
+from pytest_medgan.records import Evidence
 from pytest_medgan.session.samples import MODELS, keep_samples, kept_samples
 
 
-def images(count: int, seed: int = 0) -> ImageSet:
-    pixels = np.random.default_rng(seed).integers(0, 256, (count, 1, 8, 8), dtype=np.uint8)
-    return ImageSet(pixels, np.full(count, "0"), "recipe")
+def images(count: int, seed: int = 0) -> Evidence:
+    pixels = np.random.default_rng(seed).integers(0, 256, (count, 8, 8), dtype=np.uint8)
+    return Evidence(thumbnails_fake=pixels, thumbnail_fake_index=np.arange(count), thumbnails_real=pixels)
 
 
 def test_kept_samples_are_the_first_images(tmp_path: Path) -> None:
     keep_samples(tmp_path, "a", 0, images(60))
     found = kept_samples(tmp_path, "a", 0)
     assert found is not None
-    assert (found == images(60).pixels[:48, 0]).all()
+    assert found.thumbnails_fake is not None
+    np.testing.assert_array_equal(found.thumbnails_fake, images(60).thumbnails_fake[:48])  # type: ignore[index]
+    assert found.thumbnails_real is None
     assert kept_samples(tmp_path, "a", 1) is None
     assert kept_samples(tmp_path, "b", 0) is None
     assert kept_samples(tmp_path, None, 0) is None
@@ -36,7 +38,8 @@ def test_shorter_look_does_not_replace_a_longer_one(tmp_path: Path) -> None:
         keep_samples(tmp_path, "a", 0, images(count))
     found = kept_samples(tmp_path, "a", 0)
     assert found is not None
-    assert len(found) == 48
+    assert found.thumbnails_fake is not None
+    assert len(found.thumbnails_fake) == 48
 
 
 def test_damaged_file_gives_none(tmp_path: Path) -> None:

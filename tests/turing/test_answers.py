@@ -32,8 +32,8 @@ def test_answer_file_is_read_field_by_field(save: Save) -> None:
         ({"answers": [entry(answer="both")]}, 'neither "real" nor "generated"'),
         ({"answers": [entry(confidence=6)]}, "not 1 to 5"),
         ({"answers": [entry(confidence=0)]}, "not 1 to 5"),
-        ({"count": "40"}, "absent or has another type"),
-        ({"answers": 3}, "absent or has another type"),
+        ({"count": "40"}, r"answers\.count must be a whole number and is text"),
+        ({"answers": 3}, r"answers\.answers must be a list and is a whole number"),
     ],
 )
 def test_answer_file_that_contradicts_itself_is_refused(save: Save, changes: dict[str, object], problem: str) -> None:

@@ -1,5 +1,5 @@
 "use strict";
-/* Shows the image behind a point of the plane: by pointing at it, or by the arrow keys once the picture has focus. */
+/* Shows the image of a point of the plane, enlarges images, and opens every detail for printing. */
 (() => {
   const planes = JSON.parse(document.getElementById("planes").textContent);
   const TILE = 64;
@@ -13,7 +13,7 @@
     return best;
   }
 
-  /* the nearest point on the side that the key points to, within a right angle about it */
+  /* the nearest point in the direction of the key, within a right angle around it */
   function neighbour(points, from, dx, dy) {
     const [x, y] = points[from];
     let best = -1, least = Infinity;
@@ -52,7 +52,7 @@
         context.clearRect(0, 0, 128, 128);
         context.drawImage(sprite, (tile % columns) * TILE, Math.floor(tile / columns) * TILE, TILE, TILE, 0, 0, 128, 128);
       }
-      words.textContent = canvas.hidden ? `${note} (picture not kept)` : note;
+      words.textContent = canvas.hidden ? `${note} (image not kept)` : note;
       const width = box.clientWidth, height = box.clientHeight;
       const x = left / 100 * width, y = top / 100 * height;
       lens.style.left = `${Math.max(0, Math.min(width - lens.offsetWidth, x < width / 2 ? x + 14 : x - lens.offsetWidth - 14))}px`;
@@ -80,4 +80,23 @@
   }
 
   document.querySelectorAll(".plane").forEach(wire);
+
+  const dialog = document.getElementById("enlarged"), large = dialog.querySelector("img");
+  for (const button of document.querySelectorAll(".zoom")) {
+    button.addEventListener("click", () => {
+      const small = button.querySelector("img");
+      large.src = small.src;
+      large.alt = small.alt;
+      large.classList.toggle("wide", small.naturalWidth !== small.naturalHeight);
+      dialog.showModal();
+    });
+  }
+  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+
+  let opened = [];
+  window.addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("details:not([open])")];
+    opened.forEach((details) => { details.open = true; });
+  });
+  window.addEventListener("afterprint", () => { opened.forEach((details) => { details.open = false; }); });
 })();

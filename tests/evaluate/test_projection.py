@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 
 from pytest_medgan.errors import MetricInputError
-from pytest_medgan.report.tsne import choose, project
+from pytest_medgan.evaluate.projection import _choose, _fill_frame, project
 
 
 def clusters(count: int, centres: list[int], seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """Features [count,32] about unit axes."""
+    """Return features [count,32] around unit axes."""
     rng = np.random.default_rng(seed)
     features = rng.normal(0, 0.05, (count, 32)).astype(np.float32)
     features[np.arange(count), np.array(centres)[rng.integers(len(centres), size=count)]] += 1
     return features
 
 
-def test_images_that_are_alike_lie_together() -> None:
-    """Generated images of one of three real clusters fall among that cluster's real images, and nowhere else."""
+def test_similar_images_lie_close_together() -> None:
+    """Generated images of one of three real clusters lie among the real images of that cluster."""
     real, fake = clusters(60, [0, 1, 2], 0), clusters(60, [2], 1)
     plane = project(real=real, fake=fake)
     assert plane is not None
@@ -27,18 +27,20 @@ def test_images_that_are_alike_lie_together() -> None:
     assert nearest.count(2) / len(nearest) > 0.95
 
 
-def test_the_same_seed_gives_the_same_plane() -> None:
+def test_equal_seeds_give_equal_coordinates() -> None:
     real, fake = clusters(30, [0, 1], 0), clusters(30, [1, 2], 1)
     first, again = (project(real=real, fake=fake, seed=7) for _ in range(2))
     assert first is not None
     assert again is not None
     np.testing.assert_array_equal(first.coordinates, again.coordinates)
     assert first.coordinates.dtype == np.float32
-    assert np.abs(first.coordinates).max() == pytest.approx(1)
+    assert first.coordinates[:, 0].min() == pytest.approx(-1)
+    assert first.coordinates[:, 0].max() == pytest.approx(1)
+    assert np.ptp(first.coordinates[:, 1]) <= 2
     assert np.isfinite(first.coordinates).all()
 
 
-def test_a_subset_is_drawn_of_many() -> None:
+def test_subset_of_many_images_is_half_real() -> None:
     plane = project(real=clusters(50, [0], 0), fake=clusters(30, [1], 1), points=40)
     assert plane is not None
     assert plane.is_real.tolist() == [True] * 20 + [False] * 20
@@ -49,24 +51,39 @@ def test_a_subset_is_drawn_of_many() -> None:
     assert plane.index[~plane.is_real].max() < 30
 
 
-def test_choose_takes_everything_when_there_is_little() -> None:
+def test_choose_takes_all_of_few_rows() -> None:
     rng = np.random.Generator(np.random.PCG64(0))
-    assert choose(5, 10, rng).tolist() == [0, 1, 2, 3, 4]
-    assert len(set(choose(100, 10, rng).tolist())) == 10
+    assert _choose(5, 10, rng).tolist() == [0, 1, 2, 3, 4]
+    assert len(set(_choose(100, 10, rng).tolist())) == 10
 
 
-def test_identical_features_are_no_trouble() -> None:
-    """A collapsed model: every generated image the same."""
+def test_equal_features_give_finite_coordinates() -> None:
+    """All images of a collapsed model are equal."""
     real, fake = clusters(20, [0, 1], 0), np.ones((20, 32), np.float32)
     plane = project(real=real, fake=fake)
     assert plane is not None
     assert np.isfinite(plane.coordinates).all()
 
 
-def test_too_few_images_make_no_plane() -> None:
+def test_too_few_images_have_no_projection() -> None:
     assert project(real=clusters(3, [0], 0), fake=clusters(30, [0], 1)) is None
 
 
-def test_features_of_two_extractors_are_refused() -> None:
-    with pytest.raises(MetricInputError, match=r"\[N,D\] and \[M,D\], not \[20, 32\] and \[20, 16\]"):
+def test_features_of_other_width_are_refused() -> None:
+    with pytest.raises(MetricInputError, match=r"shapes \[20, 32\] and \[20, 16\] and must be \[N,D\] and \[M,D\]"):
         project(real=clusters(20, [0], 0), fake=clusters(20, [0], 1)[:, :16])
+
+
+def test_coordinates_fill_the_frame_along_their_wider_axis() -> None:
+    rng = np.random.default_rng(0)
+    along = rng.uniform(-5, 5, 200)
+    across = rng.uniform(-1, 1, 200)
+    tilted = np.stack([along - across, along + across], 1) + 7  # the long axis lies on the diagonal
+    filled = _fill_frame(tilted)
+    np.testing.assert_allclose(np.abs(filled).max(0)[0], 1, rtol=1e-6)
+    np.testing.assert_allclose(filled.max(0), -filled.min(0), atol=1e-6)
+    assert 0.15 < np.abs(filled[:, 1]).max() < 0.25
+    before = np.linalg.norm(tilted[:, None] - tilted[None], axis=2)
+    after = np.linalg.norm(filled[:, None].astype(float) - filled[None], axis=2)
+    ratio = after[before > 0] / before[before > 0]
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-3)  # rotated and scaled, not stretched

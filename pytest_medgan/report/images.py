@@ -1,0 +1,196 @@
+"""Contact sheets and galleries of a model's images, as the page shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pytest_medgan.ground import sheets
+from pytest_medgan.records import Evidence, Int64, UInt8
+from pytest_medgan.report.numbers import percent_share
+from pytest_medgan.report.record import ModelRecord
+from pytest_medgan.report.selection import GRID, duplicate_groups, furthest_outside, suspected_copies
+
+COLUMNS = 8  # of a contact sheet
+TELLING = 12  # images of a small sheet on the first screen
+TELLING_COLUMNS = 4
+
+_COPIES_TEXT = (
+    "These images are nearly equal, pixel by pixel, to an image that the model was trained on. The numbers are rows of "
+    "the two sets."
+)
+_DUPLICATES_TEXT = (
+    "Different latents give near-identical images. One image of each group is shown, the largest group first."
+)
+_OUTSIDE_TEXT = (
+    "These images lie outside the manifold of real images (improved precision, k=3), the least realistic first. "
+    "Realism below 1 means outside."
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An image of the page with its words."""
+
+    source: str  # data URI
+    alt: str
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One entry of a gallery: one image or two, and what they are."""
+
+    images: tuple[Shown, ...]
+    caption: str
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Images that stand for one kind of fault."""
+
+    anchor: str
+    title: str
+    text: str
+    metric: str  # the metric whose value the gallery explains, to link to its row of the table
+    tiles: tuple[Tile, ...]
+
+
+def contact_sheets(found: Evidence) -> dict[str, Shown]:
+    """Return the contact sheets of baseline, this run and real images, as far as they are at hand.
+
+    Args:
+        found: Evidence with thumbnails.
+
+    Returns:
+        Sheets by title, in the order in which they are shown.
+    """
+    return {title: _sheet(title, images, COLUMNS) for title, images in _samples(found).items()}
+
+
+def small_sheets(found: Evidence) -> dict[str, Shown]:
+    """Return the same sheets with their first images only, and one of the least realistic images, for the first screen.
+
+    Args:
+        found: Evidence with thumbnails.
+
+    Returns:
+        Sheets by title.
+    """
+    chosen = {title: images[:TELLING] for title, images in _samples(found).items()}
+    fake = _Album(found.thumbnails_fake, found.thumbnail_fake_index)
+    for title, rows in (
+        ("Least realistic", furthest_outside(found, TELLING)),
+        ("Suspected copies", tuple(c.fake for c in suspected_copies(found, TELLING))),
+        ("Repeated", tuple(d.members[0] for d in duplicate_groups(found, TELLING))),
+    ):
+        images = fake.stack(rows)
+        if images is not None:
+            chosen[title] = images
+    return {title: _sheet(title, images, min(TELLING_COLUMNS, len(images))) for title, images in chosen.items()}
+
+
+def why_no_baseline_samples(model: ModelRecord) -> str:
+    """Return why no samples of the baseline can be shown.
+
+    Args:
+        model: One model of a run, without such samples.
+
+    Returns:
+        One sentence.
+    """
+    if model.is_the_accepted_model:
+        return "The baseline was measured on this very model, so its samples are the same."
+    if model.baseline is None:
+        return "There is no baseline yet whose samples could be shown."
+    return (
+        "The samples of the baseline are not at hand: its file keeps figures only, and the cache has no images of it."
+    )
+
+
+def galleries(found: Evidence) -> tuple[Gallery, ...]:
+    """Return the galleries that have images.
+
+    Args:
+        found: Evidence with thumbnails.
+
+    Returns:
+        Suspected copies, duplicates, and the least realistic images.
+    """
+    fake = _Album(found.thumbnails_fake, found.thumbnail_fake_index, "generated image")
+    real = _Album(found.thumbnails_real, found.thumbnail_real_index, "nearest real image")
+    train = _Album(found.thumbnails_train, found.thumbnail_train_index, "training image")
+    copies = [
+        _tile(f"No. {c.fake} and training image {c.train}", fake.get(c.fake), train.get(c.train))
+        for c in suspected_copies(found)
+    ]
+    groups = [_tile(f"No. {d.members[0]}, {d.size} times", fake.get(d.members[0])) for d in duplicate_groups(found)]
+    outside = []
+    for i in furthest_outside(found):
+        nearest = None if found.nearest_real is None else int(found.nearest_real[i])
+        realism = "" if found.realism is None else f", realism {found.realism[i]:.2f}"
+        outside.append(_tile(f"No. {i}{realism}", fake.get(i), real.get(nearest)))
+    copied = 0 if found.copies is None else len({int(pair[0]) for pair in found.copies})
+    repeated = 0 if found.duplicates is None else len(np.unique(found.duplicates))
+    beside = _OUTSIDE_TEXT + (
+        " The nearest real image is shown with each." if found.thumbnails_real is not None else ""
+    )
+    kinds = (
+        ("copies", f"Suspected copies of training images ({copied:,})", _COPIES_TEXT, "copy_rate", copies),
+        ("duplicates", f"Repeated images ({repeated:,})", _DUPLICATES_TEXT, "duplicate_rate", groups),
+        ("outside", f"Least realistic images{_share_outside(found)}", beside, "improved_precision", outside),
+    )
+    return tuple(Gallery(kind, title, text, metric, tuple(t)) for kind, title, text, metric, t in kinds if t)
+
+
+class _Album:
+    """Images by row number."""
+
+    def __init__(self, images: UInt8 | None, index: Int64 | None, what: str = "image") -> None:
+        self._images = images
+        self._places = {} if index is None else {int(row): place for place, row in enumerate(index)}
+        self._what = what
+
+    def get(self, row: int | None) -> Shown | None:
+        """Return the image of a row, or None where it was not kept."""
+        if row is None or self._images is None or row not in self._places:
+            return None
+        return Shown(sheets.jpeg(self._images[self._places[row]]), f"{self._what} {row}")
+
+    def stack(self, rows: tuple[int, ...]) -> UInt8 | None:
+        """Return the images of those rows that were kept, or None without any."""
+        known = [self._places[row] for row in rows if row in self._places]
+        return self._images[known] if known and self._images is not None else None
+
+
+def _samples(found: Evidence) -> dict[str, UInt8]:
+    """Return the images of each contact sheet by title."""
+    samples = {"Baseline": found.thumbnails_baseline}
+    if found.thumbnails_fake is not None and found.thumbnail_fake_index is not None:
+        samples["This run"] = found.thumbnails_fake[found.thumbnail_fake_index < GRID]
+    if found.real_samples is not None:
+        real = _Album(found.thumbnails_real, found.thumbnail_real_index)
+        samples["Real"] = real.stack(tuple(int(row) for row in found.real_samples[:GRID]))
+    return {title: images for title, images in samples.items() if images is not None and len(images)}
+
+
+def _sheet(title: str, images: UInt8, columns: int) -> Shown:
+    """Return a contact sheet with its text alternative."""
+    kind = "real images of different patients" if title == "Real" else "generated images"
+    alt = f"{title}: {len(images)} {kind} in {columns} columns"
+    return Shown(sheets.jpeg(sheets.sheet(images, columns, 2)), alt, title)
+
+
+def _share_outside(found: Evidence) -> str:
+    """Return how many generated images lie outside the real manifold."""
+    inside = found.fake_in_real
+    if inside is None:
+        return ""
+    stray = int((~inside).sum())
+    return f" ({stray:,} of {len(inside):,} lie outside, {percent_share(stray, len(inside))})"
+
+
+def _tile(caption: str, *images: Shown | None) -> Tile:
+    """Return a tile of the images that were kept."""
+    return Tile(tuple(image for image in images if image is not None), caption)

@@ -1,0 +1,158 @@
+"""Make the models of a report's record from the findings of a run."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from pytest_medgan.records import Limit, LimitValue, MetricScore, Row, Scores
+from pytest_medgan.report import Comparison, ModelRecord
+from pytest_medgan.session.candidates import accept_command, candidate_path, portable_name
+from pytest_medgan.session.history import accepted_history, published_for
+
+if TYPE_CHECKING:
+    from pytest_medgan.session.findings import Model
+    from pytest_medgan.session.options import RunOptions
+
+
+@dataclass(frozen=True)
+class ReportedModel:
+    """One model of a report and the file of its evidence."""
+
+    record: ModelRecord
+    seed: int  # latent seed of the first sample group
+    evidence: Path | None = None
+
+
+def reported_models(models: Iterable[Model], options: RunOptions) -> tuple[ReportedModel, ...]:
+    """Return what the report shows of each model.
+
+    Findings of one model under equal settings are joined: each test of a generator without an identity has findings of
+    its own. Models of one name under different settings stay apart and are numbered, since their scores do not compare.
+
+    Args:
+        models: The findings, one per evaluation.
+        options: Where the candidates are.
+
+    Returns:
+        Models with different names, in order of first appearance.
+    """
+    kept: list[ReportedModel] = []
+    for model in models:
+        new = _reported(model, options)
+        same_name = [i for i, k in enumerate(kept) if k.record.name.rsplit(" (", 1)[0] == new.record.name]
+        place = next((i for i in same_name if kept[i].record.fingerprint == new.record.fingerprint), None)
+        if place is not None:
+            kept[place] = _joined(kept[place], new)
+        elif same_name:
+            numbered = replace(new.record, name=f"{new.record.name} ({len(same_name) + 1})")
+            kept.append(replace(new, record=numbered))
+        else:
+            kept.append(new)
+    return tuple(kept)
+
+
+def real_row_of(looks: Iterable[Scores]) -> Row | None:
+    """Return scores of held-out images as the Real row of a report.
+
+    Args:
+        looks: Scores at different counts.
+
+    Returns:
+        The row, without margins; None without looks.
+    """
+    values: dict[str, dict[int, LimitValue]] = {}
+    for scores in looks:
+        for name, score in scores.metrics.items():
+            values.setdefault(name, {})[scores.n_fake] = _limit_value(score)
+    limits = {name: Limit(name, MappingProxyType(by_count), "this run") for name, by_count in values.items()}
+    return Row("Real", MappingProxyType(limits), "this run") if limits else None
+
+
+def _reported(model: Model, options: RunOptions) -> ReportedModel:
+    """Return one model as the report shows it, with everything that is read from files beside the run."""
+    from pytest_medgan.gate.baseline import load
+
+    found = model.findings
+    baseline = load(found.baseline) if found.baseline else None
+    row = None if baseline is None or baseline.kind == "published" else baseline.row(model.row)
+    known = row if row is not None and row.limits else None
+    published = published_for(found.data.collection, baseline, model.row, found.name)
+    record = ModelRecord(
+        name=found.name,
+        row=model.row,
+        looks=tuple(found.looks[n] for n in sorted(found.looks)),
+        full_count=found.counts[-1],
+        comparisons=tuple(Comparison(judged.verdict, judged.nodeid) for judged in model.verdicts),
+        real=real_row_of(found.real.values()),
+        baseline=None if known is None else _bare(known),
+        published=None if published is None else _bare(published[1]),
+        published_sweep={} if published is None else published[0].sweeps.get(published[1].name, {}),
+        history=accepted_history(baseline, known, max(found.looks, default=None)) if baseline and known else (),
+        fingerprint=found.fingerprint,
+        window=found.data.window,
+        checkpoint=found.identity or "",
+        accept=_accept_command(model, options),
+    )
+    return ReportedModel(record, found.seeds[0], None if found.evidence is None else Path(found.evidence))
+
+
+def _accept_command(model: Model, options: RunOptions) -> str:
+    """Return the command that accepts the candidate; empty where it could not be followed from the working directory.
+
+    A report holds no path outside the working directory, so a candidate or a baseline there cannot be named.
+    """
+    found = model.findings
+    path = candidate_path(options.report_dir, found.name)
+    if not path.exists() or _is_outside(path):
+        return ""
+    command = f"{accept_command(options.report_dir, found.name)} --row {shlex.quote(model.row)}"
+    if portable_name(found.baseline):
+        return command
+    if found.baseline is None or _is_outside(Path(found.baseline)):
+        return ""
+    return f"{command} --into {shlex.quote(os.path.relpath(found.baseline))}"
+
+
+def _is_outside(path: Path) -> bool:
+    """Return whether a path leads out of the working directory."""
+    return os.path.relpath(path).startswith("..")
+
+
+def _bare(row: Row) -> Row:
+    """Return a row without the fingerprint and the Real values that each of its limits repeats."""
+    limits = {name: replace(limit, fingerprint=None, real=None) for name, limit in row.limits.items()}
+    return replace(row, limits=MappingProxyType(limits), fingerprint=None)
+
+
+def _joined(one: ReportedModel, other: ReportedModel) -> ReportedModel:
+    """Return two findings of one model as one."""
+    first, second = one.record, other.record
+    looks = {look.n_fake: look for look in first.looks}
+    for look in second.looks:
+        known = looks.get(look.n_fake)
+        looks[look.n_fake] = look if known is None else replace(known, metrics={**known.metrics, **look.metrics})
+    record = replace(
+        first,
+        looks=tuple(looks[n] for n in sorted(looks)),
+        full_count=max(first.full_count, second.full_count),
+        comparisons=(*first.comparisons, *(c for c in second.comparisons if c not in first.comparisons)),
+        real=first.real or second.real,
+        baseline=first.baseline or second.baseline,
+        published=first.published or second.published,
+        published_sweep=first.published_sweep or second.published_sweep,
+        history=first.history or second.history,
+        checkpoint=first.checkpoint or second.checkpoint,
+        accept=first.accept or second.accept,
+    )
+    return replace(one, record=record, evidence=one.evidence or other.evidence)
+
+
+def _limit_value(score: MetricScore) -> LimitValue:
+    """Return a measured value in the form that rows hold."""
+    return LimitValue(score.mean, score.se, score.sd, score.se_total, len(score.values))

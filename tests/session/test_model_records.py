@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_medgan.records import Fingerprint, Scores, Verdict
+from pytest_medgan.session.findings import JudgedVerdict, Model, ModelFindings
+from pytest_medgan.session.model_records import real_row_of, reported_models
+from pytest_medgan.session.options import RunOptions
+
+MakeModel = Callable[..., ModelFindings]
+MakeScores = Callable[..., Scores]
+MakeVerdict = Callable[..., Verdict]
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> RunOptions:
+    return RunOptions(tmp_path / "cache", tmp_path / "report")
+
+
+def judged(verdict: Verdict, test: str = "test_a.py::test_fid") -> JudgedVerdict:
+    return JudgedVerdict("key", verdict, test)
+
+
+def test_looks_verdicts_and_real_row_are_handed_over(
+    make_model: MakeModel, make_scores: MakeScores, make_verdict: MakeVerdict, options: RunOptions
+) -> None:
+    looks = {128: make_scores(128, fid=1.9), 64: make_scores(64, fid=2.0)}
+    findings = make_model(looks=looks, evidence="evidence.npz")
+    (model,) = reported_models([Model(findings, [judged(make_verdict())])], options)
+    record = model.record
+    assert [look.n_fake for look in record.looks] == [64, 128]
+    assert record.full_count == 128
+    assert [(c.metric, c.test) for c in record.comparisons] == [("fid", "test_a.py::test_fid")]
+    assert (record.name, record.row, record.checkpoint) == ("toy", "TOY", "digest")
+    assert record.real is not None
+    assert record.real.limits["fid"].values[64].value == 1.0
+    assert record.window == (-1000.0, 400.0)
+    assert (model.seed, model.evidence) == (0, Path("evidence.npz"))
+
+
+def test_findings_of_one_model_are_joined(
+    make_model: MakeModel, make_scores: MakeScores, make_verdict: MakeVerdict, options: RunOptions
+) -> None:
+    first = make_model(looks={64: make_scores(64, fid=2.0)}, evidence=None)
+    second = make_model(looks={64: make_scores(64, kid=0.5), 128: make_scores(128, fid=1.9)}, evidence="b.npz")
+    verdict = make_verdict()
+    models = [Model(first, [judged(verdict)]), Model(second, [judged(verdict), judged(verdict, "test_b")])]
+    (model,) = reported_models(models, options)
+    assert [look.n_fake for look in model.record.looks] == [64, 128]
+    assert set(model.record.looks[0].metrics) == {"fid", "kid"}
+    assert [c.test for c in model.record.comparisons] == ["test_a.py::test_fid", "test_b"]
+    assert model.evidence == Path("b.npz")
+
+
+def test_one_name_under_other_settings_is_numbered(make_model: MakeModel, options: RunOptions) -> None:
+    other = make_model(fingerprint=Fingerprint({"seeds": "1"}), evidence="other.npz")
+    third = make_model(fingerprint=Fingerprint({"seeds": "2"}))
+    models = [Model(found) for found in (make_model(), other, third, other)]
+    reported = reported_models(models, options)
+    assert [model.record.name for model in reported] == ["toy", "toy (2)", "toy (3)"]
+    assert [model.evidence for model in reported] == [None, Path("other.npz"), None]
+
+
+@pytest.mark.parametrize(
+    ("baseline", "command"),
+    [
+        ("b.yaml", "medgan baseline accept report/candidate-toy.yaml --row toy"),
+        ("{folder}/b.yaml", "medgan baseline accept report/candidate-toy.yaml --row toy --into b.yaml"),
+        ("{folder}/../b.yaml", ""),
+    ],
+)
+def test_accept_command_can_be_followed(
+    make_model: MakeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, baseline: str, command: str
+) -> None:
+    """A baseline outside the working directory cannot be named, since a report holds no such path."""
+    monkeypatch.chdir(tmp_path)
+    model = Model(make_model(baseline=baseline.format(folder=tmp_path)))
+    options = RunOptions(Path("cache"), Path("report"))
+    assert reported_models([model], options)[0].record.accept == "", "there is no candidate"
+    options.report_dir.mkdir()
+    (options.report_dir / "candidate-toy.yaml").write_text("", encoding="utf-8")
+    assert reported_models([model], options)[0].record.accept == command
+
+
+def test_candidate_outside_the_working_directory_has_no_command(
+    make_model: MakeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("work", "report"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "report" / "candidate-toy.yaml").write_text("", encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "work")
+    model = Model(make_model(baseline="b.yaml"))
+    (found,) = reported_models([model], RunOptions(Path("cache"), tmp_path / "report"))
+    assert found.record.accept == ""
+
+
+def test_model_without_a_baseline_has_no_rows(make_model: MakeModel, options: RunOptions) -> None:
+    record = reported_models([Model(replace(make_model(), real={}))], options)[0].record
+    assert record.baseline is record.published is record.real is None
+    assert record.history == ()
+
+
+def test_real_row_holds_every_count(make_scores: MakeScores) -> None:
+    row = real_row_of([make_scores(64, fid=2.0), make_scores(128, fid=1.5, kid=0.1)])
+    assert row is not None
+    assert {n: value.value for n, value in row.limits["fid"].values.items()} == {64: 2.0, 128: 1.5}
+    assert row.limits["kid"].values[128].se == 0.1
+    assert row.limits["kid"].values[128].se_total == 0.2
+    assert real_row_of([]) is None
