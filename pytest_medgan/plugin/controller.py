@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_medgan.errors import OutputError
 from pytest_medgan.plugin.channel import received, take_findings
 from pytest_medgan.plugin.state import state_of
 from pytest_medgan.session.candidates import candidate_path, shown_path, write_model_candidate
@@ -39,6 +40,20 @@ class Controller:
         self._candidates: dict[str, Path] = {}
         self._problems: list[str] = []
         self._reports: tuple[Path, ...] = ()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self) -> None:
+        """Remove the report of an earlier run: where no test gets as far as a finding, it would pass for this run's."""
+        options = state_of(self._config).options
+        if not options.reports or not self._writes or self._config.getoption("collectonly"):
+            return
+        if options.report_dir.is_dir():
+            from pytest_medgan.report import discard_run
+
+            try:
+                discard_run(options.report_dir)
+            except OutputError as error:
+                self._problems.append(f"The report of an earlier run could not be removed: {error}")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

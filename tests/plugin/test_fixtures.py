@@ -141,3 +141,27 @@ def test_report_shows_the_accepted_models_samples(
     project.runpytest("--medgan-report=html")
     assert "<figcaption>Baseline" not in page.read_text()
     assert "The samples of the baseline are not at hand" in page.read_text()
+
+
+def test_report_of_an_earlier_run_is_removed_when_every_test_errors(project: pytest.Pytester) -> None:
+    project.runpytest("--medgan-report=html,md,json")
+    folder = project.path / "medgan-report"
+    assert (folder / "report.html").exists()
+    (folder / "notes.txt").write_text("", encoding="utf-8")
+    project.makepyfile(
+        test_gate="""
+        import pytest
+
+        @pytest.fixture
+        def broken():
+            raise RuntimeError("no data today")
+
+        def test_it(broken, medgan_scores):
+            pass
+        """
+    )
+    project.runpytest("--medgan-report=html,md,json", "--collect-only")
+    assert (folder / "report.html").exists()
+    project.runpytest("--medgan-report=html,md,json").assert_outcomes(errors=1)
+    left = {path.name for path in folder.iterdir()}
+    assert left == {"notes.txt", "candidate-model.yaml"}
