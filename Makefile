@@ -6,7 +6,7 @@ SHARED := $(abspath ../shared/data)
 # Tests on real CT run where the data lies and say why they were skipped where it does not.
 export MEDGAN_SHARED_DATA ?= $(if $(wildcard $(SHARED)),$(SHARED),)
 
-.PHONY: gate gate-collapsed test slow lint wheel clean
+.PHONY: gate gate-collapsed test lowest slow lint wheel clean
 
 gate: .venv/installed ## the main job: the example gate on the embedded phantom study
 	cd examples/gate && ../../$(PYTEST)
@@ -14,8 +14,16 @@ gate: .venv/installed ## the main job: the example gate on the embedded phantom 
 gate-collapsed: .venv/installed ## the same gate on a mode-collapsed model; fails, as it should
 	cd examples/gate && ../../$(PYTEST) --medgan-generator=../../fixtures/dcgan_collapsed.safetensors
 
-test: .venv/installed ## everything but the slow tests
+test: .venv/installed ## everything but the slow tests, and the examples in docstrings
 	$(PYTEST) -m "not slow"
+	$(PYTEST) --doctest-modules -q pytest_medgan
+
+lowest: ## the fast tests of metrics, gate and plugin with the lowest versions that pyproject.toml allows
+	$(PYTHON) -m venv .venv-lowest/tools
+	.venv-lowest/tools/bin/python -m pip install --quiet uv
+	.venv-lowest/tools/bin/uv venv --quiet --clear --python $(PYTHON) .venv-lowest/env
+	.venv-lowest/tools/bin/uv pip install --quiet --python .venv-lowest/env --resolution lowest-direct ".[lowest]"
+	.venv-lowest/env/bin/python -m pytest -q -m "not slow and not peer" -n 2 tests/metrics tests/gate tests/plugin
 
 slow: .venv/installed
 	$(PYTEST) -m slow
@@ -36,4 +44,4 @@ wheel: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv .medgan build dist medgan-report .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-lowest .medgan build dist medgan-report .pytest_cache .mypy_cache .ruff_cache
