@@ -13,24 +13,26 @@ LISTED = 5  # metrics that the first screen names
 
 # what an outcome means
 MEANING = {
-    Outcome.PASS: "within the margin of the baseline",
-    Outcome.FAIL: "worse than the baseline by more than the margin",
-    Outcome.UNDECIDED: "the errors are too large to decide, or another metric had failed before; never green",
-    Outcome.INCOMPARABLE: "settings or inputs differ from those of the baseline, so nothing may be compared",
-    Outcome.MISSING: "there is nothing to compare with, or nothing was measured",
-    Outcome.STALE: "so much better that the baseline should be renewed",
+    "PASS": "within the margin of the baseline",
+    "FAIL": "worse than the baseline by more than the margin",
+    "UNDECIDED": "the errors are too large to decide, or another metric had failed before; never green",
+    "BLIND": "a loss that matters could not have been seen with so few images; never green",
+    "INCOMPARABLE": "settings or inputs differ from those of the baseline, so nothing may be compared",
+    "MISSING": "there is nothing to compare with, or nothing was measured",
+    "STALE": "so much better that the baseline should be renewed",
 }
 
 # what became of comparisons that are not green
 _FATE = {
-    Outcome.FAIL: "failed",
-    Outcome.UNDECIDED: "could not be decided at the full count",
-    Outcome.INCOMPARABLE: "could not be made, because settings or inputs differ from the baseline's",
-    Outcome.MISSING: "had nothing to compare with, or nothing was measured",
+    "FAIL": "failed",
+    "UNDECIDED": "could not be decided at the full count",
+    "BLIND": "could not have shown a loss that matters",
+    "INCOMPARABLE": "could not be made, because settings or inputs differ from the baseline's",
+    "MISSING": "had nothing to compare with, or nothing was measured",
 }
 
 # outcome -> tone of the page
-_TONES = {Outcome.PASS: "good", Outcome.STALE: "good", Outcome.FAIL: "bad"}
+_TONES = {"PASS": "good", "STALE": "good", "FAIL": "bad"}
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def tone(outcome: Outcome | None, *, first_run: bool = False) -> str:
     """Return the tone of an outcome: "good", "bad", "warn" or "neutral"."""
     if outcome is None or first_run:
         return "neutral"
-    return _TONES.get(outcome, "warn")
+    return _TONES.get(str(outcome), "warn")
 
 
 def run_tone(run: ReportRun) -> str:
@@ -159,7 +161,7 @@ def headline(run: ReportRun) -> str:
         stale = sum(c.outcome == Outcome.STALE for c in comparisons)
         renew = f"; {stale} so much better that the baseline should be renewed" if stale else ""
         return f"{outcome}: all {len(comparisons)} comparisons of {models} passed{renew}"
-    fate = _FATE.get(outcome, "did not pass")
+    fate = _FATE[str(outcome)]
     more = f", {other} more had no verdict" if other else ""
     return f"{outcome}: {concerned} of {len(comparisons)} comparisons of {models} {fate}{more}"
 

@@ -16,14 +16,7 @@ SCHEMA = "medgan-run"
 SCHEMA_VERSION = 2
 
 # outcomes, the worst first: a run is called by the worst of its verdicts
-SEVERITY = (
-    Outcome.FAIL,
-    Outcome.INCOMPARABLE,
-    Outcome.MISSING,
-    Outcome.UNDECIDED,
-    Outcome.STALE,
-    Outcome.PASS,
-)
+SEVERITY = ("FAIL", "INCOMPARABLE", "MISSING", "BLIND", "UNDECIDED", "STALE", "PASS")
 
 Sweep = Mapping[str, Mapping[int, tuple[float, ...]]]  # metric -> k -> one value per sample group
 
@@ -133,7 +126,7 @@ class ModelRecord:
         """Return the worst comparison of a metric; one left open yields to any that was decided."""
         every = [c for c in self.comparisons if c.metric == name]
         decided = [c for c in every if not c.left_open(self.full_count)]
-        return min(decided or every, key=lambda c: SEVERITY.index(c.outcome), default=None)
+        return min(decided or every, key=lambda c: SEVERITY.index(str(c.outcome)), default=None)
 
 
 @dataclass(frozen=True)
@@ -158,7 +151,7 @@ class ReportRun:
 
 def worst(outcomes: tuple[Outcome, ...]) -> Outcome | None:
     """Return the worst of outcomes, or None of none."""
-    return min(outcomes, key=SEVERITY.index, default=None)
+    return min(outcomes, key=lambda outcome: SEVERITY.index(str(outcome)), default=None)
 
 
 def row_value(row: Row | None, metric: str, count: int, full_count: int) -> LimitValue | None:
