@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_medgan.records import ImageSet, Progress
 
 DCGAN_ALONE = ("steps", "discriminator_learning_rate", "noise", "noise_share", "tolerance")
-PGGAN_ALONE = ("fading", "stable", "batches", "loss", "full_until")
+PGGAN_ALONE = ("fading", "stable", "stables", "batches", "loss", "full_until")
 SHARED = (
     "batch",
     "learning_rate",
@@ -81,6 +81,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     pggan = parser.add_argument_group("pggan alone")
     pggan.add_argument("--fading", type=int, help="images shown while a resolution fades in (default 800000)")
     pggan.add_argument("--stable", type=int, help="images shown at a resolution thereafter (default 800000)")
+    pggan.add_argument(
+        "--stables", metavar="R:N,...", help="the same by resolution, as 128:2000000 (default: --stable)"
+    )
     pggan.add_argument("--batches", metavar="R:B,...", help="batch by resolution, as 4:128,8:128 (default: --batch)")
     pggan.add_argument("--loss", choices=("wgan-gp", "logistic"), help="(default wgan-gp, as published)")
     pggan.add_argument("--full-until", type=int, help="pixels up to which all maps are kept (default 32)")
@@ -164,10 +167,10 @@ def _made(arguments: argparse.Namespace) -> tuple[Config, Settings]:
             DCGANSettings(**shared, **_given(arguments, DCGAN_ALONE)),
         )
     _refuse(arguments, DCGAN_ALONE)
-    table = () if arguments.batches is None else _batches(arguments.batches)
+    stables, batches = _pairs("stables", arguments.stables), _pairs("batches", arguments.batches)
     return (
         PGGANConfig(size=arguments.size, **widths, **_given(arguments, ("full_until",))),
-        PGGANSettings(**shared, **_given(arguments, ("fading", "stable", "loss")), batches=table),
+        PGGANSettings(**shared, **_given(arguments, ("fading", "stable", "loss")), stables=stables, batches=batches),
     )
 
 
@@ -177,12 +180,15 @@ def _refuse(arguments: argparse.Namespace, names: tuple[str, ...]) -> None:
         raise SettingsError(f"{', '.join(typed)} does not apply to {arguments.architecture}; leave it out")
 
 
-def _batches(text: str) -> tuple[tuple[int, int], ...]:
+def _pairs(name: str, text: str | None) -> tuple[tuple[int, int], ...]:
+    """Return the number for each resolution that an option's value names; none where it was not typed."""
+    if text is None:
+        return ()
     try:
         pairs = [part.split(":") for part in text.split(",")]
-        return tuple((int(resolution), int(batch)) for resolution, batch in pairs)
+        return tuple((int(resolution), int(number)) for resolution, number in pairs)
     except ValueError as error:
-        raise SettingsError(f"--batches {text!r} must be RESOLUTION:BATCH pairs, as 4:128,8:128") from error
+        raise SettingsError(f"--{name} {text!r} must be RESOLUTION:NUMBER pairs, as 4:128,8:128") from error
 
 
 class _LogLines:

@@ -285,6 +285,6 @@ class Loop:
 def plain_settings(settings: Settings) -> dict[str, object]:
     """The settings as JSON gives them back: lists for tuples."""
     plain = asdict(settings)
-    if "batches" in plain:
-        plain["batches"] = [list(pair) for pair in plain["batches"]]
-    return plain
+    return {
+        name: [list(pair) for pair in value] if isinstance(value, tuple) else value for name, value in plain.items()
+    }

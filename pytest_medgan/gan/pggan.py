@@ -84,18 +84,30 @@ class EqualDense(nn.Module):
 
 
 def pixel_norm(x: Tensor) -> Tensor:
-    """Divides by the root mean square over maps (dimension 1)."""
-    return x * torch.rsqrt(x.square().mean(1, keepdim=True) + EPSILON)
+    """Divide by the root mean square over maps (dimension 1)."""
+    with _own_dtype(x):
+        return x * torch.rsqrt((x * x).mean(1, keepdim=True) + EPSILON)
 
 
 def upsample(x: Tensor) -> Tensor:
-    """Twice the resolution, each pixel four times."""
-    return interpolate(x, scale_factor=2, mode="nearest")
+    """Return twice the resolution, each pixel four times."""
+    with _own_dtype(x):
+        return interpolate(x, scale_factor=2, mode="nearest")
+
+
+def _own_dtype(x: Tensor) -> torch.autocast:
+    """Suspend autocast, which on CUDA makes float32 of a bfloat16 input of `rsqrt` and `interpolate`."""
+    return torch.autocast(x.device.type, enabled=False)
 
 
 def fade(old: Tensor, new: Tensor, alpha: float | Tensor) -> Tensor:
-    """`old` at alpha 0 and `new` at alpha 1, exactly; alpha may be a tensor [] on the device."""
-    return torch.lerp(old, new, alpha.to(new.dtype) if isinstance(alpha, Tensor) else alpha)
+    """Return `old` at alpha 0 and `new` at alpha 1, exactly, in the wider of their dtypes.
+
+    Which operations return float32 under autocast differs between devices and versions of torch, so the two may
+    differ. alpha may be a tensor [] on the device.
+    """
+    dtype = torch.promote_types(old.dtype, new.dtype)
+    return torch.lerp(old.to(dtype), new.to(dtype), alpha.to(dtype) if isinstance(alpha, Tensor) else alpha)
 
 
 def mixes(alpha: float | Tensor) -> bool:

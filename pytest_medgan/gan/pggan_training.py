@@ -38,6 +38,7 @@ class PGGANSettings:
 
     fading: int = 800_000  # real images shown while a resolution fades in
     stable: int = 800_000  # real images shown at a resolution thereafter (preset-v1-1gpu, which fits batch 16)
+    stables: tuple[tuple[int, int], ...] = ()  # (resolution, stable) where it differs, as ((128, 2_000_000),)
     batch: int = 16  # images a step, over all processes
     batches: tuple[tuple[int, int], ...] = ()  # (resolution, batch) where it differs, as ((4, 128), (8, 128))
     learning_rate: float = 1e-3
@@ -64,6 +65,8 @@ class PGGANSettings:
             raise SettingsError("images fading and the seed must not be negative, stable and the learning rate above 0")
         if min(self.batch, *(batch for _, batch in self.batches), 1) < 1:
             raise SettingsError("every batch must be at least 1")
+        if min((stable for _, stable in self.stables), default=1) < 1:
+            raise SettingsError("A PGGAN's stables hold a number below 1. Give each resolution 1 image or more.")
         if not 0 <= self.average < 1:
             raise SettingsError(f"average {self.average} must lie between 0 and 1")
         if self.loss not in ("wgan-gp", "logistic") or self.precision not in ("float32", "bfloat16"):
@@ -82,6 +85,10 @@ class PGGANSettings:
     def batch_at(self, resolution: int) -> int:
         """Images a step at a resolution, over all processes."""
         return dict(self.batches).get(resolution, self.batch)
+
+    def stable_at(self, resolution: int) -> int:
+        """Real images shown at a resolution after its fade."""
+        return dict(self.stables).get(resolution, self.stable)
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,7 @@ def schedule(config: PGGANConfig, settings: PGGANSettings) -> tuple[Phase, ...]:
     step = image = 0
     for resolution in config.resolutions:
         batch = settings.batch_at(resolution)
-        for fading, images in ((True, settings.fading), (False, settings.stable)):
+        for fading, images in ((True, settings.fading), (False, settings.stable_at(resolution))):
             steps = -(-images // batch)
             if steps == 0 or (fading and resolution == config.resolutions[0]):
                 continue

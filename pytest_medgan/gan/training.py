@@ -23,7 +23,7 @@ from pytest_medgan.gan.stepping import own_stream
 from pytest_medgan.records import ImageSet, Progress, no_progress
 
 # settings added since; at their defaults a run keeps the key it had
-LATER = ("penalty", "penalty_every", "shift", "brightness", "contrast", "cutout")
+LATER = ("penalty", "penalty_every", "shift", "brightness", "contrast", "cutout", "stables")
 
 
 def run_key(config: Config, settings: Settings, images: ImageSet, *, half: bool = False) -> str:

@@ -50,9 +50,9 @@ def test_a_dcgan_is_trained_resumed_and_loaded(
 
 def test_a_pggan_is_trained(images: Path, tmp_path: Path) -> None:
     command = ["train", "pggan", "--images", str(images), "--out", str(tmp_path / "run"), *SMALL]
-    assert main([*command, "--fading=16", "--stable=16", "--batches=4:16,8:4", "--grid-every=0"]) == 0
+    assert main([*command, "--fading=16", "--stable=16", "--stables=8:24", "--batches=4:16,8:4", "--grid-every=0"]) == 0
     made = load(tmp_path / "run" / "generator.safetensors")
-    assert (made.architecture, made.step, made.stage) == ("pggan", 1 + 4 + 4 + 2 + 2, (16, 1.0))
+    assert (made.architecture, made.step, made.stage) == ("pggan", 1 + 4 + 6 + 2 + 2, (16, 1.0))
 
 
 def test_the_first_images_alone(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,6 +72,8 @@ def test_the_first_images_alone(images: Path, tmp_path: Path, capsys: pytest.Cap
         (["dcgan", "--fading=3"], "--fading does not apply to dcgan"),
         (["pggan", "--steps=3", "--noise=1"], "--steps, --noise does not apply to pggan"),
         (["pggan", "--batches=4"], "--batches '4' must be"),
+        (["pggan", "--stables=128:many"], "--stables '128:many' must be"),
+        (["dcgan", "--stables=8:3"], "--stables does not apply to dcgan"),
         (["dcgan", "--size=48"], "size 48 must be a power of two"),
         (["dcgan", "--size=32"], "the training images are uint8"),
         (["dcgan", "--device=abacus"], "'abacus'"),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.functional import avg_pool2d, leaky_relu
 
 from pytest_medgan.errors import SettingsError
@@ -16,6 +20,7 @@ from pytest_medgan.gan.pggan import (
     PGGANDiscriminator,
     PGGANGenerator,
     StagedGenerator,
+    fade,
     initialise,
     maps,
     minibatch_deviation,
@@ -140,3 +145,43 @@ def test_a_growing_generator_is_shown_at_full_size() -> None:
 def test_other_sizes_are_refused(size: int) -> None:
     with pytest.raises(SettingsError, match=f"size {size} must be a power of two"):
         PGGANConfig(size)
+
+
+def test_fade_of_two_dtypes_mixes_in_the_wider() -> None:
+    old, new = torch.full((2, 3), 1.0), torch.full((2, 3), 3.0, dtype=torch.bfloat16)
+    for alpha in (0.25, torch.tensor(0.25), torch.tensor(0.25, dtype=torch.float64)):
+        for first, second, value in ((old, new, 1.5), (new, old, 2.5)):
+            mixed = fade(first, second, alpha)
+            assert mixed.dtype == torch.float32
+            assert (mixed == value).all()
+
+
+@contextmanager
+def cuda_autocast() -> Iterator[None]:
+    """Autocast of CUDA tensors to bfloat16; `torch.autocast` disables itself where there is no GPU."""
+    torch.set_autocast_enabled("cuda", True)
+    torch.set_autocast_dtype("cuda", torch.bfloat16)
+    try:
+        yield
+    finally:
+        torch.set_autocast_enabled("cuda", False)
+        torch.clear_autocast_cache()
+
+
+def test_networks_fade_in_bfloat16_as_cuda_casts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dtypes that CUDA's autocast gives, on tensors without data: another list of operations than the CPU's."""
+    dtypes: list[tuple[torch.dtype, torch.dtype]] = []
+
+    def noted(old: torch.Tensor, new: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
+        dtypes.append((old.dtype, new.dtype))
+        return fade(old, new, alpha)
+
+    monkeypatch.setattr("pytest_medgan.gan.pggan.fade", noted)
+    with FakeTensorMode(), torch.device("cuda"), torch.no_grad(), cuda_autocast():
+        alpha = torch.zeros(())
+        for resolution in SMALL.resolutions[1:]:
+            images = PGGANGenerator(SMALL)(torch.zeros(4, 8), resolution, alpha)
+            assert images.shape == (4, 1, resolution, resolution)
+            for seen in (images, images.float()):
+                assert PGGANDiscriminator(SMALL)(seen, resolution, alpha).shape == (4,)
+    assert dtypes

@@ -56,6 +56,29 @@ def test_a_batch_a_resolution_counts_images_not_steps() -> None:
     assert phases[-1].seen(phases[-1].first_step + 2) == phases[-1].first_image + 32
 
 
+def test_schedule_with_a_longer_stage_lengthens_it_alone() -> None:
+    usual = schedule(CONFIG, SETTINGS)
+    longer = schedule(CONFIG, replace(SETTINGS, stables=((16, 80),)))
+    assert [p.steps for p in usual] == [3, 3, 3, 3, 3]
+    assert longer[:-1] == usual[:-1]
+    assert longer[-1] == replace(usual[-1], steps=10)
+
+
+def test_logistic_bfloat16_steps_across_fades_stay_near_float32(make_images: MakeImages) -> None:
+    """Losses of every step of the schedule, with and without R1, fading and stable."""
+    images, losses = make_images(), {}
+    for precision in ("float32", "bfloat16"):
+        settings = replace(SETTINGS, loss="logistic", penalty=1.0, penalty_every=2, shift=2, precision=precision)
+        made = trainer(images, settings)
+        run = Eager(made)
+        losses[precision] = torch.tensor(
+            [[float(loss) for loss in run.step(step).values()] for step in range(made.steps)]
+        )
+    assert losses["float32"].shape == (15, 3)
+    torch.testing.assert_close(losses["bfloat16"], losses["float32"], rtol=0.1, atol=0.05)
+    assert not torch.equal(losses["bfloat16"], losses["float32"])
+
+
 def test_the_gradient_penalty_equals_finite_differences() -> None:
     """Of the scores' sum in every pixel, and of the penalty itself in the weights (a second derivative)."""
     discriminator = PGGANDiscriminator(replace(CONFIG, discriminator_width=2))
@@ -181,6 +204,7 @@ def test_settings_that_cannot_be_used_are_refused(make_images: MakeImages) -> No
         lambda: PGGANSettings(stable=0),
         lambda: PGGANSettings(fading=-1),
         lambda: PGGANSettings(batches=((4, 0),)),
+        lambda: PGGANSettings(stables=((4, 0),)),
         lambda: PGGANSettings(average=1.0),
         lambda: trainer(make_images(), replace(SETTINGS, batch=6)),
     ):
