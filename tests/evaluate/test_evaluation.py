@@ -170,7 +170,7 @@ def test_too_few_held_out_images_are_an_error(subject: Subject) -> None:
         held_out_source(subject.real.held_out, 0).draw(65, 0)
 
 
-def test_the_fingerprint_tells_what_was_changed(subject: Subject) -> None:
+def test_fingerprint_difference_names_the_changed_setting(subject: Subject) -> None:
     from dataclasses import replace
 
     ours = ModelEvaluation("x", Noise(), subject).fingerprint
@@ -201,7 +201,7 @@ def test_checked_images_refuses_other_types_and_shapes() -> None:
             checked_images(bad, 4, (1, 8, 8))
 
 
-def test_the_sweep_is_evidence_and_leaves_the_scores_as_they_are(subject: Subject) -> None:
+def test_sweep_leaves_the_scores_unchanged(subject: Subject) -> None:
     plain = ModelEvaluation("noise", Noise(), subject)
     bench = replace(subject.bench, sweep=True, _kept={})
     swept_over = ModelEvaluation("noise", Noise(), replace(subject, bench=bench))
@@ -218,9 +218,7 @@ def test_the_sweep_is_evidence_and_leaves_the_scores_as_they_are(subject: Subjec
     assert (found.sweep["improved_recall"] == recall).all()
 
 
-def test_evidence_is_gathered_with_the_scores_where_a_report_will_ask(
-    subject: Subject, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_evidence_is_gathered_with_the_scores_for_a_report(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     late = ModelEvaluation("noise", Noise(), replace(subject, bench=replace(subject.bench, sweep=True, _kept={})))
     bench = replace(subject.bench, evidence=True, sweep=True, _kept={})
     early = ModelEvaluation("noise", Noise(), replace(subject, bench=bench))
@@ -233,7 +231,7 @@ def test_evidence_is_gathered_with_the_scores_where_a_report_will_ask(
     assert (found.realism == expected.realism).all()
 
 
-def test_the_real_row_has_a_sweep_of_its_own_where_enough_is_held_out(subject: Subject) -> None:
+def test_real_row_has_a_sweep_where_enough_is_held_out(subject: Subject) -> None:
     subject = replace(subject, bench=replace(subject.bench, sweep=True, _kept={}))
     beside = with_real_sweep(ModelEvaluation("noise", Noise(), subject).evidence(32), subject, 32)
     held_out = subject.extractor.embed(real_evaluation(subject).images(0, 32).pixels)[0]
@@ -252,11 +250,11 @@ def beside_less(evidence: Evidence) -> Evidence:
 @pytest.mark.parametrize(
     ("count", "ks"), [(6080, (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100)), (9, (1, 2, 3, 5, 7, 8)), (2, (1,)), (1, ())]
 )
-def test_a_sweep_ends_with_the_neighbours(count: int, ks: tuple[int, ...]) -> None:
+def test_sweep_ends_with_the_last_possible_neighbour(count: int, ks: tuple[int, ...]) -> None:
     assert swept(count) == ks
 
 
-def test_generators_without_identity_are_told_apart(subject: Subject) -> None:
+def test_generators_without_identity_have_different_keys(subject: Subject) -> None:
     def plain(count: int, seed: int) -> UInt8:
         return Noise()(count, seed)
 
@@ -269,7 +267,7 @@ def test_generators_without_identity_are_told_apart(subject: Subject) -> None:
     assert one.key == ModelEvaluation("model", plain, subject).key
 
 
-def test_reference_patients_that_the_extractor_was_fine_tuned_on_are_told(subject: Subject) -> None:
+def test_extractor_fine_tuned_on_reference_patients_is_a_warning(subject: Subject) -> None:
     assert subject.warnings == ()
     extractor = Projections()
     extractor.trained_on = ("p20", "p11", "p23")  # type: ignore[attr-defined]
@@ -279,15 +277,13 @@ def test_reference_patients_that_the_extractor_was_fine_tuned_on_are_told(subjec
 
 
 @pytest.mark.parametrize(("reference", "held_out", "full"), [(64, 64, 64), (64, 60, 56), (64, 24, 64), (60, 64, 56)])
-def test_the_full_count_lets_the_real_row_stand_beside_it(
-    subject: Subject, reference: int, held_out: int, full: int
-) -> None:
+def test_full_count_leaves_enough_held_out_images(subject: Subject, reference: int, held_out: int, full: int) -> None:
     real = replace(subject.real, reference=images(reference, 2, "ref"), held_out=images(held_out, 3, "held"))
     evaluation = ModelEvaluation("noise", Noise(), replace(subject, real=real))
     assert evaluation.counts[-1] == full
 
 
-def test_errors_of_the_real_row_take_patients_as_blocks(subject: Subject) -> None:
+def test_real_row_errors_take_patients_as_blocks(subject: Subject) -> None:
     """Four patients of sixteen equal images: as many independent images as patients, not as slices."""
     held_out = subject.real.held_out
     repeated = replace(held_out, pixels=np.repeat(held_out.pixels[::16], 16, axis=0))
@@ -299,12 +295,12 @@ def test_errors_of_the_real_row_take_patients_as_blocks(subject: Subject) -> Non
     assert by_patient > 2 * by_slice
 
 
-def test_revisions_of_the_measured_metrics_are_in_the_fingerprint(subject: Subject) -> None:
+def test_fingerprint_holds_the_revisions_of_measured_metrics(subject: Subject) -> None:
     fingerprint = ModelEvaluation("x", Noise(), subject).fingerprint
     assert dict(fingerprint.revisions) == {name: METRICS[name].revision for name in subject.settings.metrics}
 
 
-def test_a_changed_revision_concerns_its_metric_alone() -> None:
+def test_changed_revision_concerns_its_metric_alone() -> None:
     ours, theirs = Fingerprint({}, revisions={"fid": 1, "kid": 1}), Fingerprint({}, revisions={"fid": 2, "kid": 1})
     assert ours.differences(theirs, "fid") == ("revision of fid: 1 != 2",)
     assert ours.differences(theirs, "kid") == ()

@@ -99,7 +99,7 @@ def row(subject: Subject) -> Row:
     return replace(plain, limits={k: replace(v, model=accepted.identity) for k, v in limits.items()})
 
 
-def test_a_quantised_generator_passes_at_an_eighth_of_the_images(subject: Subject, row: Row) -> None:
+def test_quantised_generator_passes_at_the_first_look(subject: Subject, row: Row) -> None:
     candidate = Shifted(weights(quantised))
     images = candidate.inner(8, 0)
     assert not np.array_equal(images, weights(float32)(8, 0))  # it is no copy of the accepted one
@@ -111,7 +111,7 @@ def test_a_quantised_generator_passes_at_an_eighth_of_the_images(subject: Subjec
     assert candidate.drawn == 3 * 32
 
 
-def test_other_seeds_do_not_pair_and_the_verdicts_say_so(subject: Subject, row: Row) -> None:
+def test_other_seeds_do_not_pair_and_the_verdict_says_so(subject: Subject, row: Row) -> None:
     candidate = Shifted(weights(float32), seeds=50)
     evaluation = ModelEvaluation("model", candidate, subject, accepted=weights(float32))
     verdicts = assert_no_regression(evaluation, row, paired=True)
@@ -119,7 +119,7 @@ def test_other_seeds_do_not_pair_and_the_verdicts_say_so(subject: Subject, row: 
     assert all("pairing does not help" in verdict.reason for verdict in verdicts)
 
 
-def test_a_fault_on_common_latents_is_caught_at_once(subject: Subject, row: Row) -> None:
+def test_fault_on_common_latents_fails_at_the_first_look(subject: Subject, row: Row) -> None:
     candidate = Shifted(weights(quantised), grey=20)
     evaluation = ModelEvaluation("model", candidate, subject, accepted=weights(float32))
     with pytest.raises(AssertionError, match="intensity_distance"):
@@ -127,11 +127,11 @@ def test_a_fault_on_common_latents_is_caught_at_once(subject: Subject, row: Row)
     assert candidate.drawn == 3 * 32
 
 
-def test_an_accepted_model_that_is_another_is_not_paired_with(subject: Subject, row: Row) -> None:
+def test_another_accepted_model_is_not_paired(subject: Subject, row: Row) -> None:
     evaluation = ModelEvaluation("model", weights(quantised), subject, accepted=weights(quantised))
     verdicts = assert_no_regression(evaluation, row, paired=True)
     assert all("names another model than row 'model'" in verdict.reason for verdict in verdicts)
 
 
-def test_without_an_accepted_model_there_is_nothing_beside_it(subject: Subject) -> None:
+def test_without_an_accepted_model_paired_is_none(subject: Subject) -> None:
     assert ModelEvaluation("model", weights(quantised), subject).paired(32) is None

@@ -60,7 +60,7 @@ def measured(project: Path, samples: int | None = 48) -> Table:
     return jang2022(DATA, {"toy": "toy_table:model"}, bench, extractor="toy_table:Space", samples=samples)
 
 
-def test_the_table_is_the_papers(project: Path) -> None:
+def test_table_has_the_rows_and_metrics_of_the_paper(project: Path) -> None:
     table = measured(project)
     assert list(table.rows) == ["Real", "toy"]
     assert [list(scores.metrics) for scores in table.rows.values()] == [SIX, SIX]
@@ -71,7 +71,7 @@ def test_the_table_is_the_papers(project: Path) -> None:
     assert "6,080" in table.scaled_down
 
 
-def test_the_real_row_is_the_held_out_half(project: Path) -> None:
+def test_real_row_of_the_table_is_the_held_out_half(project: Path) -> None:
     table, bench = measured(project), Workbench(project / "cache")
     from pytest_medgan.evaluate import Settings
 
@@ -84,19 +84,19 @@ def test_the_real_row_is_the_held_out_half(project: Path) -> None:
     assert table.rows["Real"]["fid"].mean < table.rows["toy"]["fid"].mean
 
 
-def test_more_images_than_are_held_out_is_an_error(project: Path) -> None:
+def test_more_samples_than_held_out_images_are_an_error(project: Path) -> None:
     with pytest.raises(DataError, match="128 images per row were asked for and 64 real ones are held out"):
         measured(project, 128)
 
 
-def test_a_model_that_is_not_there_is_told_before_anything_else(tmp_path: Path) -> None:
+def test_absent_model_is_an_error_before_images_are_read(tmp_path: Path) -> None:
     nowhere = replace(DATA, source=str(tmp_path / "no-studies"))  # would be the error, were it looked at
     with pytest.raises(CheckpointError, match="no such generator"):
         jang2022(nowhere, {"a": "nope.safetensors"}, Workbench(tmp_path / "cache"), extractor="nope:Space")
     assert not (tmp_path / "cache").exists()
 
 
-def test_one_command_prints_it_beside_the_published_one(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_prints_measured_beside_published_figures(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["evaluate", "--protocol", "jang2022", "--data", "images.npz,size=32,crop_size=32"]
     arguments += ["--model", "dcgan=toy_table:model", "--model", "pggan=toy_table:model"]
     arguments += ["--extractor", "toy_table:Space", "--samples", "48", "--out", "table.json"]

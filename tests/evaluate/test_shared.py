@@ -59,7 +59,7 @@ def worker(folder: Path, generator: Noise) -> ModelEvaluation:
     return ModelEvaluation("noise", generator, subject_of(folder))
 
 
-def test_what_one_has_computed_the_other_reads(tmp_path: Path) -> None:
+def test_second_process_reads_the_scores_of_the_first(tmp_path: Path) -> None:
     first, second = Noise(), Noise()
     ours, theirs = worker(tmp_path, first).at(32), worker(tmp_path, second).at(32)
     assert ours.metrics == theirs.metrics
@@ -67,7 +67,7 @@ def test_what_one_has_computed_the_other_reads(tmp_path: Path) -> None:
     assert (first.asked, second.asked) == (2, 0)
 
 
-def test_the_next_look_takes_the_images_that_are_there(tmp_path: Path) -> None:
+def test_next_look_uses_images_drawn_elsewhere(tmp_path: Path) -> None:
     first, second = Noise(), Noise()
     worker(tmp_path, first).at(16)
     other = worker(tmp_path, second)
@@ -77,14 +77,14 @@ def test_the_next_look_takes_the_images_that_are_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("identity", [None, "another"])
-def test_another_model_s_scores_are_not_taken_for_its_own(tmp_path: Path, identity: str | None) -> None:
+def test_scores_of_another_model_are_not_used(tmp_path: Path, identity: str | None) -> None:
     worker(tmp_path, Noise()).at(16)
     generator = Noise(identity)
     worker(tmp_path, generator).at(16)
     assert generator.asked == 2
 
 
-def test_no_real_image_lies_in_the_folder_between_processes(tmp_path: Path) -> None:
+def test_shared_folder_holds_no_real_image(tmp_path: Path) -> None:
     """The scores of the held-out images are shared; the images are not, in whatever order."""
     subject = subject_of(tmp_path)
     real_evaluation(subject).at(32)
@@ -96,7 +96,7 @@ def test_no_real_image_lies_in_the_folder_between_processes(tmp_path: Path) -> N
     assert not any(image.tobytes() in together for image in subject.real.held_out.pixels)
 
 
-def test_a_shorter_draw_of_another_does_not_replace_a_longer_one(tmp_path: Path) -> None:
+def test_shorter_draw_does_not_replace_a_longer_one(tmp_path: Path) -> None:
     generator = Ranges()
     ours = worker(tmp_path, generator)
     ours.images(0, 48)
@@ -146,7 +146,7 @@ def break_writing(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     monkeypatch.setattr(module, name, fail)
 
 
-def test_an_error_of_the_computation_is_raised_once_and_as_it_is(tmp_path: Path) -> None:
+def test_error_of_the_computation_is_raised_unchanged(tmp_path: Path) -> None:
     asked: list[int] = []
 
     def compute() -> NoReturn:

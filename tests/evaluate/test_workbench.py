@@ -60,7 +60,7 @@ def session(space: Any, *sets: ImageSet) -> tuple[tuple[float, ...], int]:
     return canary, space.asked - before
 
 
-def test_a_second_session_embeds_not_one_image(space: Any) -> None:
+def test_second_session_embeds_no_image(space: Any) -> None:
     whole = OtherExtractor("file", "digest of the file", lambda pixels: space.embed(pixels)[0], 64)
 
     def in_a_session() -> tuple[tuple[float, ...], int]:
@@ -75,7 +75,7 @@ def test_a_second_session_embeds_not_one_image(space: Any) -> None:
     assert in_a_session() == (first, 0)
 
 
-def test_code_of_the_users_is_asked_once_a_session(space: Any) -> None:
+def test_foreign_extractor_is_checked_once_per_session(space: Any) -> None:
     first, asked = session(space, images())
     assert asked == 28
     assert session(space, images(), images()) == (first, 8)  # the canned ones alone
@@ -84,7 +84,7 @@ def test_code_of_the_users_is_asked_once_a_session(space: Any) -> None:
         session(space, images())
 
 
-def test_a_session_that_embeds_asks_whether_the_space_is_still_the_stored_one(space: Any) -> None:
+def test_session_that_embeds_checks_the_stored_canary(space: Any) -> None:
     session(space, images())
     assert session(space, images(), images(1))[1] == 28
     Path("weights.txt").write_text("1.01")  # which neither the identity nor the source tells
@@ -94,7 +94,7 @@ def test_a_session_that_embeds_asks_whether_the_space_is_still_the_stored_one(sp
     assert session(space, images(2))[1] == 28
 
 
-def test_another_source_moves_the_canary(space: Any) -> None:
+def test_changed_source_changes_the_canary(space: Any) -> None:
     first, _ = session(space, images())
     module = Path("counted_space.py")
     module.write_text(module.read_text().replace("* factor", "* 2 * factor"))
@@ -103,7 +103,7 @@ def test_another_source_moves_the_canary(space: Any) -> None:
     np.testing.assert_allclose(second, 2 * np.array(first))
 
 
-def test_a_space_without_source_is_asked_every_time(space: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_extractor_without_source_is_checked_every_time(space: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     session(space, images())
     monkeypatch.setattr(sys.modules["counted_space"], "__file__", None)
     assert session(space, images())[1] == 8
