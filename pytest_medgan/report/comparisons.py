@@ -13,6 +13,7 @@ from pytest_medgan.report.record import Comparison, ModelRecord, largest_value, 
 CLEARLY_WORSE = 3.0  # standard errors by which a metric that nobody judged must be worse to count as lost
 PROBABLY_WORSE = 2.0  # the same for a metric whose comparison stayed open
 _OPEN = ("UNDECIDED", "BLIND")
+CANNOT_FAIL = "cannot fail"
 NO_BREAK = "\u00a0"  # keeps a sign and its number on one line
 _NO_CHANGE = 0.05  # standard errors; less is shown as no change
 
@@ -58,9 +59,11 @@ class Standing:
 
     @property
     def bound_text(self) -> str:
-        """What the value has to be, such as "≥ 0.47"; empty without a limit."""
+        """What the value has to be, such as "≥ 0.47"; empty without a limit, "cannot fail" where any value passes."""
         if self.bound is None:
             return ""
+        if self.is_blind:
+            return CANNOT_FAIL
         return f"{'≥' if self.higher_is_better else '≤'}{NO_BREAK}{self.scale.with_unit(self.bound)}"
 
     @property
@@ -126,9 +129,12 @@ def loss_line(standing: Standing) -> str:
     if standing.errors is not None:
         parts.append(f"{errors_text(standing.errors)} standard errors {'worse' if standing.errors > 0 else 'better'}")
     inside = ", ".join(parts)
-    if standing.bound_text:
-        inside = "; ".join(part for part in (inside, f"has to be {standing.bound_text}") if part)
-    return f"{moved} ({inside})" if inside else moved
+    notes = [inside] if inside else []
+    if standing.bound_text and not standing.is_blind:
+        notes.append(f"has to be {standing.bound_text}")
+    if standing.outcome in _OPEN:
+        notes.append("not decided")
+    return f"{moved} ({'; '.join(notes)})" if notes else moved
 
 
 def spread(scale: Scale, value: MetricScore | LimitValue | None) -> str:

@@ -125,7 +125,7 @@ def galleries(found: Evidence) -> tuple[Gallery, ...]:
         _tile(f"No. {c.fake} and training image {c.train}", fake.get(c.fake), train.get(c.train))
         for c in suspected_copies(found)
     ]
-    groups = [_tile(f"No. {d.members[0]}, {d.size} times", fake.get(d.members[0])) for d in duplicate_groups(found)]
+    groups = [_tile(f"{d.size} times (No. {d.members[0]})", fake.get(d.members[0])) for d in duplicate_groups(found)]
     outside = []
     for i in furthest_outside(found):
         nearest = None if found.nearest_real is None else int(found.nearest_real[i])

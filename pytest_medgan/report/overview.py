@@ -72,9 +72,9 @@ def overview(model: ModelRecord, evidence: Evidence | None = None) -> Overview:
     Returns:
         Empty lists where nothing got worse.
     """
-    worse, heading = lost(model), "What got worse"
-    if not worse:
-        worse, heading = probably_lost(model), "What is probably worse"
+    worse, open_ones = lost(model), probably_lost(model)
+    heading = "What got worse" if worse else "What is probably worse"
+    worse = (*worse, *open_ones)
     losses = tuple(Loss(s.label, loss_line(s)) for s in worse[:LISTED])
     return Overview(heading, losses, len(worse) - len(losses), causes(model, evidence), next_steps(model))
 

@@ -10,8 +10,6 @@ from pytest_medgan.report.numbers import DASH, scale_of
 from pytest_medgan.report.overview import tone
 from pytest_medgan.report.record import Comparison, ModelRecord, largest_value
 
-BLIND_NOTE = "cannot fail"
-
 
 @dataclass(frozen=True)
 class TableRow:
@@ -107,9 +105,6 @@ def comparison_texts(model: ModelRecord) -> tuple[ComparisonText, ...]:
 def _row(model: ModelRecord, standing: Standing) -> TableRow:
     """Return one row."""
     scale, metric = standing.scale, model.metric(standing.metric)
-    bound = standing.bound_text
-    if standing.is_blind:
-        bound = f"{bound} ({BLIND_NOTE})"
     real = spread(scale, standing.real)
     if standing.real is not None and standing.real_count != standing.count:
         real = f"{real} (at {standing.real_count:,})" if standing.real_count else real
@@ -122,7 +117,7 @@ def _row(model: ModelRecord, standing: Standing) -> TableRow:
         tone=tone(standing.comparison.outcome if standing.comparison else None),
         at=DASH if standing.count is None else f"{standing.count:,}",
         measured=spread(scale, standing.measured),
-        bound=bound or DASH,
+        bound=standing.bound_text or DASH,
         baseline=spread(scale, standing.baseline),
         change=standing.change_text or DASH,
         real=real,
@@ -167,7 +162,7 @@ def _numbers(model: ModelRecord, verdict: Verdict) -> str:
     """Return the measured value against the limit and its margin."""
     if verdict.measured is None or verdict.limit is None:
         return ""
-    scale = scale_of(verdict.metric, [verdict.measured.se, verdict.margin], model.window)
+    scale = scale_of(verdict.metric, [verdict.measured.se], model.window)
     allowed = f" with a margin of {scale.with_unit(verdict.margin)}" if verdict.margin else ""
     count = f" at {verdict.n_fake:,} images" if verdict.n_fake else ""
     return f"{scale.show(verdict.measured.mean)} against {scale.with_unit(verdict.limit)}{allowed}{count}"

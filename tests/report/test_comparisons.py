@@ -173,6 +173,14 @@ def test_loss_line_of_a_plain_limit_compares_with_the_limit(make_model: MakeMode
     assert loss_line(standing(plain, "fid")) == "8.00 to 9.19 (+15%, 6.0 standard errors worse; has to be ≤\u00a08.00)"
 
 
+def test_loss_line_of_a_blind_or_undecided_metric(make_model: MakeModel) -> None:
+    model = make_model(coverage=30.0)
+    blind = loss_line(standing(changed(model, "coverage", margin=1.0), "coverage"))
+    assert blind == "0.589 to 0.349 (−41%, 21 standard errors worse)"
+    undecided = loss_line(standing(changed(model, "coverage", outcome=Outcome.UNDECIDED), "coverage"))
+    assert undecided.endswith("; has to be ≥\u00a00.557; not decided)")
+
+
 def test_loss_line_without_numbers_is_a_dash(make_model: MakeModel) -> None:
     verdict = replace(make_model().comparisons[0].verdict, measured=None, limit=None, loss=None, outcome=Outcome.FAIL)
     found = standings(ModelRecord("A", comparisons=(Comparison(verdict),)))[0]

@@ -69,7 +69,7 @@ def test_gallery_of_duplicates_shows_one_image_per_group(flat: Evidence) -> None
     duplicates = next(g for g in galleries(flat) if g.anchor == "duplicates")
     assert duplicates.title == "Repeated images (3)"
     (tile,) = duplicates.tiles
-    assert tile.caption == "No. 0, 3 times"
+    assert tile.caption == "3 times (No. 0)"
     assert len(tile.images) == 1
 
 

@@ -127,6 +127,15 @@ def test_overview_names_five_metrics_and_counts_the_rest(make_model: MakeModel) 
     assert (len(view.losses), view.more) == (5, 2)
 
 
+def test_overview_names_undecided_losses_behind_the_failed_ones(make_model: MakeModel) -> None:
+    """Once a metric has failed the others are left undecided, however much worse they are."""
+    view = overview(judged_as(make_model(fid=9.0, coverage=30.0, kid=1.0), "UNDECIDED", "coverage", "kid"))
+    assert view.heading == "What got worse"
+    assert [loss.label for loss in view.losses] == ["FID", "Coverage"]
+    assert view.losses[1].text.endswith("not decided)")
+    assert [cause.kind for cause in view.causes] == ["texture"]
+
+
 def test_overview_of_undecided_metrics_says_probably(make_model: MakeModel) -> None:
     view = overview(judged_as(make_model(fid=3.5, improved_recall=3.5), "UNDECIDED"))
     assert view.heading == "What is probably worse"
