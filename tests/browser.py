@@ -72,5 +72,12 @@ def visit(browser: Any) -> Iterator[Visit]:
         context.close()
 
 
+def violations(watched: Watched) -> list[str]:
+    """Return what axe-core finds inaccessible on the page, one line per rule; the page's policy must allow scripts."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    found = axe.Axe().run(watched.page).response["violations"]
+    return [f"{rule['id']}: {rule['nodes'][0]['html'][:120]}" for rule in found]
+
+
 def no_sideways_scroll(watched: Watched) -> bool:
     return bool(watched.js("document.documentElement.scrollWidth <= window.innerWidth"))

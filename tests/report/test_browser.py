@@ -12,7 +12,7 @@ import pytest
 
 from pytest_medgan.records import Evidence
 from pytest_medgan.report import ModelRecord, ReportRun, render, write_run
-from tests.browser import Visit, Watched, no_sideways_scroll
+from tests.browser import Visit, Watched, no_sideways_scroll, violations
 
 NAME = "<script>document.title='run'</script><img src=x onerror=alert(1)>"
 EXTRA = "<script>document.title='run'</script><p style='color:red' onclick='x()'>x</p><img src='https://example.org/x'>"
@@ -273,3 +273,10 @@ def test_words_are_not_broken(report: Path, visit: Visit, width: int) -> None:
              .map((e) => e.textContent.trim().slice(0, 60))"""
     )
     assert broken == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (390, "dark")])
+def test_page_is_accessible(report: Path, visit: Visit, width: int, scheme: str) -> None:
+    watched = visit(report, width=width, scheme=scheme, bypass_csp=True)
+    watched.js("document.querySelectorAll('details').forEach((e) => { e.open = true; })")
+    assert violations(watched) == []

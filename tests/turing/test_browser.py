@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from pytest_medgan.turing import TuringPage, make_page, turing_accuracy, write_key
-from tests.browser import Visit, Watched, no_sideways_scroll
+from tests.browser import Visit, Watched, no_sideways_scroll, violations
 
 Made = tuple[Path, TuringPage]
 Pixels = npt.NDArray[np.uint8]
@@ -311,3 +311,12 @@ def test_removed_answers_are_gone(turing_page: Made, visit: Visit) -> None:
     watched.page.click("#forget")
     assert watched.page.locator("#start").is_visible()
     assert watched.js("JSON.parse(localStorage.getItem(Object.keys(localStorage)[0])).readers") == {}
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (390, "dark")])
+def test_page_is_accessible(turing_page: Made, visit: Visit, width: int, scheme: str) -> None:
+    watched = visit(turing_page[0], width=width, scheme=scheme, bypass_csp=True)
+    assert violations(watched) == []
+    begin(watched)
+    watched.js("document.querySelector('details').open = true")
+    assert violations(watched) == []
