@@ -17,7 +17,7 @@ _ASK_ABOVE = 1_000_000_000  # bytes
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Declares the command's arguments."""
+    """Declare the command's arguments."""
     parser = subparsers.add_parser("fetch", help="download NSCLC-Radiomics from the Imaging Data Commons")
     parser.add_argument("collection", metavar="COLLECTION", help="nsclc-radiomics")
     parser.add_argument("--patients", type=int, metavar="N", help="the first N in PatientID order (default: all)")
@@ -28,12 +28,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Lists or downloads; exit status 0, or 1 when the answer to the question was no."""
+    """List or download; exit status 0, or 1 when the answer to the question was no."""
     from pytest_medgan.cli.progress import ConsoleProgress
     from pytest_medgan.ct.fetch import complete, fetch, list_series
 
     if not arguments.list and arguments.out is None:
-        raise SettingsError("medgan fetch needs --out DIR to download into, or --list to see what there is")
+        raise SettingsError("medgan fetch has no folder to download into. Give --out DIR, or --list.")
     series = list_series(arguments.collection, patients=arguments.patients)
     if arguments.list:
         try:
@@ -58,9 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _agreed(count: int, size: int) -> bool:
-    """Asks on a terminal; anywhere else there is nobody to ask."""
+    """Ask on a terminal; raise SettingsError anywhere else."""
     if not sys.stdin.isatty():
-        raise SettingsError(f"{_readable(size)} would be downloaded and nobody can be asked here; add --yes to agree")
+        raise SettingsError(f"{_readable(size)} would be downloaded, with no terminal to ask on. Add --yes to agree.")
     answer = input(f"Download {count} series, {_readable(size)}? [y/N] ")
     return answer.strip().lower() in ("y", "yes")
 
@@ -74,7 +74,7 @@ def _print_list(collection: str, series: tuple[RemoteSeries, ...]) -> None:
 
 
 def _print_terms(collection: str, series: tuple[RemoteSeries, ...]) -> None:
-    """Totals, licence and whom to name."""
+    """Print totals, licence and whom to name."""
     from pytest_medgan.ct.fetch import ATTRIBUTION
 
     parts = []

@@ -3,117 +3,124 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_medgan.errors import SettingsError
 
 if TYPE_CHECKING:
+    from pytest_medgan.ct.store import Prepared
     from pytest_medgan.records import DataSettings, RealSets
+
+_SHOWN = 3  # names of files in a line of the table
+_READ = ("files", "slices found", "pictures", "volumes")  # counts of what was looked at, in the order of the table
+_OPTIONS = (  # data option, words for its value, help; the same keys as behind a comma after SOURCE
+    ("crop", "tumour|image|auto", "what the crop lies on (default auto)"),
+    ("crop_size", "N", "pixels cut from a slice (default 160)"),
+    ("size", "N", "pixels of a finished image (default 128)"),
+    ("window", "LOW:HIGH", "HU of 0 and 255, as in --window=-1350:150 (default -1000:400)"),
+    ("slices", "N", "a patient, or all (default 64)"),
+    ("patients", "N", "the first N by PatientID, or all (default all)"),
+    ("histologies", "A:B", "only patients of these"),
+    ("roi", "NAME", "the region that crop=tumour lies on (default: what is called a GTV or a tumour)"),
+    ("range", "LOW:HIGH", "values of black and white in pictures that hold numbers, as in --range=0:1"),
+    ("patient", "top|folder|file", "what names the patient of a picture (default top: its topmost folder)"),
+    ("split", "patient|slice", "(default patient)"),
+    ("fractions", "T:R:H", "of the images, for split=patient (default 0.5:0.25:0.25)"),
+    ("seed", "N", "of the split (default 0)"),
+)
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Declares the command's arguments."""
+    """Declare the command's arguments."""
     parser = subparsers.add_parser(
         "prepare",
         help="turn studies into a set of images",
         description="Turns a source into training, reference and held-out images. SOURCE is a folder of DICOM studies "
-        "in any layout, of PNG, TIFF, NIfTI or NRRD, an .npy or .npz file, or phantom or phantom:96x10. The "
-        "file it writes is itself a source, for --medgan-data and here.",
+        "in any layout, of PNG, JPEG, TIFF, NIfTI, NRRD or MetaImage, an .npy or .npz file, or phantom or "
+        "phantom:96x10; options may follow it as in --medgan-data, SOURCE,crop=image,size=64. The file that is written "
+        "is itself a source, for --medgan-data and here.",
     )
-    parser.add_argument("source", metavar="SOURCE")
+    parser.add_argument("source", metavar="SOURCE[,key=value...]")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.npz")
-    images = parser.add_argument_group("images")
-    images.add_argument("--crop", choices=("auto", "tumour", "image"), default="auto", help="centre (default auto)")
-    images.add_argument("--crop-size", type=int, default=160, help="pixels cut from a slice (default 160)")
-    images.add_argument("--size", type=int, default=128, help="pixels of a finished image (default 128)")
-    images.add_argument(
-        "--window",
-        default="-1000:400",
-        metavar="LOW:HIGH",
-        help="HU of 0 and 255, as in --window=-1350:150 (default -1000:400)",
+    options = parser.add_argument_group("data, as behind SOURCE")
+    for key, words, text in _OPTIONS:
+        options.add_argument(f"--{key.replace('_', '-')}", dest=key, metavar=words, help=text)
+    options.add_argument(
+        "--strict", action="store_true", help="refuse what is damaged or does not fit, even if it is not used"
     )
-    images.add_argument("--slices", default="64", metavar="N", help="a patient, or all (default 64)")
-    images.add_argument("--patients", default="all", metavar="N", help="the first N by PatientID, or all (default)")
-    images.add_argument(
-        "--histology", action="append", default=[], metavar="NAME", help="only patients of this one; may be repeated"
-    )
-    split = parser.add_argument_group("split")
-    split.add_argument("--split", choices=("patient", "slice"), default="patient", help="(default patient)")
-    split.add_argument("--fractions", default="0.5:0.25:0.25", metavar="T:R:H", help="of patients, for split=patient")
-    split.add_argument("--seed", type=int, default=0, help="of the split (default 0)")
     parser.add_argument("--cache-dir", type=Path, default=Path(".medgan"), metavar="DIR", help="(default .medgan)")
     return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Writes the file and says what went into it."""
+    """Write the file and print what went into it; exit status 0."""
     if arguments.out.suffix != ".npz":
-        raise SettingsError("--out must end in .npz")
+        raise SettingsError("--out must end in .npz.")
     settings = data_settings(arguments)
-    import numpy as np
-
     from pytest_medgan.cli.progress import ConsoleProgress
-    from pytest_medgan.ct.cohort import split_images
     from pytest_medgan.ct.roles import divide
+    from pytest_medgan.ct.split import split_images
     from pytest_medgan.ct.store import save_prepared
     from pytest_medgan.evaluate.sources import prepare
 
     with ConsoleProgress() as progress:
-        prepared = prepare(settings, cache_dir=arguments.cache_dir, progress=progress)
+        prepared = prepare(settings, cache_dir=arguments.cache_dir, anew=True, progress=progress)
     real = divide(prepared, settings)
     split = split_images(prepared.groups, settings)
     roles = {"training": split.training, "reference": split.reference, "held_out": split.held_out}
     save_prepared(arguments.out, prepared, roles)
-    print(_summary(real, patients=len(np.unique(prepared.groups))))
+    print("\n".join(summary(prepared, real)))
     return 0
 
 
 def data_settings(arguments: argparse.Namespace) -> DataSettings:
-    """The options as settings. Raises SettingsError naming the option."""
-    from pytest_medgan.records import DataSettings
+    """Return the options as settings. Raises SettingsError naming the option."""
+    from pytest_medgan.evaluate.settings import parse_data, read_data_option
 
-    low, high = _numbers(arguments.window, 2, "--window")
-    training, reference, held_out = _numbers(arguments.fractions, 3, "--fractions")
-    return DataSettings(
-        source=arguments.source,
-        split=arguments.split,
-        fractions=(training, reference, held_out),
-        seed=arguments.seed,
-        crop=arguments.crop,
-        crop_size=arguments.crop_size,
-        size=arguments.size,
-        window=(low, high),
-        slices=_count(arguments.slices, "--slices"),
-        patients=_count(arguments.patients, "--patients"),
-        histologies=tuple(arguments.histology),
-    )
+    settings = parse_data(arguments.source, "SOURCE")
+    given: dict[str, Any] = {}
+    for key, _, _ in _OPTIONS:
+        text = getattr(arguments, key)
+        if text is not None:
+            given[key] = read_data_option(key, text, f"--{key.replace('_', '-')}")
+    return replace(settings, **given, strict=settings.strict or arguments.strict)
 
 
-def _numbers(text: str, count: int, option: str) -> tuple[float, ...]:
-    try:
-        numbers = tuple(float(part) for part in text.split(":"))
-    except ValueError:
-        numbers = ()
-    if len(numbers) != count:
-        raise SettingsError(f"{option} takes {count} numbers with colons between them, not {text!r}")
-    return numbers
+def summary(prepared: Prepared, real: RealSets) -> list[str]:
+    """Return the table that the command ends with: read, used, skipped by reason, warnings."""
+    from pytest_medgan.ground.terminal import printable
+
+    counts = dict(real.counts)
+    lines = _table("read", {name: counts.pop(name) for name in _READ if name in counts})
+    skipped = {name.removeprefix("skipped: "): counts.pop(name) for name in list(counts) if name.startswith("skipped")}
+    lines += _table("used", counts)
+    lines += _table("skipped", skipped, prepared.named)
+    for what, names in prepared.named.items():
+        if what not in skipped:
+            lines.append(f"{'named':<8} {'':>7}  {printable(what)}: {_some(names)}")
+    lines += [f"{'warning':<8} {'':>7}  {printable(warning)}" for warning in real.warnings]
+    sizes = f"training {len(real.training)}, reference {len(real.reference)}, held out {len(real.held_out)} images"
+    lines.append(f"{sizes}; crop {real.settings.crop}, split {real.settings.split}")
+    lines.append(f"digest {real.digest}")
+    return lines
 
 
-def _count(text: str, option: str) -> int | None:
-    if text == "all":
-        return None
-    if not text.isdigit() or int(text) < 1:
-        raise SettingsError(f"{option} takes a whole number of at least 1, or all, not {text!r}")
-    return int(text)
+def _table(title: str, counts: Mapping[str, int], named: Mapping[str, Sequence[str]] | None = None) -> list[str]:
+    """Return one line a count, with the names behind it where they are known."""
+    lines = []
+    for number, (what, count) in enumerate(counts.items()):
+        names = (named or {}).get(what, ())
+        behind = f": {_some(names)}" if names else ""
+        lines.append(f"{'' if number else title:<8} {count:>7}  {what}{behind}")
+    return lines
 
 
-def _summary(real: RealSets, *, patients: int) -> str:
-    sizes = f"training {len(real.training)}, reference {len(real.reference)}, held out {len(real.held_out)}"
-    lines = [
-        f"{sizes} images of {patients} patients; crop {real.settings.crop}, split {real.settings.split}",
-        f"digest {real.digest}",
-        *(f"{name}: {count}" for name, count in real.counts.items()),
-        *(f"warning: {warning}" for warning in real.warnings),
-    ]
-    return "\n".join(lines)
+def _some(names: Sequence[str]) -> str:
+    """Return the first few names for a terminal, and how many more there are."""
+    from pytest_medgan.ground.terminal import printable
+
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(printable(name) for name in names[:_SHOWN]) + more

@@ -1,21 +1,26 @@
-"""A .npy or .npz of grey pictures: uint8 `pixels` [N,H,W] or [N,1,H,W], and in an .npz optionally `patient` (or
-`groups`) [N] and `labels` [N]. A set that `medgan prepare` wrote is taken as it is (store.py)."""
+"""A .npy or .npz of grey pictures.
+
+It holds `pixels` [N,H,W] or [N,1,H,W], uint8 or, with `range=`, any numbers, and in an .npz optionally `patient` (or
+`groups`) [N] and `labels` [N]. A set that `medgan prepare` wrote is taken as it is (see `store`).
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from pytest_medgan.ct.cohort import UNKNOWN, ClinicalRow
-from pytest_medgan.ct.pictures import ALONE, GREY, finish_picture, plan_pictures
+from pytest_medgan.ct.grouping import ALONE, GREY, finish_picture, plan_pictures
 from pytest_medgan.ct.plan import Job, Plan
+from pytest_medgan.ct.reading import Reading
 from pytest_medgan.errors import DataError
-from pytest_medgan.records import DataSettings, UInt8
+from pytest_medgan.ground.arrays import ALONE as PIXELS
+from pytest_medgan.ground.arrays import grey_images, read_arrays
+from pytest_medgan.records import UInt8
 
 _PATIENT_KEYS = ("groups", "patient", "patients", "patient_id")
 
@@ -24,75 +29,89 @@ _PATIENT_KEYS = ("groups", "patient", "patients", "patient_id")
 class ArrayJob:
     """One picture of an array to one image."""
 
-    picture: UInt8
+    picture: UInt8  # [H,W]
     crop_size: int
     size: int
     file: str
 
     def render(self, root: Path) -> UInt8:
-        """uint8 [size,size]."""
+        """Return the image, uint8 [size,size]."""
         values = self.picture.astype(np.float64)
         return finish_picture(values, crop_size=self.crop_size, size=self.size, window=GREY, file=self.file)
 
 
-def plan_arrays(root: Path, name: str, digest: str, settings: DataSettings) -> Plan:
-    """The pictures of one .npy or .npz file, each patient's in their order in the file.
+def plan_arrays(reading: Reading, name: str, digest: str) -> Plan:
+    """Return the plan of one .npy or .npz file, each patient's pictures in their order in the file.
 
-    Raises DataError for an array of another type or shape, or with NaN.
+    Args:
+        reading: The source.
+        name: The file, relative to the data root.
+        digest: Of its content.
+
+    Raises:
+        DataError: The array has another type or shape, or labels contradict each other.
     """
-    pixels, patients, labels = read_arrays(root / name, name)
+    settings = reading.settings
+    pixels, patients, labels = read_pictures(reading.root / name, name, settings.range)
     jobs: dict[str, list[Job]] = defaultdict(list)
     outcomes: dict[str, set[int]] = defaultdict(set)
     for picture, patient, label in zip(pixels, patients, labels, strict=True):
         jobs[patient].append(ArrayJob(picture, settings.crop_size, settings.size, name))
         outcomes[patient].add(label)
     if any(len(own) > 1 for own in outcomes.values()):
-        raise DataError("labels one patient in two ways; give each patient one label", file=name)
+        raise DataError("The labels of an array file contradict each other for one patient. Correct them.", file=name)
     table = {patient: ClinicalRow(patient, "", own.pop()) for patient, own in outcomes.items()}
     return plan_pictures(
         jobs,
-        settings,
+        reading,
         table,
         inputs=lambda job: digest,
         window=None,
-        warnings=[],
         counts={"files": 1, "pictures": len(pixels)},
+        told_by="an array of the file",
     )
 
 
-def read_arrays(path: Path, name: str) -> tuple[UInt8, list[str], list[int]]:
-    """uint8 [N,H,W], and a patient and a label of each. Raises DataError."""
-    try:
-        with path.open("rb") as stream:
-            loaded = np.load(stream, allow_pickle=False)
-            alone = isinstance(loaded, np.ndarray)
-            arrays = {"pixels": loaded} if alone else {key: loaded[key] for key in loaded.files}
-    except (OSError, ValueError, EOFError, BadZipFile, KeyError) as error:
-        raise DataError(f"is no sound array file ({type(error).__name__}); save it again", file=name) from error
+def read_pictures(
+    path: Path, name: str, limits: tuple[float, float] | None = None
+) -> tuple[UInt8, list[str], list[int]]:
+    """Read an array file.
+
+    Args:
+        path: The file.
+        name: What messages call it.
+        limits: The values of black and white; None for uint8.
+
+    Returns:
+        uint8 [N,H,W], and the patient and the label of each.
+
+    Raises:
+        DataError: The file is damaged, or lacks what it must hold.
+    """
+    wanted = (PIXELS, "labels", "description", *_PATIENT_KEYS)
+    arrays = read_arrays(path, name=name, only=wanted)
     if "description" in arrays:  # a sound one is read by store.load_prepared
-        raise DataError("was written by medgan prepare and is damaged, or of another version; make it again", file=name)
-    if "pixels" not in arrays:
-        raise DataError("has no array named pixels; save it with one", file=name)
-    pixels = arrays["pixels"]
-    if pixels.ndim == 4 and pixels.shape[1] == 1:
-        pixels = pixels[:, 0]
-    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-        raise DataError("pixels hold NaN or infinity; save grey levels 0..255", file=name)
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or not pixels.size:
         raise DataError(
-            f"pixels are {pixels.dtype} {list(pixels.shape)}; save uint8 [N,H,W] or [N,1,H,W], grey 0..255", file=name
+            "An array file was written by medgan prepare and is damaged, or of another version. Make it again.",
+            file=name,
         )
+    if PIXELS not in arrays:
+        raise DataError("An array file has no array named pixels. Save it with one.", file=name)
+    pixels = grey_images(arrays[PIXELS], name=name, limits=limits)
     key = next((key for key in _PATIENT_KEYS if key in arrays), None)
     patients = [ALONE] * len(pixels) if key is None else [str(value) for value in arrays[key].ravel().tolist()]
     labels = _labels(arrays.get("labels"), len(pixels), name)
     if len(patients) != len(pixels):
-        raise DataError(f"has {len(pixels)} pictures and {len(patients)} patients; give one a picture", file=name)
+        raise DataError(
+            f"An array file has {len(pixels)} pictures and {len(patients)} patients. Give one a picture.", file=name
+        )
     return pixels, patients, labels
 
 
 def _labels(values: npt.NDArray[np.generic] | None, count: int, name: str) -> list[int]:
+    """Return one label a picture; unknown where the file has none."""
     if values is None:
         return [UNKNOWN] * count
     if values.shape != (count,) or values.dtype.kind not in "iub" or not set(values.tolist()) <= {-1, 0, 1}:
-        raise DataError("labels are not one of 1, 0 or -1 a picture; correct them", file=name)
+        raise DataError("The labels of an array file are not one of 1, 0 or -1 a picture. Correct them.", file=name)
     return [int(value) for value in values.tolist()]

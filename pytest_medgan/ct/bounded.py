@@ -18,10 +18,11 @@ class BoundedFile(io.BufferedReader):
 
     def __init__(self, path: Path) -> None:
         super().__init__(io.FileIO(path))
+        self.path = path
         self._bytes = os.fstat(self.fileno()).st_size
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """At most what is left of the file."""
+        """Read at most what is left of the file."""
         if size is not None and size > _TRUSTED:
             size = max(min(size, self._bytes - self.tell()), 0)
         return super().read(size)

@@ -25,7 +25,7 @@ GROUP_SEQUENCES = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSe
 
 
 def lift_first_frame(dataset: Dataset) -> None:
-    """Puts the first frame's geometry and rescale at the top, where the single-frame reader looks for them."""
+    """Put the first frame's geometry and rescale at the top, where the single-frame reader looks for them."""
     frames = dataset.get("PerFrameFunctionalGroupsSequence") or []
     for keyword in GROUPS:
         if frames and keyword != "FrameType":
@@ -35,7 +35,7 @@ def lift_first_frame(dataset: Dataset) -> None:
 
 
 def frame_value(dataset: Dataset, frame: Dataset, keyword: str) -> Any:
-    """One value of one frame: its own functional group, else the shared one; None where neither has it."""
+    """Return a value of one frame: its own functional group's, else the shared one's; None where neither has it."""
     shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
     for group in (frame, shared):
         items = group.get(GROUPS[keyword]) or []
@@ -45,14 +45,22 @@ def frame_value(dataset: Dataset, frame: Dataset, keyword: str) -> Any:
 
 
 def frame_headers(dataset: Dataset, first: Header) -> list[Header]:
-    """One header a frame; `first` is the file's own, read as if it had a single frame.
+    """Return one header a frame, scout views left out.
 
-    Raises DataError where frames and their functional groups do not agree in number.
+    Args:
+        dataset: The file's data set.
+        first: The file's own header, read as if it had a single frame.
+
+    Raises:
+        DataError: Frames and their functional groups do not agree in number.
     """
     frames = dataset.get("PerFrameFunctionalGroupsSequence") or []
     count = int(dataset.get("NumberOfFrames") or 0)
     if count < 1 or len(frames) != count:
-        raise DataError("has another number of frames than functional groups; copy it again", file=first.file)
+        raise DataError(
+            "An enhanced CT has another number of frames than functional groups. Copy the file again.",
+            file=first.file,
+        )
     found = []
     for number, frame in enumerate(frames):
         if "LOCALIZER" in [str(part).upper() for part in frame_value(dataset, frame, "FrameType") or []]:
@@ -74,7 +82,6 @@ def frame_headers(dataset: Dataset, first: Header) -> list[Header]:
                 first,
                 digest=f"{first.digest}/{number}",
                 instance=f"{first.instance}/{number}",
-                number=number,
                 position=(x, y, z),
                 orientation=values["ImageOrientationPatient"],
                 spacing=(values["PixelSpacing"][0], values["PixelSpacing"][1]),

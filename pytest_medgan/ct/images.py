@@ -27,22 +27,35 @@ _WEIGHT_BITS = 14  # of a resize weight; 8 + 12 + 14 + 14 bits stay far below in
 def finish_image(
     hounsfield: Float64, *, corner: tuple[int, int], crop_size: int, size: int, window: tuple[float, float]
 ) -> UInt8:
-    """One slice, float64 [H,W] HU -> uint8 [size,size]: grey 0 is `window[0]`, 255 is `window[1]`.
+    """Return one slice as a finished image.
 
-    `corner` is the crop's first row and column (`crop_corner`). Air fills what lies beyond the edge, and stands in for
-    NaN (padding) and for values below -1024 HU.
+    Air fills what lies beyond the edge, and stands in for NaN (padding) and for values below -1024 HU.
 
-    Raises SettingsError for a crop, size or window that makes no image.
+    Args:
+        hounsfield: Float64 [H,W] HU.
+        corner: The crop's first row and column (`crop_corner`).
+        crop_size: Pixels cut from the slice, a side.
+        size: Pixels of the finished image, a side.
+        window: The HU of grey 0 and 255.
+
+    Returns:
+        uint8 [size,size].
+
+    Raises:
+        SettingsError: The crop, size or window makes no image.
     """
     check_geometry(crop_size, size, window)
     return resize(to_grey(crop(hounsfield, *corner, crop_size), window), size)
 
 
 def upright(image: UInt8, orientation: tuple[float, ...]) -> UInt8:
-    """The image turned so that rows run to the patient's left and columns to the back, whatever plane was stored.
+    """Turn an image so that rows run to the patient's left and columns to the back, whatever plane was stored.
 
     Without it a prone scan, which scanners store turned by 180 degrees, would be the only one upside down.
-    `orientation` is ImageOrientationPatient; the planes are axial (build_series sees to that).
+
+    Args:
+        image: uint8 [size,size].
+        orientation: ImageOrientationPatient of an axial plane.
     """
     along_row, along_column = orientation[:3], orientation[3:]
     if abs(along_row[0]) < abs(along_row[1]):  # rows run front to back
@@ -55,19 +68,23 @@ def upright(image: UInt8, orientation: tuple[float, ...]) -> UInt8:
 
 
 def check_geometry(crop_size: int, size: int, window: tuple[float, float]) -> None:
-    """Raises SettingsError for a crop, size or window that makes no image."""
+    """Raise SettingsError for a crop, size or window that makes no image."""
     for name, value in (("crop_size", crop_size), ("size", size)):
         if not 1 <= value <= 4096:
-            raise SettingsError(f"{name} is {value}; give 1 to 4096 pixels")
+            raise SettingsError(f"{name} is {value}. Give 1 to 4096 pixels.")
     low, high = window
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
-        raise SettingsError(f"window is {low} to {high} HU; give two finite numbers, the lower first")
+        raise SettingsError(f"window is {low} to {high} HU. Give two finite numbers, the lower first.")
 
 
 def crop_corner(rows: int, columns: int, centre: tuple[Fraction, Fraction] | None, crop_size: int) -> tuple[int, int]:
-    """The crop's first row and column; either may be negative or beyond the image.
+    """Return the crop's first row and column; either may be negative or beyond the image.
 
-    `centre` is the (row, column) the crop lies on, pixel centres being whole numbers; None takes the image's middle.
+    Args:
+        rows: Of the image.
+        columns: Of the image.
+        centre: Row and column the crop lies on, pixel centres being whole numbers; None takes the image's middle.
+        crop_size: Pixels a side.
     """
     row, column = centre if centre is not None else (Fraction(rows - 1, 2), Fraction(columns - 1, 2))
     reach = Fraction(crop_size - 1, 2)
@@ -75,7 +92,7 @@ def crop_corner(rows: int, columns: int, centre: tuple[Fraction, Fraction] | Non
 
 
 def crop(hounsfield: Float64, top: int, left: int, crop_size: int) -> Float64:
-    """float64 [H,W] -> float64 [crop_size,crop_size] from row `top` and column `left`, air beyond the edge."""
+    """Cut float64 [H,W] to [crop_size,crop_size] from row `top` and column `left`; air lies beyond the edge."""
     rows, columns = hounsfield.shape
     cut = np.full((crop_size, crop_size), AIR)
     inner_top, inner_left = max(top, 0), max(left, 0)
@@ -88,7 +105,7 @@ def crop(hounsfield: Float64, top: int, left: int, crop_size: int) -> Float64:
 
 
 def to_grey(hounsfield: Float64, window: tuple[float, float]) -> Int64:
-    """float64 [..., H, W] HU -> int64 grey levels 0..255 in units of 2^-12; the window's ends clip."""
+    """Return float64 [..., H, W] HU as int64 grey levels 0..255 in units of 2^-12; the window's ends clip."""
     low, high = window
     clipped = np.minimum(np.maximum(hounsfield, low), high)
     scale = (255 << _FRACTION_BITS) / (high - low)
@@ -96,7 +113,7 @@ def to_grey(hounsfield: Float64, window: tuple[float, float]) -> Int64:
 
 
 def resize(grey: Int64, size: int) -> UInt8:
-    """int64 [H,W] grey in units of 2^-12 -> uint8 [size,size], antialiased bilinear, one rounding."""
+    """Return int64 [H,W] grey in units of 2^-12 as uint8 [size,size]: antialiased bilinear, one rounding."""
     if grey.shape == (size, size):
         return ((grey + (1 << (_FRACTION_BITS - 1))) >> _FRACTION_BITS).astype(np.uint8)
     narrow = _weighted(grey, *resize_weights(grey.shape[1], size))  # across columns
@@ -106,7 +123,7 @@ def resize(grey: Int64, size: int) -> UInt8:
 
 
 def _weighted(values: Int64, taps: Int64, weights: Int64) -> Int64:
-    """Sums of neighbouring columns, [H,W] -> [H,out]; `taps` and `weights` are [taps,out]."""
+    """Return weighted sums of neighbouring columns, [H,W] -> [H,out]; `taps` and `weights` are [taps,out]."""
     total: Int64 = values[:, taps[0]] * weights[0]
     for tap, weight in zip(taps[1:], weights[1:], strict=True):
         total += values[:, tap] * weight
@@ -115,7 +132,7 @@ def _weighted(values: Int64, taps: Int64, weights: Int64) -> Int64:
 
 @lru_cache(maxsize=32)
 def resize_weights(length: int, size: int) -> tuple[Int64, Int64]:
-    """Which pixels of a line of `length` make each of `size` pixels, and their share: int64 [taps,size] twice.
+    """Return which pixels of a line of `length` make each of `size` pixels, and their share: int64 [taps,size] twice.
 
     Shares are triangle weights in units of 2^-14, worked out in whole fractions. Each column sums to exactly 2^14:
     what rounding leaves over goes to the largest share.

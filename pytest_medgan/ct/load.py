@@ -2,112 +2,153 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
 from pytest_medgan.ct.cohort import pseudonyms
+from pytest_medgan.ct.crew import Crew, worker_count
 from pytest_medgan.ct.files import SourceFile, list_files
+from pytest_medgan.ct.findings import Findings
+from pytest_medgan.ct.grouping import RULES
 from pytest_medgan.ct.images import check_geometry
 from pytest_medgan.ct.plan import Job, Plan
+from pytest_medgan.ct.reading import Reading
 from pytest_medgan.ct.roles import divide, sha256
 from pytest_medgan.ct.sources import plan_source
-from pytest_medgan.ct.store import (
-    ImageSettings,
-    Prepared,
-    load_prepared,
-    locked,
-    make_folder,
-    recall,
-    remember,
-    save_prepared,
-)
-from pytest_medgan.ct.workers import Crew, worker_count
+from pytest_medgan.ct.store import ImageSettings, Note, Prepared, load_prepared, recall, remember, save_prepared
 from pytest_medgan.errors import SettingsError
+from pytest_medgan.ground.files import make_private_folder, remove_leftovers
+from pytest_medgan.ground.locks import locked
 from pytest_medgan.records import DataSettings, Progress, RealSets, UInt8, no_progress
 
 RECIPE = 1  # raised whenever the same files would give other images
+_WHITE = 0.5  # share of white pixels beyond which the window or the rescale is probably wrong
 
 
 def load_real(settings: DataSettings, *, cache_dir: Path, progress: Progress = no_progress) -> RealSets:
-    """The training, reference and held-out images of a source (PROTOCOL: the paper, sections 2 and 3.1).
+    """Return the training, reference and held-out images of a source.
 
     The finished images are stored once under `cache_dir`, by the content of the files and the settings that shape them;
-    a second call reads them back. `RealSets.digest` is a SHA-256 over the digests of the files used (content, not
-    names), the settings and the patients; an ImageSet's recipe adds its role. `RealSets.settings` are those that took
-    effect: the crop that `auto` came to, and a prepared file's own.
+    a second call reads them back.
 
-    Raises DataError for a source that cannot be read as asked (LeakageError where a patient would stand on two sides
-    of split="patient") and SettingsError for settings that make no data set.
+    Args:
+        settings: Which images; `source` is a folder or file.
+        cache_dir: Where prepared images are kept.
+        progress: Called with what is done, how far, and of how much.
+
+    Returns:
+        The three roles. `digest` is a SHA-256 over the digests of the files used (content, not names), the settings and
+        the patients; an ImageSet's recipe adds its role. `settings` are those that took effect: the crop that `auto`
+        came to, and a prepared file's own.
+
+    Raises:
+        DataError: The source cannot be read as asked (LeakageError where a patient would stand on two sides of
+            split="patient").
+        SettingsError: The settings make no data set.
+        OutputError: The cache cannot be written.
     """
     return divide(prepare(settings, cache_dir=cache_dir, progress=progress), settings)
 
 
 def prepare(
-    settings: DataSettings, *, cache_dir: Path, root: Path | None = None, progress: Progress = no_progress
+    settings: DataSettings,
+    *,
+    cache_dir: Path,
+    root: Path | None = None,
+    anew: bool = False,
+    progress: Progress = no_progress,
 ) -> Prepared:
-    """Every image of the source, from the store or made now; see `load_real`.
+    """Return every image of a source before the split, from the store or made now.
 
-    `root` is where the source lies on disk if `settings.source` is a name rather than a path.
+    Args:
+        settings: As for `load_real`.
+        cache_dir: As for `load_real`.
+        root: Where the source lies on disk if `settings.source` is a name rather than a path.
+        anew: Read every header again even if nothing changed, so that the result names the files passed over.
+        progress: As for `load_real`.
+
+    Raises:
+        MedganError: As `load_real` raises.
     """
     check_settings(settings)
     root = root or Path(settings.source).expanduser()
     if root.is_file() and (given := load_prepared(root)) is not None:
         return given
     files = list_files(root)
+    make_private_folder(cache_dir)
     folder = cache_dir / "prepared"
-    make_folder(folder)
     listing = folder / f"listing-{_listing_key(root, files, settings)}"
     with locked(listing):  # other processes wait here rather than read the same files
-        known = recall(listing)
-        if known and (stored := load_prepared(folder / f"{known}.npz")) is not None:
-            return stored
+        note = None if anew else recall(listing)
+        if note is not None and (stored := load_prepared(folder / f"{note.digest}.npz")) is not None:
+            return replace(stored, warnings=note.warnings, counts=note.counts)
         base = root if root.is_dir() else root.parent
         with Crew(base, worker_count(len(files))) as crew:
-            plan = plan_source(base, files, settings, crew, progress)
+            findings = Findings(strict=settings.strict)
+            plan = plan_source(Reading(base, tuple(files), settings, findings, crew, progress))
             digest = _digest(plan, settings)
-            with locked(folder / digest):
-                made = load_prepared(folder / f"{digest}.npz")
+            kept = folder / f"{digest}.npz"
+            with locked(kept):
+                made = load_prepared(kept)
                 if made is None:
                     made = _render(plan, settings, digest, crew, progress)
-                    save_prepared(folder / f"{digest}.npz", made)
-        remember(listing, digest)
-    return made
+                    remove_leftovers(kept)
+                    save_prepared(kept, made)
+        # the same images may have been made before, by another reading that had other things to say
+        warnings = (*plan.warnings, *_white(made.pixels))
+        remember(listing, Note(digest, warnings, plan.counts))
+    return replace(made, warnings=warnings, counts=plan.counts, named=plan.named)
 
 
 def check_settings(settings: DataSettings) -> None:
     """Raise SettingsError for settings that make no data set."""
     check_geometry(settings.crop_size, settings.size, settings.window)
     if settings.crop not in ("auto", "tumour", "image"):
-        raise SettingsError(f"crop is {settings.crop!r}; give tumour, image or auto")
+        raise SettingsError(f"crop is {settings.crop!r}. Give tumour, image or auto.")
+    if settings.patient not in RULES:
+        raise SettingsError(f"patient is {settings.patient!r}. Give {', '.join(RULES)}.")
+    if settings.range is not None and not settings.range[0] < settings.range[1]:
+        raise SettingsError("range is no range. Give the values of black and white, the lower first, as in 0:1.")
     for name, value in (("slices", settings.slices), ("patients", settings.patients)):
         if value is not None and value < 1:
-            raise SettingsError(f"{name} is {value}; give 1 or more, or none for all")
+            raise SettingsError(f"{name} is {value}. Give 1 or more, or all.")
 
 
 def render_job(root: Path, job: Job) -> UInt8:
-    """What a worker does with one job."""
+    """Return the image of one job; what a worker does with it."""
     return job.render(root)
 
 
 def _render(plan: Plan, settings: DataSettings, digest: str, crew: Crew, progress: Progress) -> Prepared:
+    """Return the images that a plan names."""
     names = pseudonyms(plan.patients, plan.instances)
     images = crew.map(render_job, plan.jobs, what="preparing images", progress=progress, apart=plan.compressed)
+    pixels = np.stack(images)[:, None]
     return Prepared(
-        pixels=np.stack(images)[:, None],
+        pixels=pixels,
         groups=np.array([names[plan.patients[owner]] for owner in plan.owners], np.str_),
         labels=np.array([plan.labels[owner] for owner in plan.owners], np.int8),
         window=plan.window,
         settings=ImageSettings.of(settings, plan.crop),
         digest=digest,
-        warnings=plan.warnings,
+        warnings=(*plan.warnings, *_white(pixels)),
         counts=plan.counts,
+        named=plan.named,
     )
 
 
-def _listing_key(root: Path, files: list[SourceFile], settings: DataSettings) -> str:
-    """Names a folder in the state it was seen in, so that an unchanged one need not be read again."""
+def _white(pixels: UInt8) -> list[str]:
+    """Return a warning where most of what is seen is white."""
+    share = float(np.mean(pixels == 255))
+    return [f"{100 * share:.0f}% of the pixels are white: the window or the rescale is wrong"] if share > _WHITE else []
+
+
+def _listing_key(root: Path, files: Sequence[SourceFile], settings: DataSettings) -> str:
+    """Return a name for a folder in the state it was seen in, so that an unchanged one need not be read again."""
     return sha256(
         {
             "recipe": RECIPE,
@@ -115,17 +156,19 @@ def _listing_key(root: Path, files: list[SourceFile], settings: DataSettings) ->
             "files": [(file.name, file.kind, file.size, file.stamp) for file in files],
             "settings": ImageSettings.of(settings, settings.crop).as_fields(),
             "split": settings.split,  # an unknown patient is an error under one and none under the other
+            "strict": settings.strict,
         }
     )
 
 
 def _digest(plan: Plan, settings: DataSettings) -> str:
+    """Return the name of a data set: its files' content, the settings, the patients."""
     names = pseudonyms(plan.patients, plan.instances)
     return sha256(
         {
             "recipe": RECIPE,
             "files": plan.inputs,
-            "settings": ImageSettings.of(settings, plan.crop).as_fields(),
+            "settings": ImageSettings.of(settings, plan.crop).as_identity(),
             "patients": [(names[patient], label) for patient, label in zip(plan.patients, plan.labels, strict=True)],
             "images": [len(list(own)) for _, own in groupby(plan.owners)],
         }

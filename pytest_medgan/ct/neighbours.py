@@ -1,7 +1,8 @@
-"""Damage inside compressed pixels, told by the slices next door.
+"""Damage that only the neighbouring slices reveal.
 
-A lossless JPEG stores differences: one flipped bit shifts every later pixel by a constant, and no checksum tells. What
-lies at the end of a slice, below the patient, hardly differs from one slice to the next.
+A lossless JPEG stores differences: one flipped bit shifts every later pixel by a constant, and no checksum tells. A
+damaged rescale shifts all pixels. What lies at the end of a slice, below the patient, hardly differs from one slice to
+the next.
 """
 
 from __future__ import annotations
@@ -24,21 +25,27 @@ _OTHER_PADDING = 8  # pixels: the circle of reconstruction is the same throughou
 
 @lru_cache(maxsize=4)
 def decoded(root: Path, header: Header) -> Float64:
-    """A whole compressed slice, float64 [H,W] HU; neighbours share the decoding."""
+    """Return a whole slice, float64 [H,W] HU; neighbours share the decoding."""
     return read_hounsfield(root, header)
 
 
-def check_neighbours(root: Path, header: Header, beside: Sequence[Header]) -> None:
-    """Raises DataError where a slice differs from all of its neighbours as only damaged pixel data do."""
+def check_neighbours(root: Path, header: Header, neighbours: Sequence[Header]) -> None:
+    """Check a slice against its neighbours.
+
+    Raises:
+        DataError: It differs from all of them as only damaged pixels or rescale tags do.
+    """
     values = decoded(root, header)
-    if beside and all(_shifted(values, decoded(root, other)) for other in beside):
+    if neighbours and all(_shifted(values, decoded(root, other)) for other in neighbours):
         raise DataError(
-            "differs from its neighbours as only damaged pixel data do; copy it again, or leave the series out",
+            "A CT slice differs from its neighbours as only damaged pixels or rescale tags do. Copy the file again, or "
+            "leave its series out.",
             file=header.file,
         )
 
 
 def _shifted(values: Float64, other: Float64) -> bool:
+    """Whether the last rows of two slices differ by a constant, or their padding has another shape."""
     padded, usual = np.isnan(values), np.isnan(other)
     if np.count_nonzero(padded != usual) > _OTHER_PADDING:
         return True

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, JPEG2000TransferSyntaxes
 
 from pytest_medgan.ct.bounded import BoundedFile
+from pytest_medgan.ct.encodings import open_dataset
 from pytest_medgan.ct.quiet import quiet_pydicom
 from pytest_medgan.ct.slices import Header, PixelFormat
 from pytest_medgan.errors import DataError
@@ -25,9 +25,18 @@ _JPEG_2000 = ("pylibjpeg", "gdcm")
 
 
 def read_hounsfield(root: Path, header: Header, rows: slice | None = None) -> Float64:
-    """HU of one slice, float64 [H,W], or of some of its rows; NaN where a padding value stands.
+    """Return the HU of one slice.
 
-    Raises DataError where the pixel data cannot be decoded, or hold bits beyond BitsStored.
+    Args:
+        root: The data root.
+        header: The slice.
+        rows: Which of its rows; None for all.
+
+    Returns:
+        Float64 [H,W], NaN where a padding value stands.
+
+    Raises:
+        DataError: The pixel data cannot be decoded, or hold bits beyond BitsStored.
     """
     pixels = header.pixels
     first, last, _ = (rows or slice(None)).indices(pixels.rows)
@@ -41,7 +50,7 @@ def read_hounsfield(root: Path, header: Header, rows: slice | None = None) -> Fl
 
 
 def _check_lone(hounsfield: Float64, name: str) -> None:
-    """A lone pixel far brighter than metal or darker than a vacuum amid ordinary ones is a flipped bit.
+    """Raise DataError for a lone pixel far brighter than metal or darker than a vacuum: it is a flipped bit.
 
     A scanner blurs every point over several pixels, so that real metal never stands alone.
     """
@@ -52,10 +61,11 @@ def _check_lone(hounsfield: Float64, name: str) -> None:
         patch = hounsfield[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
         others = np.delete(patch.ravel(), min(row, 1) * patch.shape[1] + min(column, 1))
         if not ((others > _METAL / 2) | (others < _VOID)).any():
-            raise DataError("has a lone pixel that no scanner measures; copy it again", file=name)
+            raise DataError("A CT slice has a lone pixel that no scanner measures. Copy the file again.", file=name)
 
 
 def _read_rows(root: Path, header: Header, first: int, last: int) -> npt.NDArray[np.integer]:
+    """Return stored values from their place in the file."""
     pixels = header.pixels
     order = ">" if pixels.syntax == _BIG_ENDIAN else "<"
     kind = np.dtype(f"{order}{'i' if pixels.signed else 'u'}{pixels.allocated // 8}")
@@ -65,38 +75,48 @@ def _read_rows(root: Path, header: Header, first: int, last: int) -> npt.NDArray
             stream.seek(header.offset + first * pixels.columns * kind.itemsize)
             values = np.frombuffer(stream.read(count * kind.itemsize), kind)
     except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror}); copy it again", file=header.file) from error
+        raise DataError(
+            f"A CT slice cannot be read ({error.strerror or 'no reason given'}). Grant read access or remove it.",
+            file=header.file,
+        ) from error
     if values.size != count:
-        raise DataError("is truncated: its pixel data end early; copy it again", file=header.file)
+        raise DataError("The pixel data of a CT slice end early. Copy the file again.", file=header.file)
     return values.reshape(-1, pixels.columns)
 
 
 def _decode(root: Path, header: Header) -> npt.NDArray[np.integer]:
-    """Compressed pixels by pydicom and the first decoder of our list that is installed."""
+    """Return stored values by pydicom and the first decoder of our list that is installed."""
     syntax = UID(header.pixels.syntax)
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError as error:
-        raise DataError("has a transfer syntax that is not read; convert the series", file=header.file) from error
-    order = _JPEG_2000 if syntax in JPEG2000TransferSyntaxes else _DECODERS
-    plugin = next((name for name in order if name in decoder.available_plugins), "")
-    if not plugin:
-        raise DataError(f"is compressed as {syntax.name}; install pytest-medgan[codecs]", file=header.file)
+        raise DataError(
+            "A CT slice has a transfer syntax that pydicom does not decode. Convert its series.", file=header.file
+        ) from error
+    plugin = ""
+    if not decoder.is_native:
+        order = _JPEG_2000 if syntax in JPEG2000TransferSyntaxes else _DECODERS
+        plugin = next((name for name in order if name in decoder.available_plugins), "")
+        if not plugin:
+            raise DataError(
+                f"A CT slice is compressed as {syntax.name}. Install pytest-medgan[codecs].", file=header.file
+            )
+    path = root / header.file
     try:
-        with BoundedFile(root / header.file) as stream, quiet_pydicom():
-            dataset = pydicom.dcmread(stream, force=True)
+        with BoundedFile(path) as stream, quiet_pydicom():
+            dataset = open_dataset(path, stream, None, header.file)
             values: npt.NDArray[np.integer] = decoder.as_array(dataset, index=header.frame, decoding_plugin=plugin)[0]
     except Exception as error:  # decoders raise anything at all on damaged input
-        raise DataError(
-            f"holds damaged pixel data ({type(error).__name__}); copy it again", file=header.file
-        ) from error
+        raise DataError("The pixel data of a CT slice are damaged. Copy the file again.", file=header.file) from error
     if values.shape != (header.pixels.rows, header.pixels.columns) or values.dtype.kind not in "iu":
-        raise DataError("decodes to another matrix than its Rows and Columns; copy it again", file=header.file)
+        raise DataError(
+            "A CT slice decodes to another matrix than its Rows and Columns. Copy the file again.", file=header.file
+        )
     return values
 
 
 def _check_bits(values: npt.NDArray[np.integer], pixels: PixelFormat, name: str) -> None:
-    """Values must fit BitsStored: a flipped high bit would otherwise pass for a bright pixel."""
+    """Raise DataError for values beyond BitsStored: a flipped high bit would otherwise pass for a bright pixel."""
     if pixels.stored == pixels.allocated or values.size == 0:
         return
     low, high = (
@@ -105,4 +125,4 @@ def _check_bits(values: npt.NDArray[np.integer], pixels: PixelFormat, name: str)
         else (0, (1 << pixels.stored) - 1)
     )
     if int(values.min()) < low or int(values.max()) > high:
-        raise DataError(f"has pixel values beyond its {pixels.stored} bits; copy it again", file=name)
+        raise DataError(f"A CT slice has pixel values beyond its {pixels.stored} bits. Copy the file again.", file=name)

@@ -18,7 +18,11 @@ class Job(Protocol):
         """The file it reads, relative to the data root."""
 
     def render(self, root: Path) -> UInt8:
-        """uint8 [size,size]; raises DataError."""
+        """Return the image, uint8 [size,size].
+
+        Raises:
+            DataError: The file cannot be read as a slice or picture.
+        """
 
 
 @dataclass(frozen=True)
@@ -36,3 +40,4 @@ class Plan:
     compressed: bool = False  # some pixels need a decoder, which is kept apart
     warnings: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # files and names, for the terminal alone

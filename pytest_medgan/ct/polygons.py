@@ -8,7 +8,7 @@ from pytest_medgan.records import Bool, Float64
 
 
 def fill_polygon(corners: Float64, rows: int, columns: int) -> Bool:
-    """Pixels whose centre lies inside a closed polygon (even-odd rule): float64 [P,2] (row, column) -> bool [H,W].
+    """Return the pixels whose centre lies inside a closed polygon, by the even-odd rule: bool [rows,columns].
 
     Pixel centres are whole numbers. A centre on an edge belongs to the polygon below and right of it, so that
     neighbours share none.

@@ -12,7 +12,7 @@ from pydicom import config
 
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
-    """Neither warnings nor log lines of pydicom while it reads; what matters is checked and raised by us."""
+    """Keep pydicom from warning and logging while it reads; what matters is checked and raised by this package."""
     logger = logging.getLogger("pydicom")
     before, mode = logger.disabled, config.settings.reading_validation_mode
     logger.disabled = True

@@ -1,34 +1,34 @@
-"""Folders of PNG or TIFF, 8 or 16 bit.
+"""Folders of PNG, JPEG, BMP or TIFF.
 
-8-bit values are grey levels as they stand. 16-bit ones are grey of full scale (65535 is white, as PNG defines it)
-unless a table says what they mean in HU; signed and floating-point TIFFs are HU. Nothing is stretched to an image's
-own range.
-The patient is the topmost folder, or the `patient` of a table with columns `file` and `patient`, which may also have
-`slope` and `intercept` (value * slope + intercept = HU).
+8-bit values are grey levels as they stand. Deeper ones mean what the user says: `range=LOW:HIGH` gives the values of
+black and white, a table of files gives `slope` and `intercept` to HU (value * slope + intercept). Without a word, 16
+bits are grey of full scale (65535 is white, as PNG defines it) and numbers with a sign or a fraction are HU, each only
+where the values found agree with that. Nothing is stretched to an image's own range.
+The patient is told by `patient=` (the topmost folder unless said otherwise), or by a table with columns `file` and
+`patient`.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import warnings
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from pytest_medgan.ct.cohort import ClinicalRow
-from pytest_medgan.ct.files import SourceFile
-from pytest_medgan.ct.pictures import ALONE, GREY, finish_picture, natural, patient_of, plan_pictures
+from pytest_medgan.ct.cohort import ClinicalRow, read_rows
+from pytest_medgan.ct.files import PICTURES
+from pytest_medgan.ct.findings import Findings
+from pytest_medgan.ct.grouping import ALONE, GREY, RULES, finish_picture, natural, patient_of, plan_pictures
 from pytest_medgan.ct.plan import Job, Plan
+from pytest_medgan.ct.reading import Reading
 from pytest_medgan.errors import DataError
+from pytest_medgan.ground.arrays import scale_to_grey
+from pytest_medgan.ground.pictures import SUFFIXES, PictureKind, read_picture
 from pytest_medgan.records import DataSettings, Float64, UInt8
 
-_EIGHT, _SIXTEEN, _SIGNED = ("L",), ("I;16", "I;16L", "I;16B", "I;16N"), ("I", "F", "I;16S", "I;16BS")
-_LARGEST = 8192  # pixels a side
+_AIR_AT_MOST = -200.0  # HU; numbers without any below this hold no air and no lung, so they are no chest CT in HU
+_TWELVE_BITS = 4096  # 16-bit pictures that stay below it hold 12-bit values, not grey of full scale
 
 
 @dataclass(frozen=True)
@@ -40,133 +40,239 @@ class Meaning:
 
 
 @dataclass(frozen=True)
+class Look:
+    """What one picture is, before it is cut."""
+
+    kind: PictureKind
+    low: float  # least value
+    high: float  # largest value
+    lossy: bool
+
+
+@dataclass(frozen=True)
 class RasterJob:
     """One picture to one image."""
 
     file: str
     digest: str
-    rescale: tuple[float, float] | None
+    rescale: tuple[float, float] | None  # slope, intercept to HU
+    limits: tuple[float, float] | None  # values of black and white
     crop_size: int
     size: int
     window: tuple[float, float]  # HU, for values that are HU
 
     def render(self, root: Path) -> UInt8:
-        """uint8 [size,size]; raises DataError for a damaged, coloured or wrongly sized picture."""
-        values, grey = read_raster(root, self.file, self.rescale)
+        """Return the image, uint8 [size,size].
+
+        Raises:
+            DataError: The picture is damaged, coloured, or smaller than the crop.
+        """
+        values, grey = read_values(root, self.file, self.rescale, self.limits)
         window = GREY if grey else self.window
         return finish_picture(values, crop_size=self.crop_size, size=self.size, window=window, file=self.file)
 
 
-def read_raster(root: Path, name: str, rescale: tuple[float, float] | None) -> tuple[Float64, bool]:
-    """A picture's values, float64 [H,W], and whether they are grey 0..255 rather than HU."""
+def look_at_picture(root: Path, name: str) -> Look | DataError:
+    """Return what a picture is, or why it cannot be read; what a worker does with one picture."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(root / name) as picture:
-                mode, frames = picture.mode, getattr(picture, "n_frames", 1)
-                if mode in (*_EIGHT, *_SIXTEEN, *_SIGNED) and max(picture.size) <= _LARGEST and frames == 1:
-                    values = np.asarray(picture).astype(np.float64)
-                else:
-                    values = np.empty((0, 0))
-    except Exception as error:  # a damaged picture can make Pillow raise anything at all
-        raise DataError(f"is no sound picture ({type(error).__name__}); copy it again", file=name) from error
-    if not values.size:
-        raise DataError(
-            "is too large, has several pages, or is in colour or with a palette; save it as one grey picture", file=name
-        )
-    if not np.isfinite(values).all():
-        raise DataError("holds values that are not finite; save it again", file=name)
+        picture = read_picture(root / name, name=name)
+    except DataError as error:
+        return error
+    return Look(picture.kind, float(picture.values.min()), float(picture.values.max()), picture.lossy)
+
+
+def read_values(
+    root: Path, name: str, rescale: tuple[float, float] | None, limits: tuple[float, float] | None
+) -> tuple[Float64, bool]:
+    """Read a picture.
+
+    Args:
+        root: The data root.
+        name: The file, relative to it.
+        rescale: Slope and intercept to HU.
+        limits: The values of black and white.
+
+    Returns:
+        Float64 [H,W], and whether they are grey levels 0..255 rather than HU.
+
+    Raises:
+        DataError: As `read_picture`, or values beyond the limits.
+    """
+    picture = read_picture(root / name, name=name)
+    values: Float64 = picture.values.astype(np.float64)
     if rescale is not None:
         return values * rescale[0] + rescale[1], False
-    if mode in _EIGHT:
-        return values, True
-    return (values * 255.0 / 65535.0, True) if mode in _SIXTEEN else (values, False)
+    if limits is not None and picture.kind is not PictureKind.GREY:
+        return scale_to_grey(values, limits, name).astype(np.float64), True
+    if picture.kind is PictureKind.DEEP:
+        return values * (255.0 / 65535.0), True
+    return values, picture.kind is PictureKind.GREY
 
 
-def plan_rasters(
-    root: Path,
-    files: Sequence[SourceFile],
-    digests: dict[str, str],
-    table: dict[str, ClinicalRow],
-    settings: DataSettings,
-) -> Plan:
-    """Pictures under `root`, each patient's in natural order of their names. Raises DataError as `plan_pictures`."""
-    pictures = [file for file in files if file.kind in ("png", "tiff")]
-    strangers = [file for file in files if file.kind == "other" and file.suffix in (".png", ".tif", ".tiff")]
-    if strangers:
-        raise DataError("is named like a picture but is none; copy it again, or remove it", file=strangers[0].name)
-    meanings = read_meanings(root, files)
+def plan_rasters(reading: Reading, digests: dict[str, str], table: dict[str, ClinicalRow]) -> Plan:
+    """Return the plan of pictures, each patient's in natural order of their names.
+
+    Args:
+        reading: The source.
+        digests: Picture -> digest of its content.
+        table: The clinical table.
+
+    Raises:
+        DataError: As `plan_pictures`, or values that are no grey and no HU by what was said about them.
+    """
+    settings = reading.settings
+    looks = _look_at_all(reading)
+    meanings = read_meanings(reading)
+    unlisted = sum(name not in meanings for name in looks)
+    if meanings and unlisted:
+        raise DataError(f"{unlisted} pictures are not in the table of files. Add them to it, or remove it.")
+    hounsfield = _agree(looks, meanings, settings, reading.findings)
     jobs: dict[str, list[Job]] = defaultdict(list)
-    for file in sorted(pictures, key=lambda file: natural(file.name)):
-        meaning = meanings.get(file.name, Meaning(patient_of(file.name, ALONE), None))
+    for name in looks:
+        meaning = meanings.get(name, Meaning(patient_of(name, ALONE, settings.patient), None))
         jobs[meaning.patient].append(
             RasterJob(
-                file.name, digests[file.name], meaning.rescale, settings.crop_size, settings.size, settings.window
+                name,
+                digests[name],
+                meaning.rescale,
+                settings.range,
+                settings.crop_size,
+                settings.size,
+                settings.window,
             )
         )
-    unlisted = sum(file.name not in meanings for file in pictures)
-    if meanings and unlisted:
-        raise DataError(f"{unlisted} pictures are not in the table of files; add them, or remove it")
-    values = {_values(root, file.name, meanings) for file in pictures}
-    if len(values) > 1:
-        raise DataError("some pictures hold grey levels and some HU; give slope and intercept in a table of files")
-    notes = []
-    if values == {"grey of 16 bits"}:
-        notes.append("16-bit pictures were taken as grey of full scale; for HU give slope and intercept in a table")
     return plan_pictures(
         jobs,
-        settings,
+        reading,
         table,
         inputs=lambda job: job.digest if isinstance(job, RasterJob) else "",
-        window=settings.window if values == {"HU"} else None,
-        warnings=notes,
-        counts={"files": len(files), "pictures": len(pictures)},
+        window=settings.window if hounsfield else None,
+        counts={"files": len(reading.files), "pictures": len(looks)},
+        told_by="a table of files" if meanings else RULES[settings.patient],
+        guessed=not meanings,
     )
 
 
-def _values(root: Path, name: str, meanings: dict[str, Meaning]) -> str:
-    """What a picture's values are, from its header alone."""
-    if name in meanings and meanings[name].rescale is not None:
-        return "HU"
-    try:
-        with Image.open(root / name) as picture:
-            mode = picture.mode
-    except Exception as error:  # a damaged picture can make Pillow raise anything at all
-        raise DataError(f"is no sound picture ({type(error).__name__}); copy it again", file=name) from error
-    if mode in _SIGNED:
-        return "HU"
-    return "grey of 16 bits" if mode in _SIXTEEN else "grey of 8 bits"
+def _look_at_all(reading: Reading) -> dict[str, Look]:
+    """Return picture -> what it is, in natural order; files that are no picture are passed over."""
+    findings = reading.findings
+    for file in reading.files:
+        if file.kind not in PICTURES and file.suffix in SUFFIXES:
+            error = DataError("A file named like a picture is none. Copy it again, or remove it.", file=file.name)
+            findings.excuse(error, "empty file" if file.size == 0 else "file named like a picture that is none")
+    named = frozenset(file.name for file in reading.files if file.suffix in SUFFIXES)
+    reading.skip_others(*PICTURES, known=named)
+    names = sorted(reading.names(*PICTURES), key=natural)
+    seen = reading.crew.map(look_at_picture, names, what="looking at pictures", progress=reading.progress)
+    looks: dict[str, Look] = {}
+    for name, look in zip(names, seen, strict=True):
+        if isinstance(look, Look):
+            looks[name] = look
+        else:
+            findings.excuse(look, "picture that cannot be read")
+    if not looks:
+        raise next(look for look in seen if isinstance(look, DataError))
+    return looks
 
 
-def read_meanings(root: Path, files: Sequence[SourceFile]) -> dict[str, Meaning]:
-    """Tables with columns file and patient: file (relative to the table's folder) -> what it says."""
+def _agree(looks: dict[str, Look], meanings: dict[str, Meaning], settings: DataSettings, findings: Findings) -> bool:
+    """Return whether the values are HU; raise DataError where they are a guess, or not the same in all pictures."""
+    deep = [name for name, look in looks.items() if look.kind is PictureKind.DEEP and not _rescaled(name, meanings)]
+    numbers = [
+        name for name, look in looks.items() if look.kind is PictureKind.NUMBERS and not _rescaled(name, meanings)
+    ]
+    if settings.range is None:
+        if numbers:
+            _check_numbers({name: looks[name] for name in numbers})
+        if deep:
+            _check_deep({name: looks[name] for name in deep}, findings)
+    hounsfield = {
+        _rescaled(name, meanings) or (look.kind is PictureKind.NUMBERS and settings.range is None)
+        for name, look in looks.items()
+    }
+    if len(hounsfield) > 1:
+        raise DataError("Some pictures hold grey levels and some HU. Give slope and intercept in a table of files.")
+    lossy = sum(look.lossy for look in looks.values())
+    if lossy:
+        findings.warn(f"{lossy} pictures were compressed with loss")
+    return hounsfield == {True}
+
+
+def _rescaled(name: str, meanings: dict[str, Meaning]) -> bool:
+    """Whether a table gives slope and intercept of a picture."""
+    return name in meanings and meanings[name].rescale is not None
+
+
+def _check_numbers(looks: dict[str, Look]) -> None:
+    """Raise DataError for numbers that are no chest CT in HU."""
+    low, high = min(look.low for look in looks.values()), max(look.high for look in looks.values())
+    if low > _AIR_AT_MOST:
+        raise DataError(
+            f"The pictures hold numbers from {low:.4g} to {high:.4g}, which are no HU of a chest: none is air. Say "
+            f"what black and white are, as in range={low:.4g}:{high:.4g}, or give slope and intercept in a table of "
+            "files.",
+            file=next(iter(looks)),
+        )
+
+
+def _check_deep(looks: dict[str, Look], findings: Findings) -> None:
+    """Raise DataError for 16-bit pictures that hold 12-bit values."""
+    high = max(look.high for look in looks.values())
+    if high < _TWELVE_BITS:
+        raise DataError(
+            f"The 16-bit pictures hold values of at most {high:.0f}, so 65535 is not their white. Say what black and "
+            "white are, as in range=0:4095, or give slope and intercept to HU in a table of files.",
+            file=next(iter(looks)),
+        )
+    findings.warn(
+        "16-bit pictures are taken as grey of full scale; range= or a table with slope and intercept says else"
+    )
+
+
+def read_meanings(reading: Reading) -> dict[str, Meaning]:
+    """Read the tables with columns file and patient.
+
+    Args:
+        reading: The source.
+
+    Returns:
+        File (relative to the data root) -> what its table says.
+
+    Raises:
+        DataError: A line names no file or patient, or its slope and intercept are no numbers.
+    """
     found: dict[str, Meaning] = {}
-    for table in files:
+    for table in reading.files:
         if table.kind != "csv":
             continue
         try:
-            text = (root / table.name).read_bytes().decode("utf-8-sig")
-            rows = list(csv.DictReader(io.StringIO(text), delimiter="\t" if table.suffix == ".tsv" else ","))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise DataError("is no readable table; save it as UTF-8 CSV", file=table.name) from error
-        for number, row in enumerate(rows, start=2):
-            cells = {str(key).strip().casefold(): str(value or "").strip() for key, value in row.items()}
-            if not {"file", "patient"} <= set(cells):
-                break
-            if not cells["file"] or not cells["patient"]:
-                raise DataError(f"line {number} names no file or no patient; fill it in", file=table.name)
+            lines = read_rows(reading.root / table.name, table.name)
+        except DataError:
+            continue  # noted where the clinical tables are read
+        head = [cell.strip().casefold() for cell in lines[0]] if lines else []
+        if not {"file", "patient"} <= set(head):
+            continue
+        for number, line in enumerate(lines[1:], start=2):
+            cells = dict(zip(head, (cell.strip() for cell in line), strict=False))
+            if not any(cells.values()):
+                continue
+            if not cells.get("file") or not cells.get("patient"):
+                raise DataError(
+                    f"Line {number} of the table of files names no file or no patient. Fill it in.", file=table.name
+                )
             path = f"{table.folder}/{cells['file']}" if table.folder else cells["file"]
             found[path] = Meaning(cells["patient"], _rescale(cells, number, table.name))
     return found
 
 
 def _rescale(cells: dict[str, str], number: int, name: str) -> tuple[float, float] | None:
+    """Return slope and intercept of one line; None where it has neither."""
     if not cells.get("slope") and not cells.get("intercept"):
         return None
     try:
         slope, intercept = float(cells.get("slope") or 1), float(cells.get("intercept") or 0)
-    except ValueError as error:
-        raise DataError(f"line {number}: slope or intercept is no number; correct it", file=name) from error
+    except ValueError:
+        slope, intercept = 0.0, 0.0
     if not np.isfinite([slope, intercept]).all() or slope <= 0:
-        raise DataError(f"line {number}: slope or intercept is out of range; correct it", file=name)
+        raise DataError(f"Line {number} of the table of files has no usable slope or intercept. Correct it.", file=name)
     return slope, intercept

@@ -1,8 +1,9 @@
 """Regions of interest, whatever file drew them, and the rule by which one of them is the tumour.
 
-Names are compared without case and punctuation. GTV-1 comes before GTV-2, a numbered GTV before an unnumbered one,
-then comes what is called a neoplasm or a tumour, and nodes ("GTVn") count only where nothing else is there. Equal
-claims are settled by the larger volume, then by the lower number.
+Names are compared without case and punctuation. GTV-1 comes before GTV-2, a numbered GTV before any other (iGTV, GTVp),
+then comes what is called a tumour, a neoplasm, a lesion, a nodule or a mass; nodes ("GTVn") count only where nothing
+else is there. Equal claims are settled by the larger volume, then by the lower number. A region that covers no pixel of
+its series, or lies outside of it, is passed over.
 """
 
 from __future__ import annotations
@@ -10,11 +11,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Protocol
 
-from pytest_medgan.ct.dicom import Series
+from pytest_medgan.ct.series import Series
 from pytest_medgan.errors import DataError
 from pytest_medgan.records import Bool
+
+# "Lung-GTV" is the lung without its tumour: a word before GTV makes it another region
+_GTV = re.compile(r"(?:i|it|p|t|l|r|lt|rt|primary)?gtv(?P<rest>.*)")
+_TUMOUR = re.compile(r"(?:primary|main|lung|left|right|l|r)*(?:neoplasm|tumou?r|lesion|nodule|mass|cancer|carcinoma)")
+_NODES, _OTHER = 3, 2
 
 
 class Region(Protocol):
@@ -26,10 +33,14 @@ class Region(Protocol):
 
     @property
     def name(self) -> str:
-        """As the file spells it."""
+        """The name as the file spells it."""
 
     def masks(self, series: Series, file: str) -> dict[int, Bool]:
-        """Slice index -> bool [H,W]; raises DataError for a region that does not lie in the series."""
+        """Return the region on each slice, slice index -> bool [H,W].
+
+        Raises:
+            DataError: The region does not lie in the series.
+        """
 
 
 @dataclass(frozen=True)
@@ -44,50 +55,91 @@ class StructureFile:
     frames: frozenset[str]  # FrameOfReferenceUIDs
     images: frozenset[str]  # SOPInstanceUIDs its regions lie on
     regions: Sequence[Region]
+    names: tuple[str, ...] = ()  # of all its regions, as the file spells them
+    faults: tuple[DataError, ...] = ()  # regions that may be a tumour and could not be read
 
     def drawn_on(self, series: Series) -> bool:
-        """By SeriesInstanceUID; where the file names no series, by its images, then by frame of reference."""
-        if self.series:
-            return series.uid in self.series
-        if self.images:
-            return any(header.instance in self.images for header in series.slices)
-        return series.slices[0].frame_of_reference in self.frames
+        """Whether it was drawn on a series: by series or images, else by frame of reference, else by position."""
+        if self.series or self.images:
+            return series.uid in self.series or any(header.instance in self.images for header in series.slices)
+        if self.frames and any(header.frame_of_reference in self.frames for header in series.slices):
+            return True
+        return self.patient == series.patient and any(_fits(region, series, self.file) for region in self.regions)
 
 
-def rank(name: str) -> tuple[int, int] | None:
-    """The claim of a region's name to be the tumour, lowest first; None for an organ."""
-    plain = re.sub(r"[^a-z0-9]", "", name.casefold())
-    if plain.startswith("gtv"):
-        rest = plain[3:]
-        if rest.isdigit():
-            return 0, int(rest)
-        return (3, 0) if rest.startswith(("n", "ln")) else (1, 0)
-    if plain.startswith(("neoplasm", "tumor", "tumour", "lesion")):
-        return (3, 0) if "secondary" in plain or "node" in plain else (2, 0)
+@dataclass(frozen=True)
+class Choice:
+    """What came of the search for the tumour among the regions of a file."""
+
+    name: str  # of the region taken; "" for none
+    masks: dict[int, Bool]  # slice index -> bool [H,W]
+    faults: tuple[DataError, ...]  # regions passed over because they do not fit
+
+
+def _fits(region: Region, series: Series, file: str) -> bool:
+    """Whether a region lies in a series."""
+    try:
+        return any(mask.any() for mask in region.masks(series, file).values())
+    except DataError:
+        return False
+
+
+def rank(name: str, wanted: str | None = None) -> tuple[int, int] | None:
+    """Return the claim of a region's name to be the tumour, lowest first; None for an organ.
+
+    Args:
+        name: As the file spells it.
+        wanted: The one name that counts, where the user gave it.
+
+    Examples:
+        >>> rank("GTV-1"), rank("gtv"), rank("Primary tumor"), rank("Lung-GTV")
+        ((0, 1), (1, 0), (2, 0), None)
+    """
+    plain = _plain(name)
+    if wanted is not None:
+        return (0, 0) if plain == _plain(wanted) else None
+    if match := _GTV.fullmatch(plain):
+        rest = match["rest"]
+        if rest.startswith(("n", "ln")):
+            return _NODES, 0
+        return (0, int(rest)) if plain.startswith("gtv") and rest.isascii() and rest.isdigit() else (1, 0)
+    if _TUMOUR.match(plain) or plain == "primary":
+        return (_NODES if "secondary" in plain or "node" in plain else _OTHER), 0
     return None
 
 
-def choose_region(structures: StructureFile, series: Series) -> tuple[str, dict[int, Bool]] | None:
-    """Name and masks of the tumour; None where no region may be one. Raises DataError as the masks do."""
-    ranks = {region.number: rank(region.name) for region in structures.regions}
-    claims = [claim for claim in ranks.values() if claim is not None]
-    if not claims:
-        return None
-    masks = {
-        region.number: (region.name, region.masks(series, structures.file))
-        for region in structures.regions
-        if ranks[region.number] == min(claims)
-    }
-    number = max(masks, key=lambda at: (sum(int(mask.sum()) for mask in masks[at][1].values()), -at))
-    name, chosen = masks[number]
-    if not any(mask.any() for mask in chosen.values()):
-        raise DataError(
-            "has a GTV that covers no pixel of its series; use crop=image, or leave it out", file=structures.file
-        )
-    return name, chosen
+def _plain(name: str) -> str:
+    """Return a name without case and punctuation."""
+    return re.sub(r"[^a-z0-9]", "", name.casefold())
+
+
+def choose_region(structures: StructureFile, series: Series, wanted: str | None = None) -> Choice:
+    """Return the tumour among the regions of a file, and what was passed over on the way to it."""
+    faults = [*structures.faults]
+    claims = [(claim, region) for region in structures.regions if (claim := rank(region.name, wanted)) is not None]
+    for _, group in groupby(sorted(claims, key=lambda item: (item[0], item[1].number)), key=lambda item: item[0]):
+        best: tuple[int, str, dict[int, Bool]] = (0, "", {})
+        for _, region in group:
+            try:
+                masks = region.masks(series, structures.file)
+            except DataError as error:
+                faults.append(error)
+                continue
+            volume = sum(int(mask.sum()) for mask in masks.values())
+            if not volume:
+                faults.append(
+                    DataError(
+                        "A GTV covers no pixel of its series. Draw it anew, or use crop=image.", file=structures.file
+                    )
+                )
+            if volume > best[0]:
+                best = volume, region.name, masks
+        if best[0]:
+            return Choice(best[1], best[2], tuple(faults))
+    return Choice("", {}, tuple(faults))
 
 
 def choose_file(files: Sequence[StructureFile], series: Series) -> StructureFile | None:
-    """The structure set drawn on `series`; with a tumour before without, RTSTRUCT before SEG, then by digest."""
+    """Return the structure set drawn on a series; with a tumour before without, RTSTRUCT before SEG, then by digest."""
     drawn = [file for file in files if file.drawn_on(series)]
     return min(drawn, key=lambda file: (not file.regions, file.kind, file.digest)) if drawn else None

@@ -9,27 +9,37 @@ from dataclasses import replace
 
 import numpy as np
 
-from pytest_medgan.ct.cohort import LEAK, Split, split_images
+from pytest_medgan.ct.findings import LEAK
+from pytest_medgan.ct.split import Split, split_images
 from pytest_medgan.ct.store import Prepared
 from pytest_medgan.errors import LeakageError
 from pytest_medgan.records import DataSettings, ImageSet, Int64, RealSets
 
 
 def divide(prepared: Prepared, settings: DataSettings) -> RealSets:
-    """Training, reference and held-out images of a prepared set.
+    """Return the training, reference and held-out images of a prepared set.
 
-    Raises as `split_images`, and LeakageError under split=patient where two patients on different sides share a study
-    or an image; split=slice turns both into warnings.
+    Args:
+        prepared: Every image.
+        settings: `split`, `fractions` and `seed`.
+
+    Raises:
+        LeakageError: Under split=patient two patients on different sides share a study or an image; split=slice turns
+            both into warnings.
+        MedganError: As `split_images` raises.
     """
     split = split_images(prepared.groups, settings)
-    warnings = [*prepared.warnings, *_leaks(prepared, split, settings)]
+    warnings = [*prepared.warnings, *_leaks(prepared, split, settings), *_lopsided(prepared, settings)]
     chosen: dict[str, object] = {"images": prepared.digest, "split": settings.split, "seed": settings.seed}
     if settings.split == "patient":
         chosen["fractions"] = settings.fractions
+        if len(np.unique(np.unique(prepared.groups, return_counts=True)[1])) > 1:
+            chosen["dealt by"] = "images"  # where patients have equally many, by patients is the same
     digest = sha256(chosen)
     everything = ImageSet(prepared.pixels, prepared.groups, "", prepared.labels, prepared.window)
 
     def role(name: str, rows: Int64) -> ImageSet:
+        """Return the images of one role."""
         return replace(everything.take(rows), recipe=sha256({"set": digest, "role": name}))
 
     return RealSets(
@@ -44,15 +54,17 @@ def divide(prepared: Prepared, settings: DataSettings) -> RealSets:
 
 
 def _leaks(prepared: Prepared, split: Split, settings: DataSettings) -> list[str]:
-    """What lets one person stand on two sides: a warning under split=slice, an error under split=patient."""
+    """Return what lets one person stand on two sides as warnings under split=slice; raise it under split=patient."""
     known = [warning for warning in prepared.warnings if warning.startswith(LEAK)]
     copies = _copies(prepared, split)
     if settings.split == "patient":
         if known:
-            raise LeakageError(f"{known[0].removeprefix(LEAK + ': ')}; give one person one PatientID, or leave one out")
+            raise LeakageError(
+                f"{known[0].removeprefix(f'{LEAK}: ')}. Give one person one PatientID, or leave one out."
+            )
         if copies:
             raise LeakageError(
-                f"{copies} images are identical to one of a patient on another side; leave the copies out"
+                f"{copies} images are identical to one of a patient on another side. Leave the copies out."
             )
         return []
     found = [
@@ -63,8 +75,17 @@ def _leaks(prepared: Prepared, split: Split, settings: DataSettings) -> list[str
     return found
 
 
+def _lopsided(prepared: Prepared, settings: DataSettings) -> list[str]:
+    """Return a warning where one patient outweighs all others, so that a role is one patient and little else."""
+    _, counts = np.unique(prepared.groups, return_counts=True)
+    if settings.split == "patient" and counts.max() > counts.sum() / 2:
+        share = 100.0 * counts.max() / counts.sum()
+        return [f"one of {len(counts)} patients has {share:.0f}% of the images: slices= limits how many each has"]
+    return []
+
+
 def _copies(prepared: Prepared, split: Split) -> int:
-    """Images that are equal to the last pixel to one on another side; flat ones prove nothing and are not counted."""
+    """Count images equal to one on another side to the last pixel; flat ones prove nothing and are not counted."""
     apart = prepared.pixels.reshape(len(prepared.pixels), -1)
     flat = apart.min(axis=1) == apart.max(axis=1)
     sides: dict[bytes, set[int]] = defaultdict(set)
@@ -82,5 +103,5 @@ def _copies(prepared: Prepared, split: Split) -> int:
 
 
 def sha256(value: object) -> str:
-    """Hex digest of plain data."""
+    """Return the hex digest of plain data."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

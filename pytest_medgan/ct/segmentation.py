@@ -1,4 +1,4 @@
-"""DICOM SEG: segments as masks on the slices they were drawn on. pydicom alone reads them."""
+"""DICOM SEG: segments as masks on the slices they were drawn on, binary, fractional or as a label map."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from pytest_medgan.ct.bounded import BoundedFile
-from pytest_medgan.ct.dicom import Series
+from pytest_medgan.ct.contours import outside
 from pytest_medgan.ct.quiet import quiet_pydicom
 from pytest_medgan.ct.regions import StructureFile, rank
+from pytest_medgan.ct.series import Series
 from pytest_medgan.errors import DataError
 from pytest_medgan.records import Bool, UInt8
+
+_LARGEST = 1 << 30  # bytes of unpacked pixels
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,14 @@ class Segment:
     frames: tuple[SegmentFrame, ...]
 
     def masks(self, series: Series, file: str) -> dict[int, Bool]:
-        """The segment on each slice it lies on: slice index -> bool [H,W].
+        """Return the segment on each slice it lies on, slice index -> bool [H,W].
 
-        Raises DataError where a frame belongs to no slice of the series, or has another matrix.
+        Raises:
+            DataError: A frame belongs to no slice of the series, or has another matrix.
         """
         pixels = series.slices[0].pixels
         if (self.rows, self.columns) != (pixels.rows, pixels.columns):
-            raise DataError("has another matrix than its series; use crop=image, or leave it out", file=file)
+            raise DataError("A SEG has another matrix than its series. Resample it, or use crop=image.", file=file)
         by_instance = {header.instance: index for index, header in enumerate(series.slices)}
         found: dict[int, Bool] = {}
         for frame in self.frames:
@@ -52,27 +56,25 @@ class Segment:
             if index < 0 and frame.position:
                 index = series.nearest(float(np.dot(frame.position, series.normal)))
             if index < 0:
-                raise DataError("has a GTV outside the image volume; use crop=image, or leave it out", file=file)
+                raise outside(file)
             bits = np.unpackbits(frame.packed, count=self.rows * self.columns)
             mask = bits.astype(bool).reshape(self.rows, self.columns)
             found[index] = found[index] | mask if index in found else mask
         return found
 
 
-def read_segmentation(root: Path, name: str, digest: str) -> StructureFile:
-    """A DICOM SEG; fractional ones count from half.
-
-    Raises DataError where it is damaged.
-    """
+def read_segmentation(root: Path, name: str, digest: str, roi: str | None = None) -> StructureFile:
+    """Read a DICOM SEG; fractional ones count from half. Arguments and errors are those of `read_structures`."""
     try:
         with BoundedFile(root / name) as stream, quiet_pydicom():
             dataset = pydicom.dcmread(stream, force=True)
-            regions = _segments(dataset)
+            labels = {int(item.SegmentNumber): str(item.SegmentLabel).strip() for item in dataset.SegmentSequence}
+            regions = _segments(dataset, {key: label for key, label in labels.items() if rank(label, roi) is not None})
             series = frozenset(str(item.SeriesInstanceUID) for item in dataset.get("ReferencedSeriesSequence") or [])
             frame_of_reference = str(dataset.get("FrameOfReferenceUID", ""))
             patient = str(dataset.get("PatientID", "")).strip()
     except Exception as error:  # a damaged file can make pydicom raise anything at all
-        raise DataError(f"is no sound SEG ({type(error).__name__}); copy it again", file=name) from error
+        raise DataError("A SEG is damaged. Copy it again, or use crop=image.", file=name) from error
     return StructureFile(
         file=name,
         digest=digest,
@@ -82,28 +84,35 @@ def read_segmentation(root: Path, name: str, digest: str) -> StructureFile:
         frames=frozenset({frame_of_reference} - {""}),
         images=frozenset(frame.image for region in regions for frame in region.frames if frame.image),
         regions=regions,
+        names=tuple(labels.values()),
     )
 
 
-def _segments(dataset: Dataset) -> tuple[Segment, ...]:
-    names = {int(item.SegmentNumber): str(item.SegmentLabel).strip() for item in dataset.SegmentSequence}
-    wanted = {number for number, name in names.items() if rank(name) is not None}
+def _segments(dataset: Dataset, wanted: dict[int, str]) -> tuple[Segment, ...]:
+    """Return the wanted segments, number -> label, with their frames."""
     if not wanted:
         return ()
-    pixels = np.atleast_3d(dataset.pixel_array)
-    pixels = pixels.reshape(-1, int(dataset.Rows), int(dataset.Columns))
-    threshold = 1 if str(dataset.SegmentationType) == "BINARY" else int(dataset.MaximumFractionalValue) / 2
+    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    if rows * columns * int(dataset.get("NumberOfFrames") or 1) > _LARGEST:
+        raise ValueError("more pixels than memory should hold")
+    pixels = np.atleast_3d(dataset.pixel_array).reshape(-1, rows, columns)
+    kind = str(dataset.SegmentationType)
+    threshold = int(dataset.MaximumFractionalValue) / 2 if kind == "FRACTIONAL" else 1
     frames: dict[int, list[SegmentFrame]] = defaultdict(list)
     for plane, groups in zip(pixels, dataset.PerFrameFunctionalGroupsSequence, strict=True):
-        number = int(groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
-        if number in wanted:
-            frames[number].append(SegmentFrame(*_origin(groups), np.packbits(plane >= threshold)))
-    rows, columns = pixels.shape[1:]
-    return tuple(Segment(number, names[number], rows, columns, tuple(frames[number])) for number in sorted(frames))
+        if kind == "LABELMAP":
+            drawn = {number: plane == number for number in wanted}
+        else:
+            number = int(groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
+            drawn = {number: plane >= threshold} if number in wanted else {}
+        for number, mask in drawn.items():
+            if kind != "LABELMAP" or mask.any():
+                frames[number].append(SegmentFrame(*_origin(groups), np.packbits(mask)))
+    return tuple(Segment(number, wanted[number], rows, columns, tuple(frames[number])) for number in sorted(frames))
 
 
 def _origin(groups: Dataset) -> tuple[str, tuple[float, ...]]:
-    """The image a frame was drawn on, and where its first pixel lies."""
+    """Return the image a frame was drawn on, and where its first pixel lies."""
     image = ""
     for derivation in groups.get("DerivationImageSequence") or []:
         for source in derivation.get("SourceImageSequence") or []:

@@ -1,7 +1,8 @@
-"""What is known of a slice before its pixels are read."""
+"""What is known of the files of a study before their pixels are read."""
 
 from __future__ import annotations
 
+import enum
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -9,15 +10,25 @@ from typing import Any
 from pytest_medgan.errors import DataError
 
 
+class Cause(enum.Enum):
+    """Why a file that may have been a slice is passed over. The value names it in tables and reports."""
+
+    EMPTY = "empty file"
+    FOREIGN = "no DICOM file, though it lies among them"
+    DAMAGED = "damaged DICOM file"
+    NO_HOUNSFIELD = "slice without Hounsfield units"
+    SYNTHETIC = "synthetic data"
+    MIXED = "other content inside a CT series"
+
+
 @dataclass(frozen=True)
 class PixelFormat:
-    """How stored values lie in a file and what they mean; equal throughout a sound series."""
+    """How stored values lie in a file and what they mean."""
 
     rows: int
     columns: int
     allocated: int  # bits
     stored: int  # bits
-    high_bit: int
     signed: bool
     slope: float
     intercept: float
@@ -25,47 +36,77 @@ class PixelFormat:
     padding: tuple[int, int] | None  # lowest and highest stored value that stands for no measurement
     lossy: bool = False  # compressed with loss at some time
 
+    @property
+    def rescale(self) -> tuple[float, float]:
+        """Slope and intercept."""
+        return self.slope, self.intercept
+
 
 @dataclass(frozen=True)
 class Header:
-    """One CT file that holds one slice."""
+    """One slice of a CT file."""
 
     file: str  # relative to the data root
     digest: str  # of the data set, that is without preamble and file meta information
-    patient: str
+    patient: str  # PatientID; "" where the file names none
     study: str
     series: str
     instance: str
-    frame_of_reference: str
-    number: int | None  # InstanceNumber
+    frame_of_reference: str  # "" where the file names none
     position: tuple[float, float, float]  # mm, centre of the first pixel
     orientation: tuple[float, ...]  # six direction cosines
     spacing: tuple[float, float]  # mm between rows, between columns
     thickness: float | None  # mm
-    location: float | None  # SliceLocation, mm
     pixels: PixelFormat
-    offset: int  # of the pixel values in the file; -1 where they are compressed
+    offset: int  # of the pixel values in the file; -1 where a decoder must find them
     length: int  # bytes of pixel values, of one frame
     frame: int = 0  # index in a multi-frame file
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A DICOM file that is no slice of a CT volume."""
+    """A sound DICOM file that is no slice of a CT volume."""
 
     file: str
     digest: str
     reason: str  # "localizer", "secondary capture", "RTSTRUCT", "SEG", "modality MR", ...
     patient: str
     series: str
-    instance: str = ""
+
+
+@dataclass(frozen=True)
+class Faulty:
+    """A file that says or suggests that it is a CT slice and cannot be used as one."""
+
+    file: str
+    message: str  # what is wrong and what to do, as an error says it
+    cause: Cause
+    patient: str = ""  # "" where it could not be read
+    series: str = ""
+
+    @property
+    def folder(self) -> str:
+        """The folder it lies in, relative to the data root."""
+        return self.file.rpartition("/")[0]
+
+    def error(self) -> DataError:
+        """Return the error to raise where the file matters."""
+        return DataError(self.message, file=self.file)
 
 
 def number_list(value: Any, count: int, keyword: str, name: str) -> tuple[float, ...]:
-    """A required element's `count` finite numbers; DataError where it is missing or malformed."""
+    """Return a required element's finite numbers.
+
+    Raises:
+        DataError: The element is missing, or is not `count` finite numbers.
+    """
     if value is None or value == "":
-        raise DataError(f"has no {keyword}; a CT image must have one", file=name)
-    numbers = tuple(float(part) for part in ([value] if count == 1 else value))
+        raise DataError(f"A CT slice has no {keyword}. Restore the tag, or leave its series out.", file=name)
+    try:
+        numbers = tuple(float(part) for part in ([value] if count == 1 else value))
+    except (TypeError, ValueError):
+        numbers = ()
     if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
-        raise DataError(f"{keyword} is not {count} finite numbers; the file is damaged, copy it again", file=name)
+        amount = "one finite number" if count == 1 else f"{count} finite numbers"
+        raise DataError(f"The {keyword} of a CT slice is not {amount}. Copy the file again.", file=name)
     return numbers

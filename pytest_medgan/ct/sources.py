@@ -2,84 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_medgan.ct.arrays import plan_arrays
-from pytest_medgan.ct.cohort import read_tables
-from pytest_medgan.ct.files import SourceFile, content_digest
+from pytest_medgan.ct.contours import read_structures
+from pytest_medgan.ct.files import PICTURES, VOLUMES
 from pytest_medgan.ct.headers import read_headers
 from pytest_medgan.ct.plan import Plan
 from pytest_medgan.ct.rasters import plan_rasters
+from pytest_medgan.ct.reading import Reading
 from pytest_medgan.ct.regions import StructureFile
 from pytest_medgan.ct.segmentation import read_segmentation
-from pytest_medgan.ct.slices import Skipped
+from pytest_medgan.ct.slices import Cause, Faulty, Skipped
 from pytest_medgan.ct.studies import plan_studies
-from pytest_medgan.ct.tumour import read_structures
-from pytest_medgan.ct.volumes import count_planes, is_drawing, plan_volumes
-from pytest_medgan.ct.workers import Crew
+from pytest_medgan.ct.volumes import VolumeLook, companions, is_drawing, look_at_volume, plan_volumes
 from pytest_medgan.errors import DataError
-from pytest_medgan.records import DataSettings, Progress
+from pytest_medgan.ground.digests import digest_file
 
-_READERS = {"RTSTRUCT": read_structures, "SEG": read_segmentation}
+_STRUCTURES = {"RTSTRUCT": read_structures, "SEG": read_segmentation}
 _KINDS = {
-    "png": "pictures",
-    "tiff": "pictures",
-    "nifti": "volumes",
-    "nrrd": "volumes",
+    **dict.fromkeys(PICTURES, "pictures"),
+    **dict.fromkeys(VOLUMES, "volumes"),
     "npy": "arrays",
     "npz": "arrays",
 }
 
 
-def plan_source(
-    root: Path, files: Sequence[SourceFile], settings: DataSettings, crew: Crew, progress: Progress
-) -> Plan:
-    """The plan of whatever lies under `root`; DICOM goes before anything else that lies beside it.
+def plan_source(reading: Reading) -> Plan:
+    """Return the plan of whatever a source holds; DICOM goes before anything else that lies beside it.
 
-    Raises DataError for a source that holds no images, or several kinds of them.
+    Raises:
+        DataError: The source holds no images, or several kinds of them.
     """
-    if any(file.kind == "dicom" or file.suffix == ".dcm" for file in files):
-        return _plan_dicom(root, files, settings, crew, progress)
-    kinds = {_KINDS[file.kind] for file in files if file.kind in _KINDS}
+    if reading.names("dicom"):
+        return _plan_dicom(reading)
+    kinds = {_KINDS[file.kind] for file in reading.files if file.kind in _KINDS}
     if not kinds:
-        raise DataError("the source holds no DICOM file and no other image; give a folder of CT studies, or phantom")
+        raise DataError("The data source holds no DICOM file and no other image. Name a folder of studies, or phantom.")
     if len(kinds) > 1:
-        raise DataError(f"the source holds {' and '.join(sorted(kinds))}; give each kind a folder of its own")
-    tables = [file.name for file in files if file.kind == "csv"]
-    used = [file for file in files if file.kind in _KINDS and not is_drawing(file)]
-    hashed = crew.map(digest_file, [file.name for file in used], what="reading files", progress=progress)
-    digests = dict(zip([file.name for file in used], hashed, strict=True))
-    if kinds == {"pictures"}:
-        return plan_rasters(root, files, digests, read_tables(root, tables), settings)
+        raise DataError(f"The data source holds {' and '.join(sorted(kinds))}. Give each kind a folder of its own.")
     if kinds == {"volumes"}:
-        named = [(file.name, file.kind) for file in used]
-        planes = crew.map(count_planes, named, what="reading volumes", progress=progress)
-        counted = dict(zip(digests, planes, strict=True))
-        return plan_volumes(files, counted, digests, read_tables(root, tables), settings)
-    if len(used) > 1:
-        raise DataError("the folder holds several array files; name one of them")
-    return plan_arrays(root, used[0].name, digests[used[0].name], settings)
+        return _plan_volumes(reading)
+    names = reading.names(*_KINDS)
+    hashed = reading.crew.map(
+        digest_content, [(name,) for name in names], what="reading files", progress=reading.progress
+    )
+    if kinds == {"pictures"}:
+        return plan_rasters(reading, dict(zip(names, hashed, strict=True)), reading.clinical_table())
+    if len(names) > 1:
+        raise DataError("The folder holds several array files. Name one of them.")
+    return plan_arrays(reading, names[0], hashed[0])
 
 
-def digest_file(root: Path, name: str) -> str:
-    """What a worker does with one file that is hashed as a whole."""
-    return content_digest(root / name)
+def digest_content(root: Path, names: tuple[str, ...]) -> str:
+    """Return the digest of files that belong together; what a worker does with them."""
+    return "/".join(digest_file(root / name) for name in names)
 
 
-def read_structure_file(root: Path, item: Skipped) -> StructureFile:
-    """What a worker does with one RTSTRUCT or SEG."""
-    return _READERS[item.reason](root, item.file, item.digest)
+def read_structure_file(root: Path, item: tuple[Skipped, str | None]) -> StructureFile | Faulty:
+    """Read an RTSTRUCT or SEG; what a worker does with one. The second part of `item` is the region's name."""
+    skipped, roi = item
+    try:
+        return _STRUCTURES[skipped.reason](root, skipped.file, skipped.digest, roi)
+    except DataError as error:
+        return Faulty(skipped.file, str(error), Cause.DAMAGED, skipped.patient)
 
 
-def _plan_dicom(
-    root: Path, files: Sequence[SourceFile], settings: DataSettings, crew: Crew, progress: Progress
-) -> Plan:
-    dicom = [file.name for file in files if file.kind == "dicom"]
-    found = crew.map(read_headers, dicom, what="reading headers", progress=progress)
-    headers = [item for items in found for item in items]
-    drawn = [item for item in headers if isinstance(item, Skipped) and item.reason in _READERS]
-    wanted = drawn if settings.crop != "image" else []
-    structures = crew.map(read_structure_file, wanted, what="reading structures", progress=progress)
-    table = read_tables(root, [file.name for file in files if file.kind == "csv"])
-    return plan_studies(files, headers, structures, table, settings)
+def _plan_dicom(reading: Reading) -> Plan:
+    """Return the plan of a folder with DICOM files."""
+    settings, crew = reading.settings, reading.crew
+    read = crew.map(read_headers, reading.names("dicom"), what="reading headers", progress=reading.progress)
+    found = [item for items in read for item in items]
+    drawn = [item for item in found if isinstance(item, Skipped) and item.reason in _STRUCTURES]
+    wanted = [(item, settings.roi) for item in drawn] if settings.crop != "image" else []
+    structures = crew.map(read_structure_file, wanted, what="reading structures", progress=reading.progress)
+    return plan_studies(reading, found, structures, reading.clinical_table())
+
+
+def _plan_volumes(reading: Reading) -> Plan:
+    """Return the plan of a folder with volumes."""
+    used = [file for file in reading.files if file.kind in VOLUMES and not is_drawing(file)]
+    drawings = [file.name for file in reading.files if is_drawing(file)]
+    reading.findings.skip("drawing", drawings)
+    values = companions(reading.root, used)
+    reading.skip_others(*VOLUMES, known=frozenset((*values.values(), *drawings)))
+    seen = reading.crew.map(
+        look_at_volume, [(file.name, file.kind) for file in used], what="reading volumes", progress=reading.progress
+    )
+    looks: dict[str, VolumeLook] = {}
+    for file, look in zip(used, seen, strict=True):
+        if isinstance(look, VolumeLook):
+            looks[file.name] = look
+        else:
+            reading.findings.excuse(look, "volume that cannot be used")
+    if not looks:
+        refused = [look for look in seen if isinstance(look, DataError)]
+        raise refused[0] if refused else DataError("The folder holds drawings and no CT volume. Add the volumes.")
+    together = [(name, *([values[name]] if name in values else [])) for name in looks]
+    hashed = reading.crew.map(digest_content, together, what="reading files", progress=reading.progress)
+    return plan_volumes(reading, looks, dict(zip(looks, hashed, strict=True)), reading.clinical_table())

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
-from filelock import FileLock
 
 from pytest_medgan.errors import DataError
+from pytest_medgan.ground.arrays import read_arrays
+from pytest_medgan.ground.files import write_file, write_text
 from pytest_medgan.records import DataSettings, Int64, Names, UInt8
 
 FORMAT = 1
+_NEW = {"roi": None, "range": None, "patient": "top"}  # settings that name nothing where they are left as they are
 
 
 @dataclass(frozen=True)
@@ -34,10 +32,13 @@ class ImageSettings:
     slices: int | None
     patients: int | None
     histologies: tuple[str, ...]
+    roi: str | None = None
+    range: tuple[float, float] | None = None
+    patient: str = "top"
 
     @classmethod
     def of(cls, settings: DataSettings, crop: str) -> ImageSettings:
-        """Those of `settings`, with the crop that `auto` came to."""
+        """Return those of `settings`, with the crop that `auto` came to."""
         return cls(
             crop=crop,
             crop_size=settings.crop_size,
@@ -46,11 +47,26 @@ class ImageSettings:
             slices=settings.slices,
             patients=settings.patients,
             histologies=tuple(settings.histologies),
+            roi=settings.roi,
+            range=settings.range,
+            patient=settings.patient,
         )
 
+    @classmethod
+    def read(cls, fields: Mapping[str, Any]) -> ImageSettings:
+        """Return settings out of JSON."""
+        values = dict(fields)
+        for name in ("window", "histologies", "range"):
+            values[name] = tuple(values[name]) if values.get(name) is not None else None
+        return cls(**values)
+
     def as_fields(self) -> dict[str, Any]:
-        """Field by field."""
-        return {**asdict(self), "window": self.window, "histologies": self.histologies}
+        """Return every field by name."""
+        return {**asdict(self), "window": self.window, "histologies": self.histologies, "range": self.range}
+
+    def as_identity(self) -> dict[str, Any]:
+        """Return the fields that name the images; later settings name nothing while they are at their defaults."""
+        return {name: value for name, value in self.as_fields().items() if name not in _NEW or value != _NEW[name]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,12 +81,19 @@ class Prepared:
     digest: str  # of the source's files, the settings and the choice of patients
     warnings: tuple[str, ...]
     counts: Mapping[str, int]
+    named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # files and names; never stored
 
 
 def save_prepared(path: Path, prepared: Prepared, roles: Mapping[str, Int64] | None = None) -> None:
-    """Writes an .npz with pixels, groups, labels and a JSON description that holds a checksum; `roles` rides along.
+    """Write an .npz with pixels, groups, labels and a JSON description that holds a checksum.
 
-    Raises DataError where the disk is full or the folder cannot be written; nothing half-written stays behind.
+    Args:
+        path: The file.
+        prepared: Every image.
+        roles: Arrays of row numbers that ride along, by name.
+
+    Raises:
+        OutputError: The file cannot be written; what stood there is untouched.
     """
     description = {
         "format": FORMAT,
@@ -81,65 +104,41 @@ def save_prepared(path: Path, prepared: Prepared, roles: Mapping[str, Int64] | N
         "counts": dict(prepared.counts),
         "checksum": _checksum(prepared.pixels, prepared.groups, prepared.labels),
     }
-    temporary = _beside(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as stream:
-            np.savez(
-                stream,
-                pixels=prepared.pixels,
-                groups=prepared.groups,
-                labels=prepared.labels,
-                description=np.array(json.dumps(description, sort_keys=True)),
-                **(roles or {}),  # type: ignore[arg-type]  # savez has one more named argument of another type
-            )
-        temporary.replace(path)
-    except OSError as error:
-        raise _unwritable(error, "the prepared set was not stored") from error
-    finally:
-        with suppress(OSError):  # gone already where all went well
-            temporary.unlink(missing_ok=True)
-
-
-def _beside(path: Path) -> Path:
-    """A name of our own in the same folder, so that the finished file can be put in place in one step."""
-    return path.with_name(f".partial-{secrets.token_hex(8)}{path.suffix}")
-
-
-def _unwritable(error: OSError, what: str) -> DataError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DataError(f"the disk is full, {what}; free some space or name another folder")
-    return DataError(f"the folder cannot be written ({error.strerror}), {what}; name another one")
+    arrays: dict[str, Any] = {
+        "pixels": prepared.pixels,
+        "groups": prepared.groups,
+        "labels": prepared.labels,
+        "description": np.array(json.dumps(description, sort_keys=True)),
+        **(roles or {}),
+    }
+    write_file(path, lambda stream: np.savez(stream, **arrays))
 
 
 def load_prepared(path: Path) -> Prepared | None:
-    """A stored set; None where there is none, or it is damaged or not ours."""
+    """Return a stored set; None where there is none, or it is damaged or of another kind."""
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-            if "description" not in stored:
-                return None
-            description = json.loads(str(stored["description"]))
-            pixels, groups, labels = stored["pixels"], stored["groups"], stored["labels"]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, AttributeError, TypeError):
+        stored = read_arrays(path, name=path.name, only=("pixels", "groups", "labels", "description"))
+        description = json.loads(str(stored["description"]))
+        pixels, groups, labels = stored["pixels"], stored["groups"], stored["labels"]
+        if description["format"] != FORMAT or description["checksum"] != _checksum(pixels, groups, labels):
+            return None
+        window = description["window"]
+        return Prepared(
+            pixels=pixels,
+            groups=groups,
+            labels=labels,
+            window=None if window is None else (float(window[0]), float(window[1])),
+            settings=ImageSettings.read(description["settings"]),
+            digest=str(description["digest"]),
+            warnings=tuple(map(str, description["warnings"])),
+            counts={str(name): int(count) for name, count in description["counts"].items()},
+        )
+    except (DataError, ValueError, KeyError, TypeError, AttributeError, IndexError):
         return None
-    if description.get("format") != FORMAT or description.get("checksum") != _checksum(pixels, groups, labels):
-        return None
-    window, settings = description["window"], description["settings"]
-    return Prepared(
-        pixels=pixels,
-        groups=groups,
-        labels=labels,
-        window=None if window is None else (float(window[0]), float(window[1])),
-        settings=ImageSettings(
-            **{**settings, "window": tuple(settings["window"]), "histologies": tuple(settings["histologies"])}
-        ),
-        digest=str(description["digest"]),
-        warnings=tuple(description["warnings"]),
-        counts={str(name): int(count) for name, count in description["counts"].items()},
-    )
 
 
 def _checksum(pixels: UInt8, groups: Names, labels: npt.NDArray[np.int8]) -> str:
+    """Return a digest of everything that an image is."""
     digest = hashlib.blake2b(digest_size=32)
     for array in (pixels, labels):
         digest.update(f"{array.dtype.str} {array.shape}".encode())
@@ -148,42 +147,26 @@ def _checksum(pixels: UInt8, groups: Names, labels: npt.NDArray[np.int8]) -> str
     return digest.hexdigest()
 
 
-def remember(path: Path, key: str) -> None:
-    """Writes a pointer to a stored set, whole or not at all. Raises DataError where it cannot."""
-    temporary = _beside(path)
-    try:
-        temporary.write_text(key)
-        temporary.replace(path)
-    except OSError as error:
-        raise _unwritable(error, "the prepared set was not noted") from error
+@dataclass(frozen=True)
+class Note:
+    """What reading a source came to: the stored set, and what was said on the way to it."""
+
+    digest: str  # of the set
+    warnings: tuple[str, ...]
+    counts: Mapping[str, int]
 
 
-def recall(path: Path) -> str | None:
-    """What `remember` wrote; None where there is nothing."""
+def remember(path: Path, note: Note) -> None:
+    """Write a note. Raises OutputError where it cannot be written."""
+    write_text(path, json.dumps({"digest": note.digest, "warnings": note.warnings, "counts": dict(note.counts)}))
+
+
+def recall(path: Path) -> Note | None:
+    """Return what `remember` wrote; None where there is nothing, or something else."""
     try:
-        key = path.read_text()
-    except (OSError, UnicodeDecodeError):
+        note = json.loads(path.read_text(encoding="utf-8"))
+        digest, warnings = str(note["digest"]), tuple(map(str, note["warnings"]))
+        counts = {str(name): int(count) for name, count in note["counts"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return key if len(key) == 64 and key.isalnum() else None
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """One process at a time, by a file beside `path`. Raises DataError where it cannot be written."""
-    guard = FileLock(path.with_name(f"{path.name}.lock"))
-    try:
-        guard.acquire()
-    except OSError as error:
-        raise _unwritable(error, "nothing was prepared") from error
-    try:
-        yield
-    finally:
-        guard.release()
-
-
-def make_folder(folder: Path) -> None:
-    """Raises DataError where the folder cannot be made."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(error, "nothing was prepared") from error
+    return Note(digest, warnings, counts) if len(digest) == 64 and digest.isalnum() else None

@@ -1,31 +1,51 @@
-"""NIfTI and NRRD volumes of HU (extra `volumes`), turned to the orientation of an axial CT slice.
+"""NIfTI, NRRD and MetaImage volumes of HU, turned to the orientation of an axial CT slice.
 
-The patient is the topmost folder, or the file's name up to its first dot where it lies in none. A file whose name holds
-gtv, mask, seg or label is a drawing and no CT: it is left out and counted.
+A file is no CT but a drawing, and passed over, where its name or its folder's says so (gtv, mask, seg, label), or where
+its values hold no air. The patient is told by `patient=`; without a word it is the topmost folder, or the file's name
+where few folders hold many volumes (as imagesTr does).
 """
 
 from __future__ import annotations
 
 import re
 import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pytest_medgan.ct.cohort import ClinicalRow
-from pytest_medgan.ct.files import SourceFile
-from pytest_medgan.ct.pictures import finish_picture, natural, patient_of, plan_pictures
+from pytest_medgan.ct.files import VOLUMES, SourceFile
+from pytest_medgan.ct.grouping import RULES, finish_picture, natural, patient_of, plan_pictures, stem_of
+from pytest_medgan.ct.metaimage import read_fields, read_metaimage
+from pytest_medgan.ct.nifti import read_nifti
+from pytest_medgan.ct.nrrd_file import read_nrrd
 from pytest_medgan.ct.plan import Job, Plan
+from pytest_medgan.ct.reading import Reading
+from pytest_medgan.ct.volume_file import Volume, damaged
 from pytest_medgan.errors import DataError
 from pytest_medgan.records import DataSettings, Float64, UInt8
 
-_DRAWING = re.compile(r"gtv|mask|seg|label")
+_READERS = {"nifti": read_nifti, "nrrd": read_nrrd, "metaimage": read_metaimage}
+_DRAWING = re.compile(r"(?<![a-z])(?:i?gtv|mask|seg|label)")
+_DRAWING_FOLDER = re.compile(r"(?:labels?|masks?|seg(?:mentations?)?|annotations?)(?:tr|ts)?")
 _AIR_AT_MOST = -200.0  # HU; a volume without a value below this holds no lung and no air, so it is no CT in HU
+_COLLECTION = 3  # volumes a folder, from which on folders are collections rather than patients
+
+
+class ReaderMissingError(DataError):
+    """The package that reads a format is not installed; this is never passed over."""
+
+
+@dataclass(frozen=True)
+class VolumeLook:
+    """What one volume is, before its planes are cut."""
+
+    planes: int  # axial ones
+    guessed: bool  # whether its file names no orientation
 
 
 @dataclass(frozen=True)
@@ -33,7 +53,7 @@ class VolumeJob:
     """One axial plane of a volume to one image."""
 
     file: str
-    kind: str  # "nifti" or "nrrd"
+    kind: str  # a key of the readers
     digest: str
     index: int  # plane, from the feet up
     crop_size: int
@@ -41,113 +61,144 @@ class VolumeJob:
     window: tuple[float, float]
 
     def render(self, root: Path) -> UInt8:
-        """uint8 [size,size]; neighbouring planes share one reading of the file."""
-        volume = read_volume_file(str(root / self.file), self.kind, self.file)
-        return finish_picture(
-            volume[self.index], crop_size=self.crop_size, size=self.size, window=self.window, file=self.file
-        )
+        """Return the image, uint8 [size,size]; neighbouring planes share one reading of the file.
+
+        Raises:
+            DataError: The volume is damaged, or smaller than the crop.
+        """
+        plane = read_plane(root / self.file, self.kind, self.file, self.index)
+        return finish_picture(plane, crop_size=self.crop_size, size=self.size, window=self.window, file=self.file)
+
+
+def read_plane(path: Path, kind: str, name: str, index: int) -> Float64:
+    """Return one axial plane in HU, float64 [rows,columns]: rows run to the back, columns to the left.
+
+    Raises:
+        DataError: As `open_volume`, or values that are not finite.
+    """
+    volume = open_volume(str(path), kind, name)
+    plane: Float64 = volume.values[index].astype(np.float64) * volume.slope + volume.intercept
+    if not np.isfinite(plane).all():
+        raise DataError("A volume holds values that are not finite. Leave it out, or save it without them.", file=name)
+    return plane
 
 
 @lru_cache(maxsize=1)
-def read_volume_file(path: str, kind: str, name: str) -> Float64:
-    """A volume of HU, float64 [planes,rows,columns]: planes rise, rows run to the back, columns to the left.
+def open_volume(path: str, kind: str, name: str) -> Volume:
+    """Return a volume with its values as [planes,rows,columns], planes rising; its `axes` are spent.
 
-    Raises DataError where it is damaged, oblique, no volume of HU, or its reader is not installed.
+    Raises:
+        DataError: It is damaged, oblique, no volume of HU, or its reader is not installed.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            values, axes = _read_nifti(path) if kind == "nifti" else _read_nrrd(path)
+            volume = _READERS[kind](Path(path), name)
+    except DataError:
+        raise
     except ImportError as error:
-        raise DataError("needs a reader that is not here; install pytest-medgan[volumes]", file=name) from error
+        raise ReaderMissingError(
+            "A volume needs a reader that is missing. Install pytest-medgan[volumes].", file=name
+        ) from error
     except Exception as error:  # a damaged file can make the readers raise anything at all
-        raise DataError(f"is no sound volume ({type(error).__name__}); copy it again", file=name) from error
-    if values.ndim != 3 or not np.isfinite(values).all():
-        raise DataError("is not one volume of finite numbers; leave it out", file=name)
-    if values.min() > _AIR_AT_MOST:
-        raise DataError("holds no air, so it is no CT in HU; leave it out", file=name)
-    order = np.abs(axes).argmax(axis=0)  # the patient axis (0 left, 1 back, 2 head) of each array axis
-    if sorted(order.tolist()) != [0, 1, 2]:
-        raise DataError("has an oblique orientation; resample it to axial planes", file=name)
+        raise damaged(name) from error
+    order = np.abs(volume.axes).argmax(axis=0)  # the patient axis (0 left, 1 back, 2 head) of each array axis
+    if not np.isfinite(volume.axes).all() or sorted(order.tolist()) != [0, 1, 2]:
+        raise DataError("A volume has an oblique orientation. Resample it to axial planes.", file=name)
+    values = volume.values
     for axis in range(3):
-        if axes[order[axis], axis] < 0:
+        if volume.axes[order[axis], axis] < 0:
             values = np.flip(values, axis)
     places = order.tolist()
-    return np.ascontiguousarray(np.transpose(values, (places.index(2), places.index(1), places.index(0))))
+    upright = np.transpose(values, (places.index(2), places.index(1), places.index(0)))
+    if float(upright.min()) * volume.slope + volume.intercept > _AIR_AT_MOST:
+        raise DataError("A volume holds no air, so it is no CT in HU. Leave it out.", file=name)
+    return Volume(upright, volume.slope, volume.intercept, volume.axes, volume.guessed)
 
 
-def _read_nifti(path: str) -> tuple[Float64, Float64]:
-    """Values and, per array axis, its direction in left, back, head (columns)."""
-    import nibabel
-
-    image: Any = nibabel.load(path)
-    affine = np.asarray(image.affine, np.float64)
-    to_lps = np.diag([-1.0, -1.0, 1.0])  # NIfTI counts to the right and to the front
-    return np.asarray(image.get_fdata(dtype=np.float64)), to_lps @ affine[:3, :3]
-
-
-def _read_nrrd(path: str) -> tuple[Float64, Float64]:
-    import nrrd
-
-    values, header = nrrd.read(path)
-    space = str(header.get("space", "")).casefold()
-    directions = np.asarray(header["space directions"], np.float64).T
-    signs = {
-        "left-posterior-superior": (1, 1, 1),
-        "lps": (1, 1, 1),
-        "right-anterior-superior": (-1, -1, 1),
-        "ras": (-1, -1, 1),
-        "left-anterior-superior": (1, -1, 1),
-        "las": (1, -1, 1),
-    }[space]
-    return np.asarray(values, np.float64), np.diag(signs).astype(np.float64) @ directions
-
-
-def count_planes(root: Path, file: tuple[str, str]) -> int:
-    """What a worker does with one volume: reads and checks it; the number of axial planes."""
+def look_at_volume(root: Path, file: tuple[str, str]) -> VolumeLook | DataError:
+    """Return what a volume is, or why it cannot be used; what a worker does with one volume."""
     name, kind = file
-    return len(read_volume_file(str(root / name), kind, name))
+    try:
+        volume = open_volume(str(root / name), kind, name)
+    except ReaderMissingError:
+        raise
+    except DataError as error:
+        return error
+    return VolumeLook(len(volume.values), volume.guessed)
+
+
+def companions(root: Path, files: Sequence[SourceFile]) -> dict[str, str]:
+    """Return header -> the file beside it that holds its values, for MetaImage; both relative to the data root."""
+    found = {}
+    for file in files:
+        if file.kind == "metaimage":
+            try:
+                fields, _ = read_fields(root / file.name, file.name)
+            except (DataError, OSError):
+                continue  # told where the volume is looked at
+            if fields["ElementDataFile"] != "LOCAL":
+                folder = f"{file.folder}/" if file.folder else ""
+                found[file.name] = folder + fields["ElementDataFile"]
+    return found
 
 
 def plan_volumes(
-    files: Sequence[SourceFile],
-    planes: dict[str, int],
-    digests: dict[str, str],
-    table: dict[str, ClinicalRow],
-    settings: DataSettings,
+    reading: Reading, looks: dict[str, VolumeLook], digests: dict[str, str], table: dict[str, ClinicalRow]
 ) -> Plan:
-    """Axial planes of the volumes in `planes` (file -> how many). Raises DataError as `plan_pictures`."""
+    """Return the plan of the axial planes of volumes.
+
+    Args:
+        reading: The source.
+        looks: Volume -> what it is.
+        digests: Volume -> digest of its content.
+        table: The clinical table.
+
+    Raises:
+        DataError: As `plan_pictures`, or two volumes of one patient.
+    """
+    settings = reading.settings
+    kinds = {file.name: file.kind for file in reading.files}
+    patients, rule = _patients(list(looks), settings)
     jobs: dict[str, list[Job]] = defaultdict(list)
-    for file in sorted(files, key=lambda file: natural(file.name)):
-        if file.name in planes:
-            stem = file.name.rpartition("/")[2].partition(".")[0]
-            patient = patient_of(file.name, stem)
-            if jobs[patient]:
-                raise DataError("is a second volume of one patient; keep one, or give each its folder", file=file.name)
-            jobs[patient] += [
-                VolumeJob(
-                    file.name,
-                    file.kind,
-                    digests[file.name],
-                    index,
-                    settings.crop_size,
-                    settings.size,
-                    settings.window,
-                )
-                for index in range(planes[file.name])
-            ]
-    drawings = sum(is_drawing(file) for file in files)
+    for name in sorted(looks, key=natural):
+        if jobs[patients[name]]:
+            raise DataError(
+                "A folder holds a second volume of one patient. Keep one, or say patient=file if each file is a "
+                "patient of its own.",
+                file=name,
+            )
+        jobs[patients[name]] += [
+            VolumeJob(name, kinds[name], digests[name], index, settings.crop_size, settings.size, settings.window)
+            for index in range(looks[name].planes)
+        ]
+    guessed = sum(look.guessed for look in looks.values())
+    if guessed:
+        reading.findings.warn(f"{guessed} volumes name no orientation: their axes are taken as left, back and head")
     return plan_pictures(
         jobs,
-        settings,
+        reading,
         table,
         inputs=lambda job: job.digest if isinstance(job, VolumeJob) else "",
         window=settings.window,
-        warnings=[],
-        counts={"files": len(files), "volumes": len(planes)} | ({"skipped: drawing": drawings} if drawings else {}),
+        counts={"files": len(reading.files), "volumes": len(looks)},
+        told_by=rule,
     )
 
 
+def _patients(names: Sequence[str], settings: DataSettings) -> tuple[dict[str, str], str]:
+    """Return volume -> patient, and what told them, in words."""
+    stems = {name: stem_of(name.rpartition("/")[2]) for name in names}
+    tops = Counter(name.partition("/")[0] for name in names if "/" in name)
+    collections = tops and sum(tops.values()) >= _COLLECTION * len(tops)
+    if settings.patient == "file" or not tops or (settings.patient == "top" and collections):
+        return stems, "the files' names"
+    return {name: patient_of(name, stems[name], settings.patient) for name in names}, RULES[settings.patient]
+
+
 def is_drawing(file: SourceFile) -> bool:
-    """A volume that marks a region rather than measures one, by its name."""
-    return file.kind in ("nifti", "nrrd") and bool(_DRAWING.search(file.name.rpartition("/")[2].casefold()))
+    """Whether a volume marks a region rather than measures one, by its name or a folder's."""
+    if file.kind not in VOLUMES:
+        return False
+    *folders, name = file.name.casefold().split("/")
+    return bool(_DRAWING.search(name)) or any(_DRAWING_FOLDER.fullmatch(folder) for folder in folders)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pytest_medgan.catalogue import METRICS, NAMES
 from pytest_medgan.errors import SettingsError
@@ -36,6 +37,11 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(text.split(":"))
 
 
+def _yes_or_no(text: str) -> bool:
+    """Read "yes" or "no"."""
+    return one_of("yes", "no")(text) == "yes"
+
+
 _DATA_OPTIONS = {
     "split": Option(one_of("patient", "slice"), "patient or slice"),
     "fractions": Option(numbers(3), "three shares such as 0.5:0.25:0.25"),
@@ -47,6 +53,10 @@ _DATA_OPTIONS = {
     "slices": Option(_count_or_all, "a whole number or all"),
     "patients": Option(_count_or_all, "a whole number or all"),
     "histologies": Option(_names, "names such as A:B"),
+    "roi": Option(str, "the name of a region"),
+    "range": Option(numbers(2), "the values of black and white such as 0:1"),
+    "patient": Option(one_of("top", "folder", "file"), "top, folder or file"),
+    "strict": Option(_yes_or_no, "yes or no"),
 }
 
 
@@ -66,6 +76,23 @@ def parse_data(text: str, subject: str = "--medgan-data") -> DataSettings:
     """
     spec = parse_spec(text, subject)
     return replace(DataSettings(), source=spec.name, **read_options(spec.options, _DATA_OPTIONS, subject))
+
+
+def read_data_option(key: str, text: str, subject: str) -> Any:
+    """Read the value of one option of the data, given by itself.
+
+    Args:
+        key: A key of `parse_data`.
+        text: Its value.
+        subject: What the value was given to, as messages call it: "--crop-size".
+
+    Raises:
+        SettingsError: The value cannot be used.
+    """
+    try:
+        return _DATA_OPTIONS[key].read(text)
+    except ValueError:
+        raise SettingsError(f"{subject} takes {_DATA_OPTIONS[key].takes}, not {text!r}.") from None
 
 
 def parse_seeds(text: str, subject: str = "--medgan-seeds") -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_medgan.errors import SettingsError
-from pytest_medgan.ground.files import new_folder, remove_leftovers
+from pytest_medgan.ground.files import make_private_folder, new_folder, remove_leftovers
 from pytest_medgan.ground.locks import locked
 from pytest_medgan.records import DataSettings, Progress, RealSets, no_progress
 
@@ -39,13 +39,18 @@ def load_real(settings: DataSettings, *, cache_dir: Path, progress: Progress = n
     return divide(prepare(settings, cache_dir=cache_dir, progress=progress), settings)
 
 
-def prepare(settings: DataSettings, *, cache_dir: Path, progress: Progress = no_progress) -> Prepared:
-    """Return every image of a source before the split; arguments and errors are those of `load_real`."""
+def prepare(
+    settings: DataSettings, *, cache_dir: Path, anew: bool = False, progress: Progress = no_progress
+) -> Prepared:
+    """Return every image of a source before the split; arguments and errors are those of `load_real`.
+
+    `anew` reads every header again even if nothing changed, so that the result names the files passed over.
+    """
     from pytest_medgan.ct import load
 
     load.check_settings(settings)
     root = phantom_folder(settings.source, cache_dir, progress)
-    return load.prepare(settings, root=root, cache_dir=cache_dir, progress=progress)
+    return load.prepare(settings, root=root, cache_dir=cache_dir, anew=anew, progress=progress)
 
 
 def phantom_folder(source: str, cache_dir: Path, progress: Progress = no_progress) -> Path | None:
@@ -58,13 +63,16 @@ def phantom_folder(source: str, cache_dir: Path, progress: Progress = no_progres
     match = PHANTOM.fullmatch(source)
     if match is None:
         if source.startswith("phantom:"):
-            raise SettingsError(f"{source!r} names no phantoms; write phantom, phantom:96, phantom:96x10 or ...x10@1")
+            raise SettingsError(
+                f"{source!r} names no phantoms. Write phantom, phantom:96, phantom:96x10 or phantom:96x10@1."
+            )
         return None
     from pytest_medgan import phantom
 
     patients = int(match["patients"] or PHANTOM_PATIENTS)
     slices = int(match["slices"] or PHANTOM_SLICES)
     seed = int(match["seed"] or 0)
+    make_private_folder(cache_dir)
     root = cache_dir / "phantom" / f"{patients}x{slices}{f'@{seed}' if seed else ''}-{phantom.version()}"
     with locked(root):
         if not root.is_dir():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 from pytest_medgan.ground.processes import available_cores
 from pytest_medgan.records.arrays import Progress, no_progress
@@ -21,6 +22,77 @@ class WorkerLostError(Exception):
         self.count = count  # items in the chunk
 
 
+class Pool:
+    """Worker processes that several calls share; they start with the first call and end with the context.
+
+    Args:
+        workers: Processes to start.
+        environment: Variables set in the workers.
+    """
+
+    def __init__(self, workers: int, environment: Mapping[str, str] | None = None) -> None:
+        self._workers = workers
+        self._environment = dict(environment or {})
+        self._executor: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(kill=kind is not None)
+
+    def close(self, *, kill: bool = False) -> None:
+        """End the workers; `kill` does not wait for the chunks in their hands. The next call starts new ones."""
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown(wait=True, kill_workers=kill)
+
+    def stream(
+        self,
+        work: Callable[[Item], Result],
+        items: Sequence[Item],
+        *,
+        chunk: int = 1,
+        timeout: float | None = None,
+    ) -> Iterator[list[Result]]:
+        """Apply a function to every item, in worker processes.
+
+        Args:
+            work: A function of a module; arguments and results are pickled.
+            items: The arguments, one per call.
+            chunk: Items handed over at a time.
+            timeout: Seconds that one chunk may take; None waits for ever.
+
+        Yields:
+            The results of chunk after chunk, in the order of the items.
+
+        Raises:
+            WorkerLostError: A worker was killed, crashed or exceeded `timeout`; all workers are ended.
+            Exception: What `work` raised for the first failing item, in the order of the items.
+        """
+        from joblib.externals.loky import ProcessPoolExecutor, TimeoutError
+        from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+        if self._executor is None:
+            self._executor = ProcessPoolExecutor(max_workers=self._workers, env=self._environment)
+        finished = False
+        try:
+            starts = range(0, len(items), chunk)
+            futures = [self._executor.submit(_apply, work, list(items[start : start + chunk])) for start in starts]
+            for start, future in zip(starts, futures, strict=True):
+                try:
+                    results: list[Result] = future.result(timeout)
+                except (TerminatedWorkerError, TimeoutError) as error:
+                    raise WorkerLostError(start, min(chunk, len(items) - start)) from error
+                yield results
+            finished = True
+        finally:
+            if not finished:
+                self.close(kill=True)
+
+
 def map_in_processes(
     work: Callable[[Item], Result],
     items: Sequence[Item],
@@ -32,7 +104,7 @@ def map_in_processes(
     progress: Progress = no_progress,
     environment: Mapping[str, str] | None = None,
 ) -> list[Result]:
-    """Apply a function to every item, in worker processes.
+    """Apply a function to every item, in worker processes of this call alone.
 
     Args:
         work: A function of a module; arguments and results are pickled.
@@ -51,27 +123,13 @@ def map_in_processes(
         WorkerLostError: A worker was killed, crashed or exceeded `timeout`.
         Exception: What `work` raised for the first failing item, in the order of the items.
     """
-    from joblib.externals.loky import ProcessPoolExecutor, TimeoutError
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-    starts = range(0, len(items), chunk)
-    count = min(workers or available_cores(), max(len(starts), 1))
+    count = min(workers or available_cores(), max(-(-len(items) // chunk), 1))
     results: list[Result] = []
-    executor = ProcessPoolExecutor(max_workers=count, env=dict(environment or {}))
-    finished = False
-    try:
-        futures = [executor.submit(_apply, work, list(items[start : start + chunk])) for start in starts]
-        progress(what, 0, len(items))
-        for start, future in zip(starts, futures, strict=True):
-            size = min(chunk, len(items) - start)
-            try:
-                results += future.result(timeout)
-            except (TerminatedWorkerError, TimeoutError) as error:
-                raise WorkerLostError(start, size) from error
+    progress(what, 0, len(items))
+    with Pool(count, environment) as pool:
+        for part in pool.stream(work, items, chunk=chunk, timeout=timeout):
+            results += part
             progress(what, len(results), len(items))
-        finished = True
-    finally:
-        executor.shutdown(wait=True, kill_workers=not finished)
     return results
 
 

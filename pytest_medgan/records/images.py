@@ -45,6 +45,10 @@ class DataSettings:
     slices: int | None = 64  # per patient, around the tumour or the middle; None takes all
     patients: int | None = None  # the first N in PatientID order; None takes all
     histologies: tuple[str, ...] = ()  # only patients of these, by the clinical table; () takes all
+    roi: str | None = None  # name of the region that crop="tumour" lies on; None looks for a GTV
+    range: tuple[float, float] | None = None  # values of black and white in pictures; None: as their format says
+    patient: str = "top"  # what names the patient of a picture: its topmost folder, its own "folder", its "file" name
+    strict: bool = False  # refuse what is damaged or does not fit, even if it is not used
 
 
 @dataclass(frozen=True, eq=False)

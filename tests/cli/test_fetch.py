@@ -48,7 +48,7 @@ def downloads(monkeypatch: pytest.MonkeyPatch) -> list[RemoteSeries]:
     return asked
 
 
-def test_the_list_names_every_series_with_size_licence_and_attribution(capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_list_names_every_series_with_size_licence_and_attribution(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("idc_index_data", reason="the extra `fetch` is not installed")
     assert command.run(parse("nsclc-radiomics", "--list")) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -65,26 +65,28 @@ def test_the_list_names_every_series_with_size_licence_and_attribution(capsys: p
     assert "10.7937/K9/TCIA.2015.PF0M9REI" in lines[847]
 
 
-def test_out_is_needed_unless_listing() -> None:
+def test_run_without_out_is_refused() -> None:
     with pytest.raises(SettingsError, match="--out"):
         command.run(parse("nsclc-radiomics"))
 
 
 @pytest.mark.usefixtures("downloads")
-def test_much_is_refused_where_nobody_can_be_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_large_download_without_a_terminal_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    with pytest.raises(SettingsError, match=r"1.80 GB would be downloaded .* --yes"):
+    with pytest.raises(SettingsError, match=r"1.80 GB would be downloaded, .* --yes"):
         command.run(parse("nsclc-radiomics", "--out", str(tmp_path)))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_yes_needs_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, downloads: list[RemoteSeries]) -> None:
+def test_run_yes_needs_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, downloads: list[RemoteSeries]
+) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     assert command.run(parse("nsclc-radiomics", "--out", str(tmp_path), "--yes")) == 0
     assert [one.patient for one in downloads] == ["P1", "P2"]
 
 
-def test_up_to_a_gigabyte_needs_no_answer(
+def test_run_up_to_a_gigabyte_needs_no_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, downloads: list[RemoteSeries], capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO())
@@ -96,7 +98,7 @@ def test_up_to_a_gigabyte_needs_no_answer(
 
 
 @pytest.mark.parametrize(("answer", "status", "count"), [("y", 0, 2), ("yes", 0, 2), ("", 1, 0), ("n", 1, 0)])
-def test_the_answer_counts(
+def test_run_answer_decides(
     monkeypatch: pytest.MonkeyPatch, downloads: list[RemoteSeries], answer: str, status: int, count: int
 ) -> None:
     monkeypatch.setattr(sys, "stdin", Terminal(answer + "\n"))
@@ -104,7 +106,7 @@ def test_the_answer_counts(
     assert len(downloads) == count
 
 
-def test_only_what_is_missing_is_asked_about(
+def test_run_asks_only_about_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, downloads: list[RemoteSeries]
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
 from pytest_medgan.records import DataSettings
+from tests.shared_data import shared_data as find_shared_data
 
 
 def made_uid(*parts: object) -> str:
@@ -153,7 +153,4 @@ def small() -> Callable[..., DataSettings]:
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real studies beside the project, or the test is skipped."""
-    folder = Path(os.environ.get("MEDGAN_SHARED_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
-    if not folder.is_dir():
-        pytest.skip("no shared data: set MEDGAN_SHARED_DATA to run this on real studies")
-    return folder
+    return find_shared_data()

@@ -22,7 +22,7 @@ def pictures(count: int = 12) -> np.ndarray:
 
 
 @pytest.mark.parametrize("key", ["patient", "groups"])
-def test_pictures_with_patients(small: Small, tmp_path: Path, key: str) -> None:
+def test_load_real_array_with_patients_is_split_by_them(small: Small, tmp_path: Path, key: str) -> None:
     owners = np.array([f"doe-{at % 4}" for at in range(12)])
     labels = (np.arange(12) % 4 == 0).astype(np.int8)
     np.savez(tmp_path / "a.npz", pixels=pictures(), labels=labels, nodule=np.arange(12), **{key: owners})
@@ -35,7 +35,7 @@ def test_pictures_with_patients(small: Small, tmp_path: Path, key: str) -> None:
     assert [len(side) for side in (real.training, real.reference, real.held_out)] == [6, 3, 3]
 
 
-def test_a_channel_axis_and_a_bare_array(small: Small, tmp_path: Path) -> None:
+def test_load_real_bare_array_with_a_channel_axis_is_read(small: Small, tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", pictures()[:, None])
     real = load_real(small(tmp_path / "a.npy", split="slice"), cache_dir=tmp_path / "cache")
     assert real.training.pixels.shape == (12, 1, 16, 16)
@@ -54,23 +54,40 @@ def noise() -> np.ndarray:
     [
         ({"images": pictures()}, "no array named pixels"),
         ({"pixels": noise()}, "NaN or infinity"),
-        ({"pixels": pictures().astype(np.float64)}, "float64 .12, 16, 16.; save uint8"),
-        ({"pixels": pictures()[0]}, "save uint8"),
-        ({"pixels": pictures()[:, None].repeat(3, 1)}, "save uint8"),
+        ({"pixels": pictures().astype(np.float64)}, "float64 from 0 to 255. Save uint8"),
+        ({"pixels": pictures()[0]}, r"shape .16, 16."),
+        ({"pixels": np.stack([pictures(), pictures(), pictures()[::-1]], axis=1)}, "channels differ"),
         ({"pixels": pictures(), "patient": np.arange(3)}, "12 pictures and 3 patients"),
-        ({"pixels": pictures(), "labels": np.arange(12)}, "labels are not one of"),
-        ({"pixels": pictures(), "patient": np.zeros(12), "labels": np.arange(12) % 2}, "labels one patient in two"),
+        ({"pixels": pictures(), "labels": np.arange(12)}, "labels of an array file are not one of"),
+        (
+            {"pixels": pictures(), "patient": np.zeros(12), "labels": np.arange(12) % 2},
+            "contradict each other for one patient",
+        ),
         ({"pixels": pictures(), "description": np.array("x")}, "damaged"),
     ],
 )
-def test_refused_arrays(small: Small, tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+def test_load_real_array_that_cannot_be_used_is_refused(
+    small: Small, tmp_path: Path, arrays: dict[str, Any], message: str
+) -> None:
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(DataError, match=message) as caught:
         load_real(small(tmp_path / "a.npz", split="slice"), cache_dir=tmp_path / "cache")
     assert caught.value.file == "a.npz"
 
 
-def test_pickles_are_not_loaded(small: Small, tmp_path: Path) -> None:
+def test_load_real_array_of_objects_is_not_unpickled(small: Small, tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array([object()], dtype=object), allow_pickle=True)
-    with pytest.raises(DataError, match="no sound array file"):
+    with pytest.raises(DataError, match="Python objects"):
         load_real(small(tmp_path / "a.npy", split="slice"), cache_dir=tmp_path / "cache")
+
+
+def test_load_real_array_in_the_range_that_is_said_is_read(small: Small, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", pictures().astype(np.float32) / 255)
+    prepared = prepare(small(tmp_path / "a.npy", split="slice", range=(0.0, 1.0)), cache_dir=tmp_path / "cache")
+    assert np.array_equal(prepared.pixels[:, 0], pictures())
+
+
+def test_load_real_array_of_equal_channels_is_grey(small: Small, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", pictures()[..., None].repeat(3, axis=3))
+    prepared = prepare(small(tmp_path / "a.npy", split="slice"), cache_dir=tmp_path / "cache")
+    assert np.array_equal(prepared.pixels[:, 0], pictures())

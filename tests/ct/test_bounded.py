@@ -8,7 +8,7 @@ from pathlib import Path
 from pytest_medgan.ct.bounded import BoundedFile
 
 
-def test_a_read_takes_no_more_memory_than_the_file_has_bytes(tmp_path: Path) -> None:
+def test_read_takes_no_more_memory_than_the_file_has_bytes(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(bytes(range(256)) * 400)
     with BoundedFile(tmp_path / "x") as stream:
         assert stream.read(3) == b"\0\1\2"

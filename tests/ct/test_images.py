@@ -25,7 +25,7 @@ def finish(hounsfield: np.ndarray, **changes: object) -> np.ndarray:
     return finish_image(hounsfield, **{"corner": corner, "crop_size": 160, "size": 128, "window": WINDOW} | changes)
 
 
-def test_the_golden_digest() -> None:
+def test_finish_image_golden_digest_is_the_same_everywhere() -> None:
     """Integer arithmetic: any machine, any numpy, any vector width."""
     image = finish(pattern())
     assert image.shape == (128, 128)
@@ -35,7 +35,7 @@ def test_the_golden_digest() -> None:
 
 
 @pytest.mark.parametrize(("crop_size", "size"), [(160, 128), (512, 128), (100, 128), (150, 64), (161, 128)])
-def test_the_resize_is_torchs_antialiased_bilinear(crop_size: int, size: int) -> None:
+def test_resize_equals_torchs_antialiased_bilinear(crop_size: int, size: int) -> None:
     torch = pytest.importorskip("torch")
     grey = to_grey(pattern(crop_size, crop_size), WINDOW)
     ours = resize(grey, size)
@@ -44,7 +44,7 @@ def test_the_resize_is_torchs_antialiased_bilinear(crop_size: int, size: int) ->
     assert np.abs(ours - theirs[0, 0].numpy()).max() <= 0.5 + 0.02  # rounding, and weights of 14 bits
 
 
-def test_weights_of_every_pixel_sum_to_one_exactly() -> None:
+def test_resize_weights_of_every_pixel_sum_to_one() -> None:
     for length, size in [(160, 128), (512, 128), (31, 128), (128, 1)]:
         taps, weights = resize_weights(length, size)
         assert (weights.sum(axis=0) == 1 << 14).all()
@@ -52,12 +52,12 @@ def test_weights_of_every_pixel_sum_to_one_exactly() -> None:
         assert taps.max() < length
 
 
-def test_a_flat_image_stays_flat() -> None:
+def test_finish_image_of_a_flat_slice_is_flat() -> None:
     for value, grey in [(-1000.0, 0), (400.0, 255), (-300.0, 128), (-2000.0, 0), (3000.0, 255)]:
         assert (finish(np.full((512, 512), value)) == grey).all()
 
 
-def test_grey_never_depends_on_the_images_own_range() -> None:
+def test_to_grey_does_not_depend_on_the_images_own_range() -> None:
     dim = np.full((512, 512), -900.0)
     bright = dim.copy()
     bright[0, 0] = 3000.0  # outside the crop
@@ -66,7 +66,7 @@ def test_grey_never_depends_on_the_images_own_range() -> None:
     assert 1 <= differs.sum() <= 9
 
 
-def test_air_fills_what_lies_beyond_the_edge_and_what_is_padding() -> None:
+def test_crop_fills_edge_and_padding_with_air() -> None:
     tissue = np.full((64, 64), 40.0)
     cut = crop(tissue, -10, 50, 40)
     assert (cut[:10] == AIR).all()
@@ -78,14 +78,14 @@ def test_air_fills_what_lies_beyond_the_edge_and_what_is_padding() -> None:
     assert (crop(tissue, 1000, 1000, 8) == AIR).all()
 
 
-def test_air_is_air_in_any_window() -> None:
+def test_finish_image_air_is_air_in_any_window() -> None:
     """Padding must not turn to the window's lower end where that lies below air."""
     void = np.full((160, 160), np.nan)
     image = finish_image(void, corner=(0, 0), crop_size=160, size=128, window=(-1400.0, 200.0))
     assert (image == round(255 * 400 / 1600)).all()
 
 
-def test_the_crop_lies_on_the_centre() -> None:
+def test_crop_corner_lies_on_the_centre() -> None:
     assert crop_corner(512, 512, None, 160) == (176, 176)
     assert crop_corner(512, 512, (Fraction(511, 2), Fraction(511, 2)), 160) == (176, 176)
     assert crop_corner(512, 512, (Fraction(100), Fraction(10)), 161) == (20, -70)
@@ -95,6 +95,6 @@ def test_the_crop_lies_on_the_centre() -> None:
 @pytest.mark.parametrize(
     "changes", [{"crop_size": 0}, {"size": 0}, {"window": (400.0, -1000.0)}, {"window": (0.0, float("nan"))}]
 )
-def test_settings_that_make_no_image_are_refused(changes: dict[str, object]) -> None:
-    with pytest.raises(SettingsError, match="give"):
+def test_check_geometry_of_no_image_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(SettingsError, match="Give"):
         finish(pattern(), **changes)

@@ -54,7 +54,7 @@ def unharmed(pixels: np.ndarray) -> None:
     ("damage", "padding", "refused"),
     [(shift, None, True), (slight_shift, 5, True), (unharmed, None, False), (unharmed, 5, False)],
 )
-def test_a_shifted_rest(
+def test_prepare_slice_shifted_against_its_neighbours_is_refused(
     *,
     study_class: Any,
     tmp_path: Path,

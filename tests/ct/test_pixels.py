@@ -26,7 +26,7 @@ def header_of(study: Any) -> Any:
     return read_headers(study.root, study.files[0].relative_to(study.root).as_posix())[0]
 
 
-def test_some_rows_are_the_same_rows_of_the_whole(tmp_path: Path, study_class: Any) -> None:
+def test_read_hounsfield_rows_are_those_of_the_whole(tmp_path: Path, study_class: Any) -> None:
     study = study_class(tmp_path, slices=1).write()
     whole = read_hounsfield(tmp_path, header_of(study))
     assert whole.shape == (64, 64)
@@ -35,7 +35,7 @@ def test_some_rows_are_the_same_rows_of_the_whole(tmp_path: Path, study_class: A
     assert (whole == dcmread(study.files[0]).pixel_array - 1024.0).all()
 
 
-def test_signed_values_slope_and_padding(tmp_path: Path, study_class: Any) -> None:
+def test_read_hounsfield_applies_sign_slope_and_padding(tmp_path: Path, study_class: Any) -> None:
     stored = np.full((64, 64), -2000, np.int16)
     stored[8:, 8:] = np.arange(56)
 
@@ -50,7 +50,7 @@ def test_signed_values_slope_and_padding(tmp_path: Path, study_class: Any) -> No
     assert (values[8:, 8:] == np.arange(56) * 1.0002441 - 10.5).all()
 
 
-def test_bits_beyond_the_stored_ones_are_refused(tmp_path: Path, study_class: Any) -> None:
+def test_read_hounsfield_bits_beyond_the_stored_ones_are_refused(tmp_path: Path, study_class: Any) -> None:
     def change(dataset: Dataset, index: int) -> None:
         dataset.BitsStored, dataset.HighBit = 12, 11
         pixels = dataset.pixel_array.copy()
@@ -64,7 +64,9 @@ def test_bits_beyond_the_stored_ones_are_refused(tmp_path: Path, study_class: An
 
 
 @pytest.mark.parametrize(("value", "refused"), [(30000, True), (4000, False)])
-def test_a_lone_impossible_pixel_is_refused(tmp_path: Path, study_class: Any, value: int, refused: bool) -> None:
+def test_read_hounsfield_lone_impossible_pixel_is_refused(
+    tmp_path: Path, study_class: Any, value: int, refused: bool
+) -> None:
     def change(dataset: Dataset, index: int) -> None:
         pixels = dataset.pixel_array.copy()
         pixels[30, 30] = value
@@ -78,7 +80,7 @@ def test_a_lone_impossible_pixel_is_refused(tmp_path: Path, study_class: Any, va
         assert read_hounsfield(tmp_path, header_of(study))[30, 30] == value - 1024
 
 
-def test_metal_is_not_refused(tmp_path: Path, study_class: Any) -> None:
+def test_read_hounsfield_metal_is_not_refused(tmp_path: Path, study_class: Any) -> None:
     """A blurred bright spot, as a scanner makes of a screw."""
 
     def change(dataset: Dataset, index: int) -> None:
@@ -100,7 +102,9 @@ def test_metal_is_not_refused(tmp_path: Path, study_class: Any) -> None:
         (JPEG2000Lossless, "openjpeg"),
     ],
 )
-def test_lossless_compression_changes_nothing(tmp_path: Path, study_class: Any, syntax: str, module: str) -> None:
+def test_read_hounsfield_lossless_compression_changes_nothing(
+    tmp_path: Path, study_class: Any, syntax: str, module: str
+) -> None:
     pytest.importorskip(module, reason="needs the codecs extra")
     study = study_class(tmp_path, slices=1).write()
     expected = read_hounsfield(tmp_path, header_of(study))
@@ -118,7 +122,7 @@ def test_lossless_compression_changes_nothing(tmp_path: Path, study_class: Any, 
     data = bytearray(study.files[0].read_bytes())
     del data[len(data) * 2 // 3 :]
     study.files[0].write_bytes(data)
-    with pytest.raises(DataError, match="copy it again"):
+    with pytest.raises(DataError, match="Copy the file again"):
         read_hounsfield(tmp_path, header_of(study))
 
 

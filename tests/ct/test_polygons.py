@@ -8,26 +8,26 @@ import pytest
 from pytest_medgan.ct.polygons import fill_polygon
 
 
-def test_a_rectangle_between_pixel_centres() -> None:
+def test_fill_polygon_rectangle_between_pixel_centres() -> None:
     mask = fill_polygon(np.array([[1.5, 2.5], [1.5, 5.5], [4.5, 5.5], [4.5, 2.5]]), 8, 8)
     assert mask.sum() == 9
     assert mask[2:5, 3:6].all()
 
 
-def test_neighbours_share_no_pixel_and_leave_no_gap() -> None:
+def test_fill_polygon_neighbours_share_no_pixel_and_leave_no_gap() -> None:
     left = fill_polygon(np.array([[0.0, 0.0], [0.0, 4.0], [8.0, 4.0], [8.0, 0.0]]), 10, 10)
     right = fill_polygon(np.array([[0.0, 4.0], [0.0, 9.0], [8.0, 9.0], [8.0, 4.0]]), 10, 10)
     assert not (left & right).any()
     assert (left | right)[:8, :9].all()
 
 
-def test_parts_beyond_the_image_are_cut_off() -> None:
+def test_fill_polygon_beyond_the_image_is_cut_off() -> None:
     mask = fill_polygon(np.array([[-5.0, -5.0], [-5.0, 20.0], [20.0, 20.0], [20.0, -5.0]]), 8, 8)
     assert mask.all()
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_against_another_rule_of_the_same_answer(seed: int) -> None:
+def test_fill_polygon_equals_another_rule(seed: int) -> None:
     """matplotlib's winding test agrees on a star-shaped polygon wherever no centre lies on an edge."""
     path = pytest.importorskip("matplotlib.path")
     random = np.random.default_rng(seed)

@@ -15,7 +15,7 @@ from pytest_medgan.ct.headers import read_headers
 from pytest_medgan.ct.quiet import quiet_pydicom
 
 
-def test_values_that_pydicom_complains_about_are_not_quoted(
+def test_read_headers_quotes_no_value_that_pydicom_complains_about(
     tmp_path: Path, study_class: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     def change(dataset: Dataset, index: int) -> None:
@@ -33,7 +33,7 @@ def test_values_that_pydicom_complains_about_are_not_quoted(
     assert caplog.text == ""
 
 
-def test_the_logger_is_given_back() -> None:
+def test_quiet_pydicom_gives_the_logger_back() -> None:
     logger = logging.getLogger("pydicom")
     with quiet_pydicom():
         assert logger.disabled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from PIL import Image
 
 from pytest_medgan.ct import load_real
 from pytest_medgan.ct.load import prepare
-from pytest_medgan.ct.rasters import read_raster
 from pytest_medgan.errors import DataError
 from pytest_medgan.records import DataSettings
 
@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
-def test_a_folder_a_patient(folder: Path, small: Small, tmp_path: Path) -> None:
+def test_prepare_takes_each_folder_as_a_patient(folder: Path, small: Small, tmp_path: Path) -> None:
     prepared = prepare(small(folder), cache_dir=tmp_path / "cache")
     assert prepared.pixels.shape == (8, 1, 16, 16)
     assert prepared.window is None
@@ -47,7 +47,7 @@ def test_a_folder_a_patient(folder: Path, small: Small, tmp_path: Path) -> None:
     assert [len(side) for side in (real.training, real.reference, real.held_out)] == [4, 2, 2]
 
 
-def test_larger_pictures_are_cropped_and_resized_like_slices(small: Small, tmp_path: Path) -> None:
+def test_prepare_crops_and_resizes_larger_pictures_like_slices(small: Small, tmp_path: Path) -> None:
     (tmp_path / "p" / "a").mkdir(parents=True)
     flat = np.full((40, 40), 77, np.uint8)
     flat[:4] = flat[-4:] = 0  # outside the crop of 32
@@ -56,7 +56,7 @@ def test_larger_pictures_are_cropped_and_resized_like_slices(small: Small, tmp_p
     assert (prepared.pixels == 77).all()
 
 
-def test_a_table_of_files(folder: Path, small: Small, tmp_path: Path) -> None:
+def test_prepare_takes_patients_from_a_table_of_files(folder: Path, small: Small, tmp_path: Path) -> None:
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
     rows = [f"{name},doe-{at % 3}\n" for at, name in enumerate(names)]
     (folder / "files.csv").write_text("file,patient\n" + "".join(rows))
@@ -67,26 +67,26 @@ def test_a_table_of_files(folder: Path, small: Small, tmp_path: Path) -> None:
         prepare(small(folder), cache_dir=tmp_path / "cache")
 
 
-def test_a_clinical_table_labels_folders(folder: Path, small: Small, tmp_path: Path) -> None:
+def test_prepare_labels_folders_by_a_clinical_table(folder: Path, small: Small, tmp_path: Path) -> None:
     (folder / "clinical.csv").write_text("patient,event\ncase-0,1\ncase-1,0\ncase-2,1\n")
     prepared = prepare(small(folder), cache_dir=tmp_path / "cache")
     assert prepared.labels.tolist() == [1, 1, 0, 0, 1, 1, -1, -1]
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [("png", np.uint16), ("tif", np.uint16)])
-def test_sixteen_bits_are_grey_of_full_scale(small: Small, tmp_path: Path, suffix: str, kind: type) -> None:
+def test_prepare_sixteen_bits_are_grey_of_full_scale(small: Small, tmp_path: Path, suffix: str, kind: type) -> None:
     """Never stretched: a dim picture stays dim."""
     (tmp_path / "p" / "a").mkdir(parents=True)
     values = np.full((16, 16), 257 * 9, kind)
-    values[0, 0] = 257 * 10
+    values[0, 0] = 257 * 20
     Image.fromarray(values).save(tmp_path / "p" / "a" / f"x.{suffix}")
     prepared = prepare(small(tmp_path / "p", split="slice"), cache_dir=tmp_path / "cache")
-    assert prepared.pixels[0, 0, 0, 0] == 10
+    assert prepared.pixels[0, 0, 0, 0] == 20
     assert (prepared.pixels[0, 0, 1:] == 9).all()
-    assert "16-bit pictures were taken as grey of full scale" in prepared.warnings[0]
+    assert "16-bit pictures are taken as grey of full scale" in prepared.warnings[0]
 
 
-def test_sixteen_bits_that_a_table_calls_hounsfield(small: Small, tmp_path: Path) -> None:
+def test_prepare_sixteen_bits_with_slope_and_intercept_are_hounsfield(small: Small, tmp_path: Path) -> None:
     (tmp_path / "p").mkdir()
     Image.fromarray(np.full((16, 16), 32768 - 300, np.uint16)).save(tmp_path / "p" / "x.png")
     (tmp_path / "p" / "t.csv").write_text("file,patient,slope,intercept\nx.png,a,1,-32768\n")
@@ -97,7 +97,7 @@ def test_sixteen_bits_that_a_table_calls_hounsfield(small: Small, tmp_path: Path
 
 
 @pytest.mark.parametrize("kind", [np.int32, np.float32])
-def test_signed_and_floating_tiffs_are_hounsfield(small: Small, tmp_path: Path, kind: type) -> None:
+def test_prepare_signed_and_floating_values_with_air_are_hounsfield(small: Small, tmp_path: Path, kind: type) -> None:
     (tmp_path / "p").mkdir()
     Image.fromarray(np.full((16, 16), -300, kind)).save(tmp_path / "p" / "x.tif")
     prepared = prepare(small(tmp_path / "p", split="slice"), cache_dir=tmp_path / "cache")
@@ -105,7 +105,7 @@ def test_signed_and_floating_tiffs_are_hounsfield(small: Small, tmp_path: Path, 
     assert prepared.window == (-1000.0, 400.0)
 
 
-def test_pictures_in_one_folder_name_no_patients(small: Small, tmp_path: Path) -> None:
+def test_load_real_pictures_in_one_folder_name_no_patients(small: Small, tmp_path: Path) -> None:
     (tmp_path / "p").mkdir()
     for index in range(6):
         Image.fromarray(picture(index)).save(tmp_path / "p" / f"{index}.png")
@@ -115,11 +115,7 @@ def test_pictures_in_one_folder_name_no_patients(small: Small, tmp_path: Path) -
 
 
 def colour(path: Path) -> None:
-    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(path)
-
-
-def palette(path: Path) -> None:
-    Image.fromarray(picture(1)).convert("P").save(path)
+    Image.fromarray(np.stack([picture(1), picture(1), picture(2)], axis=2)).save(path)
 
 
 def tiny(path: Path) -> None:
@@ -135,10 +131,6 @@ def empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
-def sixteen(path: Path) -> None:
-    Image.fromarray(picture(1, np.uint16)).save(path)
-
-
 def nan(path: Path) -> None:
     values = picture(1, np.float32)
     values[3, 3] = np.nan
@@ -146,41 +138,129 @@ def nan(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("make", "message", "reason"),
     [
-        (colour, "in colour"),
-        (palette, "palette"),
-        (tiny, "20x20, smaller than crop_size 32"),
-        (broken, "no sound picture"),
-        (empty, "named like a picture"),
+        (colour, "in colour: its channels differ", "picture that cannot be read"),
+        (broken, "picture is damaged", "picture that cannot be read"),
+        (empty, "named like a picture is none", "empty file"),
+        (nan, "not finite", "picture that cannot be read"),
     ],
 )
-def test_refused_pictures(
-    folder: Path, small: Small, tmp_path: Path, make: Callable[[Path], None], message: str
+def test_prepare_picture_that_cannot_be_read_is_passed_over_or_in_strict_reading_refused(
+    *, folder: Path, small: Small, tmp_path: Path, make: Callable[[Path], None], message: str, reason: str
 ) -> None:
     make(folder / "case-1" / "slice-9.png")
+    prepared = prepare(small(folder), cache_dir=tmp_path / "cache")
+    assert len(prepared.pixels) == 7
+    assert prepared.warnings == (f"passed over: 1 {reason}",)
+    assert prepared.counts[f"skipped: {reason}"] == 1
+    assert prepared.named[reason] == ("case-1/slice-9.png",)
     with pytest.raises(DataError, match=message) as caught:
-        load_real(small(folder), cache_dir=tmp_path / "cache")
+        prepare(small(folder, strict=True), cache_dir=tmp_path / "cache")
     assert caught.value.file == "case-1/slice-9.png"
 
 
-def test_grey_and_hounsfield_do_not_mix(folder: Path, small: Small, tmp_path: Path) -> None:
-    sixteen(folder / "case-1" / "slice-9.png")
-    with pytest.raises(DataError, match="some pictures hold"):
+def test_prepare_none_of_the_pictures_can_be_read_is_an_error(small: Small, tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    colour(tmp_path / "p" / "x.png")
+    with pytest.raises(DataError, match="in colour"):
+        prepare(small(tmp_path / "p", split="slice"), cache_dir=tmp_path / "cache")
+
+
+def test_prepare_picture_smaller_than_the_crop_is_refused(folder: Path, small: Small, tmp_path: Path) -> None:
+    tiny(folder / "case-1" / "slice-9.png")
+    with pytest.raises(DataError, match="20x20, smaller than crop_size=32") as caught:
+        prepare(small(folder), cache_dir=tmp_path / "cache")
+    assert caught.value.file == "case-1/slice-9.png"
+
+
+def test_prepare_grey_and_hounsfield_together_are_refused(folder: Path, small: Small, tmp_path: Path) -> None:
+    Image.fromarray(picture(1, np.int32) - 1000).save(folder / "case-1" / "slice-9.tif")
+    with pytest.raises(DataError, match="Some pictures hold"):
         load_real(small(folder), cache_dir=tmp_path / "cache")
 
 
-def test_nan(tmp_path: Path) -> None:
-    nan(tmp_path / "x.tif")
-    with pytest.raises(DataError, match="not finite"):
-        read_raster(tmp_path, "x.tif", None)
+def test_prepare_jpeg_beside_png_is_used(folder: Path, small: Small, tmp_path: Path) -> None:
+    """One folder, both kinds, and neither is dropped in silence."""
+    for patient in range(3):
+        Image.fromarray(picture(patient)).save(folder / f"case-{patient}" / "slice-11.jpg", quality=100)
+    prepared = prepare(small(folder), cache_dir=tmp_path / "cache")
+    assert prepared.counts["pictures"] == len(prepared.pixels) == 11
+    assert prepared.warnings == ("3 pictures were compressed with loss",)
+    assert np.abs(prepared.pixels[2, 0].astype(int) - picture(0)).max() <= 3
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "LA"])
+def test_prepare_grey_in_colour_channels_is_the_same_as_grey(
+    folder: Path, small: Small, tmp_path: Path, mode: str
+) -> None:
+    expected = prepare(small(folder), cache_dir=tmp_path / "one").pixels
+    for path in folder.rglob("*.png"):
+        Image.open(path).convert(mode).save(path)
+    assert np.array_equal(prepare(small(folder), cache_dir=tmp_path / "two").pixels, expected)
+
+
+def test_prepare_files_of_other_kinds_are_counted_and_named(folder: Path, small: Small, tmp_path: Path) -> None:
+    (folder / "readme.txt").write_text("x")
+    (folder / "case-1" / "slice-9.gif").write_bytes(b"GIF89a")
+    (folder / ".ipynb_checkpoints").mkdir()
+    shutil.copy(folder / "case-1" / "slice-9.png", folder / ".ipynb_checkpoints" / "slice-9.png")
+    prepared = prepare(small(folder), cache_dir=tmp_path / "cache")
+    assert len(prepared.pixels) == 8
+    assert prepared.counts["skipped: file of another kind"] == 2
+    assert prepared.named["file of another kind"] == ("case-1/slice-9.gif", "readme.txt")
+
+
+FLOATS = [
+    (np.float32, 0.0, 1.0, "from 0 to 1, which are no HU of a chest.*range=0:1"),
+    (np.float32, -1.0, 1.0, "from -1 to 1"),
+    (np.int32, 0.0, 4095.0, "from 0 to 4095"),
+    (np.uint16, 0.0, 4095.0, "values of at most 4095, so 65535 is not their white.*range=0:4095"),
+]
+
+
+@pytest.mark.parametrize(("kind", "low", "high", "message"), FLOATS)
+def test_prepare_values_whose_meaning_is_a_guess_are_refused_until_range_is_said(
+    *, small: Small, tmp_path: Path, kind: type, low: float, high: float, message: str
+) -> None:
+    (tmp_path / "p").mkdir()
+    values = np.linspace(low, high, 256).reshape(16, 16)
+    Image.fromarray(values.astype(kind)).save(tmp_path / "p" / "x.tif")
+    with pytest.raises(DataError, match=message) as caught:
+        prepare(small(tmp_path / "p", split="slice"), cache_dir=tmp_path / "cache")
+    assert caught.value.file == "x.tif"
+    settings = small(tmp_path / "p", split="slice", range=(low, high))
+    prepared = prepare(settings, cache_dir=tmp_path / "cache")
+    assert prepared.window is None
+    assert np.abs(prepared.pixels.ravel().astype(int) - np.arange(256)).max() <= 1
+    with pytest.raises(DataError, match="beyond the range"):
+        prepare(small(tmp_path / "p", split="slice", range=(low, high / 2)), cache_dir=tmp_path / "cache")
+
+
+def test_prepare_folders_that_look_like_classes_are_told(small: Small, tmp_path: Path) -> None:
+    for kind in ("sick", "well"):
+        for patient in range(3):
+            (tmp_path / "p" / kind / f"P{patient}").mkdir(parents=True)
+            for index in range(15):
+                seed = patient * 100 + index + 7 * (kind == "sick")
+                Image.fromarray(picture(seed)).save(tmp_path / "p" / kind / f"P{patient}" / f"P{patient}_{index}.png")
+    settings = small(tmp_path / "p", split="patient")
+    prepared = prepare(settings, cache_dir=tmp_path / "cache")
+    assert prepared.counts["patients"] == 2
+    (warning,) = prepared.warnings
+    assert warning.startswith("2 groups of 45 to 45 images are taken as patients, by the topmost folder of each file")
+    for rule, patients in (("folder", 6), ("file", 3)):
+        prepared = prepare(small(tmp_path / "p", patient=rule), cache_dir=tmp_path / "cache")
+        assert prepared.counts["patients"] == patients
 
 
 @pytest.mark.parametrize(
     ("row", "message"),
-    [("x.png,", "line 2 names no file"), ("x.png,a,z,1", "no number"), ("x.png,a,-1,1", "out of range")],
+    [("x.png,", "Line 2 .* names no file"), ("x.png,a,z,1", "no usable slope"), ("x.png,a,-1,1", "no usable slope")],
 )
-def test_refused_tables(small: Small, tmp_path: Path, row: str, message: str) -> None:
+def test_prepare_table_of_files_that_cannot_be_used_is_refused(
+    small: Small, tmp_path: Path, row: str, message: str
+) -> None:
     (tmp_path / "p").mkdir()
     Image.fromarray(picture(1)).save(tmp_path / "p" / "x.png")
     (tmp_path / "p" / "t.csv").write_text(f"file,patient,slope,intercept\n{row}\n")

@@ -10,12 +10,15 @@ import pytest
 
 from pytest_medgan.ct import load_real
 from pytest_medgan.ct.cohort import PROTOCOL_HISTOLOGIES, read_table
-from pytest_medgan.ct.dicom import Series, build_series, read_volume
+from pytest_medgan.ct.contours import read_structures
 from pytest_medgan.ct.files import list_files
+from pytest_medgan.ct.findings import Findings
 from pytest_medgan.ct.headers import read_headers
 from pytest_medgan.ct.load import prepare
+from pytest_medgan.ct.regions import choose_region
+from pytest_medgan.ct.series import Series, build_series, read_volume
 from pytest_medgan.ct.slices import Header, Skipped
-from pytest_medgan.ct.tumour import locate_tumour, read_structures
+from pytest_medgan.ct.tumour import sum_masks
 from pytest_medgan.records import DataSettings
 
 # shared/data/README.md: checked by hand
@@ -39,7 +42,9 @@ def read_folder(root: Path) -> tuple[dict[str, Series], list[Skipped]]:
 
 
 @pytest.mark.parametrize("patient", EXPECTED)
-def test_geometry_hounsfield_and_tumour(shared_data: Path, patient: str) -> None:
+def test_nsclc_radiomics_geometry_hounsfield_and_tumour_are_those_checked_by_hand(
+    shared_data: Path, patient: str
+) -> None:
     root = shared_data / "NSCLC-Radiomics" / patient
     found, others = read_folder(root)
     series = found[patient]
@@ -51,16 +56,16 @@ def test_geometry_hounsfield_and_tumour(shared_data: Path, patient: str) -> None
     assert series.uneven == 0
     volume = read_volume(root, series)
     assert (volume.min(), volume.max()) == hounsfield
-    tumour = locate_tumour(read_structures(root, others[0].file, others[0].digest), series)
-    assert tumour is not None
+    choice = choose_region(read_structures(root, others[0].file, others[0].digest), series)
+    tumour = sum_masks(choice.name, choice.masks)
     assert tumour.name == "GTV-1"
     assert (len(tumour.indices), tumour.indices[0], tumour.indices[-1]) == extent
     assert [float(place) for place in tumour.centroid] == pytest.approx(centroid, abs=0.01)
 
 
-def test_the_clinical_table(shared_data: Path) -> None:
+def test_read_table_of_nsclc_radiomics_counts_the_papers_patients(shared_data: Path) -> None:
     table = next((shared_data / "NSCLC-Radiomics").glob("*.csv"))
-    rows = read_table(table, table.name)
+    rows = read_table(table, table.name, Findings(strict=True))
     assert rows is not None
     assert len(rows) == 422
     eligible = [row for row in rows.values() if row.histology in PROTOCOL_HISTOLOGIES]
@@ -69,7 +74,7 @@ def test_the_clinical_table(shared_data: Path) -> None:
     assert sum(row.label == 1 for row in eligible) == 184
 
 
-def test_both_patients_under_the_papers_split(shared_data: Path, tmp_path: Path) -> None:
+def test_load_real_nsclc_radiomics_by_slice_is_centred_on_the_tumours(shared_data: Path, tmp_path: Path) -> None:
     settings = DataSettings(source=str(shared_data / "NSCLC-Radiomics"), split="slice", slices=None)
     real = load_real(settings, cache_dir=tmp_path)
     assert (len(real.training), len(real.reference), len(real.held_out)) == (245, 122, 123)
@@ -84,7 +89,7 @@ def test_both_patients_under_the_papers_split(shared_data: Path, tmp_path: Path)
     assert 150 < np.median(grey[:, 0, 60:68, 60:68]) < 230
 
 
-def test_every_slice_of_many_scanners_decodes_to_hounsfield(shared_data: Path) -> None:
+def test_read_volume_of_many_scanners_is_in_hounsfield(shared_data: Path) -> None:
     """Air, fat, soft tissue and bone lie where they belong, whatever the scanner, sign, padding or compression."""
     pytest.importorskip("gdcm", reason="JPEG Lossless needs the codecs extra")
     root = shared_data / "mixed-scanners"
@@ -107,7 +112,7 @@ def test_every_slice_of_many_scanners_decodes_to_hounsfield(shared_data: Path) -
         assert 0.003 < np.mean(values > 250) < 0.15  # bone
 
 
-def test_overlapping_slices_keep_their_true_distance(shared_data: Path) -> None:
+def test_build_series_of_overlapping_slices_keeps_their_distance(shared_data: Path) -> None:
     found, _ = read_folder(shared_data / "mixed-scanners" / "1.3.6.1.4.1.9328.50.1.0117")
     (series,) = found.values()
     assert len(series) == 24
@@ -116,7 +121,7 @@ def test_overlapping_slices_keep_their_true_distance(shared_data: Path) -> None:
     assert series.overlapping
 
 
-def test_prone_scans_are_turned_upright(shared_data: Path, tmp_path: Path) -> None:
+def test_prepare_prone_scan_is_turned_upright(shared_data: Path, tmp_path: Path) -> None:
     """A scanner stores a prone patient turned by 180 degrees; the spine must still lie below the middle."""
     for patient in ("TCGA-34-5234", "TCGA-50-6595"):  # prone, supine
         source = shared_data / "mixed-scanners" / patient
@@ -126,7 +131,7 @@ def test_prone_scans_are_turned_upright(shared_data: Path, tmp_path: Path) -> No
         assert np.median(bone[:, 0]) > 128
 
 
-def test_nodule_patches_load_as_a_source(shared_data: Path, tmp_path: Path) -> None:
+def test_load_real_nodule_patches_by_patient(shared_data: Path, tmp_path: Path) -> None:
     source = shared_data / "lidc-patches" / "patches_128.npz"
     real = load_real(DataSettings(source=str(source), slices=4, patients=40), cache_dir=tmp_path)
     sides = [set(side.groups.tolist()) for side in (real.training, real.reference, real.held_out)]
@@ -136,3 +141,12 @@ def test_nodule_patches_load_as_a_source(shared_data: Path, tmp_path: Path) -> N
         assert any(np.array_equal(real.training.pixels[0, 0], picture) for picture in stored["pixels"])
         assert not set(map(str, stored["patient"])) & set.union(*sides)
     assert real.training.window is None
+
+
+def test_prepare_every_scanner_by_itself_needs_no_word(shared_data: Path, tmp_path: Path) -> None:
+    """Strict reading finds nothing wrong with any of these archives' slices."""
+    pytest.importorskip("gdcm", reason="JPEG Lossless needs the codecs extra")
+    for folder in sorted((shared_data / "mixed-scanners").iterdir()):
+        if folder.is_dir():
+            settings = DataSettings(source=str(folder), split="slice", slices=None, strict=True)
+            assert prepare(settings, cache_dir=tmp_path).warnings == ()

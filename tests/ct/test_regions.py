@@ -7,18 +7,34 @@ import pytest
 from pytest_medgan.ct.regions import rank
 
 
-def test_claims_in_order() -> None:
+def test_rank_orders_claims() -> None:
     names = ["GTV-1", "gtv 2", "GTV10", "GTVp", "Neoplasm, Primary", "GTV-n1"]
     ranks = [rank(name) for name in names]
     assert ranks == sorted(ranks)  # type: ignore[type-var]
     assert len(set(ranks)) == len(ranks)
 
 
-@pytest.mark.parametrize("name", ["Lung-Left", "Heart", "PTV-1", "CTV", "Esophagus", "", "1", "pre-GTV"])
-def test_organs_make_no_claim(name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["Lung-Left", "Heart", "PTV-1", "CTV", "Esophagus", "", "1", "pre-GTV", "Lung-GTV", "Lungs - GTV", "ring GTV"],
+)
+def test_rank_of_an_organ_is_none(name: str) -> None:
     assert rank(name) is None
 
 
 @pytest.mark.parametrize("name", ["GTV-1", "gtv1", "GTV 1", "Gtv_1", "GTV-01"])
-def test_spelling_does_not_matter(name: str) -> None:
+def test_rank_ignores_spelling(name: str) -> None:
     assert rank(name) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["iGTV", "IGTV 2", "GTV_primary", "Primary tumor", "primary", "Tumour", "Lung Tumor", "left lung nodule", "Mass"],
+)
+def test_rank_knows_what_tumours_are_called(name: str) -> None:
+    assert rank(name) is not None
+
+
+def test_rank_with_a_wanted_name_knows_no_other() -> None:
+    assert rank("boost vol. 3", "Boost Vol 3") == (0, 0)
+    assert rank("GTV-1", "Boost Vol 3") is None

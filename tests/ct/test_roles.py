@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pytest_medgan.ct.cohort import LEAK
+from pytest_medgan.ct.findings import LEAK
 from pytest_medgan.ct.roles import divide
 from pytest_medgan.ct.store import ImageSettings, Prepared
 from pytest_medgan.errors import LeakageError
@@ -30,7 +30,7 @@ def prepared() -> Prepared:
     )
 
 
-def test_each_image_keeps_its_patient_and_label(prepared: Prepared) -> None:
+def test_divide_keeps_each_image_with_its_patient_and_label(prepared: Prepared) -> None:
     real = divide(prepared, DataSettings())
     assert [len(side) for side in (real.training, real.reference, real.held_out)] == [12, 6, 6]
     known = {image.tobytes(): at for at, image in enumerate(prepared.pixels)}
@@ -44,7 +44,7 @@ def test_each_image_keeps_its_patient_and_label(prepared: Prepared) -> None:
     assert real.settings.slices == 3
 
 
-def test_identical_images_of_two_patients_are_leakage(prepared: Prepared) -> None:
+def test_divide_identical_images_of_two_patients_are_leakage(prepared: Prepared) -> None:
     real = divide(prepared, DataSettings())
     first = prepared.groups.tolist().index(real.training.groups[0])
     second = prepared.groups.tolist().index(real.reference.groups[0])
@@ -56,7 +56,7 @@ def test_identical_images_of_two_patients_are_leakage(prepared: Prepared) -> Non
     divide(replace(prepared, pixels=pixels), DataSettings())
 
 
-def test_copies_within_one_side_are_no_leakage(prepared: Prepared) -> None:
+def test_divide_copies_within_one_side_are_no_leakage(prepared: Prepared) -> None:
     pixels = prepared.pixels.copy()
     pixels[1] = pixels[0]
     real = divide(replace(prepared, pixels=pixels), DataSettings())
@@ -64,19 +64,36 @@ def test_copies_within_one_side_are_no_leakage(prepared: Prepared) -> None:
     assert sum(len(side) for side in (real.training, real.reference, real.held_out)) == len(pixels)
 
 
-def test_what_the_reader_suspected(prepared: Prepared) -> None:
+def test_divide_raises_what_the_reader_suspected(prepared: Prepared) -> None:
     suspected = replace(prepared, warnings=(f"{LEAK}: 2 PatientIDs share a study or an image with another",))
-    with pytest.raises(LeakageError, match=r"^2 PatientIDs share a study or an image with another; give one person"):
+    with pytest.raises(LeakageError, match=r"^2 PatientIDs share a study or an image with another\. Give one person"):
         divide(suspected, DataSettings())
     real = divide(suspected, DataSettings(split="slice"))
     assert real.warnings[0] == suspected.warnings[0]
     assert len(real.warnings) == 2
 
 
-def test_recipes(prepared: Prepared) -> None:
+def test_divide_recipes_name_source_role_and_split(prepared: Prepared) -> None:
     one, other = divide(prepared, DataSettings()), divide(replace(prepared, digest="1" * 64), DataSettings())
     recipes = [side.recipe for real in (one, other) for side in (real.training, real.reference, real.held_out)]
     assert len(set(recipes)) == 6
     slices = divide(prepared, DataSettings(split="slice"))
     fractions = divide(prepared, DataSettings(split="slice", fractions=(0.4, 0.3, 0.3)))
     assert slices.digest == fractions.digest  # they play no part there
+
+
+def test_divide_names_a_set_of_unequal_patients_by_how_it_is_dealt(prepared: Prepared) -> None:
+    """Dealing by images gives other roles than dealing by patients once did; equal patients keep their name."""
+    assert divide(prepared, DataSettings()).digest == (
+        "03f5f21967a19271f2b031e504d6269e114a7305ea461c6b3f873b2643b8f52d"
+    )
+    shorter = replace(prepared, pixels=prepared.pixels[1:], groups=prepared.groups[1:], labels=prepared.labels[1:])
+    assert divide(shorter, DataSettings()).digest != divide(prepared, DataSettings()).digest
+
+
+def test_divide_one_patient_with_most_images_is_a_warning(prepared: Prepared) -> None:
+    groups = prepared.groups.copy()
+    groups[3:18] = groups[3]
+    lopsided = replace(prepared, groups=groups)
+    (warning,) = divide(lopsided, DataSettings()).warnings
+    assert warning.startswith("one of 4 patients has 62% of the images")

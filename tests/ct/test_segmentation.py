@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from pytest_medgan.ct import load_real
-from pytest_medgan.ct.dicom import build_series
+from pytest_medgan.ct import load_real, segmentation
 from pytest_medgan.ct.headers import read_headers
+from pytest_medgan.ct.regions import choose_region
 from pytest_medgan.ct.segmentation import read_segmentation
-from pytest_medgan.ct.tumour import locate_tumour
+from pytest_medgan.ct.series import build_series
+from pytest_medgan.ct.slices import Skipped
+from pytest_medgan.ct.tumour import sum_masks
 from pytest_medgan.errors import DataError
 
 
@@ -67,7 +69,7 @@ def blobs(slices: int) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("kind", ["BINARY", "FRACTIONAL"])
-def test_the_tumour_is_the_mask(tmp_path: Path, study_class: Any, kind: str) -> None:
+def test_read_segmentation_tumour_is_the_mask(tmp_path: Path, study_class: Any, kind: str) -> None:
     study = study_class(tmp_path).write()
     masks = blobs(6)
     path = write_segmentation(study, masks, kind)
@@ -78,25 +80,74 @@ def test_the_tumour_is_the_mask(tmp_path: Path, study_class: Any, kind: str) -> 
     assert sorted(drawn) == [2, 3, 4]
     for index, mask in drawn.items():
         assert (mask == masks["gtv-1"][index]).all()
-    tumour = locate_tumour(found, series)
-    assert tumour is not None
+    choice = choose_region(found, series)
+    tumour = sum_masks(choice.name, choice.masks)
     assert [float(place) for place in tumour.centroid] == pytest.approx(np.argwhere(masks["gtv-1"]).mean(axis=0))
 
 
-def test_a_study_with_a_seg_is_cropped_on_it(tmp_path: Path, study_class: Any, small: Any) -> None:
+def test_load_real_with_a_seg_crops_on_it(tmp_path: Path, study_class: Any, small: Any) -> None:
     root = tmp_path / "data"
     for number in range(3):
         write_segmentation(study_class(root, f"P{number}").write(), blobs(6))
     real = load_real(small(root), cache_dir=tmp_path / "cache")
     assert real.settings.crop == "tumour"
-    assert real.counts["skipped: SEG"] == 3
+    assert real.counts["structure sets used"] == 3
 
 
-def test_a_damaged_seg(tmp_path: Path, study_class: Any) -> None:
+def test_read_segmentation_damaged_is_one_line(tmp_path: Path, study_class: Any) -> None:
     study = study_class(tmp_path).write()
     path = write_segmentation(study, blobs(6))
     dataset = dcmread(path)
     del dataset.PerFrameFunctionalGroupsSequence
     dataset.save_as(path)
-    with pytest.raises(DataError, match="no sound SEG"):
+    with pytest.raises(DataError, match="A SEG is damaged"):
         read_segmentation(tmp_path, "PAT-001/seg.dcm", "digest")
+
+
+def as_label_map(path: Path, masks: dict[str, np.ndarray]) -> None:
+    """The same segments in the form of Supplement 243: one frame a slice, each pixel the number of its segment."""
+    dataset = dcmread(path)
+    labels = sum(number * mask.astype(np.uint8) for number, mask in enumerate(masks.values(), start=1))
+    first = {}
+    for groups in dataset.PerFrameFunctionalGroupsSequence:
+        source = groups.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
+        first.setdefault(source, groups)
+    order = {dcmread(image).SOPInstanceUID: at for at, image in enumerate(sorted(path.parent.rglob("study/series/*")))}
+    kept = sorted(first.items(), key=lambda item: order[item[0]])
+    for _, groups in kept:
+        del groups.SegmentIdentificationSequence
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.66.7"
+    dataset.SegmentationType = "LABELMAP"
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit = 7
+    dataset.PerFrameFunctionalGroupsSequence = [groups for _, groups in kept]
+    dataset.NumberOfFrames = len(kept)
+    dataset.PixelData = np.stack([labels[order[source]] for source, _ in kept]).astype(np.uint8).tobytes()
+    dataset.save_as(path)
+
+
+def test_read_segmentation_label_map_gives_the_same_masks(tmp_path: Path, study_class: Any) -> None:
+    study = study_class(tmp_path).write()
+    masks = blobs(6)
+    path = write_segmentation(study, masks)
+    as_label_map(path, masks)
+    name = path.relative_to(tmp_path).as_posix()
+    (item,) = read_headers(tmp_path, name)
+    assert isinstance(item, Skipped)
+    assert item.reason == "SEG"
+    series = build_series(read_headers(tmp_path, file.relative_to(tmp_path).as_posix())[0] for file in study.files)
+    found = read_segmentation(tmp_path, name, "digest")
+    drawn = found.regions[0].masks(series, found.file)
+    assert sorted(drawn) == [2, 3, 4]
+    for index, mask in drawn.items():
+        assert (mask == masks["gtv-1"][index]).all()
+
+
+def test_read_segmentation_of_more_pixels_than_memory_should_hold_is_not_unpacked(
+    tmp_path: Path, study_class: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = study_class(tmp_path).write()
+    path = write_segmentation(study, blobs(6))
+    monkeypatch.setattr(segmentation, "_LARGEST", 1000)
+    with pytest.raises(DataError, match="A SEG is damaged"):
+        read_segmentation(tmp_path, path.relative_to(tmp_path).as_posix(), "digest")

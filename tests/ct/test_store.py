@@ -10,14 +10,14 @@ import pytest
 
 from pytest_medgan.ct.store import (
     ImageSettings,
+    Note,
     Prepared,
     load_prepared,
-    make_folder,
     recall,
     remember,
     save_prepared,
 )
-from pytest_medgan.errors import DataError
+from pytest_medgan.errors import OutputError
 from pytest_medgan.records import DataSettings
 
 
@@ -35,7 +35,7 @@ def prepared() -> Prepared:
     )
 
 
-def test_there_and_back(prepared: Prepared, tmp_path: Path) -> None:
+def test_save_prepared_load_prepared_return_the_same_set(prepared: Prepared, tmp_path: Path) -> None:
     save_prepared(tmp_path / "new" / "a.npz", prepared, {"training": np.array([0, 1])})
     found = load_prepared(tmp_path / "new" / "a.npz")
     assert found is not None
@@ -49,20 +49,20 @@ def test_there_and_back(prepared: Prepared, tmp_path: Path) -> None:
         assert stored["training"].tolist() == [0, 1]
 
 
-def test_the_same_set_is_the_same_file(prepared: Prepared, tmp_path: Path) -> None:
+def test_save_prepared_same_set_gives_the_same_bytes(prepared: Prepared, tmp_path: Path) -> None:
     for name in ("a.npz", "b.npz"):
         save_prepared(tmp_path / name, prepared)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
-def test_a_set_without_a_window(prepared: Prepared, tmp_path: Path) -> None:
+def test_load_prepared_without_a_window_has_none(prepared: Prepared, tmp_path: Path) -> None:
     save_prepared(tmp_path / "a.npz", replace(prepared, window=None))
     found = load_prepared(tmp_path / "a.npz")
     assert found is not None
     assert found.window is None
 
 
-def test_any_flipped_byte_of_the_content_is_noticed(prepared: Prepared, tmp_path: Path) -> None:
+def test_load_prepared_with_any_flipped_byte_is_none(prepared: Prepared, tmp_path: Path) -> None:
     save_prepared(tmp_path / "a.npz", prepared)
     good = (tmp_path / "a.npz").read_bytes()
     start = good.index(prepared.pixels.tobytes())
@@ -71,7 +71,7 @@ def test_any_flipped_byte_of_the_content_is_noticed(prepared: Prepared, tmp_path
         assert load_prepared(tmp_path / "a.npz") is None
 
 
-def test_what_is_not_ours_is_none(tmp_path: Path) -> None:
+def test_load_prepared_of_a_foreign_file_is_none(tmp_path: Path) -> None:
     assert load_prepared(tmp_path / "absent.npz") is None
     np.savez(tmp_path / "other.npz", pixels=np.zeros(3))
     np.save(tmp_path / "other.npy", np.zeros(3))
@@ -79,19 +79,44 @@ def test_what_is_not_ours_is_none(tmp_path: Path) -> None:
     assert [load_prepared(path) for path in sorted(tmp_path.iterdir())] == [None, None, None]
 
 
-def test_a_folder_that_cannot_be(prepared: Prepared, tmp_path: Path) -> None:
+def test_save_prepared_below_a_file_is_an_output_error(prepared: Prepared, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be written"):
         save_prepared(tmp_path / "file" / "a.npz", prepared)
-    with pytest.raises(DataError, match="cannot be written"):
-        make_folder(tmp_path / "file" / "sub")
-    with pytest.raises(DataError, match="cannot be written"):
-        remember(tmp_path / "absent" / "x", "0" * 64)
+    with pytest.raises(OutputError, match="cannot be written"):
+        remember(tmp_path / "file" / "x", Note("0" * 64, (), {}))
 
 
-def test_notes(tmp_path: Path) -> None:
+def test_as_identity_names_later_settings_only_where_they_differ() -> None:
+    """Sets that were made before there were such settings keep their names."""
+    usual = ImageSettings.of(DataSettings(), "tumour").as_identity()
+    assert sorted(usual) == ["crop", "crop_size", "histologies", "patients", "size", "slices", "window"]
+    for changes in ({"roi": "GTV"}, {"range": (0.0, 1.0)}, {"patient": "file"}):
+        changed = ImageSettings.of(DataSettings(**changes), "tumour").as_identity()
+        assert changed == usual | changes
+
+
+def test_load_prepared_returns_the_settings_that_were_saved(prepared: Prepared, tmp_path: Path) -> None:
+    settings = ImageSettings.of(DataSettings(roi="GTV 3", range=(0.0, 4095.0), histologies=("nos",)), "image")
+    save_prepared(tmp_path / "a.npz", replace(prepared, settings=settings))
+    found = load_prepared(tmp_path / "a.npz")
+    assert found is not None
+    assert found.settings == settings
+
+
+def test_save_prepared_stores_no_file_names(prepared: Prepared, tmp_path: Path) -> None:
+    save_prepared(tmp_path / "a.npz", replace(prepared, named={"localizer": ("doe/scout.dcm",)}))
+    assert b"doe" not in (tmp_path / "a.npz").read_bytes()
+    found = load_prepared(tmp_path / "a.npz")
+    assert found is not None
+    assert found.named == {}
+
+
+def test_recall_returns_only_what_remember_wrote(tmp_path: Path) -> None:
     assert recall(tmp_path / "note") is None
-    remember(tmp_path / "note", "a" * 64)
-    assert recall(tmp_path / "note") == "a" * 64
-    (tmp_path / "note").write_text("../../etc/passwd")
-    assert recall(tmp_path / "note") is None
+    note = Note("a" * 64, ("a warning",), {"files": 3})
+    remember(tmp_path / "note", note)
+    assert recall(tmp_path / "note") == note
+    for text in ("../../etc/passwd", "", "[]", "{}", '{"digest": "../x", "warnings": [], "counts": {}}'):
+        (tmp_path / "note").write_text(text)
+        assert recall(tmp_path / "note") is None

@@ -23,7 +23,7 @@ from pytest_medgan.ct.studies import choose_slices
         (5, 3, Fraction(2), range(1, 4)),
     ],
 )
-def test_neighbouring_slices_about_the_middle(
+def test_choose_slices_takes_neighbours_about_the_middle(
     count: int, wanted: int | None, middle: Fraction, expected: range
 ) -> None:
     assert choose_slices(count, wanted, middle) == expected

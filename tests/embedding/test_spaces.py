@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +14,9 @@ from torch import Tensor, nn
 from pytest_medgan.embedding import canary, embed_images, load_extractor
 from pytest_medgan.errors import ExtractorError
 from pytest_medgan.records import ImageSet
+from tests.shared_data import shared_data
 
 HERE = Path(__file__).parent
-SHARED = Path(os.environ.get("MEDGAN_SHARED_DATA") or HERE.parents[2] / "shared" / "data")
 
 
 @pytest.fixture
@@ -48,11 +47,10 @@ def test_a_function_may_name_itself_and_give_probabilities(make_images: Callable
     assert embedded.probabilities.shape == (3, 2)
 
 
-@pytest.mark.skipif(not (SHARED / "weights").is_dir(), reason="needs MEDGAN_SHARED_DATA with the SqueezeNet weights")
 @pytest.mark.usefixtures("here")
 def test_squeezenet_is_a_feature_space(make_images: Callable[..., ImageSet], monkeypatch: pytest.MonkeyPatch) -> None:
     """Trained features tell large discs from small ones: nearest neighbours mostly share the label."""
-    monkeypatch.setenv("MEDGAN_SHARED_DATA", str(SHARED))
+    monkeypatch.setenv("MEDGAN_SHARED_DATA", str(shared_data("weights").parent))
     images = make_images(60)
     features = embed_images(load_extractor("own_spaces:SqueezeNet"), images).features
     assert features.shape == (60, 512)

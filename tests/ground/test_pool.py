@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from pytest_medgan.ground.pool import WorkerLostError, map_in_processes
+from pytest_medgan.ground.pool import Pool, WorkerLostError, map_in_processes
 
 
 @pytest.fixture
@@ -54,3 +54,23 @@ def test_workers_get_the_environment(work: ModuleType) -> None:
     assert map_in_processes(work.read_variable, ["MEDGAN_TEST"], workers=1, environment={"MEDGAN_TEST": "yes"}) == [
         "yes"
     ]
+
+
+def test_pool_keeps_its_workers_from_call_to_call(work: ModuleType) -> None:
+    with Pool(1) as pool:
+        first, second = (list(pool.stream(work.process_id, [0])) for _ in range(2))
+    assert first == second
+
+
+def test_pool_starts_new_workers_after_it_lost_one(work: ModuleType) -> None:
+    with Pool(1) as pool:
+        with pytest.raises(WorkerLostError):
+            list(pool.stream(work.die_at_two, [2]))
+        assert list(pool.stream(work.square, [3])) == [[9]]
+
+
+def test_pool_stream_yields_what_came_before_the_error(work: ModuleType) -> None:
+    seen: list[list[int]] = []
+    with Pool(2) as pool, pytest.raises(KeyError):
+        seen.extend(pool.stream(work.fail_from_three, range(6), chunk=2))
+    assert seen == [[0, 1]]

@@ -68,7 +68,7 @@ def inside(points: np.ndarray, spacing: float) -> np.ndarray:
     return mask
 
 
-def test_the_bytes_are_the_golden_ones(tmp_path: Path) -> None:
+def test_write_studies_bytes_are_the_golden_ones(tmp_path: Path) -> None:
     write_studies(tmp_path, patients=1, slices=3)
     assert tree_digest(tmp_path) == GOLDEN
 
@@ -91,7 +91,7 @@ for number, height in eval(sys.argv[2]):
 """
 
 
-def test_nothing_depends_on_vector_units(tmp_path: Path) -> None:
+def test_write_studies_without_vector_units_gives_the_same_bytes(tmp_path: Path) -> None:
     """A child whose numpy may use nothing beyond its baseline instructions paints the same."""
     environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": " ".join(dispatched())}
     command = [sys.executable, "-c", CHILD, str(tmp_path), repr(PLACES)]

@@ -14,9 +14,10 @@ import pytest
 
 from pytest_medgan.cli import main
 from pytest_medgan.report import read_run
+from tests.shared_data import find_shared_data
 
-SHARED = Path(os.environ.get("MEDGAN_SHARED_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
-STUDIES = SHARED / "NSCLC-Radiomics"
+STUDIES = find_shared_data("NSCLC-Radiomics") or Path("absent")
+SHARED = STUDIES.parent
 pytestmark = pytest.mark.skipif(not STUDIES.is_dir(), reason="needs MEDGAN_SHARED_DATA with NSCLC-Radiomics")
 
 UID = re.compile(r"(?<![\d.])[0-2](?:\.\d+){5,}")

@@ -1,0 +1,139 @@
+"""One CT series for each patient.
+
+Archives hold more than one series a patient, reformats, bolus tracking, scouts, and damaged files. Only the series
+that is used is checked; the others are looked at as far as the choice needs it, and counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+from pytest_medgan.ct.findings import Findings
+from pytest_medgan.ct.regions import StructureFile, choose_file
+from pytest_medgan.ct.series import GapError, Series, build_series, outline_series, unsuitable
+from pytest_medgan.ct.slices import Cause, Faulty, Header
+from pytest_medgan.errors import DataError
+
+SamePixels = Callable[[Header, Header], bool]
+
+
+def choose_series(
+    headers: Sequence[Header],
+    faulty: Sequence[Faulty],
+    structures: Sequence[StructureFile],
+    findings: Findings,
+    same_pixels: SamePixels | None = None,
+) -> dict[str, Series]:
+    """Return the series of each patient: the one with a contour, else the one with the most slices.
+
+    Args:
+        headers: Every slice that was read.
+        faulty: Every file that may have been a slice.
+        structures: RTSTRUCT and SEG.
+        findings: Where passed-over files are noted.
+        same_pixels: As for `build_series`.
+
+    Returns:
+        PatientID (or, where files name none, the study) -> series, in order.
+
+    Raises:
+        DataError: A chosen series is damaged, a patient's only series cannot be used, or there is no slice at all.
+    """
+    _refuse_synthetic(faulty)
+    if not headers:
+        if faulty:
+            raise min(faulty, key=lambda item: item.file).error()
+        raise DataError("The folder holds no CT slice. Name a folder of CT studies, or phantom.")
+    patients = _by_patient(headers, findings)
+    chosen: dict[str, Series] = {}
+    several, left_out = 0, 0
+    for patient in sorted(patients):
+        usable = _usable(patients[patient], findings)
+        if not usable:
+            continue
+        uid = _best(usable, structures)
+        chosen[patient] = _build(usable[uid], faulty, same_pixels)
+        others = [header.file for other, found in usable.items() if other != uid for header in found]
+        if others:
+            several += 1
+            left_out += len(others)
+            findings.skip("slice of another series of its patient", others)
+    for item in sorted(faulty, key=lambda item: item.file):
+        if item.patient and item.patient not in chosen:  # damage must not cost a patient in silence
+            raise item.error()
+    if len(chosen) < len(patients):
+        findings.warn(f"{len(patients) - len(chosen)} patients have no axial CT series and are left out")
+    if not chosen:
+        raise DataError("No CT series of the folder is an axial volume. Name a folder of axial CT studies, or phantom.")
+    for item in sorted(faulty, key=lambda item: item.file):
+        findings.excuse(item.error(), item.cause.value)
+    if several:
+        findings.warn(
+            f"{several} patients have several CT series: the one with a contour, else the one with the most slices is "
+            f"used, {left_out} slices are left out"
+        )
+    return chosen
+
+
+def owner(header: Header) -> str:
+    """Return whose slice it is: the PatientID, or the study where archives leave it empty, as the standard allows."""
+    return header.patient or f"study {header.study}"
+
+
+def _refuse_synthetic(faulty: Sequence[Faulty]) -> None:
+    """Raise DataError for generated images among real ones, used or not."""
+    for item in sorted(faulty, key=lambda item: item.file):
+        if item.cause is Cause.SYNTHETIC:
+            raise item.error()
+
+
+def _by_patient(headers: Sequence[Header], findings: Findings) -> dict[str, dict[str, list[Header]]]:
+    """Return patient -> SeriesInstanceUID -> slices; a series belongs to the patient that most of its slices name."""
+    series: dict[str, list[Header]] = defaultdict(list)
+    for header in headers:
+        series[header.series].append(header)
+    patients: dict[str, dict[str, list[Header]]] = defaultdict(dict)
+    for uid in sorted(series):
+        names = Counter(owner(header) for header in series[uid])
+        patients[max(sorted(names), key=lambda name: names[name])][uid] = series[uid]
+    nameless = len({header.study for header in headers if not header.patient})
+    if nameless:
+        findings.warn(f"{nameless} studies name no patient: each is taken as a patient of its own")
+    return patients
+
+
+def _usable(series: Mapping[str, list[Header]], findings: Findings) -> dict[str, list[Header]]:
+    """Return the series that are axial volumes; the others are passed over."""
+    usable = {}
+    for uid, headers in series.items():
+        why = unsuitable(headers)
+        if why is None:
+            usable[uid] = headers
+        else:
+            files = sorted(header.file for header in headers)
+            error = DataError(f"A CT series is a {why}. Leave it out of the folder.", file=files[0])
+            findings.excuse(error, f"slice of a {why}", files)
+    return usable
+
+
+def _best(usable: Mapping[str, list[Header]], structures: Sequence[StructureFile]) -> str:
+    """Return the SeriesInstanceUID of the series to use."""
+    if len(usable) == 1:
+        return next(iter(usable))
+    drawn = {uid for uid, headers in usable.items() if choose_file(structures, outline_series(headers)) is not None}
+    return max(drawn or usable, key=lambda uid: (len(usable[uid]), uid))
+
+
+def _build(headers: Sequence[Header], faulty: Sequence[Faulty], same_pixels: SamePixels | None) -> Series:
+    """Return a checked series; where a file is missing that could not be read, the error is that file's."""
+    try:
+        return build_series(headers, same_pixels=same_pixels)
+    except GapError as error:
+        folders = {header.file.rpartition("/")[0] for header in headers}
+        culprits = [
+            item for item in faulty if item.series == headers[0].series or (not item.series and item.folder in folders)
+        ]
+        if culprits:
+            raise min(culprits, key=lambda item: item.file).error() from error
+        raise

@@ -1,0 +1,92 @@
+"""MetaImage volumes (.mha, or .mhd with its .raw or .zraw), as ITK writes them and LUNA16 publishes its scans."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pytest_medgan.ct.volume_file import Volume, check_size, damaged, data_file, unpack
+from pytest_medgan.errors import DataError
+
+_TYPES = {
+    "MET_CHAR": "i1",
+    "MET_UCHAR": "u1",
+    "MET_SHORT": "i2",
+    "MET_USHORT": "u2",
+    "MET_INT": "i4",
+    "MET_UINT": "u4",
+    "MET_LONG": "i4",
+    "MET_FLOAT": "f4",
+    "MET_DOUBLE": "f8",
+}
+_LONGEST = 1 << 16  # bytes of a header
+_MATRIX = ("TransformMatrix", "Rotation", "Orientation")
+
+
+def read_metaimage(path: Path, name: str) -> Volume:
+    """Read a MetaImage file. Its world runs to the left, back and head, as DICOM's does.
+
+    Raises:
+        DataError: It is damaged, not one volume of numbers, or its values lie in another folder.
+    """
+    fields, start = read_fields(path, name)
+    sizes = [int(part) for part in fields.get("DimSize", "").split()]
+    kind = _TYPES.get(fields.get("ElementType", ""))
+    if len(sizes) != 3 or int(fields.get("ElementNumberOfChannels", "1")) != 1 or kind is None:
+        raise DataError("A MetaImage file is not one volume of numbers. Leave it out, or convert it.", file=name)
+    big = _says_yes(fields, "BinaryDataByteOrderMSB") or _says_yes(fields, "ElementByteOrderMSB")
+    dtype = np.dtype(kind if kind.endswith("1") else (">" if big else "<") + kind)
+    compressed = _says_yes(fields, "CompressedData")
+    named = fields["ElementDataFile"]
+    place = path if named == "LOCAL" else data_file(path, named, name)
+    needed = check_size(sizes, dtype.itemsize, place, name, compressed=compressed)
+    with place.open("rb") as stream:
+        skip = int(fields.get("HeaderSize", "0")) if named != "LOCAL" else start
+        if skip < 0:  # the values end the file
+            stream.seek(-needed, 2)
+        else:
+            stream.seek(skip)
+        data = stream.read() if compressed else stream.read(needed)
+    plain = unpack(data, needed, "gzip", name) if compressed else data
+    if len(plain) < needed:
+        raise damaged(name)
+    values = np.frombuffer(plain[:needed], dtype).reshape(sizes, order="F")
+    axes, guessed = _axes(fields, name)
+    return Volume(values, 1.0, 0.0, axes, guessed)
+
+
+def read_fields(path: Path, name: str) -> tuple[dict[str, str], int]:
+    """Return a header's fields, and where it ends.
+
+    Raises:
+        DataError: It is no header of one data file.
+    """
+    fields: dict[str, str] = {}
+    with path.open("rb") as stream:
+        while stream.tell() < _LONGEST and (line := stream.readline(_LONGEST)):
+            key, equals, value = line.decode("latin-1").partition("=")
+            if not equals:
+                break
+            fields[key.strip()] = value.strip()
+            if key.strip() == "ElementDataFile":
+                if value.strip() == "LIST" or "%" in value:
+                    raise DataError("A MetaImage file is spread over several data files. Save it as one.", file=name)
+                return fields, stream.tell()
+    raise damaged(name)
+
+
+def _says_yes(fields: dict[str, str], key: str) -> bool:
+    """Whether a field is true."""
+    return fields.get(key, "False").casefold() in ("true", "1")
+
+
+def _axes(fields: dict[str, str], name: str) -> tuple[np.ndarray, bool]:
+    """Return the directions of the array axes, and whether the file names none."""
+    text = next((fields[key] for key in _MATRIX if key in fields), None)
+    if text is None:
+        return np.eye(3), True
+    numbers = [float(part) for part in text.split()]
+    if len(numbers) != 9 or not np.isfinite(numbers).all():
+        raise damaged(name)
+    return np.asarray(numbers).reshape(3, 3).T, False  # each three numbers are one array axis

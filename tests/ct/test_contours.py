@@ -1,0 +1,250 @@
+"""Contours to a centre on every slice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from pytest_medgan.ct.contours import read_structures
+from pytest_medgan.ct.headers import read_headers
+from pytest_medgan.ct.regions import Choice, StructureFile, choose_region
+from pytest_medgan.ct.series import Series, build_series
+from pytest_medgan.ct.tumour import Tumour, sum_masks
+from pytest_medgan.errors import DataError
+
+BOX = (20.5, 25.5, 29.5, 40.5)  # rows 21..29, columns 26..40
+
+
+@pytest.fixture
+def study(tmp_path: Path, study_class: Any) -> Any:
+    return study_class(tmp_path, slices=10).write()
+
+
+@pytest.fixture
+def series(study: Any) -> Series:
+    return build_series(read_headers(study.root, path.relative_to(study.root).as_posix())[0] for path in study.files)
+
+
+def read(study: Any, path: Path) -> StructureFile:
+    return read_structures(study.root, path.relative_to(study.root).as_posix(), "digest")
+
+
+def choose(study: Any, series: Series, regions: dict[str, Any], change: Callable[[Dataset], Any] = id) -> Choice:
+    return choose_region(read(study, study.draw(regions, change)), series)
+
+
+def locate(study: Any, series: Series, regions: dict[str, Any], change: Callable[[Dataset], Any] = id) -> Tumour | None:
+    choice = choose(study, series, regions, change)
+    return sum_masks(choice.name, choice.masks) if choice.name else None
+
+
+def test_sum_masks_of_a_box_has_its_counts_and_centroid(study: Any, series: Series) -> None:
+    tumour = locate(study, series, {"GTV-1": {3: BOX, 4: BOX}})
+    assert tumour is not None
+    assert (tumour.indices, tumour.counts) == ((3, 4), (9 * 15, 9 * 15))
+    assert tumour.centroid == (Fraction(7, 2), 25, 33)
+
+
+def test_centre_follows_slices_gaps_and_ends() -> None:
+    def square(row: int, column: int) -> np.ndarray:
+        mask = np.zeros((64, 64), bool)
+        mask[row - 1 : row + 2, column - 1 : column + 2] = True
+        return mask
+
+    tumour = sum_masks("GTV-1", {4: square(10, 20), 2: square(10, 10), 8: square(30, 24)})
+    assert tumour.indices == (2, 4, 8)
+    centres = [tumour.centre(index) for index in range(10)]
+    assert centres[:3] == [(10, 10)] * 3  # held before the first
+    assert centres[3] == (10, 15)  # a straight line in a gap
+    assert centres[4] == (10, 20)
+    assert centres[5:9] == [(15, 21), (20, 22), (25, 23), (30, 24)]
+    assert centres[9] == (30, 24)  # held behind the last
+    assert tumour.middle == Fraction(14, 3)
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (["Lung-Left", "gtv-1"], "gtv-1"),
+        (["GTV-2", "GTV-1"], "GTV-1"),
+        (["GTV", "GTV 1"], "GTV 1"),
+        (["GTVn", "GTV_primary"], "GTV_primary"),
+        (["Neoplasm, Primary", "heart"], "Neoplasm, Primary"),
+        (["GTV-N1", "Tumour"], "Tumour"),
+    ],
+)
+def test_choose_region_follows_the_rule_of_names(study: Any, series: Series, names: list[str], chosen: str) -> None:
+    tumour = locate(study, series, {name: {index: BOX} for index, name in enumerate(names)})
+    assert tumour is not None
+    assert tumour.name == chosen
+
+
+def test_choose_region_of_equal_claim_takes_the_larger(study: Any, series: Series) -> None:
+    tumour = locate(study, series, {"GTV-1": {1: BOX}, "gtv1": {2: BOX, 3: BOX}})
+    assert tumour is not None
+    assert tumour.indices == (2, 3)
+
+
+def test_masks_unite_contours_of_one_slice(study: Any, series: Series) -> None:
+    def twice(dataset: Dataset) -> None:
+        contours = dataset.ROIContourSequence[0].ContourSequence
+        contours.append(contours[0])
+
+    tumour = locate(study, series, {"GTV-1": {3: BOX}}, twice)
+    assert tumour is not None
+    assert tumour.counts == (135,)
+
+
+def test_choose_region_without_a_gtv_takes_none(study: Any, series: Series) -> None:
+    assert locate(study, series, {"Heart": {3: BOX}}) is None
+
+
+def higher(dataset: Dataset) -> None:
+    for contour in dataset.ROIContourSequence[0].ContourSequence:
+        contour.ContourData = [value + 50 if at % 3 == 2 else value for at, value in enumerate(contour.ContourData)]
+
+
+def aside(dataset: Dataset) -> None:
+    for contour in dataset.ROIContourSequence[0].ContourSequence:
+        contour.ContourData = [value + 90 if at % 3 == 0 else value for at, value in enumerate(contour.ContourData)]
+
+
+def slanted(dataset: Dataset) -> None:
+    contour = dataset.ROIContourSequence[0].ContourSequence[0]
+    contour.ContourData = [v + 4 * at if at % 3 == 2 else v for at, v in enumerate(contour.ContourData)]
+
+
+def ragged(dataset: Dataset) -> None:
+    contour = dataset.ROIContourSequence[0].ContourSequence[0]
+    contour.ContourData = list(contour.ContourData)[:-1]
+
+
+def hollow(dataset: Dataset) -> None:
+    for contour in dataset.ROIContourSequence[0].ContourSequence:
+        del contour.ContourData
+
+
+def emptied(dataset: Dataset) -> None:
+    dataset.ROIContourSequence[0].ContourSequence = []
+
+
+def undrawn(dataset: Dataset) -> None:
+    del dataset.ROIContourSequence[0].ContourSequence
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (higher, "GTV lies outside the image volume"),
+        (aside, "GTV lies outside the image volume"),
+        (slanted, "GTV lies outside the image volume"),
+        (ragged, "no list of points"),
+        (hollow, "no closed contour"),
+        (emptied, "no closed contour"),
+        (undrawn, "no closed contour"),
+    ],
+)
+def test_choose_region_passes_over_what_does_not_fit_and_takes_the_next(
+    study: Any, series: Series, change: Callable[[Dataset], None], message: str
+) -> None:
+    choice = choose(study, series, {"GTV-1": {3: BOX, 4: BOX}, "GTV-2": {5: BOX}}, change)
+    assert (choice.name, sorted(choice.masks)) == ("GTV-2", [5])
+    (fault,) = choice.faults
+    assert re.search(message, str(fault))
+    assert fault.file == "PAT-001/study/structures/1-1.dcm"
+    assert choose(study, series, {"GTV-1": {3: BOX, 4: BOX}}, change).name == ""
+
+
+def test_choose_region_smaller_than_a_pixel_is_passed_over(study: Any, series: Series) -> None:
+    tiny = {3: (20.2, 20.2, 20.4, 20.4)}
+    choice = choose(study, series, {"GTV-1": tiny, "GTV-2": {5: BOX}})
+    assert choice.name == "GTV-2"
+    assert "covers no pixel" in str(choice.faults[0])
+    assert choose(study, series, {"GTV-1": tiny}).masks == {}
+
+
+def test_choose_region_by_its_name_takes_no_other(study: Any, series: Series) -> None:
+    path = study.draw({"GTV-1": {3: BOX}, "Boost Vol. 2": {6: BOX}})
+    name = path.relative_to(study.root).as_posix()
+    structures = read_structures(study.root, name, "digest", "boost vol 2")
+    choice = choose_region(structures, series, "boost vol 2")
+    assert (choice.name, sorted(choice.masks)) == ("Boost Vol. 2", [6])
+    assert structures.names == ("GTV-1", "Boost Vol. 2")
+
+
+def nameless(dataset: Dataset) -> None:
+    del dataset.StructureSetROISequence
+
+
+def test_read_structures_damaged_as_a_whole_is_one_line(study: Any, series: Series) -> None:
+    with pytest.raises(DataError, match="An RTSTRUCT is damaged") as caught:
+        choose(study, series, {"GTV-1": {3: BOX}}, nameless)
+    assert caught.value.file == "PAT-001/study/structures/1-1.dcm"
+
+
+def other_series(dataset: Dataset) -> None:
+    frame = dataset.ReferencedFrameOfReferenceSequence[0]
+    frame.RTReferencedStudySequence[0].RTReferencedSeriesSequence[0].SeriesInstanceUID = "1.2.3"
+
+
+def unreferred(dataset: Dataset) -> None:
+    del dataset.ReferencedFrameOfReferenceSequence
+
+
+def unreferred_and_away(dataset: Dataset) -> None:
+    unreferred(dataset)
+    higher(dataset)
+
+
+def frame_alone(dataset: Dataset) -> None:
+    del dataset.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence
+
+
+def frame_of_another(dataset: Dataset) -> None:
+    frame_alone(dataset)
+    dataset.ReferencedFrameOfReferenceSequence[0].FrameOfReferenceUID = "1.2.3"
+
+
+def by_images(study: Any) -> Callable[[Dataset], None]:
+    def change(dataset: Dataset) -> None:
+        other_series(dataset)
+        image = Dataset()
+        image.ReferencedSOPInstanceUID = dcmread(study.files[3]).SOPInstanceUID
+        dataset.ROIContourSequence[0].ContourSequence[0].ContourImageSequence = [image]
+
+    return change
+
+
+def test_drawn_on_goes_by_reference_then_by_position(study: Any, series: Series) -> None:
+    def drawn(change: Callable[[Dataset], Any]) -> bool:
+        return read(study, study.draw({"GTV-1": {3: BOX}}, change)).drawn_on(series)
+
+    assert drawn(id)
+    assert not drawn(other_series)
+    assert drawn(by_images(study))
+    assert drawn(frame_alone)
+    assert drawn(frame_of_another)  # positions decide
+    assert drawn(unreferred)
+    assert not drawn(unreferred_and_away)
+
+
+def test_masks_on_pixels_that_are_not_square_use_each_axis_own_spacing(tmp_path: Path, study_class: Any) -> None:
+    """Rows 2 mm apart, columns 0.5 mm: a box in mm covers rows and columns in that ratio."""
+
+    def change(dataset: Dataset, index: int) -> None:
+        dataset.PixelSpacing = [2, 0.5]
+
+    study = study_class(tmp_path, slices=3, change=change).write()
+    series = build_series(read_headers(tmp_path, path.relative_to(tmp_path).as_posix())[0] for path in study.files)
+    tumour = locate(study, series, {"GTV-1": {1: (20.5, 10.25, 29.5, 20.25)}})  # mm from the first pixel
+    assert tumour is not None
+    assert tumour.counts == ((14 - 11 + 1) * (40 - 21 + 1),)
+    assert tumour.centroid[1:] == (Fraction(11 + 14, 2), Fraction(21 + 40, 2))
