@@ -27,7 +27,7 @@ def test_digits_follow_the_error(error: float, shown: str) -> None:
 
 
 def test_smallest_error_decides_and_unknown_ones_are_ignored() -> None:
-    assert scale_of(METRICS["fid"], [0.2, None, 0.0, math.nan, 0.04]).decimals == 2
+    assert scale_of(METRICS["fid"], [0.5, None, 0.0, math.nan, 0.04]).decimals == 2
 
 
 @pytest.mark.parametrize(("name", "shown"), [("fid", "0.500"), ("kid", "0.50000"), ("copy_rate", "50.00")])
