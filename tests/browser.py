@@ -40,7 +40,7 @@ def browser() -> Iterator[Any]:
 
 @dataclass
 class Watched:
-    """A page, and everything it said or asked for."""
+    """A page with everything that it logged and requested."""
 
     page: Any
     said: list[str] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Watched:
 
 @pytest.fixture
 def visit(browser: Any) -> Iterator[Visit]:
-    """Opens a file in a fresh profile and listens from before the first byte."""
+    """Open a file in a fresh profile; messages and requests are recorded from the start."""
     contexts = []
 
     def opened(path: Path, *, width: int = 1200, scheme: str = "light", **options: Any) -> Watched:

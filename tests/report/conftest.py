@@ -1,4 +1,4 @@
-"""A synthetic run with structure: slices of a drawn thorax, features that see it, and two models of it."""
+"""A synthetic run: drawn slices of a thorax, features that show their shapes, and models of known faults."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ REAL = {
 
 
 def worse_by(metric: str, errors: float) -> float:
-    """The accepted value made worse by so many standard errors of the mean."""
+    """Return the accepted value made worse by a number of its standard errors."""
     value, se = ACCEPTED[metric]
     return value - errors * se if METRICS[metric].higher_is_better else value + errors * se
 
@@ -93,7 +93,7 @@ def row(name: str, values: dict[str, tuple[float, float]], kind: str = "measured
 
 
 def verdict(metric: str, measured: MetricScore, n_fake: int) -> Verdict:
-    """Judged against ACCEPTED with a margin of four standard errors, at the table's count."""
+    """Return the verdict on a score against ACCEPTED, with a margin of four standard errors."""
     limit, se = ACCEPTED[metric]
     gap = limit - measured.mean if METRICS[metric].higher_is_better else measured.mean - limit
     loss_se = math.hypot(se, measured.se)
@@ -180,7 +180,7 @@ def make_run(make_model: Callable[..., ModelRecord]) -> Callable[..., ReportRun]
 
 
 def slices(count: int, seed: int, *, kinds: int = 12, shade: float = 0.0) -> Pixels:
-    """Drawn thorax slices [N,1,128,128]: a body, two lungs and a tumour that vary; few `kinds` is a collapse."""
+    """Return slices [N,1,128,128] of a body, two lungs and a tumour in `kinds` shapes; few kinds are a collapse."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[-1:1:128j, -1:1:128j]
     shapes = np.random.default_rng(99).uniform(-1, 1, (kinds, 6))
@@ -196,13 +196,13 @@ def slices(count: int, seed: int, *, kinds: int = 12, shade: float = 0.0) -> Pix
 
 
 def image_set(pixels: Pixels) -> ImageSet:
-    """Three images of each patient."""
+    """Return images with three images of each patient."""
     groups = np.array([f"patient {i // 3:02d}" for i in range(len(pixels))])
     return ImageSet(pixels, groups, "recipe", window=(-1000.0, 400.0))
 
 
 def features(pixels: Pixels) -> npt.NDArray[np.float32]:
-    """[N,64]: 8x8 means, enough of a feature space to see the shapes."""
+    """Return features [N,64]: means of 8 x 8 parts, which show the shapes."""
     return (
         pixels.reshape(len(pixels), 8, 16, 8, 16)
         .mean((2, 4), dtype=np.float64)
@@ -216,7 +216,7 @@ def distances(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> npt.NDA
 
 
 def measured_evidence(real: Pixels, fake: Pixels) -> Evidence:
-    """What the metrics would say of these images, from the definitions."""
+    """Return what the metrics gather from these images, from their definitions."""
     r, f = features(real), features(fake)
     rr, rf, ff = distances(r, r), distances(r, f), distances(f, f)
     ks = np.array([1, 3, 5, 10, 20, 50])
@@ -258,13 +258,13 @@ def measured_evidence(real: Pixels, fake: Pixels) -> Evidence:
 
 @pytest.fixture(scope="session")
 def images() -> dict[str, Pixels]:
-    """Real slices, a fair model's and a collapsed and shifted one's; as few as a grid and a plane need."""
+    """Real slices, those of a fair model, and those of a collapsed and brighter one."""
     return {"real": slices(72, 1), "fair": slices(72, 2), "broken": slices(72, 3, kinds=2, shade=12.0)}
 
 
 @pytest.fixture(scope="session")
 def evidence(images: dict[str, Pixels]) -> Evidence:
-    """The fair model's evidence, without pictures."""
+    """Evidence of the fair model, without pictures."""
     return measured_evidence(images["real"], images["fair"])
 
 
@@ -275,7 +275,7 @@ def broken_evidence(images: dict[str, Pixels]) -> Evidence:
 
 @pytest.fixture(scope="session")
 def draw(images: dict[str, Pixels]) -> Callable[..., Evidence]:
-    """`draw(kind, include_real=False)`: the evidence of a kind of images with its pictures, drawn once."""
+    """Make the evidence with pictures of a kind of images, once."""
     known: dict[str, Evidence] = {}
 
     def drawn(kind: str, *, include_real: bool = False) -> Evidence:

@@ -47,6 +47,7 @@ def test_page_logs_nothing_and_makes_no_request(report: Path, visit: Visit) -> N
     assert [url for url in watched.asked if not url.startswith("data:")] == [report.as_uri()]
 
 
+@pytest.mark.slow
 def test_script_in_a_model_name_stays_text(report: Path, visit: Visit) -> None:
     watched = visit(report)
     assert watched.page.title() == "FAIL · medgan report"
@@ -55,6 +56,7 @@ def test_script_in_a_model_name_stays_text(report: Path, visit: Visit) -> None:
     assert watched.said == []
 
 
+@pytest.mark.slow
 def test_policy_stops_markup_that_was_not_escaped(report: Path, visit: Visit, tmp_path: Path) -> None:
     """A script and a style inserted into the page do nothing."""
     harmed = tmp_path / "harmed.html"
@@ -66,6 +68,7 @@ def test_policy_stops_markup_that_was_not_escaped(report: Path, visit: Visit, tm
     assert watched.js("[...document.images].find((image) => image.src.startsWith('https')).naturalWidth") == 0
 
 
+@pytest.mark.slow
 def test_tab_key_reaches_every_control_and_shows_the_focus(report: Path, visit: Visit) -> None:
     watched = visit(report)
     expected = watched.js(
@@ -85,6 +88,7 @@ def test_tab_key_reaches_every_control_and_shows_the_focus(report: Path, visit: 
     assert len(expected) >= 15
 
 
+@pytest.mark.slow
 def test_details_open_by_keyboard(report: Path, visit: Visit) -> None:
     watched = visit(report)
     watched.page.locator("summary").first.focus()
@@ -92,6 +96,7 @@ def test_details_open_by_keyboard(report: Path, visit: Visit) -> None:
     assert watched.js("document.querySelector('details').open")
 
 
+@pytest.mark.slow
 def test_every_image_is_shown(report: Path, visit: Visit) -> None:
     watched = visit(report)
     watched.js("document.querySelectorAll('details').forEach((e) => { e.open = true; })")
@@ -149,6 +154,7 @@ def test_plane_shows_its_images_to_mouse_and_keyboard(report: Path, visit: Visit
     assert not lens(watched, box)["shown"]
 
 
+@pytest.mark.slow
 def test_arrow_keys_reach_nearly_every_point(report: Path, visit: Visit) -> None:
     """An image that the keys cannot reach would not exist for who uses them."""
     watched = visit(report)
@@ -171,6 +177,7 @@ def test_arrow_keys_reach_nearly_every_point(report: Path, visit: Visit) -> None
     assert reached > 0.9 * points
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [390, 768, 1200])
 def test_nothing_is_cut_off_at_any_width(report: Path, visit: Visit, width: int) -> None:
     watched = visit(report, width=width)
@@ -190,6 +197,7 @@ def luminance(colour: str) -> float:
     return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
 
 
+@pytest.mark.slow
 def test_dark_scheme_changes_page_and_figures(report: Path, visit: Visit) -> None:
     shades = {}
     for scheme in ("light", "dark"):
@@ -202,6 +210,7 @@ def test_dark_scheme_changes_page_and_figures(report: Path, visit: Visit) -> Non
     assert shades["light"][1] != shades["dark"][1]
 
 
+@pytest.mark.slow
 def test_print_is_light_and_without_controls(report: Path, visit: Visit) -> None:
     watched = visit(report, scheme="dark")
     watched.page.emulate_media(media="print", color_scheme="dark")
@@ -211,6 +220,7 @@ def test_print_is_light_and_without_controls(report: Path, visit: Visit) -> None
     assert len(watched.page.pdf()) > 50_000
 
 
+@pytest.mark.slow
 def test_reduced_motion_is_respected(report: Path, visit: Visit) -> None:
     watched = visit(report, reduced_motion="reduce")
     assert watched.js("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
@@ -241,6 +251,7 @@ def test_image_is_enlarged_by_click_and_by_keyboard(report: Path, visit: Visit) 
     assert watched.said == []
 
 
+@pytest.mark.slow
 def test_print_opens_every_detail_and_closes_it_again(report: Path, visit: Visit) -> None:
     watched = visit(report)
     count = "document.querySelectorAll('details:not([open])').length"
@@ -263,6 +274,7 @@ def test_first_screen_answers_what_why_and_what_next(report: Path, visit: Visit)
     assert bottoms[0] < bottoms[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [390, 1200])
 def test_words_are_not_broken(report: Path, visit: Visit, width: int) -> None:
     """No cell or label is narrower than its longest word."""
@@ -275,7 +287,9 @@ def test_words_are_not_broken(report: Path, visit: Visit, width: int) -> None:
     assert broken == []
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (390, "dark")])
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(1200, "light"), pytest.param(390, "dark", marks=pytest.mark.slow)], ids=str
+)
 def test_page_is_accessible(report: Path, visit: Visit, width: int, scheme: str) -> None:
     watched = visit(report, width=width, scheme=scheme, bypass_csp=True)
     watched.js("document.querySelectorAll('details').forEach((e) => { e.open = true; })")

@@ -139,6 +139,7 @@ def test_second_reader_in_one_browser_begins_at_the_first_image(turing_page: Mad
     assert {name: state["answers"]["0"]["answer"] for name, state in kept.items()} == {"A": "real", "B": "generated"}
 
 
+@pytest.mark.slow
 def test_every_control_is_reached_by_tab(turing_page: Made, visit: Visit) -> None:
     watched = visit(turing_page[0])
     begin(watched)
@@ -168,6 +169,7 @@ def window_of(watched: Watched) -> tuple[str, str]:
     return text(watched, "#centre-value"), text(watched, "#width-value")
 
 
+@pytest.mark.slow
 def test_keys_change_window_and_zoom(turing_page: Made, visit: Visit, pools: dict[str, Pixels]) -> None:
     watched = visit(turing_page[0])
     begin(watched)
@@ -213,6 +215,7 @@ def drag(watched: Watched, right: int, down: int) -> None:
     watched.page.mouse.up()
 
 
+@pytest.mark.slow
 def test_dragging_changes_the_window_or_moves_the_image(turing_page: Made, visit: Visit) -> None:
     watched = visit(turing_page[0])
     begin(watched)
@@ -234,6 +237,7 @@ def test_dragging_changes_the_window_or_moves_the_image(turing_page: Made, visit
     assert view_of(watched) != enlarged
 
 
+@pytest.mark.slow
 def test_window_is_kept_over_images_and_on_reload(turing_page: Made, visit: Visit) -> None:
     watched = visit(turing_page[0])
     begin(watched)
@@ -246,6 +250,7 @@ def test_window_is_kept_over_images_and_on_reload(turing_page: Made, visit: Visi
     assert window_of(watched) == ("40 HU", "400 HU")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_surround_is_dark_while_images_are_judged(turing_page: Made, visit: Visit, scheme: str) -> None:
     watched = visit(turing_page[0], scheme=scheme)
@@ -258,6 +263,7 @@ def test_surround_is_dark_while_images_are_judged(turing_page: Made, visit: Visi
     assert watched.js("document.body.getBoundingClientRect().height >= window.innerHeight")
 
 
+@pytest.mark.slow
 def test_first_section_has_one_button(turing_page: Made, visit: Visit) -> None:
     watched = visit(turing_page[0])
     begin(watched)
@@ -266,6 +272,7 @@ def test_first_section_has_one_button(turing_page: Made, visit: Visit) -> None:
     assert watched.js("[...document.querySelectorAll('button')].filter((e) => e.checkVisibility()).length") == 1
 
 
+@pytest.mark.slow
 def test_document_does_not_hold_the_key(turing_page: Made, visit: Visit) -> None:
     watched = visit(turing_page[0])
     begin(watched)
@@ -281,6 +288,7 @@ def test_document_does_not_hold_the_key(turing_page: Made, visit: Visit) -> None
     assert names == ["slices"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [390, 1200])
 def test_page_fits_the_screen(turing_page: Made, visit: Visit, width: int) -> None:
     watched = visit(turing_page[0], width=width)
@@ -290,6 +298,7 @@ def test_page_fits_the_screen(turing_page: Made, visit: Visit, width: int) -> No
     assert watched.js("document.getElementById('view').getBoundingClientRect().width") >= 300
 
 
+@pytest.mark.slow
 def test_test_can_be_taken_by_touch_on_a_phone(turing_page: Made, visit: Visit) -> None:
     watched = visit(turing_page[0], width=390)
     watched.page.fill("#reader", "reader 2")
@@ -302,6 +311,7 @@ def test_test_can_be_taken_by_touch_on_a_phone(turing_page: Made, visit: Visit) 
     assert watched.said == []
 
 
+@pytest.mark.slow
 def test_removed_answers_are_gone(turing_page: Made, visit: Visit) -> None:
     watched = visit(turing_page[0])
     begin(watched)
@@ -313,7 +323,9 @@ def test_removed_answers_are_gone(turing_page: Made, visit: Visit) -> None:
     assert watched.js("JSON.parse(localStorage.getItem(Object.keys(localStorage)[0])).readers") == {}
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (390, "dark")])
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(1200, "light"), pytest.param(390, "dark", marks=pytest.mark.slow)], ids=str
+)
 def test_page_is_accessible(turing_page: Made, visit: Visit, width: int, scheme: str) -> None:
     watched = visit(turing_page[0], width=width, scheme=scheme, bypass_csp=True)
     assert violations(watched) == []
