@@ -44,7 +44,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--report-dir", type=Path, default=Path("medgan-report"), metavar="DIR", help="where they go (medgan-report)"
     )
-    parser.add_argument("--report-real", action="store_true", help="let reports show real images: patient data")
+    parser.add_argument("--figures", type=Path, metavar="DIR", help="write the paper's figures 3, 4 and 5 as PNG files")
+    parser.add_argument("--report-real", action="store_true", help="let pictures show real images: patient data")
     return parser
 
 
@@ -61,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_medgan.evaluate.settings import parse_data, parse_metrics, parse_samples, parse_seeds
     from pytest_medgan.evaluate.workbench import Workbench
     from pytest_medgan.ground.files import write_text
+    from pytest_medgan.session.paper_figures import write_figures
     from pytest_medgan.session.paper_table import table_to_plain
 
     models, options = _models(arguments.model), _options(arguments)
@@ -73,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.device,
             progress=progress,
             cache_limit=limit,
-            sweep=bool({"html", "md"} & set(options.reports)),
+            sweep=bool({"html", "md"} & set(options.reports)) or arguments.figures is not None,
         )
         tables = [
             jang2022(
@@ -90,6 +92,10 @@ def run(arguments: argparse.Namespace) -> int:
             if extractor is not None
         ]
         reports = _write_reports(tables[0], options) if options.reports and rank == 0 else ()
+        if arguments.figures is not None and rank == 0:
+            figures = write_figures(tables[0], arguments.figures, include_real=arguments.report_real)
+        else:
+            figures = ()
     if rank > 0:
         return 0
     _print_tables(tables)
@@ -98,6 +104,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"warning: {bench.trouble}")
     for path in reports:
         print(f"report: {path}")
+    for path in figures:
+        print(f"figure: {path}")
     if arguments.out is not None:
         write_text(arguments.out, json.dumps(table_to_plain(*tables), indent=1, sort_keys=True) + "\n")
     return 0

@@ -22,31 +22,42 @@ def keep_evidence(evaluation: ModelEvaluation, options: RunOptions) -> str:
 
     Pictures are made here, in the process that holds the images.
     """
-    from pytest_medgan.evaluate import with_real_sweep
-    from pytest_medgan.evaluate.pictures import with_pictures
     from pytest_medgan.report import save_evidence
 
     subject = evaluation.subject
-    bench, largest = subject.bench, max(evaluation.computed)
 
     def make() -> str:
-        real, images = subject.real, evaluation.images(subject.settings.seeds[0], largest)
-        evidence = with_pictures(
+        evidence = evidence_of(evaluation, include_real=options.report_real)
+        keep_samples(options.cache_dir, evaluation.identity, subject.settings.seeds[0], evidence)
+        path = options.cache_dir / "evidence" / f"{evaluation.key}-{os.getpid()}.npz"
+        save_evidence(path, evidence)
+        return str(path)
+
+    return subject.bench.keep(("evidence file", evaluation.key, max(evaluation.computed)), make)
+
+
+def evidence_of(evaluation: ModelEvaluation, *, include_real: bool) -> Evidence:
+    """Return the evidence of the first sample group at the largest look computed, with pictures, made once."""
+    from pytest_medgan.evaluate import with_real_sweep
+    from pytest_medgan.evaluate.pictures import with_pictures
+
+    subject = evaluation.subject
+    bench, real, largest = subject.bench, subject.real, max(evaluation.computed)
+
+    def make() -> Evidence:
+        images = evaluation.images(subject.settings.seeds[0], largest)
+        return with_pictures(
             with_real_sweep(evaluation.evidence(), subject, largest),
             real=real.reference,
             fake=images,
             real_features=bench.embedded(subject.extractor, real, "reference").features,
             fake_features=bench.embed(subject.extractor, images).features,
             train=real.training if evaluation.trained_on == real.training.recipe else None,
-            include_real=options.report_real,
+            include_real=include_real,
             progress=bench.progress,
         )
-        keep_samples(options.cache_dir, evaluation.identity, subject.settings.seeds[0], evidence)
-        path = options.cache_dir / "evidence" / f"{evaluation.key}-{os.getpid()}.npz"
-        save_evidence(path, evidence)
-        return str(path)
 
-    return bench.keep(("evidence", evaluation.key, largest), make)
+    return bench.keep(("evidence", evaluation.key, largest, include_real), make)
 
 
 def write_reports(models: Mapping[str, Model], problems: list[str], options: RunOptions) -> tuple[Path, ...]:

@@ -178,3 +178,23 @@ def test_what_fails_in_one_process_ends_all(project: Path) -> None:
     unsteady = together(project, 2, "--extractor", "toy_spaces:Means", "--model", "unsteady=toy_spaces:unsteady")
     assert [status for status, _, _ in unsteady] == [2, 2], unsteady
     assert "the processes have different images" in unsteady[0][2]
+
+
+def test_figures_and_reports_are_written(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [*ARGUMENTS[:-6], "--metrics", "fid,improved_precision,improved_recall", *ARGUMENTS[-4:]]
+    arguments += ["--extractor", "toy_spaces:Means", "--figures", "figures", "--report", "html,json"]
+    assert main(arguments) == 0
+    names = {path.name for path in (project / "figures").iterdir()}
+    models = ("bright", "noise")
+    assert names == {*(f"figure{n}-{model}.png" for n in (3, 4) for model in models), "figure5.png"}
+    shown = capsys.readouterr().out
+    assert "figure: figures/figure5.png" in shown
+    assert "report: medgan-report/report.html" in shown
+    assert "bright" in (project / "medgan-report" / "report.html").read_text()
+    assert main([*arguments, "--report-real"]) == 0
+    assert (project / "figures" / "figure3-Real.png").exists()
+
+
+def test_unknown_report_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*ARGUMENTS, "--extractor", "toy_spaces:Means", "--report", "pdf"]) == 2
+    assert "--report takes html, md, json, not 'pdf'." in capsys.readouterr().err
