@@ -10,7 +10,7 @@ import torch
 
 from pytest_medgan.metrics.deletion import Deletion, grow_balls, kept_neighbours
 from pytest_medgan.metrics.neighbours import Neighbours
-from pytest_medgan.metrics.pairwise import Points, exact_distances, slices
+from pytest_medgan.metrics.pairwise import Points, exact_distances, slices, true_places
 from pytest_medgan.records import Int64
 
 
@@ -52,7 +52,7 @@ class Balls:
         """Add a block of squared distances whose rows are `part` of one side and whose columns are the other side."""
         slack, norms = self.owners.slack, self.owners.norms
         limit = (self._reach + slack * (3 * norms + 2 * self._reach) + self.owners.floor).float() * (1 + 1e-6)
-        row, column = (squared <= (limit[part, None] if owners_are_rows else limit)).nonzero(as_tuple=True)
+        row, column = true_places(squared <= (limit[part, None] if owners_are_rows else limit))
         owner, probe = (row + part.start, column) if owners_are_rows else (column, row + part.start)
         size = 2**22 // self._entered.shape[1]
         for some in slices(len(row), size):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from math import isfinite
 from types import MappingProxyType
 from typing import Any
@@ -16,10 +18,17 @@ from pytest_medgan.metrics.custom import CustomMetric, custom_estimate
 from pytest_medgan.metrics.evidence import gather_evidence
 from pytest_medgan.metrics.look import Look
 from pytest_medgan.metrics.pairwise import points
+from pytest_medgan.metrics.passes import cross, own
+from pytest_medgan.metrics.prd import clustered
 from pytest_medgan.metrics.reference import Reference, prepare_reference
 from pytest_medgan.metrics.table import FUNCTIONS
-from pytest_medgan.metrics.threads import run_side_by_side
+from pytest_medgan.metrics.threads import run_tasks
 from pytest_medgan.records import Cause, Contribution, Estimate, Evidence
+
+PRD = frozenset({"precision", "recall"})
+OWN = frozenset({"kid", "improved_recall"})
+CROSS = OWN | {"improved_precision", "density", "coverage"}
+PIXELS = frozenset({"copy_rate", "duplicate_rate", "ms_ssim"})
 
 
 @dataclass(frozen=True)
@@ -127,23 +136,29 @@ def _check_count(name: str, found: int, images: int) -> None:
 def _measure_all(look: Look) -> dict[str, Estimate | Cause]:
     """Return every metric's estimate or cause.
 
-    The Frechet distance shares no pass with the others and runs beside them. The k-means of precision and recall,
-    which gains from more threads, runs when both are done.
+    Where several kinds of long work are asked for, two tasks run at a time. The longest come first, so that both end
+    at about the same time: k-means, the generated set's own products, the Frechet distance, the cross products.
     """
+    asked, found = set(look.metrics), dict[str, Estimate | Cause]()
 
-    def measure_some(names: Iterable[str]) -> dict[str, Estimate | Cause]:
-        return {name: _measure_one(name, look) for name in names}
+    def measure_one(name: str) -> None:
+        found[name] = _measure_one(name, look)
 
-    alone, last = {"fid"} & set(look.metrics), {"precision", "recall"} & set(look.metrics)
-    shared = [name for name in look.metrics if name not in alone | last]
-    if alone and shared:
-        found, beside = run_side_by_side(
-            lambda: measure_some(shared), lambda: measure_some(alone), look.fake.rows.device
-        )
-        found |= beside
+    def prepare(shared: Callable[[Look], object]) -> None:
+        with suppress(NotMeasuredError):  # the metrics themselves say why
+            look.keep(shared)
+
+    tasks = [partial(prepare, clustered)] if asked & PRD else []
+    tasks += [partial(prepare, own)] if asked & OWN else []
+    tasks += [partial(measure_one, "fid")] if "fid" in asked else []
+    tasks += [partial(prepare, cross)] if asked & CROSS else []
+    tasks += [partial(measure_one, name) for name in look.metrics if name != "fid"]
+    kinds = (PRD, CROSS, PIXELS, {"fid"}, {"authenticity"})  # of long work; they share nothing
+    if sum(bool(asked & kind) for kind in kinds) > 1:
+        run_tasks(tasks, look.fake.rows.device)
     else:
-        found = measure_some([*shared, *alone])
-    found |= measure_some(last)
+        for task in tasks:
+            task()
     return {name: found[name] for name in look.metrics}
 
 

@@ -18,6 +18,7 @@ from pytest_medgan.metrics.balls import Balls
 from pytest_medgan.metrics.look import Look
 from pytest_medgan.metrics.neighbours import find_neighbours
 from pytest_medgan.metrics.pairwise import mean_of, points, products, to_distances_
+from pytest_medgan.metrics.passes import real_balls
 from pytest_medgan.metrics.uncertainty import jackknife_se, largest, mean_se, pseudo_values, rate_se
 from pytest_medgan.records import Contribution, Estimate, Float64
 
@@ -71,7 +72,7 @@ def coverages(balls: Balls) -> Float64:
 def density_estimate(look: Look) -> Estimate:
     """Return density: a mean over generated images; deleting blocks of patients gives the reference's error."""
     k = look.reference.ks.density
-    balls = look.real_balls(k)
+    balls = real_balls(look, k)
     counts = balls.counts(k).double().cpu().numpy() / k
     pairs, deletion = int(balls.counts(k).sum()), balls.deletions[k]
     value = pairs / k / len(counts)
@@ -88,7 +89,7 @@ def density_estimate(look: Look) -> Estimate:
 def density_contribution(look: Look) -> Contribution:
     """Return the balls that hold each generated image, over k."""
     k = look.reference.ks.density
-    return Contribution(look.real_balls(k).counts(k).double().cpu().numpy() / k)
+    return Contribution(real_balls(look, k).counts(k).double().cpu().numpy() / k)
 
 
 def coverage_estimate(look: Look) -> Estimate:
@@ -97,7 +98,7 @@ def coverage_estimate(look: Look) -> Estimate:
     Either jackknife holds what the two sets do to each other, so the larger one is the total.
     """
     k = look.reference.ks.density
-    balls = look.real_balls(k)
+    balls = real_balls(look, k)
     covered, deletion = balls.covered(k), balls.deletions[k]
     hits, trials = int(covered.sum()), len(look.real)
     se = jackknife_se(hits / trials, _coverage_without(look), np.bincount(look.fake_block))
@@ -111,14 +112,14 @@ def coverage_estimate(look: Look) -> Estimate:
 def coverage_contribution(look: Look) -> Contribution:
     """Return pseudo-values of blocks of generated images, which are the same images in both models."""
     k = look.reference.ks.density
-    whole = float(look.real_balls(k).covered(k).double().mean())
+    whole = float(real_balls(look, k).covered(k).double().mean())
     return Contribution(pseudo_values(whole, _coverage_without(look)))
 
 
 def _coverage_without(look: Look) -> Float64:
     """Return the coverage without each block of generated images, float64 [G]."""
     k = look.reference.ks.density
-    balls = look.real_balls(k)
+    balls = real_balls(look, k)
     low, high = balls.spans[k]
     lost = np.bincount(low[low == high].cpu().numpy(), minlength=int(look.fake_block.max()) + 1)
     return np.asarray((int(balls.covered(k).sum()) - lost) / len(look.real))

@@ -14,30 +14,31 @@ from pytest_medgan.metrics.density_coverage import coverages, densities
 from pytest_medgan.metrics.improved_pr import member_rates
 from pytest_medgan.metrics.intensity import fake_histograms
 from pytest_medgan.metrics.look import Look
+from pytest_medgan.metrics.passes import cross
 from pytest_medgan.metrics.prd import clustered
 from pytest_medgan.records import Evidence, Float64
 
 
 def gather_evidence(look: Look, measured: Iterable[str]) -> Evidence:
     """Return the evidence of every metric that was measured; the rest stays None."""
-    cross, ks, names = look.cross, look.reference.ks, set(measured)
+    passes, ks, names = look.keep(cross), look.reference.ks, set(measured)
     sweep: dict[str, Float64] = {}
     in_real = in_fake = None
     ties = 0
-    if cross.real_balls is not None:
-        ties += cross.real_balls.ties
+    if passes.real_balls is not None:
+        ties += passes.real_balls.ties
         sweep |= {
-            "improved_precision": member_rates(cross.real_balls),
-            "density": densities(cross.real_balls),
-            "coverage": coverages(cross.real_balls),
+            "improved_precision": member_rates(passes.real_balls),
+            "density": densities(passes.real_balls),
+            "coverage": coverages(passes.real_balls),
         }
         if ks.improved in look.ks:
-            in_real = cross.real_balls.members(ks.improved).cpu().numpy()
-    if cross.fake_balls is not None:
-        ties += cross.fake_balls.ties
-        sweep["improved_recall"] = member_rates(cross.fake_balls)
-        in_fake = cross.fake_balls.members(ks.improved).cpu().numpy()
-    nearest, train = cross.nearest, look.keep(nearest_training) if "authenticity" in names else None
+            in_real = passes.real_balls.members(ks.improved).cpu().numpy()
+    if passes.fake_balls is not None:
+        ties += passes.fake_balls.ties
+        sweep["improved_recall"] = member_rates(passes.fake_balls)
+        in_fake = passes.fake_balls.members(ks.improved).cpu().numpy()
+    nearest, train = passes.nearest, look.keep(nearest_training) if "authenticity" in names else None
     histograms = look.reference.histograms if "intensity_distance" in names else None
     return Evidence(
         fake_in_real=in_real,
@@ -49,7 +50,7 @@ def gather_evidence(look: Look, measured: Iterable[str]) -> Evidence:
         nearest_train_distance=None if train is None else _array(train.squared.sqrt().float()),
         copies=look.keep(copies) if "copy_rate" in names else None,
         duplicates=look.keep(duplicates) if "duplicate_rate" in names else None,
-        prd_curve=look.keep(clustered).curve() if {"precision", "recall"} & names else None,
+        prd_curve=look.keep(clustered).curve if {"precision", "recall"} & names else None,
         histogram_real=None if histograms is None else histograms.sum(0),
         histogram_fake=None if histograms is None else look.keep(fake_histograms).sum(0),
         ks=np.array(look.ks, np.int64) if look.ks else None,

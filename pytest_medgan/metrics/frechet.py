@@ -14,14 +14,13 @@ from typing import Any
 
 from pytest_medgan.metrics import inputs
 from pytest_medgan.metrics.causes import NotMeasuredError, need
-from pytest_medgan.metrics.frechet_error import distances_without_each
+from pytest_medgan.metrics.frechet_error import ENOUGH, LeftOutRows, distances_without_each
 from pytest_medgan.metrics.look import Look
 from pytest_medgan.metrics.moments import Overlap, compute_moments, compute_overlap
 from pytest_medgan.metrics.uncertainty import combine_se, mean_se
 from pytest_medgan.records import Cause, Contribution, Estimate
 
 FEWEST = 3  # rows from which a standard error is known
-ENOUGH = 2048  # rows from which a standard error is known to 2 percent
 
 
 def frechet_distance(*, real: Any, fake: Any) -> float:
@@ -54,6 +53,7 @@ def frechet_estimate(look: Look) -> Estimate:
     Of many rows that are redrawn one by one, the first 2,048 show the spread.
     """
     reference = need(look.reference.moments, Cause.NOT_PREPARED)
+    left_out = need(look.reference.left_out, Cause.NOT_PREPARED)
     group, fake_group, n, m = look.reference.group, look.fake_group, len(look.real), len(look.fake)
     if m < FEWEST:
         raise NotMeasuredError(Cause.TOO_FEW_IMAGES)
@@ -61,8 +61,8 @@ def frechet_estimate(look: Look) -> Estimate:
         raise NotMeasuredError(Cause.TOO_FEW_REAL_IMAGES)
     found = look.keep(_overlap)
     single = int(group.max()) + 1 == n
-    rows = slice(0, ENOUGH if single else n), slice(0, ENOUGH if fake_group is None else m)
-    of_real, of_fake = distances_without_each(reference, look.real, look.fake, found, rows)
+    rows = slice(0, ENOUGH if fake_group is None else m)
+    of_real, of_fake = distances_without_each(reference, look.real, look.fake, found, left_out=left_out, rows_fake=rows)
     se = mean_se((m - 1) * of_fake, fake_group) * sqrt(len(of_fake) / m)
     reference_se = mean_se((n - 1) * of_real, None if single else group) * sqrt(len(of_real) / n)
     return Estimate(found.value, se, combine_se(se, reference_se))
@@ -70,10 +70,9 @@ def frechet_estimate(look: Look) -> Estimate:
 
 def frechet_contribution(look: Look) -> Contribution:
     """Return the delete-one pseudo-values of the generated images, the first 2,048 of many."""
-    m = len(look.fake)
-    rows = (slice(0, 1), slice(0, ENOUGH))
-    reference = need(look.reference.moments, Cause.NOT_PREPARED)
-    _, without = distances_without_each(reference, look.real, look.fake, look.keep(_overlap), rows)
+    m, reference = len(look.fake), need(look.reference.moments, Cause.NOT_PREPARED)
+    found, none, rows = look.keep(_overlap), LeftOutRows(slice(0, 0), None), slice(0, ENOUGH)
+    _, without = distances_without_each(reference, look.real, look.fake, found, left_out=none, rows_fake=rows)
     return Contribution(-(m - 1) * without, share=len(without) / m)
 
 

@@ -7,6 +7,7 @@ with every repeated row and so shift the distance.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import log, pi, sqrt
 
 import numpy as np
@@ -18,10 +19,36 @@ from pytest_medgan.metrics.threads import full_float32, one_thread
 from pytest_medgan.records import Float64
 
 ALL = slice(None)
+ENOUGH = 2048  # rows from which a standard error is known to 2 percent
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOutRows:
+    """Real rows to leave out, and what depends on them and the reference alone."""
+
+    rows: slice
+    whitened: torch.Tensor | None  # float32 [rows,R], left singular vectors of the centred features times a rotation
+
+
+def prepare_rows(reference: Moments, real: Points, rows: slice = ALL) -> LeftOutRows:
+    """Return real rows for `distances_without_each`; where the factor is the rows themselves nothing is prepared."""
+    if reference.form == "rows":
+        return LeftOutRows(rows, None)
+    own = real.rows[rows]
+    whitened = torch.empty(len(own), reference.factor.shape[1], dtype=torch.float32, device=own.device)
+    squares = reference.factor.square().sum(0)
+    inverse = reference.factor / squares.clamp_min(1e-12 * float(squares.max()))  # transposed, of an eigen factor
+    for part in slices(len(own), BAND):
+        wide = own[part].double() / sqrt(len(real) - 1)
+        if reference.form == "cholesky":
+            whitened[part] = torch.linalg.solve_triangular(reference.factor, wide.T, upper=False).T
+        else:
+            whitened[part] = wide @ inverse
+    return LeftOutRows(rows, whitened)
 
 
 def distances_without_each(
-    reference: Moments, real: Points, fake: Points, found: Overlap, rows: tuple[slice, slice] = (ALL, ALL)
+    reference: Moments, real: Points, fake: Points, found: Overlap, *, left_out: LeftOutRows, rows_fake: slice = ALL
 ) -> tuple[Float64, Float64]:
     """Return the distance without each real and without each generated row, up to a constant.
 
@@ -33,42 +60,75 @@ def distances_without_each(
         real: The real features.
         fake: The generated features [M,D].
         found: Their overlap with the reference.
-        rows: Which real and which generated rows to leave out, one at a time.
+        left_out: Which real rows to leave out, one at a time.
+        rows_fake: Which generated rows to leave out, one at a time.
 
     Returns:
         float64 [chosen real rows] and float64 [chosen generated rows].
     """
     gap = (found.mean - reference.mean).float()
-    narrow = torch.float64 if len(found.gram) <= 512 else torch.float32
-    with one_thread():
-        vectors = torch.linalg.eigh(found.gram.to(narrow)).eigenvectors
     n, m = len(real), len(fake)
-    rows_real, rows_fake = rows
+    centred, own = fake.rows[rows_fake] - gap, real.rows[left_out.rows]
     with full_float32():
         if found.product is None:
-            scaled = (reference.factor.to(narrow) @ vectors).float()
-            # a band of columns at a time, so that no second float64 matrix is held
-            squares = [(found.gram @ part.double()).mul_(part).sum(0) for part in vectors.split(BAND, 1)]
-            singular = torch.cat(squares).clamp_min_(0).sqrt_().to(narrow)
+            singular, left, right = _vectors_of_many(reference, found, centred / sqrt(m - 1))
         else:
-            singular = (found.product.to(narrow).T @ vectors).square().sum(0).sqrt()
-        used = singular > 1e-6 * singular.max()
-        singular, vectors = singular[used], vectors[:, used].to(singular)
-        centred, own = fake.rows[rows_fake] - gap, real.rows[rows_real]
-        if found.product is None:
-            left, right = centred @ (scaled[:, used] / singular.float()) / sqrt(m - 1), vectors
-        else:
-            left, right = vectors[rows_fake], found.product.to(narrow).T @ (vectors / singular)
-        if reference.form == "rows":
-            right = right[rows_real]
-        else:
-            parts = [own @ _solve_factor(reference, part.double()).float() for part in right.split(BAND, 1)]
-            right = torch.cat(parts, 1) / sqrt(n - 1)
+            singular, left, right = _vectors_of_few(found.gram, found.product)
+            left = left[rows_fake]
+        right = right[left_out.rows] if left_out.whitened is None else left_out.whitened @ right.float()
         total = float(singular.double().sum())
         return (
-            _without_each(n, real.norms[rows_real], own @ gap, nuclear_norm_drops(n, right, singular), total),
+            _without_each(n, real.norms[left_out.rows], own @ gap, nuclear_norm_drops(n, right, singular), total),
             _without_each(m, centred.square().sum(1), -(centred @ gap), nuclear_norm_drops(m, left, singular), total),
         )
+
+
+def _vectors_of_few(gram: torch.Tensor, product: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return singular values [K] and vectors [M,K], [R,K] of the product Yc L [M,R], whose gram matrix is [M,M]."""
+    vectors = _eigenvectors(gram)
+    product = product.to(vectors)
+    singular = (product.T @ vectors).square().sum(0).sqrt()
+    singular, vectors = _used(singular, vectors)
+    return singular, vectors, product.T @ (vectors / singular)
+
+
+def _vectors_of_many(
+    reference: Moments, found: Overlap, centred: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return singular values [K] and vectors [rows,K], [R,K] of Yc L; of the left ones only some rows.
+
+    `centred` holds these rows of Yc, float32.
+    """
+    vectors = _eigenvectors(found.gram)
+    # a band of columns at a time, so that no second float64 matrix is held
+    bands = (vectors[:, columns] for columns in slices(vectors.shape[1], BAND))
+    squares = torch.cat([(found.gram @ band.double()).mul_(band).sum(0) for band in bands])
+    singular, vectors = _used(squares.clamp_min_(0).sqrt_().to(vectors), vectors)
+    return singular, centred @ (_apply_factor(reference, vectors) / singular).float(), vectors
+
+
+def _eigenvectors(gram: torch.Tensor) -> torch.Tensor:
+    """Return the eigenvectors of a gram matrix, in float32 where it is large."""
+    with one_thread():
+        vectors: torch.Tensor = torch.linalg.eigh(gram if len(gram) <= 512 else gram.float()).eigenvectors
+    return vectors
+
+
+def _used(singular: torch.Tensor, vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the singular values [K] and columns of vectors [.,K] that are more than rounding."""
+    used = singular > 1e-6 * singular.max()
+    return (singular, vectors) if bool(used.all()) else (singular[used], vectors[:, used])
+
+
+def _apply_factor(reference: Moments, vectors: torch.Tensor) -> torch.Tensor:
+    """Return factor vectors, in the vectors' type; of a triangular factor only the half that is not zero."""
+    factor = reference.factor.to(vectors.dtype)
+    if reference.form != "cholesky":
+        return factor @ vectors
+    found = torch.empty_like(vectors)
+    for rows in slices(len(factor), BAND if factor.is_cpu else len(factor)):
+        torch.mm(factor[rows, : rows.stop], vectors[: rows.stop], out=found[rows])
+    return found
 
 
 def _without_each(n: int, norms: torch.Tensor, along: torch.Tensor, drops: torch.Tensor, total: float) -> Float64:
@@ -96,7 +156,7 @@ def nuclear_norm_drops(n: int, vectors: torch.Tensor, singular: torch.Tensor) ->
     Returns:
         float64 [P].
     """
-    if not len(singular):  # one of the sets is constant
+    if not len(vectors) or not len(singular):  # no row is asked for, or one of the sets is constant
         return torch.zeros(len(vectors), dtype=torch.float64, device=vectors.device)
     spectrum = singular.double()
     first, last = 1e-5 * float(spectrum.mean()), 100 * float(spectrum.max())
@@ -115,12 +175,3 @@ def nuclear_norm_drops(n: int, vectors: torch.Tensor, singular: torch.Tensor) ->
         beyond = squares @ spectrum.square() / last
         found.append((beyond - step * inner) / pi)
     return torch.cat(found)
-
-
-def _solve_factor(reference: Moments, columns: torch.Tensor) -> torch.Tensor:
-    """Return factor^-T columns."""
-    if reference.form == "cholesky":
-        solved: torch.Tensor = torch.linalg.solve_triangular(reference.factor.T, columns, upper=True)
-        return solved
-    squares = reference.factor.square().sum(0)
-    return reference.factor @ (columns / squares.clamp_min(1e-12 * float(squares.max()))[:, None])

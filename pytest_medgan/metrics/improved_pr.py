@@ -19,6 +19,7 @@ from pytest_medgan.metrics.balls import Balls
 from pytest_medgan.metrics.look import Look
 from pytest_medgan.metrics.neighbours import find_neighbours
 from pytest_medgan.metrics.pairwise import mean_of, points, products, to_distances_
+from pytest_medgan.metrics.passes import fake_balls, real_balls
 from pytest_medgan.metrics.uncertainty import (
     combine_se,
     hits_se,
@@ -86,7 +87,7 @@ def precision_estimate(look: Look) -> Estimate:
     the rate. So this noise is taken out of the jackknife's spread.
     """
     k = look.reference.ks.improved
-    balls = look.real_balls(k)
+    balls = real_balls(look, k)
     members, deletion = balls.members(k).double().cpu().numpy(), balls.deletions[k]
     hits, trials, se = int(members.sum()), len(look.fake), hits_se(members, look.fake_group)
     without, sizes = deletion.members_without() / trials, deletion.size.cpu().numpy()
@@ -98,13 +99,13 @@ def precision_estimate(look: Look) -> Estimate:
 def precision_contribution(look: Look) -> Contribution:
     """Return whether each generated image lies in the real manifold."""
     k = look.reference.ks.improved
-    return Contribution(look.real_balls(k).members(k).double().cpu().numpy())
+    return Contribution(real_balls(look, k).members(k).double().cpu().numpy())
 
 
 def recall_estimate(look: Look) -> Estimate:
     """Return recall: deleting blocks of generated images overstates its error; redrawn patients add to the total."""
     k = look.reference.ks.improved
-    balls = look.fake_balls(k)
+    balls = fake_balls(look, k)
     members = balls.members(k).double().cpu().numpy()
     hits, trials = int(members.sum()), len(look.real)
     deletion = balls.deletions[k]
@@ -117,6 +118,6 @@ def recall_estimate(look: Look) -> Estimate:
 def recall_contribution(look: Look) -> Contribution:
     """Return pseudo-values of blocks of generated images, which are the same images in both models."""
     k = look.reference.ks.improved
-    balls = look.fake_balls(k)
+    balls = fake_balls(look, k)
     whole = float(balls.members(k).double().mean())
     return Contribution(pseudo_values(whole, balls.deletions[k].members_without() / len(look.real)))

@@ -15,9 +15,10 @@ import torch
 
 from pytest_medgan.metrics import inputs
 from pytest_medgan.metrics.causes import need
-from pytest_medgan.metrics.kernel_sums import KernelSums, kernel_offset, self_kernel
+from pytest_medgan.metrics.kernel_sums import KernelSide, KernelSums
 from pytest_medgan.metrics.look import Look
-from pytest_medgan.metrics.pairwise import Points, mean_of, own_products, points, products
+from pytest_medgan.metrics.pairwise import mean_of, own_products, points, products
+from pytest_medgan.metrics.passes import cross_kernel, fake_kernel
 from pytest_medgan.metrics.uncertainty import combine_se, largest, mean_se
 from pytest_medgan.records import Cause, Contribution, Estimate, Float64
 
@@ -44,52 +45,52 @@ def kernel_distance(*, real: Any, fake: Any) -> float:
     """
     real, fake = inputs.pair(real, fake, least=2)
     centre = mean_of(real)
-    left, right = points(fake, centre), points(real, centre)
-    cross = KernelSums(left, right, centre)
-    for part, block in products(left, right):
+    left, right = KernelSide(points(fake, centre)), KernelSide(points(real, centre))
+    cross = KernelSums(left, right)
+    for part, block in products(left.points, right.points):
         cross.add_block(part, block)
     within = []
     for side in (left, right):
-        own = KernelSums(side, side, centre)
-        for part, block in own_products(side):
+        own = KernelSums(side, side)
+        for part, block in own_products(side.points):
             own.add_own_block(part, block)
-        within.append(own.row_sums() - self_kernel(side, centre))
+        within.append(own.row_sums - side.own_kernel)
     n, m = len(real), len(fake)
     total = float(within[0].sum()) / (m * (m - 1)) + float(within[1].sum()) / (n * (n - 1))
-    return total - 2 * float(cross.row_sums().sum()) / (n * m)
+    return total - 2 * float(cross.row_sums.sum()) / (n * m)
 
 
 def kernel_estimate(look: Look) -> Estimate:
     """Return KID with the errors of first-order projections, less the second-order noise they count twice."""
-    centre, n, m = look.reference.centre, len(look.real), len(look.fake)
-    fakes, cross = _fake_means(look), look.cross_kernel.row_sums() / n
+    n, m, kernel = len(look.real), len(look.fake), cross_kernel(look)
+    fakes, cross = _fake_means(look), kernel.row_sums / n
     reals = need(look.reference.kernel, Cause.NOT_PREPARED) / (n - 1)
     value = float(fakes.mean() + reals.mean() - 2 * cross.mean())
-    noise = _second_order_variance(look.fake, look.fake, centre)
+    noise = _second_order_variance(kernel.left, kernel.left)
     se = _remove_most(mean_se(_array(2 * (fakes - cross)), look.fake_group), 2 * noise / m**2)
-    of_real = _array(2 * (reals - look.cross_kernel.column_sums() / m))
-    own = _second_order_variance(look.real, look.real, centre)
-    mixed = _second_order_variance(look.fake, look.real, centre)
+    of_real = _array(2 * (reals - kernel.column_sums / m))
+    own = _second_order_variance(kernel.right, kernel.right)
+    mixed = _second_order_variance(kernel.left, kernel.right)
     total = combine_se(se, mean_se(of_real, look.reference.group))
     return Estimate(value, se, largest(se, _remove_most(total, 2 * own / n**2 + 4 * mixed / (n * m))))
 
 
 def kernel_contribution(look: Look) -> Contribution:
     """Return twice the first-order projection of every generated image."""
-    cross = look.cross_kernel.row_sums() / len(look.real)
+    cross = cross_kernel(look).row_sums / len(look.real)
     return Contribution(_array(2 * (_fake_means(look) - cross)))
 
 
 def _fake_means(look: Look) -> torch.Tensor:
     """Return the mean kernel of every generated row with the other generated rows, float64 [M]."""
-    return (look.fake_kernel.row_sums() - self_kernel(look.fake, look.reference.centre)) / (len(look.fake) - 1)
+    kernel = fake_kernel(look)
+    return (kernel.row_sums - kernel.left.own_kernel) / (len(look.fake) - 1)
 
 
-def _second_order_variance(left: Points, right: Points, centre: torch.Tensor, *, most: int = 512) -> float:
+def _second_order_variance(left: KernelSide, right: KernelSide, *, most: int = 512) -> float:
     """Return the variance of the kernel that no row or column alone explains, from the first rows of either side."""
-    left_rows, right_rows = left.rows[:most].double(), right.rows[:most].double()
-    p, q = kernel_offset(left.rows[:most], centre), kernel_offset(right.rows[:most], centre)
-    block = (left_rows @ right_rows.T / left.rows.shape[1] + p[:, None] + q) ** 3
+    left_rows, right_rows = left.points.rows[:most].double(), right.points.rows[:most].double()
+    block = (left_rows @ right_rows.T / left.width + left.offset[:most, None] + right.offset[:most]) ** 3
     if left is right:
         block.fill_diagonal_(torch.nan)
     block = block - block.nanmean(1, keepdim=True)

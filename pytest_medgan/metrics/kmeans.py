@@ -21,6 +21,7 @@ from pytest_medgan.metrics.threads import full_float32
 from pytest_medgan.records import Int64
 
 BATCH = 1024
+TILE = 128  # rows of a batch
 STARTS = 10  # k-means++ starts of a run, of which the best goes on
 EPOCHS = 100
 PATIENCE = 10  # batches without improvement
@@ -63,9 +64,10 @@ def _shuffle(sides: Sequence[tuple[torch.Tensor, Int64]], rng: np.random.Generat
     rows = torch.empty(count + repeated, sides[0][0].shape[1])
     first = 0
     for side, chosen in sides:
+        whole = len(chosen) == len(side) and bool((chosen == np.arange(len(side))).all())
         for part in slices(len(chosen), 1024):
             target = place[first + part.start : first + part.stop]
-            rows[target] = side[torch.as_tensor(chosen[part], device=side.device)].cpu()
+            rows[target] = (side[part] if whole else side[torch.as_tensor(chosen[part], device=side.device)]).cpu()
         first += len(chosen)
     rows[count:] = rows[:repeated]
     return rows, place.numpy()
@@ -74,7 +76,7 @@ def _shuffle(sides: Sequence[tuple[torch.Tensor, Int64]], rng: np.random.Generat
 def _choose_starts(sample: torch.Tensor, clusters: int, runs: int, rng: np.random.Generator) -> torch.Tensor:
     """Return centres [runs,K,D]: of each run's starts the one with the least inertia on the sample."""
     norms = sample.square().sum(1)
-    squared = to_distances_(sample @ sample.T, norms, norms)
+    squared = to_distances_(_own_products(sample), norms, norms)
     count, trials = runs * STARTS, 2 + int(log(clusters))
     start = torch.arange(count)
     chosen = torch.as_tensor(rng.integers(0, len(sample), (count, 1)))
@@ -91,6 +93,15 @@ def _choose_starts(sample: torch.Tensor, clusters: int, runs: int, rng: np.rando
     return sample[chosen.view(runs, STARTS, clusters)[torch.arange(runs), best]]
 
 
+def _own_products(sample: torch.Tensor) -> torch.Tensor:
+    """Return sample sample^T, of which only half is computed."""
+    products = torch.empty(len(sample), len(sample))
+    for part in slices(len(sample), 512):
+        torch.mm(sample[part], sample[part.start :].T, out=products[part, part.start :])
+        products[part.stop :, part] = products[part, part.stop :].T
+    return products
+
+
 def _assign(rows: torch.Tensor, centres: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the nearest of centres [R,K,D] to every row, int64 [R,N], and its squared distance [R,N].
 
@@ -101,6 +112,20 @@ def _assign(rows: torch.Tensor, centres: torch.Tensor) -> tuple[torch.Tensor, to
     squared = (flat.square().sum(1)[:, None] - 2 * flat @ rows.T).view(runs, clusters, -1)
     least, label = squared.min(1)
     return label, least
+
+
+def _assign_and_sum(rows: torch.Tensor, centres: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return nearest centre int64 [N] and squared distance [N] as `_assign` does, and each cluster's sum [K,D].
+
+    A few rows at a time: they are still in the cache when they are summed.
+    """
+    label = torch.empty(len(rows), dtype=torch.int64)
+    least, sums = torch.empty(len(rows)), torch.zeros_like(centres)
+    lengths, scaled = centres.square().sum(1), (-2 * centres).T
+    for part in slices(len(rows), TILE):
+        torch.min(torch.addmm(lengths, rows[part], scaled), 1, out=(least[part], label[part]))
+        sums.index_add_(0, label[part], rows[part])
+    return label, least, sums
 
 
 def _descend_(
@@ -117,10 +142,9 @@ def _descend_(
     for step in range(max(1, EPOCHS * count // size)):
         start = int(rng.integers(count))
         batch = rows[start : start + size]
-        label, squared = _assign(batch, centres[None])
-        member = torch.zeros(clusters, size).scatter_(0, label, 1.0)
-        gained = member.sum(1)
-        moved = (centres * weight[:, None] + member @ batch) / (weight + gained).clamp_min(1)[:, None]
+        label, squared, sums = _assign_and_sum(batch, centres)
+        gained = torch.bincount(label, minlength=clusters).float()
+        moved = (centres * weight[:, None] + sums) / (weight + gained).clamp_min(1)[:, None]
         centres[:] = torch.where(gained[:, None] > 0, moved, centres)
         weight += gained
         rare = weight < RARE * weight.max()
@@ -130,7 +154,7 @@ def _descend_(
             weight[rare] = weight[~rare].min()
         if step == 0:  # the first batch shows only how good the start was
             continue
-        inertia = float((squared[0] + norms[start : start + size]).clamp_min_(0).mean())
+        inertia = float((squared + norms[start : start + size]).clamp_min_(0).mean())
         smooth = inertia if smooth is None else smooth * (1 - alpha) + inertia * alpha
         best, worse = (smooth, 0) if smooth < best else (best, worse + 1)
         if worse >= PATIENCE:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from pytest_medgan.metrics.pairwise import Points, exact_distances, own_products, slices, to_distances_
+from pytest_medgan.metrics.pairwise import Points, exact_distances, own_products, slices, to_distances_, true_places
 
+MANY = 8  # times the neighbours kept: more candidates of a block than this are not few
 SPARE = 8  # candidates beyond the largest k, to tell near ties at the end apart
 
 # reads (rows, their products with all rows from the first of them on) before these become distances
@@ -86,10 +87,39 @@ def find_neighbours(
 
 def _merge_nearest(near: torch.Tensor, index: torch.Tensor, squared: torch.Tensor, offset: int) -> None:
     """Merge distances [rows,columns] into the nearest found so far; their first column is the row `offset`."""
-    found, column = torch.topk(squared, min(near.shape[1], squared.shape[1]), largest=False)
-    values, names = torch.cat([near, found], 1), torch.cat([index, column + offset], 1)
+    found = _closer_ones(near, squared)
+    if found is None:
+        values, column = torch.topk(squared, min(near.shape[1], squared.shape[1]), largest=False)
+    else:
+        values, column = found
+    values, names = torch.cat([near, values], 1), torch.cat([index, column + offset], 1)
     near[:], chosen = torch.topk(values, near.shape[1], largest=False)
     index[:] = names.gather(1, chosen)
+
+
+def _closer_ones(near: torch.Tensor, squared: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Return the distances below the farthest of the nearest so far, and their columns, padded to one length.
+
+    They are few once some blocks were seen, and much faster to find than the nearest of all. None where they are not
+    few, and on a GPU.
+    """
+    if not near.is_cpu or bool(near[:, -1].isinf().any()):
+        return None
+    if squared.is_contiguous():
+        row, column = true_places(squared < near[:, -1:])
+    else:  # a transposed block is read in the order of its memory
+        column, row = true_places(near[:, -1] > squared.T)
+        order = row.argsort(stable=True)
+        row, column = row[order], column[order]
+    count = torch.bincount(row, minlength=len(near))
+    most = int(count.max())
+    if most > MANY * near.shape[1]:
+        return None
+    slot = torch.arange(len(row)) - (count.cumsum(0) - count)[row]
+    values = torch.full((len(near), most), torch.inf)
+    columns = torch.zeros(len(near), most, dtype=torch.int64)
+    values[row, slot], columns[row, slot] = squared[row, column], column
+    return values, columns
 
 
 def _sorted_distances(own: Points, row: int) -> torch.Tensor:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import sqrt
 
+import numpy as np
 import torch
 
 from pytest_medgan.metrics.threads import full_float32
@@ -23,6 +24,7 @@ CPU_ENTRIES = 2**22  # products per block: 16 MB, which later steps find in the 
 GPU_ENTRIES = 2**27
 CPU_PAIRS = 64  # distances in float64 computed at a time
 GPU_PAIRS = 4096
+CPU_TILE = 2**18  # products that several steps in turn find in the cache of one core
 ROWS = 256  # rows converted to float64 at a time
 
 
@@ -33,6 +35,9 @@ class Points:
     raw: torch.Tensor  # [N,D] as given, float32 or float64
     rows: torch.Tensor  # float32 [N,D], centred
     norms: torch.Tensor  # float32 [N], squared length of `rows`
+    squares: torch.Tensor  # float64 [N], the same
+    along: torch.Tensor  # float64 [N], product of `rows` with the centre
+    centre: torch.Tensor  # float64 [D], what was subtracted
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -63,11 +68,13 @@ def mean_of(raw: torch.Tensor) -> torch.Tensor:
 def points(raw: torch.Tensor, centre: torch.Tensor) -> Points:
     """Return the points of features [N,D] centred on `centre`, float64 [D]."""
     rows = torch.empty(raw.shape, dtype=torch.float32, device=raw.device)
-    norms = torch.empty(len(raw), dtype=torch.float32, device=raw.device)
-    for part in slices(len(raw), ROWS):
-        rows[part] = (raw[part].double() - centre).float()
-        norms[part] = rows[part].double().square().sum(1).float()
-    return Points(raw, rows, norms)
+    squares, along = torch.empty(2, len(raw), dtype=torch.float64, device=raw.device)
+    for part in slices(len(raw), ROWS):  # one pass, so that each row is converted to float64 only once
+        rows[part] = raw[part].double() - centre
+        wide = rows[part].double()
+        along[part] = wide @ centre
+        squares[part] = wide.square_().sum(1)
+    return Points(raw, rows, squares.float(), squares, along, centre)
 
 
 def times(rows: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
@@ -125,7 +132,15 @@ def _block_rows(columns: int, device: torch.device) -> int:
 
 def to_distances_(block: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """Turn products into squared distances in place; `left` [rows] and `right` [columns] are the squared norms."""
-    return block.mul_(-2).add_(right).add_(left[:, None]).clamp_min_(0)
+    for part in tiles(block):
+        tile = block[part]
+        torch.add(right, tile, alpha=-2, out=tile).add_(left[part, None]).clamp_min_(0)
+    return block
+
+
+def tiles(block: torch.Tensor) -> Iterator[slice]:
+    """Return slices of a block's rows that are small enough for a core's cache; all rows in one on a GPU."""
+    return slices(len(block), max(1, CPU_TILE // max(1, block.shape[1])) if block.is_cpu else len(block))
 
 
 def exact_distances(left: Points, i: torch.Tensor, right: Points, j: torch.Tensor) -> torch.Tensor:
@@ -141,3 +156,13 @@ def exact_distances(left: Points, i: torch.Tensor, right: Points, j: torch.Tenso
         gap[rows] -= torch.index_select(right.raw, 0, j[part], out=far[rows])
         found[part] = gap[rows].square_().sum(1)
     return found
+
+
+def true_places(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return rows and columns of the true entries, both int64 [P]; numpy finds them faster than torch on a CPU."""
+    if not mask.is_cpu:
+        row, column = mask.nonzero(as_tuple=True)
+        return row, column
+    place = torch.from_numpy(np.flatnonzero(mask.numpy()))
+    row = place // mask.shape[1]
+    return row, place - row * mask.shape[1]

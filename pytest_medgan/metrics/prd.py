@@ -67,7 +67,7 @@ def precision_recall_distribution(
         )
     centre = mean_of(real)
     sample = Clustered(points(real, centre), points(fake, centre), clusters, runs, seed)
-    return f_pair(sample.curve(), beta)
+    return f_pair(sample.curve, beta)
 
 
 def prd_precision_estimate(look: Look) -> Estimate:
@@ -102,13 +102,20 @@ def clustered(look: Look) -> Clustered:
 def _estimate(look: Look, beta: float) -> Estimate:
     """Return the largest F_beta with its errors."""
     sample = look.keep(clustered)
-    value, (_, each) = f_pair(sample.curve(), BETA)[beta > 1], sample.best(beta)
+    value, (_, each) = f_pair(sample.curve, BETA)[beta > 1], sample.best(beta)
     # another set would be clustered another way; each run's own largest F would vary less than its share of the mean
     runs = float(np.std(each, ddof=1) / np.sqrt(len(each)))
     fake_group = None if look.fake_group is None else look.fake_group[sample.rows_fake]
     se = combine_se(mean_se(sample.influence(beta), fake_group), runs)
-    total = combine_se(sample.spread_of_halves(beta, look.reference.group[sample.rows_real], fake_group), runs)
+    total = combine_se(look.keep(_spreads)[beta > 1], runs)
     return Estimate(value, se, largest(total, se))
+
+
+def _spreads(look: Look) -> tuple[float, float]:
+    """Return the standard errors of precision and recall over new draws of both sets."""
+    sample = look.keep(clustered)
+    fake_group = None if look.fake_group is None else look.fake_group[sample.rows_fake]
+    return sample.spread_of_halves(look.reference.group[sample.rows_real], fake_group)
 
 
 def _contribution(look: Look, beta: float) -> Contribution:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,14 @@ class Clustered:
         self.real, self.fake = labels[:, :size], labels[:, size:]  # int64 [runs,n]
         self.clusters, self.size = clusters, size
 
+    @cached_property
     def curve(self) -> Float64:
-        """Return the mean curve of the runs, float64 [angles,2]."""
-        return np.asarray(self._curves().mean(0))
+        """Mean curve of the runs, float64 [angles,2]."""
+        return np.asarray(self._whole.mean(0))
 
     def best(self, beta: float) -> tuple[int, Float64]:
         """Return the angle where F_beta of the mean curve is largest, and each run's F_beta there, float64 [runs]."""
-        curves = self._curves()
+        curves = self._whole
         precision, recall = curves.mean(0).T
         angle = int(f_beta(precision, recall, beta).argmax())
         return angle, f_beta(curves[:, angle, 0], curves[:, angle, 1], beta)
@@ -43,26 +45,33 @@ class Clustered:
         angle, each = self.best(beta)
         slope = slopes()[angle]
         # along the curve precision = slope recall, so F is a constant times precision
-        gain = each.mean() / max(self.curve()[angle, 0], EPSILON)
+        gain = each.mean() / max(self.curve[angle, 0], EPSILON)
         found = np.zeros(self.size)
         for real, fake in zip(self.real, self.fake, strict=True):
             scaled, other = self._histogram(real) * slope, self._histogram(fake)
             found += ((scaled > other) + 0.5 * (scaled == other))[fake]
         return np.asarray(gain * found / len(self.real))
 
-    def spread_of_halves(self, beta: float, group: Int64, fake_group: Int64 | None = None) -> float:
-        """Return the standard error of the largest F_beta in these clusters where both sets are drawn anew.
+    def spread_of_halves(self, group: Int64, fake_group: Int64 | None = None) -> tuple[float, float]:
+        """Return the standard errors of precision and recall in these clusters where both sets are drawn anew.
 
-        It is the spread over random halves of both sets (Shao and Wu 1989), in which the real rows of a `group` [n]
-        stay together, and the generated ones of a `fake_group` [n]. The influence function would overstate it where
+        They are the spreads over random halves of both sets (Shao and Wu 1989), in which the real rows of a `group` [n]
+        stay together, and the generated ones of a `fake_group` [n]. The influence function would overstate them where
         both histograms are nearly equal, since it follows the one that noise made the lesser. nan for a single group.
         """
-        rows = np.arange(self.size) if fake_group is None else fake_group
-        if group.min() == group.max() or rows.min() == rows.max():
-            return float("nan")
+        real = np.unique(group, return_inverse=True)[1]
+        fake = np.arange(self.size) if fake_group is None else np.unique(fake_group, return_inverse=True)[1]
+        if not real.any() or not fake.any():
+            return float("nan"), float("nan")
         rng = np.random.default_rng(0)
-        halves = (self._curves(random_half(group, rng), random_half(rows, rng)).mean(0) for _ in range(HALVES))
-        return float(np.std([f_pair(half)[beta > 1] for half in halves], ddof=1))
+        halves = (self._curves(random_half(real, rng), random_half(fake, rng)).mean(0) for _ in range(HALVES))
+        precision, recall = np.std([f_pair(half) for half in halves], axis=0, ddof=1)
+        return float(precision), float(recall)
+
+    @cached_property
+    def _whole(self) -> Float64:
+        """Curve of every run, float64 [runs,angles,2]."""
+        return self._curves()
 
     def _curves(self, real: Any = slice(None), fake: Any = slice(None)) -> Float64:
         """Return the curve of every run, float64 [runs,angles,2], of all rows or of some rows of either set."""

@@ -12,8 +12,9 @@ from pytest_medgan.catalogue import NAMES
 from pytest_medgan.errors import MetricInputError
 from pytest_medgan.metrics import inputs
 from pytest_medgan.metrics.deletion import kept_neighbours
+from pytest_medgan.metrics.frechet_error import ENOUGH, LeftOutRows, prepare_rows
 from pytest_medgan.metrics.grey_levels import grey_step, histograms
-from pytest_medgan.metrics.kernel_sums import KernelSums, self_kernel
+from pytest_medgan.metrics.kernel_sums import KernelSide, KernelSums
 from pytest_medgan.metrics.moments import Moments, compute_moments
 from pytest_medgan.metrics.neighbours import Neighbours, find_neighbours
 from pytest_medgan.metrics.pairwise import Points, mean_of, own_products, points
@@ -52,7 +53,9 @@ class Reference:
     ks: Ks
     metrics: tuple[str, ...]  # what it was prepared for
     moments: Moments | None = None  # fid
+    left_out: LeftOutRows | None = None  # rows for the error of fid: all, or the first 2,048 of single rows
     kernel: torch.Tensor | None = None  # float64 [N], kernel summed over the other rows; kid
+    kernel_side: KernelSide | None = None  # the features as columns of kernels; kid
     near: Neighbours | None = None  # the ball metrics, at every k smaller than N
     image_size: tuple[int, int] | None = None  # (H,W) of the images behind the features, where given
     histograms: Int64 | None = None  # [N,256], grey levels; intensity_distance
@@ -148,9 +151,10 @@ def prepare_reference(
     ready = points(real, centre)
     ball_points = ready if width == real.shape[1] else points(first_columns(real, width), centre[:width])
     train_ready = None if train is None else points(first_columns(train, width), centre[:width])
-    (near, kernel), moments = run_side_by_side(
-        lambda: _own_passes(ready, ball_points, centre, needed, asked),
-        lambda: compute_moments(real) if "fid" in asked else None,
+    kernel_side = KernelSide(ready) if "kid" in asked else None
+    (near, kernel), (moments, left_out) = run_side_by_side(
+        lambda: _own_passes(ready, ball_points, kernel_side, needed),
+        lambda: _prepare_frechet(ready, group) if "fid" in asked else (None, None),
         real.device,
     )
     return Reference(
@@ -162,7 +166,9 @@ def prepare_reference(
         ks=ks,
         metrics=asked,
         moments=moments,
+        left_out=left_out,
         kernel=kernel,
+        kernel_side=kernel_side,
         near=near,
         image_size=None if pixels is None else (pixels.shape[2], pixels.shape[3]),
         histograms=histograms(pixels) if pixels is not None and "intensity_distance" in asked else None,
@@ -175,13 +181,19 @@ def prepare_reference(
     )
 
 
+def _prepare_frechet(ready: Points, group: Int64) -> tuple[Moments, LeftOutRows]:
+    """Return the moments, and the rows that the error leaves out; of many single rows some show the spread."""
+    moments, single = compute_moments(ready.raw), int(group.max()) + 1 == len(ready)
+    return moments, prepare_rows(moments, ready, slice(0, ENOUGH if single else len(ready)))
+
+
 def _own_passes(
-    ready: Points, ball_points: Points, centre: torch.Tensor, ks: tuple[int, ...], asked: tuple[str, ...]
+    ready: Points, ball_points: Points, side: KernelSide | None, ks: tuple[int, ...]
 ) -> tuple[Neighbours | None, torch.Tensor | None]:
     """Return the reference's neighbours, and the kernel summed over its other rows."""
-    sums = KernelSums(ready, ready, centre) if "kid" in asked else None
+    sums = None if side is None else KernelSums(side, side)
     near = own_pass(ready, ball_points, sums, ks, keep=kept_neighbours(max(ks)) if ks else 0)
-    return near, None if sums is None else sums.row_sums() - self_kernel(ready, centre)
+    return near, None if sums is None or side is None else sums.row_sums - side.own_kernel
 
 
 def own_pass(

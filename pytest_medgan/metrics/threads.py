@@ -5,14 +5,15 @@ Torch keeps one number of threads for the whole process, so only one caller may 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
+T = TypeVar("T")
 First = TypeVar("First")
 Second = TypeVar("Second")
 
@@ -49,31 +50,50 @@ def one_thread() -> Iterator[None]:
         _changed.release()
 
 
-def run_side_by_side(
-    first: Callable[[], First], second: Callable[[], Second], device: torch.device
-) -> tuple[First, Second]:
-    """Return the results of both functions, which run at the same time on a CPU with several threads.
+def run_tasks(tasks: Sequence[Callable[[], T]], device: torch.device) -> list[T]:
+    """Return the results of all tasks, of which two run at a time on a CPU with several threads.
 
-    Each gets half of the threads: two halves finish sooner than two turns where a function gains little from more
-    threads, as eigenvalue solvers do. On one thread, on a GPU, or inside another call they take turns.
+    Each of the two gets half of the threads: two halves finish sooner than turns where a task gains little from more
+    threads, as eigenvalue solvers do. On one thread, on a GPU, or inside another call the tasks take turns.
 
     Args:
-        first: Runs in the calling thread.
-        second: Runs in a thread of its own where the two run at the same time.
-        device: The device that both work on.
+        tasks: Started in this order. One that needs the result of another waits for it by itself.
+        device: The device that all of them work on.
 
     Returns:
-        Both results. An exception of either is raised after both have ended.
+        The results in the order of the tasks. An exception is raised after the task beside it has ended.
     """
     threads = torch.get_num_threads()
-    if device.type != "cpu" or threads < 2 or not _changed.acquire(blocking=False):
-        return first(), second()
+    if device.type != "cpu" or threads < 2 or len(tasks) < 2 or not _changed.acquire(blocking=False):
+        return [task() for task in tasks]
+    results: dict[int, T] = {}
+    waiting, taking = iter(enumerate(tasks)), Lock()
+
+    def work() -> None:
+        while True:
+            with taking:
+                place, task = next(waiting, (-1, None))
+            if task is None:
+                return
+            results[place] = task()
+
     try:
         torch.set_num_threads(threads // 2)
         # chosen here for both: the one that ends first must not reset the precision under the other
         with full_float32(), ThreadPoolExecutor(1) as pool:
-            pending = pool.submit(second)
-            return first(), pending.result()
+            beside = pool.submit(work)
+            work()
+            beside.result()
     finally:
         torch.set_num_threads(threads)
         _changed.release()
+    return [results[place] for place in range(len(tasks))]
+
+
+def run_side_by_side(
+    first: Callable[[], First], second: Callable[[], Second], device: torch.device
+) -> tuple[First, Second]:
+    """Return the results of two tasks of `run_tasks`."""
+    tasks: list[Callable[[], Any]] = [first, second]
+    found = run_tasks(tasks, device)
+    return found[0], found[1]

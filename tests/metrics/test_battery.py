@@ -91,7 +91,7 @@ def test_battery_values_equal_single_functions(two_sets, pixels, probabilities, 
 def test_only_what_is_asked_is_computed(two_sets, monkeypatch):
     real, fake = two_sets
     monkeypatch.setattr("pytest_medgan.metrics.prd.Clustered", None)
-    monkeypatch.setattr("pytest_medgan.metrics.look.products", None)
+    monkeypatch.setattr("pytest_medgan.metrics.passes.products", None)
     reference = prepare_reference(real, metrics=["fid"])
     assert reference.near is None
     assert reference.kernel is None

@@ -8,7 +8,7 @@ import torch
 
 from pytest_medgan.errors import MetricInputError
 from pytest_medgan.metrics import frechet_distance
-from pytest_medgan.metrics.frechet_error import distances_without_each
+from pytest_medgan.metrics.frechet_error import distances_without_each, prepare_rows
 from pytest_medgan.metrics.moments import compute_moments, compute_overlap
 from pytest_medgan.metrics.pairwise import mean_of, points
 
@@ -70,9 +70,8 @@ def test_the_distance_without_each_row_is_what_leaving_it_out_gives(n, m, width)
     real = torch.randn(n, width, generator=generator) * scale
     fake = 1.1 * torch.randn(m, width, generator=generator) + 0.2
     ready, centre = compute_moments(real), mean_of(real)
-    of_real, of_fake = distances_without_each(
-        ready, points(real, centre), points(fake, centre), compute_overlap(ready, fake)
-    )
+    sides, overlap = (points(real, centre), points(fake, centre)), compute_overlap(ready, fake)
+    of_real, of_fake = distances_without_each(ready, *sides, overlap, left_out=prepare_rows(ready, sides[0]))
     left_real = [frechet_distance(real=torch.cat([real[:i], real[i + 1 :]]), fake=fake) for i in range(n)]
     left_fake = [frechet_distance(real=real, fake=torch.cat([fake[:i], fake[i + 1 :]])) for i in range(m)]
     for found, left in ((of_real, left_real), (of_fake, left_fake)):

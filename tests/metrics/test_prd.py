@@ -107,7 +107,7 @@ def test_of_the_larger_set_a_sample_is_taken(two_sets):
 def test_the_value_is_the_mean_of_the_runs_at_its_best_angle(two_sets):
     real, fake = (torch.from_numpy(side[:200]) for side in two_sets)
     clustered = Clustered(points(real, mean_of(real)), points(fake, mean_of(real)), 20, 10, 0)
-    precision, recall = f_pair(clustered.curve())
+    precision, recall = f_pair(clustered.curve)
     assert clustered.best(1 / 8)[1].mean() == pytest.approx(precision, abs=1e-9)
     assert clustered.best(8)[1].mean() == pytest.approx(recall, abs=1e-9)
     assert clustered.best(8)[1].std() > 0

@@ -9,6 +9,7 @@ import torch
 from pytest_medgan.metrics import measure, prepare_reference
 from pytest_medgan.metrics.look import Look
 from pytest_medgan.metrics.pairwise import points
+from pytest_medgan.metrics.passes import fake_balls, real_balls
 from pytest_medgan.metrics.uncertainty import (
     blocks_of,
     jackknife_noise,
@@ -111,13 +112,13 @@ def test_deleting_blocks_equals_leaving_them_out(two_sets):
     reference = prepare_reference(real, groups=patient, metrics=names)
     ready = points(torch.from_numpy(fake), reference.centre)
     look = Look(reference, ready, ready, names)
-    by_patient, covered = look.real_balls(3).deletions, look.real_balls(5).covered(5)
+    by_patient, covered = real_balls(look, 3).deletions, real_balls(look, 5).covered(5)
     precision = by_patient[3].members_without() / 90
-    density = by_patient[5].pairs_without(int(look.real_balls(5).counts(5).sum())) / 5 / 90
+    density = by_patient[5].pairs_without(int(real_balls(look, 5).counts(5).sum())) / 5 / 90
     coverage = by_patient[5].covered_without(covered) / 85
-    changed, member = by_patient[3].changed_members(), look.real_balls(3).members(3).numpy()
+    changed, member = by_patient[3].changed_members(), real_balls(look, 3).members(3).numpy()
     assert changed.sum() > 0
-    recall = look.fake_balls(3).deletions[3].members_without() / 90
+    recall = fake_balls(look, 3).deletions[3].members_without() / 90
     for block in range(18):
         left = values(real[patient != block], fake, names)
         without = measure(
