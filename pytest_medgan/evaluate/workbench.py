@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pytest_medgan.errors import SettingsError
+from pytest_medgan.errors import OutputError, SettingsError
 from pytest_medgan.evaluate.settings import Settings
+from pytest_medgan.ground.files import make_private_folder
 from pytest_medgan.ground.processes import local_device
 from pytest_medgan.records import Embeddings, Extractor, Generator, ImageSet, Progress, RealSets, no_progress
 
@@ -54,11 +55,12 @@ class Workbench:
     def _writable_folder(self) -> Path:
         """Return `cache_dir`, or a folder that is removed with the session."""
         try:
-            self.cache_dir.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self.cache_dir)
             with tempfile.TemporaryFile(dir=self.cache_dir):
                 return self.cache_dir
-        except OSError as error:
-            self._kept["unwritable"] = error.strerror or "no reason given"
+        except (OSError, OutputError) as error:
+            system = error.__cause__ if isinstance(error, OutputError) else error
+            self._kept["unwritable"] = getattr(system, "strerror", None) or "no reason given"
             scratch = tempfile.mkdtemp(prefix="medgan-")
             weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
             return Path(scratch)

@@ -99,13 +99,16 @@ def new_folder(path: Path, *, durable: bool = True) -> Iterator[Path]:
 def make_private_folder(folder: Path) -> None:
     """Make a folder that version control ignores, as `.pytest_cache` does: it may hold pixels of patients.
 
+    A folder that exists already under another name than `.medgan` is the user's own and stays as it is.
+
     Raises:
         OutputError: The folder cannot be made.
     """
     ignore = folder / ".gitignore"
     try:
+        own = not folder.exists() or folder.name == ".medgan"
         folder.mkdir(parents=True, exist_ok=True)
-        if not ignore.exists():
+        if own and not ignore.exists():
             write_text(ignore, "# Made by pytest-medgan. The folder may hold images of patients.\n*\n")
     except OSError as error:
         raise cannot_write(error, folder) from error

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom import dcmread
 
 from pytest_medgan.cli import main
 from pytest_medgan.gan import load_generator
@@ -79,3 +80,19 @@ def test_a_generator_in_the_current_folder_is_found(
     assert main(["sample", "drawn_here:model", "--count", "2", "--seed", "7", "--out", "out.npz"]) == 0
     with np.load("out.npz") as archive:
         assert (archive["pixels"] == 7).all()
+
+
+def test_sample_dicom_writes_captures_that_are_no_real_images(pool: Path, tmp_path: Path) -> None:
+    expected = load_generator(str(pool))(6, 0)
+    assert main(["sample", str(pool), "--dicom", str(tmp_path / "captures"), "--count=6"]) == 0
+    files = sorted((tmp_path / "captures").iterdir())
+    assert len(files) == 6
+    for path, image in zip(files, expected, strict=True):
+        dataset = dcmread(path)
+        assert dataset.SyntheticData == "YES"
+        np.testing.assert_array_equal(dataset.pixel_array, image[0])
+
+
+def test_sample_without_a_place_to_write_is_refused(pool: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", str(pool)]) == 2
+    assert "nothing to write" in capsys.readouterr().err

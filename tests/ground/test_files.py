@@ -162,10 +162,20 @@ def test_private_folder_is_ignored_by_version_control(tmp_path: Path) -> None:
     assert staged.stdout == ""
 
 
-def test_private_folder_keeps_the_users_own_rules(tmp_path: Path) -> None:
-    (tmp_path / ".gitignore").write_text("!keep\n")
+def test_private_folder_that_is_the_users_own_is_left_alone(tmp_path: Path) -> None:
+    """A cache in the project's root must not hide the project."""
     files.make_private_folder(tmp_path)
-    assert (tmp_path / ".gitignore").read_text() == "!keep\n"
+    assert names(tmp_path) == []
+    (tmp_path / ".medgan").mkdir()  # made by an older version
+    files.make_private_folder(tmp_path / ".medgan")
+    assert names(tmp_path / ".medgan") == [".gitignore"]
+
+
+def test_private_folder_keeps_the_users_own_rules(tmp_path: Path) -> None:
+    (tmp_path / ".medgan").mkdir()
+    (tmp_path / ".medgan" / ".gitignore").write_text("!keep\n")
+    files.make_private_folder(tmp_path / ".medgan")
+    assert (tmp_path / ".medgan" / ".gitignore").read_text() == "!keep\n"
 
 
 def test_private_folder_below_a_file_is_an_output_error(tmp_path: Path) -> None:
