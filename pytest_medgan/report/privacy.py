@@ -1,4 +1,4 @@
-"""Remove paths, DICOM tags and DICOM UIDs from text before it is written to a report.
+"""Remove paths, DICOM tags, DICOM UIDs and control characters from text before it is written to a report.
 
 Every string of a run passes here. Absolute paths, paths that leave the project, DICOM tags and unique identifiers are
 removed. A path to a kind of file that projects have keeps the file's name, because `phantom.yaml:31` leads a reader to
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from typing import Any
+
+from pytest_medgan.ground.terminal import printable
 
 _FILES = (".yaml", ".yml", ".py", ".safetensors", ".json", ".toml", ".ini", ".cfg")
 
@@ -26,15 +28,16 @@ _UID = re.compile(r"(?<![\w.])[0-2](?:\.\d+){5,}(?![\w.])")
 
 
 def scrub(text: str) -> str:
-    """Return text without paths, DICOM tags and UIDs.
+    """Return text without paths, DICOM tags, UIDs and control characters.
 
     Args:
         text: Any text.
 
     Returns:
-        The text with paths replaced by "[path]" or the name of a project's file, tags by "[tag]", UIDs by "[uid]".
+        The text with paths replaced by "[path]" or the name of a project's file, tags by "[tag]", UIDs by "[uid]", and
+        control characters but line breaks by their escapes.
     """
-    return _UID.sub("[uid]", _TAG.sub("[tag]", _PATH.sub(_replace, text)))
+    return printable(_UID.sub("[uid]", _TAG.sub("[tag]", _PATH.sub(_replace, text))), keep="\n")
 
 
 def scrub_plain(value: Any) -> Any:

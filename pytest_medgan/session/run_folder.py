@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,8 @@ def write_reports(models: Mapping[str, Model], problems: list[str], options: Run
     Raises:
         MedganError: A file cannot be written, or a baseline cannot be read any more.
     """
-    from pytest_medgan.report import ReportRun, markdown, render, write_run
+    from pytest_medgan.report import ReportRun, render, write_run
+    from pytest_medgan.report.folder import MARKDOWN_FILE
     from pytest_medgan.session.model_records import reported_models
 
     reported = reported_models(models.values(), options)
@@ -85,15 +87,18 @@ def write_reports(models: Mapping[str, Model], problems: list[str], options: Run
         warnings=tuple(dict.fromkeys(w for model in models.values() for w in model.findings.data.warnings)),
         problems=tuple(problems),
         report_only=options.report_only,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     write_run(options.report_dir, run, evidence, include_real=options.report_real)
     for model in models.values():  # the run folder holds them from here on
         if model.findings.evidence is not None:
             Path(model.findings.evidence).unlink(missing_ok=True)
+    written = render(options.report_dir, options.reports, include_real=options.report_real)
     if "md" in options.reports and (summary := os.environ.get("GITHUB_STEP_SUMMARY")):
+        text = (options.report_dir / MARKDOWN_FILE).read_text(encoding="utf-8")  # filtered, as the folder is
         with open(summary, "a", encoding="utf-8") as page:
-            page.write(markdown(run, evidence))
-    return render(options.report_dir, options.reports, include_real=options.report_real)
+            page.write(text)
+    return written
 
 
 def _evidence(model: ReportedModel, options: RunOptions) -> Evidence:

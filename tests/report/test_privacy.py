@@ -47,6 +47,10 @@ def test_other_text_stays(text: str) -> None:
     assert scrub(text) == text
 
 
+def test_control_characters_are_escaped() -> None:
+    assert scrub("model\x1b]0;title\x07\nsecond line") == "model\\x1b]0;title\\x07\nsecond line"
+
+
 def test_plain_data_is_scrubbed_at_every_depth() -> None:
     data = {"a": ["/home/u/x", {"/home/u/y": 1}], "b": 2.5, "c": None}
     assert scrub_plain(data) == {"a": ["[path]", {"[path]": 1}], "b": 2.5, "c": None}
