@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from pytest_medgan.ct.images import AIR, crop, crop_corner, finish_image, resize, resize_weights, to_grey
+from pytest_medgan.ct.images import AIR, crop, crop_corner, finish_image, resize, resize_weights, to_grey, upright
 from pytest_medgan.errors import SettingsError
 
 WINDOW = (-1000.0, 400.0)
@@ -98,3 +99,23 @@ def test_crop_corner_lies_on_the_centre() -> None:
 def test_check_geometry_of_no_image_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(SettingsError, match="Give"):
         finish(pattern(), **changes)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "stored"),
+    [
+        ((1, 0, 0, 0, 1, 0), lambda image: image),  # supine, as scanners store it
+        ((-1, 0, 0, 0, -1, 0), lambda image: image[::-1, ::-1]),  # prone
+        ((-1, 0, 0, 0, 1, 0), lambda image: image[:, ::-1]),  # seen from the head
+        ((1, 0, 0, 0, -1, 0), lambda image: image[::-1]),  # supine, upside down
+        ((0, 1, 0, 1, 0, 0), lambda image: image.T),  # stored by columns
+        ((0, -1, 0, 1, 0, 0), lambda image: image[::-1].T),
+        ((0, 1, 0, -1, 0, 0), lambda image: image[:, ::-1].T),
+        ((0.9996, 0.03, 0, -0.03, 0.9996, 0), lambda image: image),  # a slight turn is none
+    ],
+)
+def test_upright_turns_any_axial_plane_left_and_back(
+    orientation: tuple[float, ...], stored: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    image = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    assert np.array_equal(upright(np.ascontiguousarray(stored(image)), orientation), image)

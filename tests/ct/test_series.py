@@ -208,3 +208,22 @@ def test_unsuitable_series_are_told_by_kind(headers: list[Header]) -> None:
 def test_outline_series_orders_whatever_it_is_given(headers: list[Header]) -> None:
     wild = changed(headers[::-1], 3, orientation=(2.0, 0.0, 0.0, 0.0, 1.0, 0.0), patient="X")
     assert outline_series(wild).positions == build_series(headers).positions
+
+
+@pytest.mark.parametrize(("spacing", "refused"), [((1.002, 1.0), False), ((1.0, 1.002), True)])
+def test_build_series_tolerance_of_each_spacing_is_that_of_its_own_axis(
+    headers: list[Header], spacing: tuple[float, float], refused: bool
+) -> None:
+    """Sixty-four rows, but five hundred columns: only the columns' edge moves by more than half a millimetre."""
+    wide = [replace(h, pixels=replace(h.pixels, columns=500), orientation=h.orientation) for h in headers]
+    odd = changed(wide, 5, spacing=spacing)
+    if refused:
+        with pytest.raises(DataError, match="PixelSpacing"):
+            build_series(odd)
+    else:
+        assert len(build_series(odd)) == 12
+
+
+def test_overlapping_slices_that_touch_do_not(headers: list[Header]) -> None:
+    assert not build_series([replace(h, thickness=3.0) for h in headers]).overlapping
+    assert build_series([replace(h, thickness=3.01) for h in headers]).overlapping

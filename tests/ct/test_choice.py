@@ -1,0 +1,108 @@
+"""One series for each patient."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_medgan.ct.choice import choose_series, owner
+from pytest_medgan.ct.findings import Findings
+from pytest_medgan.ct.headers import read_headers
+from pytest_medgan.ct.regions import StructureFile
+from pytest_medgan.ct.slices import Cause, Faulty, Header
+from pytest_medgan.errors import DataError
+
+
+@pytest.fixture
+def headers(tmp_path: Path, study_class: Any) -> list[Header]:
+    """Six slices of PAT-001."""
+    study = study_class(tmp_path).write()
+    return [read_headers(tmp_path, path.relative_to(tmp_path).as_posix())[0] for path in study.files]
+
+
+def other(headers: list[Header], series: str, **changes: Any) -> list[Header]:
+    """The same slices as another series."""
+    return [
+        replace(h, file=f"{series}/{n}.dcm", series=series, instance=f"{series}.{n}", **changes)
+        for n, h in enumerate(headers)
+    ]
+
+
+def drawing(series: str) -> StructureFile:
+    nothing: frozenset[str] = frozenset()
+    return StructureFile("rt.dcm", "d", "RTSTRUCT", "PAT-001", frozenset({series}), nothing, nothing, ())
+
+
+def faulty(file: str, cause: Cause = Cause.DAMAGED, patient: str = "", series: str = "") -> Faulty:
+    return Faulty(file, f"{file} is bad. Copy it again.", cause, patient, series)
+
+
+def test_choose_series_prefers_a_contour_then_the_number_of_slices(headers: list[Header]) -> None:
+    long = [*other(headers, "1.9"), *other(headers[:1], "1.9", position=(-31.5, -31.5, -82.0))]
+    long[-1] = replace(long[-1], instance="1.9.x", file="1.9/x.dcm")
+    findings = Findings()
+    assert choose_series([*headers, *long], [], [], findings)["PAT-001"].uid == "1.9"
+    assert findings.counts == {"skipped: slice of another series of its patient": 6}
+    drawn = choose_series([*headers, *long], [], [drawing(headers[0].series)], Findings())
+    assert drawn["PAT-001"].uid == headers[0].series
+
+
+def test_choose_series_of_equal_length_is_the_same_in_any_order(headers: list[Header]) -> None:
+    both = [*headers, *other(headers, "1.9")]
+    chosen = {choose_series(order, [], [], Findings())["PAT-001"].uid for order in (both, both[::-1])}
+    assert len(chosen) == 1
+
+
+def test_choose_series_gap_is_told_by_the_file_that_made_it(headers: list[Header]) -> None:
+    folder, series = headers[0].file.rpartition("/")[0], headers[0].series
+    gap = [*headers[:3], *headers[4:]]
+    with pytest.raises(DataError, match="has a gap"):
+        choose_series(gap, [], [], Findings())
+    for culprit in (faulty("elsewhere/3.dcm", series=series), faulty(f"{folder}/3.dcm", Cause.EMPTY)):
+        with pytest.raises(DataError, match=r"3\.dcm is bad"):
+            choose_series(gap, [culprit], [], Findings())
+    for stranger in (faulty("elsewhere/3.dcm", Cause.EMPTY), faulty(f"{folder}/3.dcm", series="1.2.3")):
+        with pytest.raises(DataError, match="has a gap"):
+            choose_series(gap, [stranger], [], Findings())
+
+
+def test_choose_series_passes_over_faulty_files_that_leave_no_gap(headers: list[Header]) -> None:
+    findings = Findings()
+    chosen = choose_series(headers[:5], [faulty("a.dcm", series=headers[0].series)], [], findings)
+    assert len(chosen["PAT-001"]) == 5
+    assert findings.warnings == ("passed over: 1 damaged DICOM file",)
+
+
+def test_choose_series_damage_must_not_cost_a_patient(headers: list[Header]) -> None:
+    with pytest.raises(DataError, match=r"b\.dcm is bad"):
+        choose_series(headers, [faulty("b.dcm", patient="PAT-002"), faulty("c.dcm", patient="PAT-002")], [], Findings())
+
+
+def test_choose_series_synthetic_file_is_refused_whatever_it_belongs_to(headers: list[Header]) -> None:
+    with pytest.raises(DataError, match=r"z\.dcm is bad"):
+        choose_series(headers, [faulty("a.dcm"), faulty("z.dcm", Cause.SYNTHETIC)], [], Findings())
+
+
+@pytest.mark.parametrize("items", [[], [faulty("b.dcm"), faulty("a.dcm")]])
+def test_choose_series_without_a_slice_is_an_error(items: list[Faulty]) -> None:
+    with pytest.raises(DataError, match=r"a\.dcm is bad" if items else "holds no CT slice"):
+        choose_series([], items, [], Findings())
+
+
+def test_choose_series_without_an_axial_series_is_an_error(headers: list[Header]) -> None:
+    tilted = [replace(header, orientation=(0.0, 1.0, 0.0, 0.0, 0.0, -1.0)) for header in headers]
+    with pytest.raises(DataError, match="No CT series of the folder is an axial volume"):
+        choose_series(tilted, [], [], Findings())
+
+
+def test_choose_series_without_patient_ids_takes_each_study_as_one(headers: list[Header]) -> None:
+    nameless = [replace(header, patient="") for header in headers]
+    second = other(nameless, "1.9", study="1.8")
+    findings = Findings()
+    chosen = choose_series([*nameless, *second], [], [], findings)
+    assert sorted(len(series) for series in chosen.values()) == [6, 6]
+    assert {owner(header) for header in second} == {"study 1.8"}
+    assert findings.warnings == ("2 studies name no patient: each is taken as a patient of its own",)
