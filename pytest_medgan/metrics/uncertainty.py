@@ -94,8 +94,8 @@ def random_half(group: Int64, rng: np.random.Generator) -> Int64:
 def jackknife_se(whole: float, without: Float64, rows: Int64) -> float:
     """Return the delete-a-block jackknife error; nan for fewer than two blocks.
 
-    The form for blocks of unequal size is that of Busing, Meijer and van der Leeden (1999); for equal blocks it is the
-    usual one.
+    The form for blocks of unequal size is that of Busing, Meijer and van der Leeden (1999), equation 8; for equal
+    blocks it is the usual one.
 
     Args:
         whole: The value of all rows.
@@ -106,7 +106,7 @@ def jackknife_se(whole: float, without: Float64, rows: Int64) -> float:
         return float("nan")
     h = rows.sum() / np.maximum(rows, 1)
     pseudo = h * whole - (h - 1) * without
-    return float(sqrt(np.mean((pseudo - pseudo.mean()) ** 2 / (h - 1))))
+    return float(sqrt(np.mean((pseudo - np.average(pseudo, weights=rows)) ** 2 / (h - 1))))
 
 
 def jackknife_noise(noise: Float64, rows: Int64) -> float:
