@@ -1,11 +1,12 @@
-"""Time and memory of the battery beside the packages people use, each in a process of its own, in turns.
+"""Time and memory of the battery and of the packages people use, each in a process of its own, in turns.
 
-    python benchmarks/metrics_speed.py                          the comparison and the k-sweep, 6,080 x 2,048
+    python benchmarks/metrics_speed.py                                 the comparison and the k-sweep, 6,080 x 2,048
     python benchmarks/metrics_speed.py --scaling 6080 12160 25000
+    python benchmarks/metrics_speed.py --against FOLDER --turns 5      this checkout and another one, in turns
 
-Wall-clock time is what a user waits; processor time, on one thread, is what remains comparable on a machine that does
-other work at the same time. The peers come with the `dev` extra; the PRD procedure is written here from its paper's
-description (its package is not on the index): MiniBatchKMeans with 20 clusters and n_init=10, ten runs.
+Wall-clock time is what a user waits; processor time remains comparable on a machine that does other work at the same
+time. The peers come with the `dev` extra; the PRD procedure is written here from its paper's description (its package
+is not on the index): MiniBatchKMeans with 20 clusters and n_init=10, ten runs.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ PEERS = ("torch-fidelity FID", "torch-fidelity KID", "prdc", "official PRD proce
 
 
 def features(rows: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Two overlapping sets float32 [rows,2048] that look like pooled activations: non-negative, correlated."""
+    """Return two overlapping sets float32 [rows,2048] like pooled activations: non-negative, correlated."""
     generator = torch.Generator().manual_seed(0)
     mixing = torch.randn(256, WIDTH, generator=generator) / 16
     scale = torch.linspace(2, 0.2, 256)
@@ -44,7 +45,7 @@ def features(rows: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def official_prd(real: np.ndarray, fake: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """(precision, recall) by the procedure of Sajjadi et al. 2018 with scikit-learn, ten runs."""
+    """Return (precision, recall) by the procedure of Sajjadi et al. 2018 with scikit-learn, ten runs."""
     from sklearn.cluster import MiniBatchKMeans
 
     from pytest_medgan.metrics.prd_curve import curve, f_pair
@@ -59,7 +60,7 @@ def official_prd(real: np.ndarray, fake: np.ndarray, seed: int = 0) -> tuple[flo
 
 
 def ours(name: str, real: torch.Tensor, fake: torch.Tensor) -> Callable[[], object]:
-    """The battery, whole or against a prepared reference, or the ball metrics at one k or many."""
+    """Return a call of the battery, whole or against a prepared reference, or of the ball metrics at one k or many."""
     from pytest_medgan import metrics
 
     if name == "ours":
@@ -75,7 +76,7 @@ def ours(name: str, real: torch.Tensor, fake: torch.Tensor) -> Callable[[], obje
 
 
 def peer(name: str, real: torch.Tensor, fake: torch.Tensor) -> Callable[[], object]:
-    """What people use today."""
+    """Return a call of another package on the same features."""
     if name == "torch-fidelity FID":
         from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
@@ -93,8 +94,8 @@ def peer(name: str, real: torch.Tensor, fake: torch.Tensor) -> Callable[[], obje
     return lambda: official_prd(real.numpy(), fake.numpy())
 
 
-def one(name: str, rows: int, threads: int) -> None:
-    """Time one contestant in this process and print the figures as JSON."""
+def time_here(name: str, rows: int, threads: int) -> None:
+    """Time one call in this process and print the figures as JSON."""
     torch.set_num_threads(threads)
     with contextlib.redirect_stdout(io.StringIO()):
         task = (ours if name.startswith("ours") else peer)(name, *features(rows))
@@ -111,30 +112,35 @@ def one(name: str, rows: int, threads: int) -> None:
     )
 
 
-def run(name: str, rows: int, threads: int, turns: int = 1) -> dict[str, float]:
-    """The median over `turns` fresh processes."""
+def time_apart(name: str, rows: int, threads: int, turns: int = 1, source: str = "") -> dict[str, float]:
+    """Return the median over `turns` fresh processes; `source` is another checkout to import the package from."""
     variables = {key: str(threads) for key in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-    command = [sys.executable, __file__, "--one", name, "--rows", str(rows), "--threads", str(threads)]
+    command = [sys.executable, __file__, "--here", name, "--rows", str(rows), "--threads", str(threads)]
+    if source:
+        variables["PYTHONPATH"] = source
     found = []
     for _ in range(turns):
-        done = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            command, cwd=source or None, env={**os.environ, **variables}, capture_output=True, text=True, check=True
+        )
         found.append(json.loads(done.stdout.splitlines()[-1]))
     return {key: statistics.median(each[key] for each in found) for key in found[0]}
 
 
-def row(name: str, found: dict[str, float]) -> str:
+def table_row(name: str, found: dict[str, float]) -> str:
+    """Return a row of the table."""
     return f"| {name} | {found['wall']:.1f} | {found['processor']:.1f} | {found['gigabytes']:.2f} |"
 
 
 def compare(rows: int, threads: int, turns: int) -> None:
-    """The battery against the sum of its peers, and the k-sweep against one k."""
+    """Print the battery beside the sum of its peers, and the k-sweep beside one k."""
     names = (*PEERS, "ours", "ours, reference prepared", "ours, one k", "ours, 100 k")
     found = {}
     print(f"{rows:,} x {WIDTH:,}, threads: {threads}, load {os.getloadavg()[0]:.1f}\n")
     print("| what | wall s | processor s | peak GB |\n| --- | --- | --- | --- |")
     for name in names:
-        found[name] = run(name, rows, threads, turns)
-        print(row(name, found[name]), flush=True)
+        found[name] = time_apart(name, rows, threads, turns)
+        print(table_row(name, found[name]), flush=True)
     for kind in ("wall", "processor"):
         peers = sum(found[name][kind] for name in PEERS)
         print(
@@ -144,16 +150,30 @@ def compare(rows: int, threads: int, turns: int) -> None:
         )
 
 
+def compare_checkouts(other: str, rows: int, threads: int, turns: int) -> None:
+    """Print the battery against a prepared reference in this checkout and in another one, in turns."""
+    name, found = "ours, reference prepared", list[tuple[dict[str, float], dict[str, float]]]()
+    print("| turn | wall s, here | there | processor s, here | there |\n| --- | --- | --- | --- | --- |")
+    for turn in range(turns):
+        here, there = time_apart(name, rows, threads), time_apart(name, rows, threads, source=other)
+        found.append((here, there))
+        print(f"| {turn} | {here['wall']:.2f} | {there['wall']:.2f} | {here['processor']:.2f} ", end="")
+        print(f"| {there['processor']:.2f} |", flush=True)
+    for kind in ("wall", "processor"):
+        ratio = statistics.median(here[kind] / there[kind] for here, there in found)
+        print(f"\n{kind}: here {ratio:.2f} of there (median of {turns} turns)")
+
+
 def scaling(counts: list[int], threads: int) -> None:
-    """Time and memory by the number of rows."""
+    """Print time and memory by the number of rows."""
     print("| rows | wall s | processor s | peak GB | processor s over rows squared, first = 1 |")
     print("| --- | --- | --- | --- | --- |")
     first = None
     for rows in counts:
-        found = run("ours", rows, threads)
+        found = time_apart("ours", rows, threads)
         each = found["processor"] / rows**2
         first = first or each
-        print(f"{row(f'{rows:,}', found)} {each / first:.2f} |", flush=True)
+        print(f"{table_row(f'{rows:,}', found)} {each / first:.2f} |", flush=True)
 
 
 def main() -> None:
@@ -162,10 +182,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--turns", type=int, default=1)
     parser.add_argument("--scaling", type=int, nargs="+")
-    parser.add_argument("--one")
+    parser.add_argument("--against", help="folder of another checkout")
+    parser.add_argument("--here", help="internal: the call to time in this process")
     given = parser.parse_args()
-    if given.one:
-        one(given.one, given.rows, given.threads)
+    if given.here:
+        time_here(given.here, given.rows, given.threads)
+    elif given.against:
+        compare_checkouts(given.against, given.rows, given.threads, given.turns)
     elif given.scaling:
         scaling(given.scaling, given.threads)
     else:

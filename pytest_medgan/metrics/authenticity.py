@@ -3,7 +3,8 @@
 Paper: Alaa et al. 2022, "How Faithful is your Synthetic Data?", section 4. An image is authentic if it is further from
 its nearest training image than that training image is from its own nearest neighbour in the training set.
 
-Conventions: both distances are exact (float64 where float32 cannot decide); equal distances are not authentic.
+Conventions: both distances are exact (float64 where float32 cannot decide); equal distances are not authentic; of
+several training images that are equally near the first one counts.
 """
 
 from __future__ import annotations
@@ -81,11 +82,17 @@ def find_nearest_training(fake: Points, train: Points, own: Neighbours) -> Neare
     row, slot = (near <= (near[:, 0] + doubt)[:, None]).nonzero(as_tuple=True)
     values = torch.full(near.shape, torch.inf, dtype=torch.float64, device=near.device)
     values[row, slot] = exact_distances(fake, row, train, index[row, slot])
-    squared, first = values.min(1)
-    swapped = index.gather(1, first[:, None])[:, 0]
+    squared = values.amin(1)
+    first = torch.where(values == squared[:, None], index, len(train)).argmin(1)
+    nearest = index.gather(1, first[:, None])[:, 0]
     index.scatter_(1, first[:, None], index[:, :1].clone())
-    index[:, 0] = swapped
-    return NearestTraining(index, near, squared, own.exact_radii(train, swapped, torch.zeros_like(swapped)))
+    if count < len(train):
+        for row in (near[:, -1] <= near[:, 0] + doubt).nonzero()[:, 0].tolist():  # others may be as near as those kept
+            every = torch.arange(len(train), device=index.device)
+            distances = exact_distances(fake, torch.full_like(every, row), train, every)
+            squared[row], nearest[row] = distances.min(), distances.argmin()
+    index[:, 0] = nearest
+    return NearestTraining(index, near, squared, own.exact_radii(train, nearest, torch.zeros_like(nearest)))
 
 
 def authenticity_estimate(look: Look) -> Estimate:

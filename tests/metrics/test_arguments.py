@@ -75,7 +75,7 @@ WRONG: dict[str, tuple[list[str], list[object]]] = {
     ],
     ids=repr,
 )
-def test_a_wrong_argument_is_named_with_its_value_in_one_line(function, name, value):
+def test_wrong_argument_is_named_with_its_value_in_one_line(function, name, value):
     with pytest.raises(MetricInputError) as caught:
         FUNCTIONS[function](**{name: value})
     message = str(caught.value)
@@ -84,7 +84,7 @@ def test_a_wrong_argument_is_named_with_its_value_in_one_line(function, name, va
     assert "\n" not in message
 
 
-def test_whole_numbers_of_any_kind_are_taken():
+def test_whole_numbers_of_any_type_are_accepted():
     expected = improved_precision_recall(real=ROWS, fake=ROWS + 0.1, k=3)
     assert improved_precision_recall(real=ROWS, fake=ROWS + 0.1, k=np.int64(3)) == expected
     for ks in ([3], np.array([3]), torch.tensor([3]), range(3, 4)):

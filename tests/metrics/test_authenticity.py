@@ -26,12 +26,35 @@ def oracle(*, fake, train):
 
 
 @pytest.mark.parametrize("shift", [0, 1e3])
-def test_equals_the_oracle(two_sets, shift):
+def test_authenticity_equals_oracle(two_sets, shift):
     train, fake = (side + np.float32(shift) for side in two_sets)
     assert authenticity(fake=fake, train=train) == oracle(fake=fake, train=train)
 
 
-def test_copies_of_training_images_lower_it(two_sets):
+def test_authenticity_of_hard_cases_equals_oracle(hard):
+    """Duplicates and lattices are full of equal distances, which are not authentic."""
+    train, fake = (np.asarray(side, np.float32) for side in hard)
+    assert authenticity(fake=fake, train=train) == oracle(fake=fake, train=train)
+
+
+def test_authentic_images_of_a_lattice_stay_without_a_block_that_is_not_near():
+    """Ties are judged by exact distances where the nearest images and their own neighbours stay."""
+    rng = np.random.default_rng(0)
+    train, fake = (rng.integers(0, 4, (rows, 8)).astype(np.float32) for rows in (120, 40))
+    block = np.arange(120) % 60
+    reference = prepare_reference(fake, train=train, train_groups=block, metrics=["authenticity"])
+    found = find_nearest_training(
+        points(features(fake, "fake"), reference.centre), reference.train, reference.train_near
+    )
+    without = _authentic_without(found, reference.train_near, torch.from_numpy(block), 60)
+    near = found.index[:, 0]
+    involved = np.concatenate([block[near.numpy()], block[reference.train_near.index[near, 0].numpy()]])
+    others = np.setdiff1d(np.arange(60), involved)
+    assert len(others) >= 5
+    assert (without[others] == found.authentic.sum()).all()
+
+
+def test_copies_of_training_images_lower_authenticity(two_sets):
     train, fake = two_sets
     clean = authenticity(fake=fake, train=train)
     fake = fake.copy()
@@ -40,12 +63,12 @@ def test_copies_of_training_images_lower_it(two_sets):
     assert authenticity(fake=train, train=train) == 0
 
 
-def test_a_training_set_of_another_width_is_named():
+def test_training_set_of_another_width_is_named():
     with pytest.raises(MetricInputError, match=r"fake has shape \[5, 3\] but the real features are 4 wide"):
         authenticity(fake=np.zeros((5, 3)), train=np.zeros((6, 4)))
 
 
-def test_deleting_a_block_of_patients_equals_measuring_without_it(two_sets):
+def test_authentic_images_without_a_block_equal_a_new_measurement(two_sets):
     train, fake = two_sets
     tensor = features(train, "train")
     ready = points(tensor, mean_of(tensor))

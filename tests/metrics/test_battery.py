@@ -26,6 +26,7 @@ from pytest_medgan.metrics import (
     score_features,
 )
 from pytest_medgan.metrics.table import FUNCTIONS
+from pytest_medgan.records import Cause
 
 FEATURES = tuple(name for name in NAMES if name not in ("precision", "recall"))  # all but the slow pair
 
@@ -42,7 +43,7 @@ def probabilities():
     return np.stack([p, 1 - p], 1)
 
 
-def test_the_function_table_is_the_catalogue():
+def test_function_table_has_the_catalogues_metrics():
     assert tuple(FUNCTIONS) == NAMES
 
 
@@ -88,7 +89,7 @@ def test_battery_values_equal_single_functions(two_sets, pixels, probabilities, 
     )
 
 
-def test_only_what_is_asked_is_computed(two_sets, monkeypatch):
+def test_only_metrics_asked_for_are_computed(two_sets, monkeypatch):
     real, fake = two_sets
     monkeypatch.setattr("pytest_medgan.metrics.prd.Clustered", None)
     monkeypatch.setattr("pytest_medgan.metrics.passes.products", None)
@@ -98,22 +99,27 @@ def test_only_what_is_asked_is_computed(two_sets, monkeypatch):
     assert tuple(measure(reference, fake=fake, metrics=["fid"]).estimates) == ("fid",)
 
 
-def test_what_cannot_be_measured_is_named_with_the_reason(two_sets):
+def test_metric_that_cannot_be_measured_has_a_cause(two_sets):
     real, fake = two_sets
     reference = prepare_reference(real, metrics=FEATURES)
     found = measure(reference, fake=fake, metrics=[*FEATURES, "recall", "cfid"])
     assert set(found.estimates) == {"fid", "kid", "improved_precision", "improved_recall", "density", "coverage"}
     assert set(found.estimates) | set(found.unmeasured) == {*FEATURES, "recall", "cfid"}
-    assert "training" in found.unmeasured["authenticity"]
-    assert "training" in found.unmeasured["copy_rate"]
-    assert "probabilities" in found.unmeasured["inception_score"]
-    assert "pixels" in found.unmeasured["ms_ssim"]
-    assert "not prepared" in found.unmeasured["recall"]
-    assert "pytest_medgan_metrics" in found.unmeasured["cfid"]
-    assert all("\n" not in reason for reason in found.unmeasured.values())
+    assert found.causes == {
+        "inception_score": Cause.NO_PROBABILITIES,
+        "authenticity": Cause.NO_TRAINING_IMAGES,
+        "copy_rate": Cause.NO_TRAINING_IMAGES,
+        "duplicate_rate": Cause.NO_PIXELS,
+        "intensity_distance": Cause.NO_PIXELS,
+        "ms_ssim": Cause.NO_PIXELS,
+        "recall": Cause.NOT_PREPARED,
+        "cfid": Cause.NO_SUCH_METRIC,
+    }
+    assert found.unmeasured == {name: cause.words for name, cause in found.causes.items()}
+    assert all(cause.words and "\n" not in cause.words for cause in Cause)
 
 
-def test_estimates_come_with_two_positive_errors(two_sets):
+def test_every_estimate_has_two_positive_errors(two_sets):
     real, fake = two_sets
     reference = prepare_reference(real, groups=np.arange(400) // 8, metrics=FEATURES)
     for name, estimate in measure(reference, fake=fake, metrics=FEATURES).estimates.items():
@@ -121,7 +127,7 @@ def test_estimates_come_with_two_positive_errors(two_sets):
 
 
 @pytest.mark.parametrize("rows", [100, 300])
-def test_few_rows_and_many_features_have_sensible_errors(rows):
+def test_fewer_rows_than_features_give_small_errors(rows):
     """What a quick gate has: fewer images than features."""
     rng = np.random.default_rng(0)
     scale = np.arange(1, 1025) ** -0.5
@@ -132,7 +138,7 @@ def test_few_rows_and_many_features_have_sensible_errors(rows):
         assert estimate.se < 0.1 * max(1, abs(estimate.value)), name
 
 
-def test_a_rate_of_zero_is_not_certain():
+def test_rate_of_zero_has_a_positive_error():
     rng = np.random.default_rng(0)
     names = ["improved_precision", "improved_recall", "density", "coverage"]
     real, fake = rng.standard_normal((200, 8)), rng.standard_normal((150, 8)) + 100
@@ -142,7 +148,7 @@ def test_a_rate_of_zero_is_not_certain():
         assert 0.001 < found[name].se < 0.05, name
 
 
-def test_patients_whose_images_are_alike_make_the_total_error_larger(two_sets):
+def test_patients_with_similar_images_raise_the_total_error(two_sets):
     _, fake = two_sets
     rng = np.random.default_rng(0)
     patient = np.repeat(np.arange(20), 20)
@@ -180,7 +186,7 @@ def test_evidence_agrees_with_the_estimates(two_sets):
     assert plain.estimates == found.estimates
 
 
-def test_ties_are_counted():
+def test_ties_on_a_lattice_are_counted():
     lattice = np.random.default_rng(0).integers(0, 3, (60, 4)).astype(np.float32)
     names = ("improved_precision", "improved_recall")
     reference = prepare_reference(lattice, metrics=names)
@@ -190,7 +196,7 @@ def test_ties_are_counted():
     assert measure(reference, fake=apart + 0.1, metrics=names, evidence=True).evidence.ties == 0
 
 
-def test_a_prefix_is_measured_as_if_it_were_all(two_sets):
+def test_first_rows_alone_are_measured_like_any_set(two_sets):
     real, fake = two_sets
     names = ("fid", "improved_precision", "improved_recall")
     reference = prepare_reference(real, metrics=names)
@@ -198,7 +204,7 @@ def test_a_prefix_is_measured_as_if_it_were_all(two_sets):
     assert early.estimates["fid"].value == pytest.approx(frechet_distance(real=real, fake=fake[:80]), rel=1e-9)
 
 
-def test_a_metric_of_the_users_own(two_sets):
+def test_custom_metric_is_measured_beside_the_others(two_sets):
     real, fake = two_sets
     metric = Metric("mean_gap", "Mean gap", False, 0.0, np.inf, "a user", True)
 
@@ -238,13 +244,13 @@ def test_errors_name_the_argument_and_the_shape(two_sets, arguments, said):
         measure(reference, metrics=["improved_recall"], **arguments)
 
 
-def test_groups_of_another_length_are_named(two_sets):
+def test_groups_of_another_length_are_refused(two_sets):
     with pytest.raises(MetricInputError, match=r"groups has shape \[3\]; give one group for each of the 400 rows"):
         prepare_reference(two_sets[0], groups=["a", "b", "c"])
 
 
 @pytest.mark.medgan_gpu
-def test_a_gpu_gives_the_same_values_and_errors(two_sets):
+def test_gpu_gives_the_same_values_and_errors(two_sets):
     real, fake = two_sets
     groups, cuda = np.arange(400) // 8, [torch.from_numpy(side).cuda() for side in two_sets]
     asked = ("fid", "kid", "precision", "recall", "improved_precision", "improved_recall", "density", "coverage")
@@ -258,7 +264,7 @@ def test_a_gpu_gives_the_same_values_and_errors(two_sets):
     assert values == pytest.approx(score_features(real=real, fake=fake, train=real + np.float32(0.01)), rel=1e-4)
 
 
-def test_a_metric_that_does_not_exist_is_refused_and_one_name_is_a_choice() -> None:
+def test_unknown_metric_is_refused_and_a_single_name_accepted() -> None:
     real, fake = np.random.default_rng(0).standard_normal((2, 64, 4), np.float32)
     with pytest.raises(MetricInputError, match="names fdi; there are"):
         score_features(real=real, fake=fake, metrics=("fdi",))

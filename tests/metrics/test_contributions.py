@@ -38,7 +38,7 @@ def reference() -> Reference:
     return prepare_reference(real, pixels=sets[0], train=train, train_pixels=sets[1])
 
 
-def test_the_spread_of_the_contributions_is_the_error_of_the_metric(reference: Reference) -> None:
+def test_spread_of_contributions_is_the_metrics_error(reference: Reference) -> None:
     found = battery(reference, blobs(np.random.default_rng(1).normal(size=(COUNT, 3))))
     assert set(found.contributions) == set(NAMES)
     for name, one in found.contributions.items():
@@ -50,14 +50,14 @@ def test_the_spread_of_the_contributions_is_the_error_of_the_metric(reference: R
         assert found.estimates[name].se == pytest.approx(error, rel=0.1), name
 
 
-def test_the_same_images_differ_by_nothing(reference: Reference) -> None:
+def test_equal_images_have_equal_contributions(reference: Reference) -> None:
     pixels = blobs(np.random.default_rng(2).normal(size=(COUNT, 3)))
     ours, theirs = battery(reference, pixels).contributions, battery(reference, pixels).contributions
     for name in NAMES:
         assert np.array_equal(ours[name].units, theirs[name].units), name
 
 
-def test_claimed_errors_of_paired_differences_are_those_of_new_draws(reference: Reference) -> None:
+def test_paired_errors_match_the_spread_over_new_draws(reference: Reference) -> None:
     """Between half the truth (12 draws know it to 21%) and what the jackknives of neighbours are known to claim."""
     gaps: dict[str, list[float]] = {name: [] for name in NAMES}
     claims: dict[str, list[float]] = {name: [] for name in NAMES}

@@ -25,7 +25,7 @@ def jitter(images, amount, seed=1):
     return (images.astype(int) + noise).clip(0, 255).astype(np.uint8)
 
 
-def test_near_identical_training_images_are_found_and_no_others(smooth):
+def test_copy_rate_counts_only_near_identical_images(smooth):
     train, fake = smooth[:40], smooth[40:].copy()
     assert copy_rate(fake=fake, train=train) == 0
     fake[3], fake[8] = train[17], jitter(train[:1], 3)[0]
@@ -33,7 +33,7 @@ def test_near_identical_training_images_are_found_and_no_others(smooth):
     assert copy_rate(fake=fake, train=train) == 2 / 40
 
 
-def test_pairs_equal_the_comparison_of_all_with_all(smooth):
+def test_near_pairs_equal_a_comparison_of_all_pairs(smooth):
     left = jitter(smooth[:40], 2)
     found = near_pairs(left, smooth, 2.0, most=80)
     every = np.sqrt(((left[:, None].astype(float) - smooth[None]) ** 2).mean((2, 3, 4)))
@@ -42,7 +42,7 @@ def test_pairs_equal_the_comparison_of_all_with_all(smooth):
 
 
 @pytest.mark.parametrize("size", [(64, 64), (70, 45), (20, 33)])
-def test_thumbnails_are_never_further_apart_than_the_images(size):
+def test_thumbnails_are_never_further_apart_than_their_images(size):
     rng = np.random.default_rng(0)
     one, two = (rng.integers(0, 256, (30, 1, *size), dtype=np.uint8) for _ in range(2))
     small_one, centre = thumbnails(one)
@@ -51,7 +51,7 @@ def test_thumbnails_are_never_further_apart_than_the_images(size):
     assert (small <= difference(one, two) * np.sqrt(size[0] * size[1]) * (1 + 1e-6)).all()
 
 
-def test_duplicates_exact_and_near(smooth):
+def test_duplicate_rate_counts_equal_and_near_images(smooth):
     fake = smooth[:40].copy()
     assert duplicate_rate(fake=fake, real=smooth[40:]) == 0
     fake[1] = fake[0]
@@ -62,14 +62,14 @@ def test_duplicates_exact_and_near(smooth):
     assert duplicate_rate(fake=np.repeat(fake[:1], 30, 0)) == 1
 
 
-def test_the_threshold_lies_below_the_distances_of_real_images(smooth):
+def test_duplicate_distance_lies_below_distances_of_real_images(smooth):
     every = np.sqrt(((smooth[:, None].astype(float) - smooth[None]) ** 2).mean((2, 3, 4)))
     np.fill_diagonal(every, np.inf)
     assert 0 < duplicate_distance(smooth) < every.min()
     assert duplicate_distance(np.repeat(smooth[:1], 5, 0)) == 0
 
 
-def test_a_rate_of_zero_is_not_certain(smooth):
+def test_rate_of_zero_has_a_positive_error(smooth):
     rng = np.random.default_rng(0)
     names = ["copy_rate", "duplicate_rate"]
     reference = prepare_reference(
@@ -81,7 +81,7 @@ def test_a_rate_of_zero_is_not_certain(smooth):
         assert 0.01 < found[name].se < 0.1
 
 
-def test_evidence_names_the_pairs(smooth):
+def test_evidence_lists_copies_and_duplicates(smooth):
     rng = np.random.default_rng(0)
     fake = smooth[40:].copy()
     fake[4], fake[7] = smooth[11], fake[6]
@@ -92,7 +92,7 @@ def test_evidence_names_the_pairs(smooth):
     assert sorted(found.duplicates.tolist()) == [[6, 7], [7, 6]]
 
 
-def test_other_arrays_are_refused(smooth):
+def test_arrays_of_other_types_and_shapes_are_refused(smooth):
     with pytest.raises(MetricInputError, match=r"fake is float64 of shape \[2, 1, 8, 8\]; give uint8"):
         duplicate_rate(fake=np.zeros((2, 1, 8, 8)))
     with pytest.raises(MetricInputError, match=r"train has shape \[80, 1, 64, 32\] but other images are 64x64"):

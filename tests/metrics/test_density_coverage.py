@@ -17,13 +17,13 @@ def expected_coverage(n: int, m: int, k: int) -> float:
     return 1 - prod((n - j) / (n + m - j) for j in range(1, k + 1))
 
 
-def test_the_formula_gives_the_known_values():
+def test_expected_coverage_equals_published_values():
     assert expected_coverage(6080, 6080, 3) == pytest.approx(0.875062, abs=5e-7)
     assert expected_coverage(6080, 6080, 5) == pytest.approx(0.968789, abs=5e-7)
 
 
 @pytest.mark.parametrize(("n", "k", "coverage"), [(4, 2, 6 / 7), (5, 3, 0.885714), (3, 1, 5 / 7)])
-def test_averages_over_all_splits_of_eight_points(n, k, coverage):
+def test_mean_over_all_splits_of_eight_points_equals_expectation(n, k, coverage):
     points = np.random.default_rng(11).standard_normal((8, 3))
     found = []
     for chosen in combinations(range(8), n):
@@ -37,7 +37,7 @@ def test_averages_over_all_splits_of_eight_points(n, k, coverage):
 
 
 @pytest.mark.slow
-def test_two_draws_of_one_normal_as_in_the_readme_of_prdc():
+def test_two_draws_of_one_normal_match_the_readme_of_prdc():
     rng = np.random.default_rng(0)
     real, fake = (rng.standard_normal((10_000, 1_000), np.float32) for _ in range(2))
     precision, recall = improved_precision_recall(real=real, fake=fake, k=5)
@@ -48,14 +48,14 @@ def test_two_draws_of_one_normal_as_in_the_readme_of_prdc():
     assert coverage == pytest.approx(0.9688, abs=0.025)
 
 
-def test_a_single_generated_row_is_enough():
+def test_single_generated_row_is_enough():
     real = np.arange(10.0)[:, None]
     assert density_coverage(real=real, fake=[[4.0]], k=1) == (3.0, 0.3)
     with pytest.raises(MetricInputError, match=r"fake has shape \[0, 1\]"):
         density_coverage(real=real, fake=np.empty((0, 1)), k=1)
 
 
-def test_an_outlier_raises_recall_but_not_coverage():
+def test_outlier_raises_recall_but_not_coverage():
     """Why coverage was proposed: one far generated pair makes balls that hold all real rows."""
     rng = np.random.default_rng(2)
     real = rng.standard_normal((200, 4))

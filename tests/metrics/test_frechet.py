@@ -13,20 +13,20 @@ from pytest_medgan.metrics.moments import compute_moments, compute_overlap
 from pytest_medgan.metrics.pairwise import mean_of, points
 
 
-def test_monai_vector():
+def test_distance_equals_value_published_by_monai():
     """tests/metrics/test_compute_fid_metric.py; ddof=0 would give 1/3."""
     found = frechet_distance(real=[[1.0, 2.0]] * 3, fake=[[2.0, 2.0], [1.0, 2.0], [1.0, 2.0]])
     assert found == pytest.approx(4 / 9, abs=1e-12)
 
 
-def test_torch_fidelity_vector():
+def test_distance_equals_value_published_by_torch_fidelity():
     """tests/torch_pure/misc/test_fid_stats_fn.py; a plain root of the eigenvalues of S1 S2 gives nan here."""
     state = np.random.RandomState(1)
     one, two = state.randn(4, 4), state.randn(4, 4)
     assert frechet_distance(real=one, fake=two) == pytest.approx(4.753838, abs=1e-6)
 
 
-def test_equal_covariance_leaves_the_distance_of_the_means():
+def test_sets_of_equal_covariance_differ_by_their_means():
     """pytorch-fid tests/test_fid_score.py: means 0 and 1 in 2,048 dimensions give 2,048."""
     real = np.random.default_rng(0).standard_normal((2100, 2048))
     assert frechet_distance(real=real, fake=real + 1) == pytest.approx(2048, rel=1e-9)
@@ -34,27 +34,27 @@ def test_equal_covariance_leaves_the_distance_of_the_means():
     assert frechet_distance(real=few, fake=few + 1) == pytest.approx(2048, rel=1e-9)
 
 
-def test_few_rows_give_no_negative_distance_to_themselves():
+def test_distance_of_few_rows_to_themselves_is_zero():
     generator = torch.Generator().manual_seed(0)
     one, two = torch.randn(50, 2048, generator=generator), torch.randn(50, 2048, generator=generator)
     assert 0 <= frechet_distance(real=one, fake=one) < 1e-9
     assert frechet_distance(real=one, fake=two) == pytest.approx(frechet_distance(real=two, fake=one), abs=1e-9)
 
 
-def test_hard_cases_equal_the_oracle(hard, frechet_oracle):
+def test_distance_of_hard_cases_equals_oracle(hard, frechet_oracle):
     real, fake = hard
     assert frechet_distance(real=real, fake=fake) == pytest.approx(frechet_oracle(real=real, fake=fake), abs=1e-6)
 
 
 @pytest.mark.parametrize(("n", "m"), [(20, 20), (20, 200), (200, 20), (200, 150)])
-def test_rows_on_either_side_of_the_width_equal_the_oracle(n, m, frechet_oracle):
+def test_more_and_fewer_rows_than_features_equal_oracle(n, m, frechet_oracle):
     rng = np.random.default_rng(4)
     real, fake = rng.standard_normal((n, 60)), 1.2 * rng.standard_normal((m, 60)) + 0.1
     expected = frechet_oracle(real=real, fake=fake)
     assert frechet_distance(real=real, fake=fake) == pytest.approx(expected, rel=1e-9)
 
 
-def test_constant_and_dependent_features(frechet_oracle):
+def test_constant_and_dependent_features_equal_oracle(frechet_oracle):
     rng = np.random.default_rng(4)
     real, fake = rng.standard_normal((300, 20)), 1.1 * rng.standard_normal((200, 20))
     real[:, 3], fake[:, 3] = 0.7, 0.7
@@ -64,7 +64,7 @@ def test_constant_and_dependent_features(frechet_oracle):
 
 
 @pytest.mark.parametrize(("n", "m", "width"), [(40, 30, 64), (120, 90, 16), (120, 12, 16), (12, 120, 16)])
-def test_the_distance_without_each_row_is_what_leaving_it_out_gives(n, m, width):
+def test_distance_without_each_row_equals_a_new_measurement(n, m, width):
     generator = torch.Generator().manual_seed(0)
     scale = torch.linspace(2, 0.1, width)
     real = torch.randn(n, width, generator=generator) * scale
@@ -79,7 +79,7 @@ def test_the_distance_without_each_row_is_what_leaving_it_out_gives(n, m, width)
         assert abs(gap).max() < 1e-3 * np.std(left)
 
 
-def test_a_single_row_has_no_covariance():
+def test_single_row_is_refused():
     with pytest.raises(MetricInputError, match=r"real has shape \[1, 4\]: too few rows"):
         frechet_distance(real=np.zeros((1, 4)), fake=np.zeros((5, 4)))
 
@@ -92,7 +92,7 @@ def activations():
 
 
 @pytest.mark.peer
-def test_torch_fidelity_agrees(activations):
+def test_distance_equals_torch_fidelity(activations):
     metric = pytest.importorskip("torch_fidelity.metric_fid")
     real, fake = activations
     statistics = [metric.fid_features_to_statistics(side.double()) for side in (fake, real)]
@@ -102,7 +102,7 @@ def test_torch_fidelity_agrees(activations):
 
 @pytest.mark.peer
 @pytest.mark.filterwarnings("ignore")
-def test_clean_fid_agrees(activations):
+def test_distance_equals_clean_fid(activations):
     module = pytest.importorskip("cleanfid.fid")
     real, fake = (side.double().numpy() for side in activations)
     try:
@@ -116,7 +116,7 @@ def test_clean_fid_agrees(activations):
 
 @pytest.mark.peer
 @pytest.mark.filterwarnings("ignore")
-def test_torchmetrics_agrees(activations):
+def test_distance_equals_torchmetrics(activations):
     module = pytest.importorskip("torchmetrics.image.fid")
     real, fake = (side.double() for side in activations)
     peer = module._compute_fid(real.mean(0), torch.cov(real.T), fake.mean(0), torch.cov(fake.T))

@@ -15,7 +15,7 @@ from pytest_medgan.metrics import density_coverage, improved_precision_recall, m
 
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("k", [1, 3, 7])
-def test_ball_metrics_equal_the_oracle_exactly(hard, balls_oracle, k, strict):
+def test_ball_metrics_equal_oracle_exactly(hard, balls_oracle, k, strict):
     real, fake = hard
     found = improved_precision_recall(real=real, fake=fake, k=k, strict=strict)
     found += density_coverage(real=real, fake=fake, k=k, strict=strict)
@@ -25,7 +25,7 @@ def test_ball_metrics_equal_the_oracle_exactly(hard, balls_oracle, k, strict):
 
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("k", [1, 5])
-def test_every_row_is_judged_as_by_the_oracle(hard, inside_oracle, k, strict):
+def test_membership_of_every_row_equals_oracle(hard, inside_oracle, k, strict):
     """Membership row by row, not only the rates."""
     real, fake = hard
     names = ("improved_precision", "improved_recall")
@@ -35,7 +35,7 @@ def test_every_row_is_judged_as_by_the_oracle(hard, inside_oracle, k, strict):
     assert (found.real_in_fake == inside_oracle(owners=fake, probes=real, k=k, strict=strict).any(1)).all()
 
 
-def test_the_hard_cases_are_hard(balls_oracle):
+def test_uncentred_float32_products_fail_the_hard_cases(balls_oracle):
     """Were uncentred float32 products enough, these cases would prove nothing."""
     real = np.random.default_rng(0).standard_normal((160, 32)).astype(np.float32) + np.float32(1e3)
     norms = (real**2).sum(1)
@@ -44,7 +44,7 @@ def test_the_hard_cases_are_hard(balls_oracle):
     assert abs(naive - exact).max() > 1
 
 
-def test_a_narrow_cloud_inside_a_wide_one():
+def test_narrow_cloud_inside_a_wide_one_has_precision_1_and_recall_0():
     """torch-fidelity tests/test_prc_convention.py, which guards the roles."""
     generator = torch.Generator().manual_seed(42)
     fake = 0.1 * torch.randn(200, 16, generator=generator)
@@ -53,13 +53,13 @@ def test_a_narrow_cloud_inside_a_wide_one():
     assert improved_precision_recall(real=fake, fake=real, k=3) == (0.0, 1.0)
 
 
-def test_identical_sets_are_covered_with_the_surface():
+def test_identical_sets_score_one():
     rows = np.random.default_rng(0).standard_normal((50, 6))
     assert improved_precision_recall(real=rows, fake=rows) == (1.0, 1.0)
     assert density_coverage(real=rows, fake=rows)[1] == 1.0
 
 
-def test_a_sequence_of_k_is_each_k_in_the_order_asked(two_sets):
+def test_sequence_of_k_gives_each_k_in_the_order_given(two_sets):
     real, fake = two_sets
     precision, recall = improved_precision_recall(real=real, fake=fake, k=[10, 1, 4])
     for place, k in enumerate([10, 1, 4]):
@@ -69,7 +69,7 @@ def test_a_sequence_of_k_is_each_k_in_the_order_asked(two_sets):
         assert (density[place], coverage[place]) == density_coverage(real=real, fake=fake, k=k)
 
 
-def test_neither_order_nor_copies_on_another_type_matter(two_sets):
+def test_order_and_type_of_rows_do_not_change_values(two_sets):
     real, fake = two_sets
     expected = improved_precision_recall(real=real, fake=fake)
     rng = np.random.default_rng(1)
@@ -78,14 +78,14 @@ def test_neither_order_nor_copies_on_another_type_matter(two_sets):
     assert improved_precision_recall(real=real.astype(np.float64), fake=fake) == expected
 
 
-def test_blocks_of_products_do_not_change_the_values(two_sets, monkeypatch):
+def test_number_of_blocks_does_not_change_values(two_sets, monkeypatch):
     real, fake = two_sets
     whole = improved_precision_recall(real=real, fake=fake), density_coverage(real=real, fake=fake)
     monkeypatch.setattr("pytest_medgan.metrics.pairwise.CPU_ENTRIES", 64 * 300)
     assert (improved_precision_recall(real=real, fake=fake), density_coverage(real=real, fake=fake)) == whole
 
 
-def test_more_k_cost_no_accuracy(hard, balls_oracle):
+def test_many_k_at_once_equal_oracle(hard, balls_oracle):
     real, fake = hard
     ks = [1, 2, 5, 11, 19]
     precision, recall = improved_precision_recall(real=real, fake=fake, k=ks)
@@ -95,7 +95,7 @@ def test_more_k_cost_no_accuracy(hard, balls_oracle):
         assert found == pytest.approx(balls_oracle(real=real, fake=fake, k=k), abs=1e-12, rel=0)
 
 
-def test_reduced_matrix_precision_of_the_process_is_neither_used_nor_changed(two_sets):
+def test_matrix_precision_of_the_process_is_neither_used_nor_changed(two_sets):
     real, fake = two_sets
     expected = improved_precision_recall(real=real, fake=fake)
     chosen = torch.get_float32_matmul_precision()
@@ -107,7 +107,7 @@ def test_reduced_matrix_precision_of_the_process_is_neither_used_nor_changed(two
         torch.set_float32_matmul_precision(chosen)
 
 
-def test_collapse_lowers_recall_and_coverage_and_not_precision(two_sets):
+def test_collapse_lowers_recall_and_coverage_but_not_precision(two_sets):
     real, _ = two_sets
     rng = np.random.default_rng(0)
     healthy = rng.permutation(real)[:200] + 0.05 * rng.standard_normal((200, 32)).astype(np.float32)
@@ -141,7 +141,7 @@ def test_noise_lowers_precision(two_sets):
         ((50, 8), (50, 8), (), r"k is \(\)"),
     ],
 )
-def test_errors_name_the_argument_and_the_shape(real, fake, k, said):
+def test_wrong_shapes_are_named(real, fake, k, said):
     with pytest.raises(MetricInputError, match=said):
         improved_precision_recall(real=np.zeros(real), fake=np.zeros(fake), k=k)
 
@@ -155,7 +155,7 @@ def test_values_that_are_not_finite_are_refused(bad, two_sets):
 
 
 @pytest.mark.peer
-def test_prdc_agrees_exactly_under_its_own_rule():
+def test_strict_balls_equal_prdc_exactly():
     prdc = pytest.importorskip("prdc")
     rng = np.random.default_rng(5)
     real = rng.standard_normal((500, 48)).astype(np.float32)
@@ -169,7 +169,7 @@ def test_prdc_agrees_exactly_under_its_own_rule():
 
 
 @pytest.mark.peer
-def test_torch_fidelity_agrees_exactly():
+def test_precision_and_recall_equal_torch_fidelity():
     metric = pytest.importorskip("torch_fidelity.metric_prc")
     generator = torch.Generator().manual_seed(5)
     real, fake = torch.randn(500, 48, generator=generator), 0.95 * torch.randn(400, 48, generator=generator) + 0.1

@@ -18,21 +18,21 @@ def probabilities():
     return exponential / exponential.sum(1, keepdims=True)
 
 
-def test_equal_rows_score_one():
+def test_score_of_equal_rows_is_one():
     assert inception_score(probabilities=np.tile([0.2, 0.8], (50, 1))) == pytest.approx(1, abs=1e-12)
 
 
-def test_two_certain_halves_score_two():
+def test_score_of_two_certain_halves_is_two():
     assert inception_score(probabilities=np.repeat([[1.0, 0.0], [0.0, 1.0]], 25, 0), splits=1) == pytest.approx(2)
 
 
-def test_equals_the_definition(probabilities):
+def test_score_with_one_split_equals_definition(probabilities):
     average = probabilities.mean(0)
     divergence = [sum(p * np.log(p / q) for p, q in zip(row, average, strict=True)) for row in probabilities]
     assert inception_score(probabilities=probabilities, splits=1) == pytest.approx(np.exp(np.mean(divergence)))
 
 
-def test_splits_are_drawn_by_the_seed(probabilities):
+def test_seed_decides_the_splits(probabilities):
     first = inception_score(probabilities=probabilities, splits=10, seed=0)
     assert inception_score(probabilities=torch.from_numpy(probabilities), splits=10, seed=0) == first
     assert inception_score(probabilities=probabilities, splits=10, seed=1) != first
@@ -48,12 +48,12 @@ def test_splits_are_drawn_by_the_seed(probabilities):
         (np.empty((0, 2)), r"shape \[0, 2\]"),
     ],
 )
-def test_errors_name_the_argument_and_the_trouble(value, said):
+def test_wrong_probabilities_are_named(value, said):
     with pytest.raises(MetricInputError, match=f"probabilities.*{said}"):
         inception_score(probabilities=value)
 
 
-def test_the_standard_error_is_the_spread_over_draws():
+def test_standard_error_is_the_spread_over_draws():
     rng = np.random.default_rng(0)
     reference = prepare_reference(rng.standard_normal((10, 2)), metrics=["inception_score"])
     found = []
@@ -71,7 +71,7 @@ def test_the_standard_error_is_the_spread_over_draws():
 
 
 @pytest.mark.peer
-def test_torch_fidelity_agrees(probabilities):
+def test_score_equals_torch_fidelity(probabilities):
     metric = pytest.importorskip("torch_fidelity.metric_isc")
     peer = metric.isc_features_to_metric(torch.from_numpy(np.log(probabilities)), splits=1, shuffle=False)
     found = inception_score(probabilities=probabilities, splits=1)

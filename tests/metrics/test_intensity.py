@@ -17,19 +17,19 @@ def images():
     return (level + rng.normal(0, 10, (120, 1, 12, 10))).clip(0, 255).astype(np.uint8)
 
 
-def test_equals_scipy(images):
+def test_distance_equals_scipy(images):
     expected = wasserstein_distance(images[:70].ravel(), images[70:].ravel())
     assert intensity_distance(real=images[:70], fake=images[70:]) == pytest.approx(expected, rel=1e-9)
 
 
-def test_a_shift_is_measured_in_hounsfield_units(images):
+def test_shift_is_measured_in_hounsfield_units(images):
     assert intensity_distance(real=images, fake=images) == 0
     assert intensity_distance(real=images, fake=images + 3) == pytest.approx(3)
     found = intensity_distance(real=images, fake=images + 3, window=(-1000.0, 400.0))
     assert found == pytest.approx(3 * 1400 / 255)
 
 
-def test_the_standard_errors_are_the_spreads_over_draws():
+def test_standard_errors_are_the_spreads_over_draws():
     rng = np.random.default_rng(1)
     patients = np.repeat(np.arange(40), 5)
 
@@ -53,6 +53,6 @@ def test_the_standard_errors_are_the_spreads_over_draws():
     assert 0.85 < np.sqrt((se_total**2).mean()) / total.std(ddof=1) < 1.15
 
 
-def test_an_empty_window_is_refused(images):
+def test_empty_window_is_refused(images):
     with pytest.raises(MetricInputError, match=r"window is \(400, -1000\)"):
         intensity_distance(real=images, fake=images, window=(400, -1000))

@@ -11,13 +11,13 @@ from pytest_medgan.metrics import kernel_distance
 
 
 @pytest.mark.parametrize("shift", [0.0, 3.0, 30.0])
-def test_equals_the_oracle_wherever_the_features_lie(two_sets, kernel_oracle, shift):
+def test_distance_of_shifted_features_equals_oracle(two_sets, kernel_oracle, shift):
     real, fake = (side + np.float32(shift) for side in two_sets)
     expected = kernel_oracle(real=real, fake=fake)
     assert kernel_distance(real=real, fake=fake) == pytest.approx(expected, rel=2e-6)
 
 
-def test_is_unbiased_and_so_can_be_negative():
+def test_distance_of_equal_distributions_is_zero_on_average():
     found = []
     for seed in range(25):
         rng = np.random.default_rng(seed)
@@ -26,20 +26,20 @@ def test_is_unbiased_and_so_can_be_negative():
     assert abs(np.mean(found)) < 3 * np.std(found) / np.sqrt(len(found))
 
 
-def test_blocks_of_products_do_not_change_it(two_sets, monkeypatch):
+def test_number_of_blocks_does_not_change_the_distance(two_sets, monkeypatch):
     real, fake = two_sets
     whole = kernel_distance(real=real, fake=fake)
     monkeypatch.setattr("pytest_medgan.metrics.pairwise.CPU_ENTRIES", 64 * 300)
     assert kernel_distance(real=real, fake=fake) == pytest.approx(whole, rel=1e-7)
 
 
-def test_one_row_has_no_pair():
+def test_single_row_is_refused():
     with pytest.raises(MetricInputError, match=r"fake has shape \[1, 3\]: too few rows"):
         kernel_distance(real=np.zeros((4, 3)), fake=np.zeros((1, 3)))
 
 
 @pytest.mark.peer
-def test_torch_fidelity_agrees_on_one_subset_of_all_rows(two_sets):
+def test_distance_equals_torch_fidelity_on_one_subset_of_all_rows(two_sets):
     metric = pytest.importorskip("torch_fidelity.metric_kid")
     real, fake = (torch.from_numpy(side[:300]).double() for side in two_sets)
     peer = metric.kid_features_to_metric(fake, real, kid_subsets=1, kid_subset_size=300, verbose=False)
@@ -49,7 +49,7 @@ def test_torch_fidelity_agrees_on_one_subset_of_all_rows(two_sets):
 
 @pytest.mark.peer
 @pytest.mark.filterwarnings("ignore")
-def test_torchmetrics_agrees(two_sets):
+def test_distance_equals_torchmetrics(two_sets):
     module = pytest.importorskip("torchmetrics.image.kid")
     real, fake = (torch.from_numpy(side[:300]).double() for side in two_sets)
     assert kernel_distance(real=real, fake=fake) == pytest.approx(float(module.poly_mmd(real, fake)), rel=1e-6)

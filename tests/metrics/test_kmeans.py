@@ -15,7 +15,7 @@ def inertia(rows, labels):
 
 
 @pytest.mark.parametrize("size", [40, 900])
-def test_clusters_far_apart_are_found_by_every_run_and_rows_keep_their_places(size):
+def test_distant_clusters_are_found_by_every_run_in_the_order_of_rows(size):
     """Below and above the size of a batch, with some rows of either side, in an order of their own."""
     rng = np.random.default_rng(0)
     kind = rng.integers(0, 4, (2, size))
@@ -29,7 +29,7 @@ def test_clusters_far_apart_are_found_by_every_run_and_rows_keep_their_places(si
         assert len({*zip(run.tolist(), expected.tolist(), strict=True)}) == 4
 
 
-def test_the_seed_decides():
+def test_seed_decides_the_clusters():
     rows = torch.randn(1500, 6, generator=torch.Generator().manual_seed(0))
     once, again, other = (cluster([(rows, np.arange(1500))], 10, 3, seed) for seed in (0, 0, 1))
     assert (once == again).all()
@@ -37,13 +37,13 @@ def test_the_seed_decides():
     assert (once[0] != once[1]).any()
 
 
-def test_equal_rows_are_one_cluster():
+def test_equal_rows_share_one_cluster():
     labels = cluster([(torch.full((30, 3), 0.5), np.arange(30))], 8, 2, seed=0)
     assert all(len(set(run.tolist())) == 1 for run in labels)
 
 
 @pytest.mark.peer
-def test_the_clusters_are_as_tight_as_those_of_scikit_learn():
+def test_inertia_equals_that_of_scikit_learn_on_average():
     from sklearn.cluster import MiniBatchKMeans
 
     rng = np.random.default_rng(1)

@@ -45,7 +45,7 @@ def oracle(one, two):
     return value
 
 
-def test_equals_the_oracle():
+def test_similarity_equals_oracle():
     rng = np.random.default_rng(0)
     one = rng.uniform(0, 1, (28, 24))
     two = 0.7 * one + 0.3 * rng.uniform(0, 1, (28, 24))
@@ -53,7 +53,7 @@ def test_equals_the_oracle():
     assert float(ms_ssim(*pair, data_range=1.0, weights=[0.5, 0.5])) == pytest.approx(oracle(one, two), abs=1e-9)
 
 
-def test_an_image_is_like_itself_at_every_size_and_small_ones_use_fewer_scales():
+def test_image_equals_itself_and_small_images_use_fewer_scales():
     image = torch.rand(2, 1, 176, 176, generator=torch.Generator().manual_seed(0))
     assert ms_ssim(image, image, data_range=1.0).tolist() == pytest.approx([1, 1], abs=1e-6)
     small = image[..., :128, :128]
@@ -63,7 +63,7 @@ def test_an_image_is_like_itself_at_every_size_and_small_ones_use_fewer_scales()
     assert found.tolist() == pytest.approx(ms_ssim(small, noisy, data_range=1.0, weights=four).tolist())
 
 
-def test_a_collapsed_generator_is_less_diverse():
+def test_collapsed_generator_is_less_diverse():
     rng = np.random.default_rng(0)
     diverse = rng.integers(0, 256, (20, 1, 32, 32), dtype=np.uint8)
     collapsed = np.repeat(diverse[:1], 20, 0)
@@ -72,7 +72,7 @@ def test_a_collapsed_generator_is_less_diverse():
     assert ms_ssim_diversity(fake=diverse, seed=0) == ms_ssim_diversity(fake=diverse, seed=0)
 
 
-def test_images_that_are_too_small_or_too_few():
+def test_too_small_or_too_few_images_are_refused():
     with pytest.raises(MetricInputError, match="too small for 11x11 windows"):
         ms_ssim_diversity(fake=np.zeros((4, 1, 10, 10), np.uint8))
     with pytest.raises(MetricInputError, match=r"fake has shape \[1, 1, 32, 32\]"):
@@ -81,7 +81,7 @@ def test_images_that_are_too_small_or_too_few():
 
 @pytest.mark.peer
 @pytest.mark.filterwarnings("ignore")
-def test_torchmetrics_agrees_where_its_padding_does_not_reach(monai_pair):
+def test_similarity_is_close_to_torchmetrics_which_pads(monai_pair):
     """It pads; its own value for the pair is .022421 (see REFERENCE: padded borders count)."""
     image = pytest.importorskip("torchmetrics.functional.image")
     peer = image.multiscale_structural_similarity_index_measure(

@@ -18,23 +18,23 @@ def eleven(evaluated, reference):
     return precision, recall
 
 
-def test_distributions_apart_score_nothing():
+def test_disjoint_distributions_score_zero():
     precision, recall = eleven([0, 1], [1, 0])
     assert precision == pytest.approx(0, abs=1e-9)
     assert recall == pytest.approx(0, abs=1e-9)
 
 
-def test_half_the_generated_mass_is_real():
+def test_half_of_generated_mass_on_real_mode_halves_precision():
     precision, recall = eleven([0.5, 0.5], [1, 0])
     assert (precision[5], recall[5], precision[10], recall[1]) == pytest.approx((0.5, 0.5, 0.5, 1))
 
 
-def test_half_the_real_mass_is_generated():
+def test_half_of_real_mass_generated_halves_recall():
     precision, recall = eleven([1, 0], [0.5, 0.5])
     assert (precision[5], recall[5], recall[1], precision[10]) == pytest.approx((0.5, 0.5, 0.5, 1))
 
 
-def test_equal_distributions():
+def test_equal_distributions_score_one():
     precision, recall = eleven([1, 0], [1, 0])
     assert (precision[5], recall[5]) == pytest.approx((1, 1))
 
@@ -47,12 +47,12 @@ def test_equal_distributions():
         (0.5, [1, 0, 0, 0, 0.5, 5 / 6, 5 / 9]),
     ],
 )
-def test_f_beta(beta, expected):
+def test_f_beta_equals_published_values(beta, expected):
     found = f_beta([1, 1, 0, 0, 0.5, 1, 0.5], [1, 0, 1, 0, 0.5, 0.5, 1], beta)
     assert found == pytest.approx(expected, abs=1e-9)
 
 
-def test_the_curve_equals_a_loop_over_angles_and_clusters():
+def test_curve_equals_a_loop_over_angles_and_clusters():
     rng = np.random.default_rng(0)
     real, fake = rng.dirichlet(np.ones(20)), rng.dirichlet(np.ones(20))
     expected = []
@@ -69,14 +69,14 @@ def test_histograms_that_do_not_sum_to_one_are_refused():
         curve(real=[2.0, 1.0], fake=[2.0, 1.0])
 
 
-def test_the_same_seed_gives_the_same_numbers(two_sets):
+def test_seed_decides_the_numbers(two_sets):
     real, fake = (side[:60] for side in two_sets)
     first = precision_recall_distribution(real=real, fake=fake, seed=0)
     assert precision_recall_distribution(real=real, fake=fake, seed=0) == first
     assert precision_recall_distribution(real=real, fake=fake, seed=1) != first
 
 
-def test_dropping_a_mode_lowers_recall_and_inventing_one_lowers_precision():
+def test_missing_mode_lowers_recall_and_extra_mode_lowers_precision():
     rng = np.random.default_rng(0)
     modes = 10 * rng.standard_normal((5, 16))
 
@@ -90,12 +90,12 @@ def test_dropping_a_mode_lowers_recall_and_inventing_one_lowers_precision():
     assert invented[1] > 0.9 > invented[0]
 
 
-def test_the_constants_are_those_of_prd_score():
+def test_constants_are_those_of_prd_score():
     assert (prd.CLUSTERS, prd.RUNS, kmeans.STARTS, kmeans.BATCH) == (20, 10, 10, 1024)
     assert (prd_curve.BETA, prd_curve.ANGLES, prd_curve.EPSILON) == (8, 1001, 1e-10)
 
 
-def test_of_the_larger_set_a_sample_is_taken(two_sets):
+def test_larger_set_is_sampled(two_sets):
     real, fake = (torch.from_numpy(side) for side in two_sets)
     clustered = Clustered(points(real, mean_of(real)), points(fake, mean_of(real)), 20, 2, 0)
     assert clustered.real.shape == clustered.fake.shape == (2, 300)
@@ -104,7 +104,7 @@ def test_of_the_larger_set_a_sample_is_taken(two_sets):
     assert (clustered.rows_fake == np.arange(300)).all()
 
 
-def test_the_value_is_the_mean_of_the_runs_at_its_best_angle(two_sets):
+def test_value_is_the_mean_of_the_runs_at_the_best_angle(two_sets):
     real, fake = (torch.from_numpy(side[:200]) for side in two_sets)
     clustered = Clustered(points(real, mean_of(real)), points(fake, mean_of(real)), 20, 10, 0)
     precision, recall = f_pair(clustered.curve)
@@ -113,7 +113,7 @@ def test_the_value_is_the_mean_of_the_runs_at_its_best_angle(two_sets):
     assert clustered.best(8)[1].std() > 0
 
 
-def test_too_few_rows_for_the_clusters():
+def test_too_few_rows_for_the_clusters_are_refused():
     with pytest.raises(MetricInputError, match=r"real \[9, 2\] and fake \[30, 2\] are too few for clusters=20"):
         precision_recall_distribution(real=np.zeros((9, 2)), fake=np.zeros((30, 2)))
 
@@ -152,7 +152,7 @@ def data_set(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("beta", [1 / 8, 8])
-def test_the_spread_of_the_runs_is_what_another_seed_would_change(beta):
+def test_spread_of_the_runs_is_the_spread_over_seeds(beta):
     """Of one data set; runs that share batches, and the spread of each run's own largest F, tell too little."""
     claimed, values = [], []
     for draw in range(3):
@@ -169,7 +169,7 @@ def test_the_spread_of_the_runs_is_what_another_seed_would_change(beta):
 @pytest.mark.slow
 @pytest.mark.peer
 @pytest.mark.parametrize("name", ["blobs", "shifted normals", "activations"])
-def test_twenty_seeds_agree_with_the_reference_procedure_on_average(name):
+def test_mean_over_twenty_seeds_equals_the_reference_procedure(name):
     real, fake = data_set(name)
     ours = np.mean([precision_recall_distribution(real=real, fake=fake, seed=seed) for seed in range(20)], 0)
     theirs = np.mean([official(real, fake, seed) for seed in range(20)], 0)

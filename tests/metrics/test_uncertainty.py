@@ -21,13 +21,13 @@ from pytest_medgan.metrics.uncertainty import (
 )
 
 
-def test_a_rate():
+def test_error_of_a_rate_adds_two_hits_and_two_misses():
     assert rate_se(0, 100) == pytest.approx(np.sqrt(2 / 104 * 102 / 104 / 104))
     assert rate_se(100, 100) == pytest.approx(rate_se(0, 100))
     assert rate_se(5000, 10000) == pytest.approx(0.005, rel=1e-3)
 
 
-def test_a_mean_of_single_rows_and_of_blocks():
+def test_error_of_a_mean_of_rows_and_of_groups():
     rng = np.random.default_rng(0)
     values = rng.standard_normal(600)
     assert mean_se(values) == pytest.approx(values.std(ddof=1) / np.sqrt(600))
@@ -35,13 +35,13 @@ def test_a_mean_of_single_rows_and_of_blocks():
     assert mean_se(repeated, np.repeat(np.arange(50), 12)) == pytest.approx(values[:50].std(ddof=1) / np.sqrt(50))
 
 
-def test_the_jackknife_of_a_mean_is_its_standard_error():
+def test_jackknife_of_a_mean_is_its_standard_error():
     values = np.random.default_rng(0).standard_normal(60)
     without = (values.sum() - values) / 59
     assert jackknife_se(values.mean(), without, np.ones(60, int)) == pytest.approx(mean_se(values))
 
 
-def test_the_jackknife_with_unequal_blocks():
+def test_jackknife_of_unequal_blocks_is_the_spread_over_draws():
     """Claimed over true, for a mean of blocks of one to nine rows."""
     rng = np.random.default_rng(0)
     sizes = np.tile(np.arange(1, 10), 6)
@@ -56,7 +56,7 @@ def test_the_jackknife_with_unequal_blocks():
     assert 0.9 < np.sqrt((errors**2).mean()) / means.std() < 1.1
 
 
-def test_the_noise_of_a_jackknife_that_sees_a_sample():
+def test_noise_of_a_jackknife_that_sees_a_sample():
     """A mean over rows and images, of which each deletion sees the same few; blocks of unequal size."""
     rng = np.random.default_rng(0)
     sizes = np.tile([4, 6, 10], 10)
@@ -72,14 +72,14 @@ def test_the_noise_of_a_jackknife_that_sees_a_sample():
 
 
 @pytest.mark.parametrize(("groups", "expected"), [(6, 1.0), (5, (6 / 4 + 4 / 6) / 2), (3, (4 / 2 + 2 / 4) / 2)])
-def test_random_halves_spread_as_the_whole_does(groups, expected):
+def test_random_halves_spread_as_the_whole(groups, expected):
     values = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])[:groups]
     rng = np.random.default_rng(0)
     halves = [values[random_half(np.arange(groups), rng)].mean() - values.mean() for _ in range(4000)]
     assert np.mean(np.square(halves)) / (values.var(ddof=1) / groups) == pytest.approx(expected, rel=0.08)
 
 
-def test_less_never_falls_below_nothing():
+def test_removed_variance_leaves_at_least_zero():
     assert remove_variance(0.5, 0.16) == pytest.approx(0.3)
     assert remove_variance(0.5, 0.3) == 0
 
@@ -103,7 +103,7 @@ def values(real, fake, names):
     return {name: one.value for name, one in measure(reference, fake=fake, metrics=names).estimates.items()}
 
 
-def test_deleting_blocks_equals_leaving_them_out(two_sets):
+def test_values_without_each_block_equal_new_measurements(two_sets):
     """The counts behind the ball metrics' errors, against measuring again without each block."""
     real, fake = (side[:90] for side in two_sets)
     names = ("improved_precision", "improved_recall", "density", "coverage")
@@ -136,7 +136,7 @@ def test_deleting_blocks_equals_leaving_them_out(two_sets):
 
 
 @pytest.mark.slow
-def test_claimed_errors_are_the_true_ones():
+def test_claimed_errors_are_the_spreads_over_draws():
     """A short form of benchmarks/metrics_calibration.py."""
     names = ("fid", "kid", "improved_precision", "improved_recall", "density", "coverage")
     rows: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in names}
