@@ -232,7 +232,7 @@ def picture(figure: Figure, title: str, alt: str) -> Picture:
         The picture.
     """
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    figure.savefig(buffer, format="svg")
     return Picture(themed(buffer.getvalue()), title, alt)
 
 

@@ -95,7 +95,7 @@ def test_failed_metric_is_red_and_a_gain_green(make_model: MakeModel) -> None:
     figure = change_figure(found)
     assert figure is not None
     fills = re.findall(r'<path d="[^"]*" [^>]*style="fill: var\(--(good|bad|muted)\)', figure.svg)
-    assert sorted(fills) == ["bad", "good", "muted"]
+    assert fills == ["bad", "muted", "good"]  # FID, KID, coverage
 
 
 def test_undecided_metric_is_neither_red_nor_green(make_model: MakeModel) -> None:
@@ -117,6 +117,15 @@ def test_history_needs_two_accepted_states(make_model: MakeModel) -> None:
     assert history_figure(replace(model, history=model.history[:1]), "fid") is None
     assert history_figure(replace(model, history=model.history[:2]), "fid") is not None
     assert history_figure(model, "unknown") is None
+
+
+def test_history_ends_with_this_run(make_model: MakeModel) -> None:
+    model = make_model()
+    both, alone = history_figure(model, "fid"), history_figure(replace(model, looks=()), "fid")
+    assert both is not None
+    assert alone is not None
+    assert [both.svg.count(f'id="xtick_{n}"') for n in (5, 6, 7)] == [1, 1, 0]
+    assert alone.svg.count('id="xtick_6"') == 0
 
 
 def test_history_of_a_rate_is_in_percent(make_model: MakeModel) -> None:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pytest_medgan.records import Evidence
-from pytest_medgan.report.plane import LEAST_HEIGHT, WIDTH, frame_of, placed_thumbnails, plane
+from pytest_medgan.report.plane import LEAST_HEIGHT, TILE, WIDTH, frame_of, placed_thumbnails, plane
 
 Draw = Callable[..., Evidence]
 
@@ -32,6 +35,26 @@ def test_every_point_has_its_own_tile(draw: Draw) -> None:
         side = [p for p in drawn.points if p.real is real]
         assert [p.tile for p in side] == list(range(len(side)))
         assert drawn.columns**2 >= len(side)
+
+
+def test_tile_shows_the_image_of_its_point() -> None:
+    """Seven generated images of one grey level each, of which the points show some in another order of rows."""
+    greys = np.arange(7) * 30 + 20
+    rows = np.array([6, 2, 4, 1])
+    evidence = Evidence(
+        coordinates=np.array([[-1, 0], [1, 0], [0, 0.5], [0, -0.5], [0.5, 0]], np.float32),
+        coordinate_is_real=np.array([True, False, False, False, False]),
+        coordinate_index=np.array([0, *rows]),
+        thumbnails_fake=np.repeat(greys[1:], TILE * TILE).reshape(6, TILE, TILE).astype(np.uint8),
+        thumbnail_fake_index=np.arange(1, 7),
+    )
+    drawn = plane(evidence)
+    assert drawn is not None
+    sprite = np.asarray(Image.open(io.BytesIO(base64.b64decode(drawn.sprite_fake.partition(",")[2]))), np.int64)
+    for point in drawn.points[1:]:
+        top, left = (TILE * place for place in divmod(point.tile, drawn.columns))
+        middle = sprite[top + TILE // 2, left + TILE // 2]
+        assert abs(int(middle) - int(greys[point.index])) < 6
 
 
 def test_real_points_have_no_tile_without_real_images(draw: Draw) -> None:
