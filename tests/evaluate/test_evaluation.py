@@ -102,6 +102,12 @@ def test_later_look_draws_and_embeds_only_new_images(subject: Subject) -> None:
     assert extractor.embedded - before == 3 * 16
 
 
+def test_images_of_a_range_keep_their_order_over_several_looks(subject: Subject) -> None:
+    evaluation = ModelEvaluation("noise", Noise(), subject)
+    evaluation.images(1, 16)
+    assert (evaluation.images(1, 64).pixels == Noise()(64, 1)).all()
+
+
 def test_callable_without_ranges_is_called_once_per_seed(subject: Subject) -> None:
     calls: list[tuple[int, int]] = []
 
