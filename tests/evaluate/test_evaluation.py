@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from pytest_medgan.catalogue import METRICS
 from pytest_medgan.errors import CheckpointError, DataError
 from pytest_medgan.evaluate import ModelEvaluation, Settings, Subject, Workbench, real_row, with_real_sweep
-from pytest_medgan.evaluate.combining import combine_groups
+from pytest_medgan.evaluate.combining import combine_groups, gather_scores, row_of
 from pytest_medgan.evaluate.drawing import checked_images, look_order
 from pytest_medgan.evaluate.real import held_out_source, real_evaluation
 from pytest_medgan.evaluate.workbench import swept
@@ -21,10 +22,12 @@ from pytest_medgan.ground.plain import from_plain, to_plain
 from pytest_medgan.metrics import frechet_distance, improved_precision_recall
 from pytest_medgan.records import (
     DataSettings,
+    Estimate,
     Evidence,
     Fingerprint,
     Float32,
     ImageSet,
+    MetricScore,
     Progress,
     RealSets,
     Scores,
@@ -311,3 +314,28 @@ def test_changed_revision_concerns_its_metric_alone() -> None:
     assert ours.differences(theirs, "fid") == ("revision of fid: 1 != 2",)
     assert ours.differences(theirs, "kid") == ()
     assert ours.differences(theirs) == ()
+
+
+def test_metric_measured_on_some_groups_only_is_unmeasured() -> None:
+    measured = SimpleNamespace(
+        estimates={"fid": Estimate(1.0, 0.1, 0.2), "kid": Estimate(2.0, 0.1, 0.2)}, unmeasured={}
+    )
+    partly = SimpleNamespace(estimates={"kid": Estimate(4.0, 0.1, 0.2)}, unmeasured={"fid": "too few images"})
+    settings = Settings(metrics=("fid", "kid"), seeds=(0, 1))
+    scores = gather_scores([measured, partly], settings, 64, 32)  # type: ignore[list-item]
+    assert dict(scores.unmeasured) == {"fid": "too few images"}
+    assert scores["kid"].values == (2.0, 4.0)
+
+
+def test_row_of_keeps_each_error_apart() -> None:
+    score = MetricScore(METRICS["fid"], (1.0, 3.0), 2.0, 1.4, 0.5, 0.75)
+    scores = Scores(64, 32, ("0", "1"), {"fid": score})
+    value = row_of("Real", [scores], Fingerprint({}), "here").fid.values[32]
+    assert (value.value, value.se, value.sd, value.se_total, value.groups) == (2.0, 0.5, 1.4, 0.75, 2)
+
+
+def test_reference_with_training_images_is_prepared_apart(subject: Subject) -> None:
+    bench, metrics = subject.bench, ("authenticity",)
+    without = bench.reference(subject.extractor, subject.real, metrics, None)
+    assert bench.reference(subject.extractor, subject.real, metrics, subject.real.training.recipe) is not without
+    assert bench.reference(subject.extractor, subject.real, metrics, None) is without

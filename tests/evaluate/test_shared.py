@@ -84,6 +84,14 @@ def test_scores_of_another_model_are_not_used(tmp_path: Path, identity: str | No
     assert generator.asked == 2
 
 
+def test_models_without_identity_share_nothing(tmp_path: Path) -> None:
+    """The first anonymous model of one process need not be that of another."""
+    worker(tmp_path, Noise(None)).at(16)
+    generator = Noise(None)
+    worker(tmp_path, generator).at(16)
+    assert generator.asked == 2
+
+
 def test_shared_folder_holds_no_real_image(tmp_path: Path) -> None:
     """The scores of the held-out images are shared; the images are not, in whatever order."""
     subject = subject_of(tmp_path)
