@@ -2,9 +2,10 @@
 
 from pytest_medgan.metrics.authenticity import authenticity
 from pytest_medgan.metrics.battery import Battery, measure, score_features
-from pytest_medgan.metrics.copies import copy_rate, duplicate_rate
+from pytest_medgan.metrics.copies import copy_rate
 from pytest_medgan.metrics.custom import CustomMetric
 from pytest_medgan.metrics.density_coverage import density_coverage
+from pytest_medgan.metrics.duplicates import duplicate_rate
 from pytest_medgan.metrics.frechet import frechet_distance
 from pytest_medgan.metrics.improved_pr import improved_precision_recall
 from pytest_medgan.metrics.inception_score import inception_score

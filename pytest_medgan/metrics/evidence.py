@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from pytest_medgan.metrics.authenticity import nearest_training
-from pytest_medgan.metrics.copies import copies, duplicates
+from pytest_medgan.metrics.copies import copies
 from pytest_medgan.metrics.density_coverage import coverages, densities
+from pytest_medgan.metrics.duplicates import duplicates
 from pytest_medgan.metrics.improved_pr import member_rates
 from pytest_medgan.metrics.intensity import fake_histograms
 from pytest_medgan.metrics.look import Look

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from pytest_medgan.metrics.authenticity import authenticity_contribution, authenticity_estimate
-from pytest_medgan.metrics.copies import copy_contribution, copy_estimate, duplicate_contribution, duplicate_estimate
+from pytest_medgan.metrics.copies import copy_contribution, copy_estimate
 from pytest_medgan.metrics.density_coverage import (
     coverage_contribution,
     coverage_estimate,
     density_contribution,
     density_estimate,
 )
+from pytest_medgan.metrics.duplicates import duplicate_contribution, duplicate_estimate
 from pytest_medgan.metrics.frechet import frechet_contribution, frechet_estimate
 from pytest_medgan.metrics.improved_pr import (
     precision_contribution,

@@ -124,3 +124,23 @@ def one_thread_each() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def smooth() -> Array:
+    """Images uint8 [80,1,64,64] that differ from one another at every scale."""
+    rng = np.random.default_rng(0)
+    coarse = rng.uniform(40, 200, (80, 8, 8))
+    images = np.kron(coarse, np.ones((1, 8, 8))) + rng.normal(0, 4, (80, 64, 64))
+    return images.clip(0, 255).astype(np.uint8)[:, None]
+
+
+@pytest.fixture
+def add_noise() -> Callable[[Array, int], Array]:
+    """A function that moves every grey level by at most an amount."""
+
+    def add(images: Array, amount: int) -> Array:
+        noise = np.random.default_rng(1).integers(-amount, amount + 1, images.shape)
+        return (images.astype(int) + noise).clip(0, 255).astype(np.uint8)
+
+    return add

@@ -8,8 +8,8 @@ import torch
 
 from pytest_medgan.errors import MetricInputError
 from pytest_medgan.metrics import authenticity, measure, prepare_reference
-from pytest_medgan.metrics.authenticity import _authentic_without, find_nearest_training
 from pytest_medgan.metrics.inputs import features
+from pytest_medgan.metrics.nearest_training import authentic_without, find_nearest_training
 from pytest_medgan.metrics.neighbours import find_neighbours
 from pytest_medgan.metrics.pairwise import mean_of, points
 
@@ -46,7 +46,7 @@ def test_authentic_images_of_a_lattice_stay_without_a_block_that_is_not_near():
     found = find_nearest_training(
         points(features(fake, "fake"), reference.centre), reference.train, reference.train_near
     )
-    without = _authentic_without(found, reference.train_near, torch.from_numpy(block), 60)
+    without = authentic_without(found, reference.train_near, torch.from_numpy(block), 60)
     near = found.index[:, 0]
     involved = np.concatenate([block[near.numpy()], block[reference.train_near.index[near, 0].numpy()]])
     others = np.setdiff1d(np.arange(60), involved)
@@ -75,7 +75,7 @@ def test_authentic_images_without_a_block_equal_a_new_measurement(two_sets):
     own = find_neighbours(ready, (1,))
     found = find_nearest_training(points(features(fake, "fake"), mean_of(tensor)), ready, own)
     block = torch.arange(len(train)) % 40
-    without = _authentic_without(found, own, block, 40)
+    without = authentic_without(found, own, block, 40)
     for name in (0, 7, 39):
         assert without[name] == len(fake) * oracle(fake=fake, train=train[block.numpy() != name])
 

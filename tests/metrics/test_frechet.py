@@ -54,6 +54,24 @@ def test_more_and_fewer_rows_than_features_equal_oracle(n, m, frechet_oracle):
     assert frechet_distance(real=real, fake=fake) == pytest.approx(expected, rel=1e-9)
 
 
+def test_more_features_than_a_band_equal_oracle(frechet_oracle):
+    """Covariances are computed in bands of 256 rows and mirrored."""
+    rng = np.random.default_rng(4)
+    mixing = rng.standard_normal((300, 300)) / 17
+    real, fake = rng.standard_normal((700, 300)) @ mixing, 1.2 * rng.standard_normal((650, 300)) @ mixing + 0.1
+    assert compute_moments(torch.from_numpy(real)).form == "cholesky"
+    assert frechet_distance(real=real, fake=fake) == pytest.approx(frechet_oracle(real=real, fake=fake), rel=1e-9)
+
+
+def test_nearly_dependent_features_are_not_factored_by_cholesky(frechet_oracle):
+    rng = np.random.default_rng(4)
+    real, fake = rng.standard_normal((300, 6)), 1.1 * rng.standard_normal((200, 6))
+    for side in (real, fake):
+        side[:, 5] = side[:, 4] + 1e-9 * side[:, 5]
+    assert compute_moments(torch.from_numpy(real)).form == "eigen"
+    assert frechet_distance(real=real, fake=fake) == pytest.approx(frechet_oracle(real=real, fake=fake), rel=1e-7)
+
+
 def test_constant_and_dependent_features_equal_oracle(frechet_oracle):
     rng = np.random.default_rng(4)
     real, fake = rng.standard_normal((300, 20)), 1.1 * rng.standard_normal((200, 20))

@@ -8,7 +8,7 @@ import torch
 
 from pytest_medgan.errors import MetricInputError
 from pytest_medgan.metrics import ms_ssim_diversity
-from pytest_medgan.metrics.ms_ssim import WEIGHTS, ms_ssim
+from pytest_medgan.metrics.similarity import WEIGHTS, ms_ssim
 
 
 @pytest.fixture
