@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,7 +15,7 @@ import pytest
 from pytest_medgan.evaluate import ModelEvaluation, Settings, Subject, Workbench
 from pytest_medgan.evaluate.real import real_evaluation
 from pytest_medgan.evaluate.shared import SharedScores
-from pytest_medgan.records import DataSettings, Float32, ImageSet, Progress, RealSets, UInt8, no_progress
+from pytest_medgan.records import DataSettings, Float32, ImageSet, Progress, RealSets, Scores, UInt8, no_progress
 
 
 class Means:
@@ -82,6 +83,19 @@ def test_scores_of_another_model_are_not_used(tmp_path: Path, identity: str | No
     generator = Noise(identity)
     worker(tmp_path, generator).at(16)
     assert generator.asked == 2
+
+
+def test_look_is_computed_by_one_process_alone(tmp_path: Path) -> None:
+    scores = worker(tmp_path / "elsewhere", Noise()).at(16)
+    computed: list[int] = []
+
+    def compute(process: int) -> Scores:
+        computed.append(process)
+        return replace(scores, fingerprint=None)
+
+    for process in range(2):
+        assert SharedScores(tmp_path).of("key", 16, lambda: compute(process)).metrics == scores.metrics  # noqa: B023
+    assert computed == [0]
 
 
 def test_models_without_identity_share_nothing(tmp_path: Path) -> None:

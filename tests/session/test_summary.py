@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pytest_medgan.records import Outcome, Verdict
+from pytest_medgan.records import Outcome, Scores, Verdict
 from pytest_medgan.session.findings import JudgedVerdict, Model, ModelFindings
 from pytest_medgan.session.summary import model_lines
 
@@ -41,6 +41,13 @@ def test_unknown_numbers_are_dashes(make_model: MakeModel, make_verdict: MakeVer
 def test_unjudged_metric_is_not_compared(make_model: MakeModel, make_verdict: MakeVerdict) -> None:
     rows = table(Model(make_model(), judged(make_verdict())))
     assert rows["KID ↓"] == (["-", "0.50000", "-", "-", "not compared"], "")
+
+
+def test_unjudged_metric_is_shown_at_the_largest_look(
+    make_model: MakeModel, make_scores: Callable[..., Scores]
+) -> None:
+    looks = {32: make_scores(32, kid=0.25), 64: make_scores(64, kid=0.5)}
+    assert table(Model(make_model(looks=looks)))["KID ↓"][0][1] == "0.50000"
 
 
 def test_a_shared_reason_is_said_once(make_model: MakeModel, make_verdict: MakeVerdict) -> None:
