@@ -4,10 +4,11 @@
     python benchmarks/metrics_calibration.py lidc --repetitions 1000       needs the shared LIDC patches and weights
     python benchmarks/metrics_calibration.py patients --repetitions 1000
     python benchmarks/metrics_calibration.py wide --repetitions 300        FID with fewer rows than features
+    python benchmarks/metrics_calibration.py held-out --rows 500           the Real row: held-out patients as generated
 
-Every repetition draws a generated set, and a reference beside the first one. "Fixed" compares `se` with the spread of
-the values against the one reference that is held fixed, "total" compares `se_total` with the spread when both are
-drawn anew. The claimed error is the root mean square over the repetitions.
+Every repetition draws a generated set, and a reference in addition to the first one. "Fixed" compares `se` with the
+spread of the values against the one reference that is held fixed; "total" compares `se_total` with the spread when both
+are drawn anew. The claimed error is the root mean square over the repetitions.
 """
 
 from __future__ import annotations
@@ -34,10 +35,11 @@ class Scenario:
     real: Callable[[np.random.Generator], tuple[Float32, Int64 | None]]  # features [N,D] and patients [N]
     fake: Callable[[np.random.Generator], Float32]  # features [M,D]
     metrics: tuple[str, ...] = ALL
+    fake_group: Int64 | None = None  # [M], the patient of every "generated" image
 
 
 def gaussian(rows: int) -> Scenario:
-    """Standard normal in 32 dimensions beside one that is shifted and narrower."""
+    """Return a standard normal in 32 dimensions, and a generated one that is shifted and narrower."""
 
     def real(rng: np.random.Generator) -> tuple[Float32, None]:
         return rng.standard_normal((rows, 32), np.float32), None
@@ -49,7 +51,7 @@ def gaussian(rows: int) -> Scenario:
 
 
 def patients(rows: int) -> Scenario:
-    """The same with 50 patients whose images resemble one another (a fifth of the variance is the patient's)."""
+    """Return the same with 50 patients whose images are alike (a fifth of the variance is the patient's)."""
 
     def real(rng: np.random.Generator) -> tuple[Float32, Int64]:
         patient = np.repeat(np.arange(50), rows // 50)
@@ -59,8 +61,15 @@ def patients(rows: int) -> Scenario:
     return Scenario(real, gaussian(rows).fake)
 
 
+def held_out(rows: int) -> Scenario:
+    """Return reference and held-out patients of one distribution: what the Real row measures."""
+    real = patients(rows).real
+    group = np.repeat(np.arange(50), rows // 50)
+    return Scenario(real, lambda rng: real(rng)[0], fake_group=group)
+
+
 def wide(rows: int) -> Scenario:
-    """2,048 features with the falling spectrum of pooled activations, few rows: what a quick gate has."""
+    """Return 2,048 features with the falling spectrum of pooled activations, few rows: what a quick gate has."""
     scale = (np.arange(1, 2049) ** -0.5).astype(np.float32)
 
     def real(rng: np.random.Generator) -> tuple[Float32, None]:
@@ -73,7 +82,7 @@ def wide(rows: int) -> Scenario:
 
 
 def lidc(rows: int) -> Scenario:
-    """A mixture of 24 normals fitted to 48 principal components of SqueezeNet features of real lung patches.
+    """Return a mixture of 24 normals fitted to 48 principal components of SqueezeNet features of real lung patches.
 
     The generated side draws from the same mixture without its three rarest parts, and is a little too narrow.
     """
@@ -96,7 +105,7 @@ def lidc(rows: int) -> Scenario:
 
 
 def lidc_features() -> Float32:
-    """SqueezeNet's 512 mean features of the LIDC patches, float32 [4510,512]."""
+    """Return SqueezeNet's 512 mean features of the LIDC patches, float32 [4510,512]."""
     from torchvision.models import squeezenet1_1
 
     folder = Path(os.environ.get("MEDGAN_SHARED_DATA", "../shared/data"))
@@ -115,7 +124,7 @@ def lidc_features() -> Float32:
 
 
 def repeat(scenario: Scenario, repetitions: int) -> dict[str, np.ndarray]:
-    """Per metric [repetitions,4]: value and se against the fixed reference, value and se_total of both redrawn."""
+    """Return for each metric [repetitions,4]: value and se of a fixed reference, value and se_total of both redrawn."""
     found: dict[str, np.ndarray] = {name: np.full((repetitions, 4), np.nan) for name in scenario.metrics}
     real, group = scenario.real(np.random.default_rng(0))
     fixed = metrics.prepare_reference(real, groups=group, metrics=scenario.metrics)
@@ -124,8 +133,12 @@ def repeat(scenario: Scenario, repetitions: int) -> dict[str, np.ndarray]:
         fake = scenario.fake(rng)
         real, group = scenario.real(rng)
         redrawn = metrics.prepare_reference(real, groups=group, metrics=scenario.metrics)
-        one = metrics.measure(fixed, fake=fake, metrics=scenario.metrics, seed=turn).estimates
-        two = metrics.measure(redrawn, fake=fake, metrics=scenario.metrics, seed=turn).estimates
+        one, two = (
+            metrics.measure(
+                reference, fake=fake, fake_groups=scenario.fake_group, metrics=scenario.metrics, seed=turn
+            ).estimates
+            for reference in (fixed, redrawn)
+        )
         for name in scenario.metrics:
             found[name][turn] = one[name].value, one[name].se, two[name].value, two[name].se_total
         if turn % 20 == 19:
@@ -134,7 +147,7 @@ def repeat(scenario: Scenario, repetitions: int) -> dict[str, np.ndarray]:
 
 
 def show(found: dict[str, np.ndarray], turns: int) -> None:
-    """The table so far; a later one replaces it."""
+    """Print the table so far; a later one replaces it."""
     print(f"\n{turns} repetitions\n")
     print("| metric | mean | true fixed | claimed/true fixed | true total | claimed/true total |")
     print("| --- | --- | --- | --- | --- | --- |")
@@ -151,7 +164,7 @@ def show(found: dict[str, np.ndarray], turns: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    scenarios = {"gaussian": gaussian, "lidc": lidc, "patients": patients, "wide": wide}
+    scenarios = {"gaussian": gaussian, "lidc": lidc, "patients": patients, "wide": wide, "held-out": held_out}
     parser.add_argument("scenario", choices=scenarios)
     parser.add_argument("--repetitions", type=int, default=1000)
     parser.add_argument("--rows", type=int, default=1000)
