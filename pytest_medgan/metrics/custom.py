@@ -19,7 +19,7 @@ BLOCKS = 20  # deleted from either side for the errors
 class CustomMetric:
     """A metric of the user's own."""
 
-    metric: Metric  # its row beside those of the catalogue
+    metric: Metric  # its name, direction and range, like a row of the catalogue
     function: Callable[..., float]  # function(real=, fake=) of features float32 [N,D] and [M,D], numpy arrays
 
 

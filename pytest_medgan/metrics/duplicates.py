@@ -78,17 +78,17 @@ def duplicate_contribution(look: Look) -> Contribution:
 
 
 def _duplicates_by(group: Int64, look: Look) -> tuple[Int64, Int64]:
-    """Return whether each image is a duplicate, int64 [M], and how many images of others are one by each group alone.
+    """Return whether each image is a duplicate, int64 [M], and how many cease to be one without each group, int64 [G].
 
-    The latter is int64 [G]: duplicates outside a group all of whose partners lie in it.
+    The latter are images outside the group all of whose partners lie in it.
     """
     pairs, count = look.keep(duplicates), len(look.fake)
     image, partner = pairs[:, 0], group[pairs[:, 1]]
     least, most = np.full(count, len(group)), np.full(count, -1)
     np.minimum.at(least, image, partner)
     np.maximum.at(most, image, partner)
-    alone = (least == most) & (least != group)
-    return (most >= 0).astype(np.int64), np.bincount(least[alone], minlength=int(group.max()) + 1)
+    dependent = (least == most) & (least != group)
+    return (most >= 0).astype(np.int64), np.bincount(least[dependent], minlength=int(group.max()) + 1)
 
 
 def duplicates(look: Look) -> Int64:

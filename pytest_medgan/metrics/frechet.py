@@ -2,9 +2,10 @@
 
 Paper: Heusel et al. 2017, "GANs Trained by a Two Time-Scale Update Rule". Reference code: TTUR's fid.py, pytorch-fid.
 
-Conventions: covariances use ddof=1, as there (StyleGAN3 uses ddof=0). All of it is float64. The trace of the geometric
-mean of both covariances is the nuclear norm of Yc L, with Yc the centred generated features over sqrt(M-1) and L L^T
-the reference's covariance. No square root of a product of matrices is taken, which is unstable for singular ones.
+Conventions: covariances use ddof=1, as both do (StyleGAN3 uses ddof=0). All of it is float64. The trace of the
+geometric mean of both covariances is the nuclear norm of Yc L, with Yc the centred generated features over sqrt(M-1)
+and L L^T the reference's covariance. No square root of a product of matrices is taken, which would be
+unstable for singular ones.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The Frechet distance without each row: the exact delete-one jackknife for the price of one more product.
 
-An influence function would be wrong with fewer rows than features: there a row adds about its own length to the sum of
+With fewer rows than features an influence function would be wrong: a row then adds about its own length to the sum of
 singular values, and the derivative by its weight gives half of that. A bootstrap with replacement would lower the rank
 with every repeated row and so shift the distance.
 """

@@ -61,7 +61,7 @@ def run_tasks(tasks: Sequence[Callable[[], T]], device: torch.device) -> list[T]
         device: The device that all of them work on.
 
     Returns:
-        The results in the order of the tasks. An exception is raised after the task beside it has ended.
+        The results in the order of the tasks. An exception is raised after the other running task has ended.
     """
     threads = torch.get_num_threads()
     if device.type != "cpu" or threads < 2 or len(tasks) < 2 or not _changed.acquire(blocking=False):
@@ -81,9 +81,9 @@ def run_tasks(tasks: Sequence[Callable[[], T]], device: torch.device) -> list[T]
         torch.set_num_threads(threads // 2)
         # chosen here for both: the one that ends first must not reset the precision under the other
         with full_float32(), ThreadPoolExecutor(1) as pool:
-            beside = pool.submit(work)
+            other = pool.submit(work)
             work()
-            beside.result()
+            other.result()
     finally:
         torch.set_num_threads(threads)
         _changed.release()

@@ -52,7 +52,7 @@ def added(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_metric_recipe_fits_on_one_screen() -> None:
-    assert len(section("A metric in the package: four places beside its test")) <= 75
+    assert len(section("A metric in the package: four places and its test")) <= 75
 
 
 def test_metric_added_in_four_places_is_measured(two_sets, added) -> None:
