@@ -121,3 +121,9 @@ def test_effective_count_of_one_image_or_no_answer_is_the_number_of_answers() ->
 
 def test_effective_count_of_unanimous_right_answers_is_the_number_of_images() -> None:
     assert effective_count(np.full(10, 5.0), np.full(10, 5)) == 10
+
+
+def test_effective_count_is_at_most_the_number_of_answers() -> None:
+    """Readers who share out the right answers evenly vary less than chance; that is no more than all answers."""
+    right = np.array([1.0] * 9 + [2.0])
+    assert effective_count(right, np.full(10, 2)) == 20
