@@ -1,11 +1,11 @@
 """Damage sound files by a seeded rule, read each, and count what the reader made of it.
 
-    python -m benchmarks.fuzz --cases 12000 --workers 2 --write benchmarks/fuzz/README.md
+    python -m benchmarks.fuzz --cases 12000 --workers 2 --results FILE --write benchmarks/fuzz/README.md
     python -m benchmarks.fuzz --formats npz --show silent
 
 A case is a format and a number; both name the damage, so a case that fails is repeated with `--case FORMAT:NUMBER`.
-Each is read with a time limit, and the most memory that reading took is measured. Exits with 1 where there was a
-traceback, a crash, a hang or too much memory.
+Results are kept in FILE, and an interrupted run goes on where it stopped. Each case is read with a time limit, and the
+most memory that reading took is measured. Exits with 1 where there was a traceback, a crash, a hang or too much memory.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import collections
 import contextlib
 import io
+import json
 import os
 import re
 import resource
@@ -23,7 +24,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 
@@ -185,7 +186,7 @@ def run_all(cases: list[str], workers: int) -> Iterator[Result]:
                     yield Result(case, "crash")
 
 
-def table(results: list[Result], seconds: float) -> str:
+def table(results: list[Result]) -> str:
     """Return the counts by format as Markdown."""
     counts = collections.Counter((result.case.rpartition(":")[0], result.outcome) for result in results)
     names = [name for name in FORMATS if any(key[0] == name for key in counts)]
@@ -195,8 +196,16 @@ def table(results: list[Result], seconds: float) -> str:
         own = [sum(n for key, n in counts.items() if key[0] == (name or key[0]) and key[1] == out) for out in shown]
         lines.append(f"| {name or 'all'} | {sum(own)} | " + " | ".join(map(str, own)) + " |")
     slowest, largest = max(result.seconds for result in results), max(result.peak for result in results)
-    lines += ["", f"Slowest case {slowest:.1f} s, most memory {largest / 2**20:.0f} MiB, all {seconds:.0f} s.", ""]
+    lines += ["", f"Slowest case {slowest:.1f} s, most memory {largest / 2**20:.0f} MiB.", ""]
     return "\n".join([*lines, *(f"- {outcome}: {OUTCOMES[outcome]}" for outcome in shown), ""])
+
+
+def kept(path: Path | None) -> dict[str, Result]:
+    """Return the results of an earlier run, by case."""
+    if path is None or not path.exists():
+        return {}
+    read = [Result(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+    return {result.case: result for result in read}
 
 
 def main() -> int:
@@ -209,7 +218,8 @@ def main() -> int:
     parser.add_argument(
         "--show", default="", metavar="OUTCOMES", help="list the cases of these, separated by semicolons"
     )
-    parser.add_argument("--write", type=Path, metavar="FILE", help="append the table to a file")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="keep the results, one JSON line for each case")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write the table to a file")
     arguments = parser.parse_args()
     if arguments.case:
         print(run_case(arguments.case))
@@ -217,18 +227,21 @@ def main() -> int:
     chosen = {name: FORMATS[name] for name in filter(None, arguments.formats.split(";"))} or FORMATS
     share = arguments.cases / sum(form.weight for form in chosen.values())
     cases = [f"{name}:{number}" for name, form in chosen.items() for number in range(round(share * form.weight))]
-    began = time.monotonic()
-    results = []
-    for result in run_all(cases, arguments.workers):
-        results.append(result)
+    results = kept(arguments.results)
+    for result in run_all([case for case in cases if case not in results], arguments.workers):
+        results[result.case] = result
+        if arguments.results:
+            with arguments.results.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(asdict(result)) + "\n")
         if result.outcome in (*FAILURES, "others", *arguments.show.split(";")):
             print(f"{result.outcome:12s} {result.case:20s} {result.file}: {result.words[:300]}", flush=True)
         if len(results) % 500 == 0:
             print(f"{len(results)} of {len(cases)}", file=sys.stderr, flush=True)
-    print(told := table(results, time.monotonic() - began))
+    wanted = [results[case] for case in cases]
+    print(told := table(wanted))
     if arguments.write:
         arguments.write.write_text(told, encoding="utf-8")
-    return int(any(result.outcome in FAILURES for result in results))
+    return int(any(result.outcome in FAILURES for result in wanted))
 
 
 if __name__ == "__main__":

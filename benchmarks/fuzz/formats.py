@@ -255,8 +255,7 @@ def _read_run(folder: Path) -> Seen:
 
     before = set(folder.iterdir())
     try:
-        (page,) = render(folder, ["md"])
-        return Seen(facts=page.read_text(encoding="utf-8"))
+        return Seen(facts=[page.read_text(encoding="utf-8") for page in render(folder, ["html", "md"])])
     finally:
         for path in set(folder.iterdir()) - before:
             path.unlink()

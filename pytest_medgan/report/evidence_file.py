@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -13,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_medgan.errors import SettingsError
+from pytest_medgan.errors import DataError, SettingsError
+from pytest_medgan.ground.arrays import read_arrays
 from pytest_medgan.ground.files import write_bytes
 from pytest_medgan.records import Evidence
 
@@ -79,6 +79,8 @@ def read_bundle(path: Path) -> dict[int, Evidence]:
     grouped: dict[int, Arrays] = {}
     for name, array in _read(path).items():
         place, _, key = name.partition("/")
+        if not place.isdecimal():
+            raise _damaged(path)
         grouped.setdefault(int(place), {})[key] = array
     return {place: _evidence(arrays) for place, arrays in grouped.items()}
 
@@ -131,7 +133,11 @@ def _npz_bytes(arrays: Arrays) -> bytes:
 def _read(path: Path) -> Arrays:
     """Return the arrays of an npz by name."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, EOFError, TypeError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError):
-        raise SettingsError("The evidence of the run cannot be read. Run the tests again.", file=path.name) from None
+        return read_arrays(path, name=path.name)
+    except DataError:
+        raise _damaged(path) from None
+
+
+def _damaged(path: Path) -> SettingsError:
+    """Return the error for a file that is not what was written."""
+    return SettingsError("The evidence of the run cannot be read. Run the tests again.", file=path.name)

@@ -62,7 +62,7 @@ def write_run(
         if model.name in evidence
     }
     content = bundle_bytes(kept)
-    name = _EVIDENCE_FILES.replace("*", hashlib.sha256(content).hexdigest()[:16])
+    name = _evidence_name(content)
     write_bytes(folder / name, content)
     for report in (HTML_FILE, MARKDOWN_FILE):
         _remove(folder / report)
@@ -114,7 +114,7 @@ def read_run(folder: Path) -> SavedRun:
         raise SettingsError(_OTHER_FILE, file=str(file))
     run = from_dict(scrub_plain(data))
     name = Path(str(data.get("evidence", ""))).name
-    by_place = read_bundle(folder / name) if name else {}
+    by_place = _read_evidence(folder / name) if name else {}
     return SavedRun(run, {model.name: by_place[place] for place, model in enumerate(run.models) if place in by_place})
 
 
@@ -144,6 +144,22 @@ def from_dict(data: Mapping[str, object]) -> ReportRun:
             "Use the version that wrote it, or run the tests again."
         )
     return from_plain(ReportRun, data)
+
+
+def _evidence_name(content: bytes) -> str:
+    """Return the name of an evidence file, which holds a digest of its content."""
+    return _EVIDENCE_FILES.replace("*", hashlib.sha256(content).hexdigest()[:16])
+
+
+def _read_evidence(path: Path) -> dict[int, Evidence]:
+    """Return the evidence of a file whose content is the one it is named for."""
+    try:
+        genuine = _evidence_name(path.read_bytes()) == path.name
+    except OSError:
+        genuine = True  # which reading then reports
+    if not genuine:
+        raise SettingsError("The evidence of the run is damaged. Run the tests again.", file=path.name)
+    return read_bundle(path)
 
 
 def _remove(path: Path) -> None:

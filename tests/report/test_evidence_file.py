@@ -49,6 +49,12 @@ def test_bundle_keeps_models_apart(tmp_path: Path) -> None:
     assert {place: ev.ties for place, ev in read_bundle(tmp_path / "evidence.npz").items()} == {0: 1, 2: 3}
 
 
+def test_bundle_with_an_array_of_no_model_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "evidence.npz", ties=np.array(1))
+    with pytest.raises(SettingsError, match="cannot be read"):
+        read_bundle(tmp_path / "evidence.npz")
+
+
 def test_pixels_are_compressed(tmp_path: Path) -> None:
     save_evidence(tmp_path / "model.npz", Evidence(thumbnails_fake=np.zeros((100, 64, 64), np.uint8)))
     assert (tmp_path / "model.npz").stat().st_size < 20_000

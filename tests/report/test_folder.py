@@ -34,6 +34,7 @@ from pytest_medgan.report import (
     read_run,
     write_run,
 )
+from pytest_medgan.report.evidence_file import bundle_bytes
 from pytest_medgan.report.folder import from_dict, to_dict
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -210,7 +211,14 @@ def test_file_that_cannot_be_removed_is_one_line(tmp_path: Path) -> None:
 def test_damaged_evidence_is_refused(tmp_path: Path, make_run: MakeRun) -> None:
     write_run(tmp_path, make_run(), {"PGGAN": Evidence(ties=1)})
     next(tmp_path.glob("evidence-*.npz")).write_bytes(b"PK")
-    with pytest.raises(SettingsError, match="evidence of the run cannot be read"):
+    with pytest.raises(SettingsError, match="evidence of the run is damaged"):
+        read_run(tmp_path)
+
+
+def test_evidence_of_another_run_under_its_name_is_refused(tmp_path: Path, make_run: MakeRun) -> None:
+    write_run(tmp_path, make_run(), {"PGGAN": Evidence(ties=1)})
+    next(tmp_path.glob("evidence-*.npz")).write_bytes(bundle_bytes({0: Evidence(ties=2)}))
+    with pytest.raises(SettingsError, match="evidence of the run is damaged"):
         read_run(tmp_path)
 
 
