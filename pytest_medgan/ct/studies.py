@@ -86,8 +86,6 @@ def plan_studies(
     skipped = [item for item in found if isinstance(item, Skipped)]
     faulty = [item for item in found if isinstance(item, Faulty)]
     faulty += [*strangers(reading.files, headers), *_mixed(headers, skipped)]
-    if settings.strict and faulty:
-        raise min(faulty, key=lambda item: item.file).error()
     drawn = sound_structures(structures, headers, findings)
     chosen = choose_series(headers, faulty, drawn, findings, _same_pixels(reading.root))
     _note_leaks(headers, findings)

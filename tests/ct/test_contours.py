@@ -112,14 +112,19 @@ def higher(dataset: Dataset) -> None:
         contour.ContourData = [value + 50 if at % 3 == 2 else value for at, value in enumerate(contour.ContourData)]
 
 
-def aside(dataset: Dataset) -> None:
-    for contour in dataset.ROIContourSequence[0].ContourSequence:
-        contour.ContourData = [value + 90 if at % 3 == 0 else value for at, value in enumerate(contour.ContourData)]
+def aside(axis: int, distance: float) -> Callable[[Dataset], None]:
+    """Move the first region within the planes of the slices, by millimetres along x (0) or y (1)."""
+
+    def change(dataset: Dataset) -> None:
+        for contour in dataset.ROIContourSequence[0].ContourSequence:
+            contour.ContourData = [v + distance if at % 3 == axis else v for at, v in enumerate(contour.ContourData)]
+
+    return change
 
 
 def slanted(dataset: Dataset) -> None:
     contour = dataset.ROIContourSequence[0].ContourSequence[0]
-    contour.ContourData = [v + 4 * at if at % 3 == 2 else v for at, v in enumerate(contour.ContourData)]
+    contour.ContourData = [v + at if at % 3 == 2 else v for at, v in enumerate(contour.ContourData)]
 
 
 def ragged(dataset: Dataset) -> None:
@@ -144,7 +149,10 @@ def undrawn(dataset: Dataset) -> None:
     ("change", "message"),
     [
         (higher, "GTV lies outside the image volume"),
-        (aside, "GTV lies outside the image volume"),
+        (aside(0, 90), "GTV lies outside the image volume"),
+        (aside(0, -90), "GTV lies outside the image volume"),
+        (aside(1, 90), "GTV lies outside the image volume"),
+        (aside(1, -90), "GTV lies outside the image volume"),
         (slanted, "GTV lies outside the image volume"),
         (ragged, "no list of points"),
         (hollow, "no closed contour"),
@@ -204,6 +212,11 @@ def unreferred_and_away(dataset: Dataset) -> None:
     higher(dataset)
 
 
+def unreferred_of_another(dataset: Dataset) -> None:
+    unreferred(dataset)
+    dataset.PatientID = "PAT-009"
+
+
 def frame_alone(dataset: Dataset) -> None:
     del dataset.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence
 
@@ -234,6 +247,7 @@ def test_drawn_on_goes_by_reference_then_by_position(study: Any, series: Series)
     assert drawn(frame_of_another)  # positions decide
     assert drawn(unreferred)
     assert not drawn(unreferred_and_away)
+    assert not drawn(unreferred_of_another)  # at the same place as everybody's
 
 
 def test_masks_on_pixels_that_are_not_square_use_each_axis_own_spacing(tmp_path: Path, study_class: Any) -> None:

@@ -13,7 +13,7 @@ from pydicom.uid import EnhancedCTImageStorage, RLELossless
 
 from pytest_medgan.ct.headers import read_headers
 from pytest_medgan.ct.series import build_series, read_volume
-from pytest_medgan.ct.slices import Faulty
+from pytest_medgan.ct.slices import Faulty, Header
 
 
 def item(**values: Any) -> Sequence:
@@ -61,6 +61,19 @@ def test_frame_headers_are_those_of_single_slices(tmp_path: Path, study_class: A
     assert series.positions == single.positions
     assert (read_volume(tmp_path, series) == read_volume(study.root, single)).all()
     assert len({header.digest for header in series.slices}) == 5
+
+
+def test_frame_headers_of_frames_with_a_rescale_of_their_own_keep_it(tmp_path: Path, study_class: Any) -> None:
+    study = study_class(tmp_path / "single", slices=3).write()
+    make_enhanced(study, tmp_path / "enhanced.dcm", [0, 1, 2])
+    dataset = dcmread(tmp_path / "enhanced.dcm")
+    del dataset.SharedFunctionalGroupsSequence[0].PixelValueTransformationSequence
+    for number, frame in enumerate(dataset.PerFrameFunctionalGroupsSequence):
+        rescale = item(RescaleIntercept=-1024 + number, RescaleSlope=1 + number / 4, RescaleType="HU")
+        frame.PixelValueTransformationSequence = rescale
+    dataset.save_as(tmp_path / "enhanced.dcm")
+    pixels = [header.pixels for header in read_headers(tmp_path, "enhanced.dcm") if isinstance(header, Header)]
+    assert [(each.intercept, each.slope) for each in pixels] == [(-1024, 1), (-1023, 1.25), (-1022, 1.5)]
 
 
 def test_frame_headers_without_their_groups_are_faulty(tmp_path: Path, study_class: Any) -> None:

@@ -139,6 +139,18 @@ def test_read_headers_faulty_slice_says_what_and_what_to_do(
     assert "PAT-001" not in found.message
 
 
+def test_read_headers_class_that_contradicts_the_meta_information_is_faulty(
+    tmp_path: Path, one: Callable[..., str]
+) -> None:
+    name = one(lambda dataset, index: None)
+    dataset = dcmread(tmp_path / name)
+    dataset.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    dataset.save_as(tmp_path / name, enforce_file_format=False)
+    (found,) = read_headers(tmp_path, name)
+    assert isinstance(found, Faulty)
+    assert "names one class inside and another in its preamble" in found.message
+
+
 def test_read_headers_slice_without_hounsfield_is_told_from_a_damaged_one(
     tmp_path: Path, one: Callable[..., str]
 ) -> None:
@@ -220,17 +232,18 @@ def test_read_headers_deflated_data_set_that_unpacks_to_too_much_is_not_unpacked
     assert "unpacks to more than a slice" in found.message
 
 
-@pytest.mark.parametrize("implicit", [True, False])
+@pytest.mark.parametrize(("implicit", "little"), [(True, True), (False, True), (False, False)])
 def test_read_headers_without_preamble_gives_the_same_hounsfield(
-    tmp_path: Path, study_class: Any, implicit: bool
+    tmp_path: Path, study_class: Any, implicit: bool, little: bool
 ) -> None:
     """As written before PS3.10: no preamble, no meta information."""
     study = study_class(tmp_path, slices=1).write()
     dataset = dcmread(study.files[0])
     expected = dataset.pixel_array
-    del dataset.file_meta
-    dataset.preamble = None
-    dataset.save_as(tmp_path / "bare", implicit_vr=implicit, little_endian=True, enforce_file_format=False)
+    bare = Dataset()
+    bare.update(dataset)
+    bare.PixelData = expected.astype("<u2" if little else ">u2").tobytes()
+    bare.save_as(tmp_path / "bare", implicit_vr=implicit, little_endian=little, enforce_file_format=False)
     (header,) = read_headers(tmp_path, "bare")
     assert isinstance(header, Header)
     assert (read_hounsfield(tmp_path, header) == expected - 1024.0).all()

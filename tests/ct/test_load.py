@@ -234,6 +234,14 @@ def test_load_real_two_names_on_one_study_are_leakage(cohort: Path, small: Small
     assert any("share a study" in warning for warning in real.warnings)
 
 
+def test_load_real_two_names_on_one_image_are_leakage(cohort: Path, small: Small, tmp_path: Path) -> None:
+    """A patient under two names and two studies, whose images kept their identifiers."""
+    images = iter([dcmread(path).SOPInstanceUID for path in sorted((cohort / "PAT-001").rglob("0*.dcm"))])
+    change_all(cohort / "PAT-002", lambda dataset: setattr(dataset, "SOPInstanceUID", next(images, "1.2.3")))
+    with pytest.raises(LeakageError, match="2 PatientIDs share a study or an image"):
+        load_real(small(cohort, crop="image"), cache_dir=tmp_path / "cache")
+
+
 def test_load_real_no_identifier_is_stored_logged_or_told(
     cohort: Path, small: Small, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -97,6 +97,7 @@ Fault = Callable[[list[Header]], list[Header]]
         (lambda h: [*h[:5], moved(h[5], z=-3.0), *h[6:]], "at the position of another one", 5),
         (lambda h: [*h[:8], *(moved(x, z=2.0 * i) for i, x in enumerate(h[8:], 1))], "5.00 mm away", 7),
         (lambda h: [*h[:5], moved(h[5], z=1.4), *h[6:]], "mm away instead of 3.00", 4),
+        (lambda h: [*h[:8], *(moved(x, z=0.5) for x in h[8:])], "3.50 mm away instead of 3.00 .uneven", 7),
         (lambda h: [*h[:5], moved(h[5], x=4.0), *h[6:]], "shifted in its plane", 5),
         (lambda h: [*h[:5], replace(h[5], patient="X"), *h[6:]], "PatientID of a CT slice differs", 5),
         (lambda h: [*h[:5], replace(h[5], study="1.2"), *h[6:]], "StudyInstanceUID of .* differs", 5),
@@ -173,7 +174,7 @@ def test_build_series_gap_is_an_error_of_its_own(headers: list[Header]) -> None:
         build_series([*headers[:5], *headers[6:]])
 
 
-@pytest.mark.parametrize(("step", "refused"), [(1.5, True), (1.9, True), (2.8, False)])
+@pytest.mark.parametrize(("step", "refused"), [(1.5, True), (2.5, True), (2.8, False)])
 def test_build_series_too_small_step_is_refused(headers: list[Header], step: float, refused: bool) -> None:
     """A last slice that lies too near; the series is regular otherwise."""
     last = headers[-2].position[2] + step
