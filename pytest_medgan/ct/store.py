@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pytest_medgan.ct.grouping import RULES
 from pytest_medgan.errors import DataError
 from pytest_medgan.ground.arrays import read_arrays
 from pytest_medgan.ground.files import write_file, write_text
@@ -54,8 +55,10 @@ class ImageSettings:
 
     @classmethod
     def read(cls, fields: Mapping[str, Any]) -> ImageSettings:
-        """Return settings out of JSON."""
+        """Return settings out of JSON. Raises ValueError where a word is none that a setting takes."""
         values = dict(fields)
+        if values["crop"] not in ("tumour", "image") or values.get("patient", "top") not in RULES:
+            raise ValueError("unknown word")
         for name in ("window", "histologies", "range"):
             values[name] = tuple(values[name]) if values.get(name) is not None else None
         return cls(**values)

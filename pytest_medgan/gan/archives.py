@@ -97,7 +97,7 @@ def _kind(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             inner = [name.split("/", 1)[-1] for name in archive.namelist()]
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, OSError, ValueError) as error:  # ValueError: a name that is not UTF-8
         raise CheckpointError(
             "neither a checkpoint of medgan nor TorchScript nor torch.export; it may be truncated", file=path.name
         ) from error

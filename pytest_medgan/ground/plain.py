@@ -104,11 +104,21 @@ def _read(hint: Any, value: Any, where: str) -> Any:
         if not isinstance(value, Mapping):
             raise _MismatchError(f"{where} must be a table and is {_name(value)}")
         key = arguments[0]
-        return types.MappingProxyType({key(k): _read(arguments[1], v, f"{where}.{k}") for k, v in value.items()})
+        return types.MappingProxyType(
+            {_read_key(key, k, where): _read(arguments[1], v, f"{where}.{k}") for k, v in value.items()}
+        )
     if dataclasses.is_dataclass(hint):
         kind = typing.cast(type, hint)
         return value if isinstance(value, kind) else _read_record(kind, value, where)
     return _read_scalar(hint, value, where)
+
+
+def _read_key(kind: Any, key: str, where: str) -> Any:
+    """Return a table's key, which JSON writes as text, as the type that a hint names."""
+    try:
+        return kind(key)
+    except ValueError:
+        raise _MismatchError(f"{where} must have {_NAMES[kind]} as each key") from None
 
 
 def _read_union(arguments: tuple[Any, ...], value: Any, where: str) -> Any:

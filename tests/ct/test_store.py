@@ -120,3 +120,11 @@ def test_recall_returns_only_what_remember_wrote(tmp_path: Path) -> None:
     for text in ("../../etc/passwd", "", "[]", "{}", '{"digest": "../x", "warnings": [], "counts": {}}'):
         (tmp_path / "note").write_text(text)
         assert recall(tmp_path / "note") is None
+
+
+@pytest.mark.parametrize("name", ["crop", "patient"])
+def test_read_settings_of_an_unknown_word_are_refused(name: str) -> None:
+    fields = ImageSettings.of(DataSettings(), "tumour").as_fields()
+    assert ImageSettings.read(fields) == ImageSettings.of(DataSettings(), "tumour")
+    with pytest.raises(ValueError, match="unknown word"):
+        ImageSettings.read({**fields, name: "xtop"})

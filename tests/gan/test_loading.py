@@ -145,6 +145,15 @@ def test_a_truncated_archive_is_refused(tmp_path: Path) -> None:
         assert caught.value.file == "cut-z12.pt"
 
 
+def test_an_archive_whose_names_are_not_utf_8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "names.pt2"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("models/mödel.json", "{}")
+    path.write_bytes(path.read_bytes().replace("ö".encode(), b"\xff\xff"))
+    with pytest.raises(CheckpointError, match="truncated"):
+        load_generator(str(path))
+
+
 # -------------------------------------------------------------------------------------------------------- state dicts
 
 

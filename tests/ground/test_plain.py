@@ -74,6 +74,7 @@ def test_numpy_scalars_and_enums_become_built_in_types() -> None:
         ({"name": "a", "inners": [{"number": "x"}]}, r"run.inners\[0\].number must be a number and is text"),
         ({"name": "a", "inners": [{"number": True}]}, "must be a number and is true or false"),
         ({"name": "a", "by_count": [1]}, "run.by_count must be a table and is a list"),
+        ({"name": "a", "by_count": {"": {}}}, "run.by_count must have a whole number as each key"),
         ({"name": "a", "free": {"x": [1]}}, "run.free.x must be a single value and is a list"),
         ([], "run must be a table and is a list"),
     ],
