@@ -20,11 +20,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pytest_medgan.catalogue import METRICS
 from pytest_medgan.evaluate.pictures import with_pictures
 from pytest_medgan.evaluate.workbench import swept
 from pytest_medgan.metrics import measure, prepare_reference
-from pytest_medgan.records import ImageSet, MetricScore, Scores
+from pytest_medgan.records import ImageSet, Score, Scores
 from pytest_medgan.report import ModelRecord, ReportRun, render, save_evidence, write_run
 
 
@@ -74,7 +73,7 @@ def main() -> None:
         print(f"the scores of one sample group {words}: {time.perf_counter() - start:.1f} s")
 
     scored = {
-        name: MetricScore(METRICS[name], (found.value,) * 3, found.value, 0.0, found.se, found.se_total)
+        name: Score(found.value, found.se, 0.0, found.se_total, 3, (found.value,) * 3)
         for name, found in battery.estimates.items()
     }
     with tempfile.TemporaryDirectory() as folder:

@@ -23,18 +23,23 @@ __all__ = [
     "assert_intensity_distance_below",
     "assert_kid_below",
     "assert_metric",
+    "assert_ms_ssim_below",
     "assert_no_regression",
     "assert_precision_above",
     "assert_recall_above",
     "assert_turing_accuracy_below",
 ]
 
-_ELSEWHERE = {"assert_turing_accuracy_below": "pytest_medgan.turing"}  # judges readers, and no scores
+_ELSEWHERE = {  # the named helpers are in gate.named
+    "assert_metric": "pytest_medgan.gate.assertions",
+    "assert_no_regression": "pytest_medgan.gate.assertions",
+    "assert_turing_accuracy_below": "pytest_medgan.turing",  # judges readers, and no scores
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(_ELSEWHERE.get(name, "pytest_medgan.gate.assertions")), name)
+        return getattr(import_module(_ELSEWHERE.get(name, "pytest_medgan.gate.named")), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def test_the_public_names_are_sorted_and_there() -> None:
     assert list(pytest_medgan.__all__) == sorted(pytest_medgan.__all__)
-    rooms = [import_module(f"pytest_medgan.{room}") for room in ("gate.assertions", "turing.score")]
+    rooms = [import_module(f"pytest_medgan.{room}") for room in ("gate.assertions", "gate.named", "turing.score")]
     helpers = {name: value for room in rooms for name, value in vars(room).items() if name.startswith("assert_")}
     assert set(helpers) == set(pytest_medgan.__all__)
     for name, helper in helpers.items():

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+from pytest_medgan.gate.margins import auto_margin
 
 from benchmarks.gate_trust.bank import Bank
 from pytest_medgan.catalogue import METRICS, NAMES
 from pytest_medgan.evaluate.combining import combine_groups
 from pytest_medgan.gate.decision import DEFAULT, decide
-from pytest_medgan.gate.margins import auto_margin
 from pytest_medgan.records import Evidence, Fingerprint, Limit, LimitValue, Margin, Outcome, Scores, Verdict
 
 Group = tuple[str, int]  # a model and the number of one of its sample groups

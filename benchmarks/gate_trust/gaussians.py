@@ -11,10 +11,10 @@ from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
+from pytest_medgan.gate.margins import auto_margin
 
 from pytest_medgan.catalogue import METRICS, NAMES
 from pytest_medgan.gate.decision import decide
-from pytest_medgan.gate.margins import auto_margin
 from pytest_medgan.records import Evidence, Fingerprint, Limit, LimitValue, Margin, MetricScore, Outcome, Scores
 
 GATES = 10_000

@@ -1,24 +1,47 @@
-"""medgan baseline accept | diff | format: what a person does with a candidate."""
+"""medgan baseline accept | diff | format | seal: what a person does with candidates and baseline files."""
 
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_medgan.errors import SettingsError
 
 if TYPE_CHECKING:
-    from pytest_medgan.gate.document import Document, RowRecord
-    from pytest_medgan.records import Margin
+    from pytest_medgan.gate.document import Document
+    from pytest_medgan.records import Margin, Row, Score
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Declares the command and its three actions."""
-    parser = subparsers.add_parser("baseline", help="accept, compare or format a baseline file")
-    actions = parser.add_subparsers(dest="action", required=True, metavar="accept|diff|format")
-    accept = actions.add_parser("accept", help="make a candidate's row the baseline's")
-    accept.add_argument("candidate", type=Path, help="the file that a run wrote")
+    """Declare the command and its four actions."""
+    parser = subparsers.add_parser("baseline", help="accept, compare, format or seal a baseline file")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="accept|diff|format|seal")
+    _add_accept(actions.add_parser("accept", help="make candidates a row of the baseline"))
+    diff = actions.add_parser("diff", help="print a baseline beside a candidate or another baseline")
+    diff.add_argument("baseline", help="a baseline's path or built-in name")
+    diff.add_argument("candidate", type=Path)
+    diff.add_argument("--row", help="only this row")
+    form = actions.add_parser("format", help="write a baseline in canonical form; remarks move to `note`")
+    form.add_argument("baseline", type=Path)
+    form.add_argument("--check", action="store_true", help="write nothing; exit 1 when the file would change")
+    form.add_argument("--reason", help="why the values of a file of an older format are right; kept in its rows")
+    seal = actions.add_parser("seal", help="vouch for rows that were changed by hand")
+    seal.add_argument("baseline", type=Path)
+    seal.add_argument("--reason", required=True, help="why they were changed; kept in the rows")
+    return parser
+
+
+def _add_accept(accept: argparse.ArgumentParser) -> None:
+    """Declare what `accept` takes."""
+    accept.add_argument(
+        "candidates",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="files that runs wrote; several are training runs of one recipe and make one row",
+    )
     accept.add_argument("--row", help="the row to replace or add (default: the candidate's own)")
     accept.add_argument("--reason", required=True, help="why the change is wanted; kept in the row")
     accept.add_argument("--into", metavar="FILE", help="the baseline (default: the one it was made for)")
@@ -26,8 +49,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--override",
         action="append",
         default=[],
-        choices=("dirty", "fingerprint"),
-        help="accept in spite of a dirty tree or another fingerprint; recorded in the row",
+        choices=("dirty", "fingerprint", "drift"),
+        help="accept in spite of a dirty tree, another fingerprint or a loss; recorded in the row",
     )
     accept.add_argument(
         "--margin",
@@ -36,36 +59,39 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="METRIC=KIND[:AMOUNT]",
         help="fid=auto, fid=absolute:2, fid=relative:0.05, fid=toward_real:0.1",
     )
-    diff = actions.add_parser("diff", help="print a baseline beside a candidate or another baseline")
-    diff.add_argument("baseline", help="a baseline's path or built-in name")
-    diff.add_argument("candidate", type=Path)
-    diff.add_argument("--row", help="only this row")
-    form = actions.add_parser("format", help="write a baseline in canonical form; remarks move to `note`")
-    form.add_argument("baseline", type=Path)
-    form.add_argument("--check", action="store_true", help="write nothing; exit 1 when the file would change")
-    return parser
+    accept.add_argument(
+        "--selected-from",
+        type=int,
+        default=0,
+        metavar="K",
+        help="training runs that these were chosen from as the best; measure them again on other latent seeds first",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exit status 0; 1 for `diff` when something differs and for `format --check` when the file would change."""
-    actions = {"accept": _accept, "diff": _diff, "format": _format}
+    """Return exit status 0; 1 for `diff` when something differs and for `format --check` when the file would change."""
+    actions = {"accept": _accept, "diff": _diff, "format": _format, "seal": _seal}
     return actions[arguments.action](arguments)
 
 
 def _accept(arguments: argparse.Namespace) -> int:
-    from pytest_medgan.gate.accept import accept
+    from pytest_medgan.gate.accept import Request, accept
     from pytest_medgan.gate.baseline import find, shown
 
     done = accept(
-        arguments.candidate,
-        row=arguments.row,
-        into=None if arguments.into is None else find(arguments.into),
-        reason=arguments.reason,
-        overrides=arguments.override,
-        margins=dict(_margin(spec) for spec in arguments.margin),
+        Request(
+            candidates=tuple(arguments.candidates),
+            reason=arguments.reason,
+            row=arguments.row,
+            into=None if arguments.into is None else find(arguments.into),
+            overrides=frozenset(arguments.override),
+            margins=dict(_margin(spec) for spec in arguments.margin),
+            selected_from=arguments.selected_from,
+        )
     )
     verb = "created with" if done.created else "row replaced:" if done.before else "row added:"
-    print(f"{shown(done.path)}: {verb} {done.row}")
+    runs = f", {len(done.after.runs)} training runs" if len(done.after.runs) > 1 else ""
+    print(f"{shown(done.path)}: {verb} {done.row}{runs}")
     for line in done.overridden:
         print(f"  overridden and recorded: {line}")
     for line in _row_lines(done.before, done.after):
@@ -81,10 +107,12 @@ def _diff(arguments: argparse.Namespace) -> int:
 
     loaded = baseline.load(arguments.baseline)
     if not loaded.exists:
-        raise SettingsError(f"{loaded.shown}: no such baseline; `medgan baseline accept` writes the first")
+        raise SettingsError(f"{loaded.shown}: there is no such baseline. `medgan baseline accept` writes the first.")
     old = loaded.document
     if not arguments.candidate.is_file():
-        raise SettingsError(f"{baseline.shown(arguments.candidate)}: no such candidate; run the gate, which writes one")
+        raise SettingsError(
+            f"{baseline.shown(arguments.candidate)}: there is no such candidate. Run the gate, which writes one."
+        )
     new = baseline.parse(baseline.read(arguments.candidate), baseline.shown(arguments.candidate))
     differs = False
     for name in _names(old, new, arguments.row):
@@ -102,32 +130,42 @@ def _diff(arguments: argparse.Namespace) -> int:
 
 
 def _format(arguments: argparse.Namespace) -> int:
-    from pytest_medgan.gate import accept, baseline, canonical
+    from pytest_medgan.gate import baseline, canonical
+    from pytest_medgan.gate.upkeep import reformat
 
     if arguments.check:
         text = baseline.read(arguments.baseline)
         same = canonical.text(baseline.parse(text, baseline.shown(arguments.baseline))) == text
         print(f"{baseline.shown(arguments.baseline)}: {'canonical' if same else 'not canonical'}")
         return 0 if same else 1
-    changed = accept.reformat(arguments.baseline)
+    changed = reformat(arguments.baseline, arguments.reason)
     print(f"{baseline.shown(arguments.baseline)}: {'formatted' if changed else 'canonical already'}")
+    return 0
+
+
+def _seal(arguments: argparse.Namespace) -> int:
+    from pytest_medgan.gate.baseline import shown
+    from pytest_medgan.gate.upkeep import reseal
+
+    changed = reseal(arguments.baseline, arguments.reason)
+    print(f"{shown(arguments.baseline)}: {'sealed ' + ', '.join(changed) if changed else 'every seal holds already'}")
     return 0
 
 
 def _names(old: Document, new: Document, row: str | None) -> list[str]:
     if row is not None and row not in old.rows and row not in new.rows:
-        raise SettingsError(f"neither file has a row {row!r}")
+        raise SettingsError(f"Neither file has a row {row!r}. Name one that is there by --row.")
     return [row] if row is not None else [*new.rows, *(name for name in old.rows if name not in new.rows)]
 
 
-def _row_lines(before: RowRecord | None, after: RowRecord) -> list[str]:
-    """Old beside new, one line a metric, at the largest count that both have."""
+def _row_lines(before: Row | None, after: Row) -> list[str]:
+    """Return old beside new, one line per metric, at the largest count that both have."""
     from pytest_medgan.catalogue import METRICS, ordered
 
     lines = []
-    for name in ordered({*after.metrics, *(before.metrics if before else {})}):
-        old = None if before is None else before.metrics.get(name)
-        new = after.metrics.get(name)
+    for name in ordered({*after.entries, *(before.entries if before else {})}):
+        old = None if before is None else before.entries.get(name)
+        new = after.entries.get(name)
         if new is None:
             lines.append(f"  {name:<20} removed")
             continue
@@ -138,19 +176,25 @@ def _row_lines(before: RowRecord | None, after: RowRecord) -> list[str]:
             continue
         n = counts[-1]
         value = new.at[n]
-        shown = f"{value.value:.{decimals}f} ± {value.sd:.{decimals}f} at {n:,}"
+        shown = f"{_value_and_spread(value, decimals)} at {n:,}"
         margin = "" if new.margin is None else f", margin {new.margin}"
         if old is None:
             lines.append(f"  {name:<20} {shown}{margin}, new")
         elif old.at[n] == value:
             lines.append(f"  {name:<20} {shown}{margin}, unchanged")
         else:
-            lines.append(f"  {name:<20} {old.at[n].value:.{decimals}f} -> {shown}{margin}")
+            lines.append(f"  {name:<20} {old.at[n].mean:.{decimals}f} -> {shown}{margin}")
     return lines
 
 
+def _value_and_spread(score: Score, decimals: int) -> str:
+    """Return "20.123 ± 0.500", without a spread that is not known."""
+    spread = "" if math.isnan(score.sd) else f" ± {score.sd:.{decimals}f}"
+    return f"{score.mean:.{decimals}f}{spread}"
+
+
 def _margin(spec: str) -> tuple[str, Margin]:
-    """`fid=relative:0.05` -> ("fid", Margin("relative", 0.05))."""
+    """Read `fid=relative:0.05` as ("fid", Margin("relative", 0.05))."""
     from pytest_medgan.records import Margin
 
     metric, _, rest = spec.partition("=")
@@ -161,5 +205,7 @@ def _margin(spec: str) -> tuple[str, Margin]:
         number = -1.0
     known = kind in ("absolute", "relative", "toward_real", "auto") and (kind == "auto") == (not amount)
     if not metric or not known or not 0 <= number < float("inf"):
-        raise SettingsError(f"--margin {spec} is not METRIC=auto or METRIC=absolute|relative|toward_real:AMOUNT")
+        raise SettingsError(
+            f"--margin {spec} cannot be read. Give METRIC=auto or METRIC=absolute|relative|toward_real:AMOUNT."
+        )
     return metric, Margin(kind, number)

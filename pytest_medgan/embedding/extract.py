@@ -12,7 +12,7 @@ from torch import nn
 from pytest_medgan.embedding.arithmetic import give_back
 from pytest_medgan.embedding.batches import Answer, Batches, joined
 from pytest_medgan.embedding.cache import Cache, Compute, image_digests
-from pytest_medgan.embedding.canned import TOLERANCE, apart, canned_images, makers, project
+from pytest_medgan.embedding.canned import apart, canned_images, makers, project
 from pytest_medgan.embedding.engines import Engine, make_engine
 from pytest_medgan.embedding.inception import PREPARATION, final_layer
 from pytest_medgan.embedding.sharding import local_device, place, share, shared
@@ -20,7 +20,17 @@ from pytest_medgan.embedding.spaces import load_other
 from pytest_medgan.embedding.spec import ExtractorSpec, parse
 from pytest_medgan.embedding.weights import Weights, load_weights
 from pytest_medgan.errors import ExtractorError
-from pytest_medgan.records import Embeddings, Extractor, Float32, Float64, ImageSet, Progress, UInt8, no_progress
+from pytest_medgan.records import (
+    CANARY_TOLERANCE,
+    Embeddings,
+    Extractor,
+    Float32,
+    Float64,
+    ImageSet,
+    Progress,
+    UInt8,
+    no_progress,
+)
 
 BLOCK = 128  # images a stored block, where the extractor does not say otherwise
 
@@ -202,7 +212,7 @@ def stored_canary(extractor: Extractor, cache: Cache, device: str = "cpu") -> tu
 def vouch(extractor: Extractor, known: tuple[float, ...]) -> None:
     """Raises ExtractorError where the extractor no longer computes what its stored canary says."""
     gap = apart(canary(extractor), known)
-    if not gap <= TOLERANCE.get(extractor.numeric_class, TOLERANCE["float32"]):  # NaN must not pass
+    if not gap <= CANARY_TOLERANCE.get(extractor.numeric_class, CANARY_TOLERANCE["float32"]):  # NaN must not pass
         raise ExtractorError(
             f"the extractor's features have moved by {gap:.1e} since others were stored under its identity; "
             "give it another identity, or remove the stored ones by `medgan cache prune --all`"

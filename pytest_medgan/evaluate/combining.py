@@ -7,10 +7,10 @@ import statistics
 from collections.abc import Iterable, Sequence
 from types import MappingProxyType
 
-from pytest_medgan.catalogue import METRICS, Metric
+from pytest_medgan.catalogue import Metric
 from pytest_medgan.evaluate.settings import Settings
 from pytest_medgan.metrics import Battery
-from pytest_medgan.records import Fingerprint, Limit, LimitValue, MetricScore, Row, Scores
+from pytest_medgan.records import Entry, Estimate, Fingerprint, Row, Score, Scores
 
 
 def gather_scores(
@@ -25,8 +25,7 @@ def gather_scores(
         n_fake: Images per sample group.
         custom: The project's own metrics beside the catalogue's.
     """
-    known = {**METRICS, **{metric.name: metric for metric in custom}}
-    metrics: dict[str, MetricScore] = {}
+    metrics: dict[str, Score] = {}
     unmeasured: dict[str, str] = {}
     for name in dict.fromkeys((*settings.metrics, *(n for b in batteries for n in b.estimates))):
         estimates = [battery.estimates.get(name) for battery in batteries]
@@ -35,45 +34,40 @@ def gather_scores(
             reasons = [b.unmeasured[name] for b in batteries if name in b.unmeasured]
             unmeasured[name] = reasons[0] if reasons else "not computed"
             continue
-        metrics[name] = combine_groups(
-            known[name],
-            tuple(e.value for e in present),
-            tuple(e.se for e in present),
-            tuple(e.se_total for e in present),
-        )
+        metrics[name] = combine_groups(present)
     groups = tuple(map(str, settings.seeds))
-    return Scores(n_real, n_fake, groups, MappingProxyType(metrics), MappingProxyType(unmeasured))
+    own = MappingProxyType({metric.name: metric for metric in custom})
+    return Scores(n_real, n_fake, groups, MappingProxyType(metrics), MappingProxyType(unmeasured), custom=own)
 
 
-def combine_groups(
-    metric: Metric, values: tuple[float, ...], errors: tuple[float, ...], totals: tuple[float, ...]
-) -> MetricScore:
+def combine_groups(estimates: Sequence[Estimate]) -> Score:
     """Return a metric's mean over sample groups with its errors.
 
     Given the reference, groups are independent, so `se` falls with their number. `se_total` contains the reference's
     own error, which the groups share and which does not fall.
 
     Args:
-        metric: The metric.
-        values: One per group.
-        errors: Standard errors with the reference held fixed, one per group.
-        totals: Standard errors with both sides redrawn, one per group.
+        estimates: One per group.
     """
-    k = len(values)
+    k, values = len(estimates), tuple(estimate.value for estimate in estimates)
+    errors = [estimate.se for estimate in estimates]
     se = math.sqrt(math.fsum(e * e for e in errors)) / k
+    totals = [estimate.se_total for estimate in estimates]
     shared = max(statistics.fmean(t * t for t in totals) - statistics.fmean(e * e for e in errors), 0.0)
-    return MetricScore(
-        metric=metric,
-        values=values,
+    spent = math.fsum(estimate.se**4 / estimate.freedom for estimate in estimates)
+    return Score(
         mean=statistics.fmean(values),
-        sd=statistics.stdev(values) if k > 1 else math.nan,
         se=se,
+        sd=statistics.stdev(values) if k > 1 else math.nan,
         se_total=math.sqrt(shared + se * se),
+        groups=k,
+        values=values,
+        freedom=math.fsum(e * e for e in errors) ** 2 / spent if spent > 0 else math.inf,
     )
 
 
 def row_of(name: str, measured: Sequence[Scores], fingerprint: Fingerprint, origin: str) -> Row:
-    """Return measured scores as a Row of Limits without margins.
+    """Return measured scores as a row without margins.
 
     Args:
         name: The row's name.
@@ -82,12 +76,6 @@ def row_of(name: str, measured: Sequence[Scores], fingerprint: Fingerprint, orig
         origin: Where the row is from, as messages call it.
     """
     names = dict.fromkeys(metric for scores in measured for metric in scores.metrics)
-    limits = {}
-    for metric in names:
-        values = {
-            scores.n_fake: LimitValue(m.mean, m.se, 0.0 if math.isnan(m.sd) else m.sd, m.se_total, len(m.values))
-            for scores in measured
-            if (m := scores.metrics.get(metric)) is not None
-        }
-        limits[metric] = Limit(metric, MappingProxyType(values), origin, fingerprint=fingerprint, row=name)
-    return Row(name, MappingProxyType(limits), origin, fingerprint=fingerprint)
+    at = {name: {scores.n_fake: scores[name] for scores in measured if name in scores} for name in names}
+    entries = {name: Entry(MappingProxyType(scores)) for name, scores in at.items()}
+    return Row(name, MappingProxyType(entries), origin, fingerprint=fingerprint)

@@ -16,11 +16,24 @@ from pytest_medgan.evaluate.fingerprint import make_fingerprint
 from pytest_medgan.evaluate.looks import full_count, looks
 from pytest_medgan.evaluate.shared import SharedScores
 from pytest_medgan.evaluate.subject import Subject
+from pytest_medgan.evaluate.suspicion import find_suspects
 from pytest_medgan.gan.contract import resolve_generator
 from pytest_medgan.ground.digests import digest_values
 from pytest_medgan.ground.plain import from_plain, to_plain
 from pytest_medgan.metrics import Battery, measure
-from pytest_medgan.records import Contribution, Evidence, Fingerprint, Generator, ImageSet, ImageSource, Paired, Scores
+from pytest_medgan.records import (
+    Change,
+    Contribution,
+    Evidence,
+    Fingerprint,
+    Generator,
+    ImageSet,
+    ImageSource,
+    Paired,
+    Scalar,
+    Scores,
+    TrainingRun,
+)
 
 
 class ModelEvaluation:
@@ -33,6 +46,7 @@ class ModelEvaluation:
         subject: Subject,
         *,
         accepted: Generator | ImageSource | None = None,
+        generated: bool = True,
     ) -> None:
         """Prepare; nothing is computed yet.
 
@@ -41,6 +55,7 @@ class ModelEvaluation:
             generator: The model.
             subject: The real images, the feature space and the settings.
             accepted: The accepted model, which `paired` draws from the same latents.
+            generated: Whether real images among its own are suspicious; false for the Real row.
 
         Raises:
             CheckpointError: A generator is not one.
@@ -48,6 +63,7 @@ class ModelEvaluation:
         self.name = name
         self.subject = subject
         self._source = resolve_generator(generator)
+        self._generated = generated
         self._by_image = accepted is not None  # keep what every image adds to a metric
         self._whole = self._source.draw_range is None
         self._accepted: ModelEvaluation | None = None
@@ -82,6 +98,20 @@ class ModelEvaluation:
     def identity(self) -> str | None:
         """The generator's digest; None where it has none."""
         return self._source.identity
+
+    @property
+    def training_runs(self) -> tuple[TrainingRun, ...]:
+        """The training run that gave the model, as a baseline row keeps it."""
+        facts: dict[str, Scalar] = {"seeds": ",".join(map(str, self.subject.settings.seeds))}
+        if self._source.training_seed is not None:
+            facts["training_seed"] = self._source.training_seed
+        return (TrainingRun(self.identity, self._source.run_recipe, MappingProxyType(facts)),)
+
+    @property
+    def change(self) -> Change | None:
+        """What was changed since the baseline; None where nobody said."""
+        change = self.subject.settings.change
+        return None if change is None else Change(change)
 
     @cached_property
     def key(self) -> str:
@@ -136,6 +166,9 @@ class ModelEvaluation:
         contributions = {name: tuple(b.contributions[name] for b in batteries) for name in names}
         custom = [one.metric for one in self.subject.bench.custom]
         scores = gather_scores(batteries, settings, len(self.subject.real.reference), n, custom)
+        if self._generated:
+            groups = [self.images(seed, n).pixels for seed in settings.seeds]
+            scores = replace(scores, suspects=find_suspects(groups, self.subject.real, self.subject.bench))
         plain, self._contributions[n] = agreed((to_plain(scores), contributions))
         return from_plain(Scores, plain, "scores")
 

@@ -8,7 +8,6 @@ from types import MappingProxyType
 
 import numpy as np
 
-from pytest_medgan.embedding.canned import TOLERANCE as CANARY_TOLERANCE
 from pytest_medgan.evaluate.looks import full_count
 from pytest_medgan.evaluate.subject import Subject
 from pytest_medgan.metrics.reference import Ks
@@ -38,7 +37,6 @@ def make_fingerprint(subject: Subject) -> Fingerprint:
     return Fingerprint(
         inputs=MappingProxyType(inputs),
         canary=subject.bench.canary(extractor),
-        canary_tolerance=CANARY_TOLERANCE.get(extractor.numeric_class, 1e-3),
         environment=MappingProxyType(environment_facts(subject.bench.device)),
         revisions=MappingProxyType(revisions(subject.settings.metrics, subject.bench.custom)),
     )

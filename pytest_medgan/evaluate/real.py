@@ -50,7 +50,7 @@ def real_evaluation(subject: Subject) -> ModelEvaluation:
 
     def make() -> ModelEvaluation:
         source = held_out_source(subject.real.held_out, settings.data.seed)
-        return ModelEvaluation("Real", source, replace(subject, settings=settings))
+        return ModelEvaluation("Real", source, replace(subject, settings=settings), generated=False)
 
     key = ("Real", subject.real.digest, subject.extractor.identity, settings.metrics, full_count(subject))
     return subject.bench.keep(key, make)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import glob
+import shlex
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_medgan.catalogue import METRICS, NAMES
 from pytest_medgan.errors import SettingsError
 from pytest_medgan.ground.specs import Option, numbers, one_of, parse_spec, read_options, whole_number
-from pytest_medgan.records import DataSettings
+from pytest_medgan.records import Change, DataSettings
 
 LEAST_SAMPLES = 16  # images per sample group; fewer cannot decide anything
 
@@ -25,6 +27,8 @@ class Settings:
     seeds: tuple[int, ...] = (0, 1, 2)  # one sample group each
     metrics: tuple[str, ...] = NAMES
     paired_with: str | None = None  # the accepted model, as `generator`; drawn again where a test asks for paired=True
+    runs: tuple[str, ...] = ()  # several training runs of one recipe, each as `generator`, in its place
+    change: str | None = None  # what was changed since the baseline: "checkpoint" or "recipe"; None: by the identity
 
 
 def _count_or_all(text: str) -> int | None:
@@ -136,3 +140,36 @@ def parse_samples(text: str, subject: str = "--medgan-samples") -> int:
         return whole_number(LEAST_SAMPLES)(text)
     except ValueError:
         raise SettingsError(f"{subject} takes a whole number of at least {LEAST_SAMPLES}, not {text!r}.") from None
+
+
+def parse_change(text: str, subject: str = "--medgan-change") -> str:
+    """Read what was changed since the baseline.
+
+    Raises:
+        SettingsError: The text is neither "checkpoint" nor "recipe".
+    """
+    try:
+        return str(Change(text))
+    except ValueError:
+        raise SettingsError(f"{subject} takes {' or '.join(Change)}, not {text!r}.") from None
+
+
+def parse_runs(text: str, subject: str = "--medgan-runs") -> tuple[str, ...]:
+    """Read several generators, separated by spaces and quoted as a shell would; a pattern stands for what it matches.
+
+    Raises:
+        SettingsError: A pattern matches nothing, or fewer than two generators are given or one is given twice.
+
+    Examples:
+        >>> parse_runs("a.safetensors 'my models/b.safetensors'")
+        ('a.safetensors', 'my models/b.safetensors')
+    """
+    found: list[str] = []
+    for word in shlex.split(text):
+        matches = sorted(glob.glob(word)) if glob.has_magic(word) else [word]
+        if not matches:
+            raise SettingsError(f"{subject}: the pattern {word!r} matches no file. Name checkpoints of one recipe.")
+        found += matches
+    if len(found) < 2 or len(set(found)) < len(found):
+        raise SettingsError(f"{subject} takes at least two different generators, not {text!r}.")
+    return tuple(found)

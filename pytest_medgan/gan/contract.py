@@ -7,7 +7,7 @@ from typing import Any
 from pytest_medgan.errors import CheckpointError
 from pytest_medgan.records import ImageSource
 
-_TEXT = ("identity", "training_recipe")
+_TEXT = ("identity", "training_recipe", "run_recipe")
 
 
 def resolve_generator(generator: Any) -> ImageSource:
@@ -41,6 +41,8 @@ def resolve_generator(generator: Any) -> ImageSource:
         draw_range=draw_range,
         identity=offered["identity"],
         training_recipe=offered["training_recipe"],
+        run_recipe=offered["run_recipe"],
+        training_seed=_seed(getattr(generator, "training_seed", None)),
         window=_window(getattr(generator, "window", None)),
         shares_images=bool(getattr(generator, "shares_images", True)),
     )
@@ -57,3 +59,12 @@ def _window(value: Any) -> tuple[float, float] | None:
             "The generator's window is not a pair of numbers. Give the HU of grey 0 and 255, or leave it out."
         ) from None
     return low, high
+
+
+def _seed(value: Any) -> int | None:
+    """Return the seed of the training run, or None."""
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+        raise CheckpointError(
+            f"The generator's training_seed is a {type(value).__name__}. Make it a whole number, or leave it out."
+        )
+    return value

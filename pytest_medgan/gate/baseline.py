@@ -12,7 +12,8 @@ import yaml
 
 from pytest_medgan.errors import BaselineError
 from pytest_medgan.gate.document import Document
-from pytest_medgan.gate.reader import Node, Reader
+from pytest_medgan.gate.nodes import Node
+from pytest_medgan.gate.reader import Reader
 from pytest_medgan.records import Fingerprint, Row
 
 _CONFLICT = re.compile(r"(<{7}|\|{7}|>{7})( |$)|={7}$")
@@ -51,7 +52,7 @@ class Baseline:
 
     def row(self, name: str) -> Row:
         """The row; of kind "missing" when the file or the row is not there, which no assertion takes for green."""
-        return self.document.as_row(name, self.shown)
+        return self.document.row(name, self.shown)
 
 
 def load(spec: str | os.PathLike[str]) -> Baseline:

@@ -2,44 +2,54 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from pytest_medgan.records import Outcome, Verdict
+from pytest_medgan.catalogue import Metric
+from pytest_medgan.records import Outcome, Score, Verdict, VerdictCause
 
 _WORDS = {
     Outcome.FAIL: "is beyond its limit",
     Outcome.UNDECIDED: "is undecided at the full count, which is not a pass",
     Outcome.INCOMPARABLE: "cannot be compared with its limit",
     Outcome.MISSING: "has nothing to be compared with, or was not measured",
+    Outcome.BLIND: "is blind: a loss that matters could not be seen",
 }
+_LOSSES = (Outcome.FAIL, Outcome.UNDECIDED)
 
 
-def failure(verdicts: Sequence[Verdict], accept_command: str | None) -> str:
-    """The message of a failed assertion; `verdicts` are all that were compared, the failed among them."""
-    failed = [verdict for verdict in verdicts if not verdict.outcome.green and not left_open(verdict)]
-    failed = failed or [verdict for verdict in verdicts if not verdict.outcome.green]
+def failure(verdicts: Sequence[Verdict], accept_command: str | None, *, together: bool = False) -> str:
+    """Return the message of a failed assertion.
+
+    Args:
+        verdicts: All that were compared, the failed among them.
+        accept_command: "medgan baseline accept CANDIDATE"; None where there is no candidate.
+        together: Metrics that are blind failed only where nothing else did.
+    """
+    failed = _failed(verdicts, together)
     others = [verdict for verdict in verdicts if verdict not in failed]
     head = f"{failed[0].metric.label} {_WORDS[failed[0].outcome]}" if len(failed) == 1 else _several(failed, verdicts)
-    lines = [head]
+    shared = _shared_reason(failed)
+    lines = [head, *([f"  because   {shared}"] if shared else [])]
     for verdict in failed:
-        lines += paragraph(verdict)
+        lines += paragraph(verdict, reason=not shared)
     if others:
         lines += ["", "what else moved:", *(f"  {moved(verdict)}" for verdict in others)]
     row = next((verdict.row for verdict in failed if verdict.row not in (None, "Real")), None)
     if accept_command and row:
-        lines += ["", "to accept the change:", f"  {accept_command} --row {_quoted(row)} --reason '...'"]
+        lost = any(v.outcome in _LOSSES and v.margin is not None for v in failed)
+        override = " --override drift" if lost else ""
+        lines += ["", "to accept the change:", f"  {accept_command} --row {_quoted(row)}{override} --reason '...'"]
     return "\n".join(lines)
 
 
-def paragraph(verdict: Verdict) -> list[str]:
-    """One metric in full."""
+def paragraph(verdict: Verdict, *, reason: bool = True) -> list[str]:
+    """Return one metric in full; `reason` is left out where all metrics share it."""
     metric, score = verdict.metric, verdict.measured
     direction = "higher is better" if metric.higher_is_better else "lower is better"
     lines = ["", f"{metric.name} {metric.arrow} ({direction}): {verdict.outcome}"]
     if score is not None:
-        groups = len(score.values)
-        what = f"{groups} groups of {verdict.n_fake:,} images" if groups > 1 else f"{verdict.n_fake:,} images"
-        lines.append(f"  measured  {score}  ({what})")
+        lines.append(f"  measured  {show_score(metric, score)}  ({_sample(score, verdict.n_fake)})")
     if verdict.limit is not None:
         margin = "" if verdict.margin is None else f", margin {_number(verdict, verdict.margin)}"
         lines.append(f"  limit     {_number(verdict, verdict.limit)}{margin}  ({_origin(verdict)})")
@@ -49,27 +59,70 @@ def paragraph(verdict: Verdict) -> list[str]:
         worse = "worse" if verdict.loss > 0 else "better"
         error = f" ± {_number(verdict, verdict.loss_se)} (standard error)" if verdict.loss_se else ""
         times = f", judged at {verdict.critical:.2f} standard errors" if verdict.critical else ""
-        lines.append(f"  change    {_number(verdict, abs(verdict.loss))}{error} {worse}{times}")
+        lines.append(f"  change    {_number(verdict, abs(verdict.loss))}{error} {worse}{_errors(verdict)}{times}")
+    if verdict.power:
+        lines.append(f"  power     {verdict.power}")
+    if verdict.anchor is not None:
+        lines.append(f"  anchor    {_number(verdict, verdict.anchor)}")
     if verdict.real is not None:
         lines.append(f"  Real row  {_number(verdict, verdict.real)}")
-    if verdict.reason:
+    if verdict.reason and reason:
         lines.append(f"  because   {verdict.reason}")
     return lines
 
 
 def moved(verdict: Verdict) -> str:
-    """One metric in one line."""
+    """Return one metric in one line."""
     if verdict.measured is None or verdict.limit is None or verdict.loss is None:
         return f"{verdict.metric.name}: {verdict.outcome} {verdict.reason}".rstrip()
-    worse = "worse" if verdict.loss > 0 else "better"
-    times = f" ({abs(verdict.loss) / verdict.loss_se:.1f} standard errors {worse})" if verdict.loss_se else ""
-    was = _number(verdict, verdict.limit)
-    return f"{verdict.metric.name} {verdict.metric.arrow}: {was} -> {verdict.measured}{times}, {_state(verdict)}"
+    was, now = _number(verdict, verdict.limit), show_score(verdict.metric, verdict.measured)
+    return f"{verdict.metric.name} {verdict.metric.arrow}: {was} -> {now}{_errors(verdict)}, {_state(verdict)}"
+
+
+def show_score(metric: Metric, score: Score) -> str:
+    """Return a value and its spread with the metric's own number of decimals.
+
+    Examples:
+        >>> from pytest_medgan.catalogue import METRICS
+        >>> show_score(METRICS["fid"], Score(20.1234, sd=0.5, groups=3))
+        '20.123 ± 0.500'
+    """
+    spread = "" if math.isnan(score.sd) else f" ± {score.sd:.{metric.decimals}f}"
+    return f"{score.mean:.{metric.decimals}f}{spread}"
 
 
 def left_open(verdict: Verdict) -> bool:
     """Whether the metric was still open when another one ended the gate."""
-    return verdict.outcome is Outcome.UNDECIDED and verdict.needed_margin is None and "another" in verdict.reason
+    return verdict.cause is VerdictCause.STOPPED
+
+
+def _failed(verdicts: Sequence[Verdict], together: bool) -> list[Verdict]:
+    """Return the verdicts that a failure is about."""
+    red = [verdict for verdict in verdicts if not verdict.outcome.green]
+    closed = [verdict for verdict in red if not left_open(verdict)]
+    worst = [verdict for verdict in closed if verdict.outcome is not Outcome.BLIND or not together]
+    return worst or closed or red
+
+
+def _shared_reason(failed: Sequence[Verdict]) -> str:
+    """Return the reason that several failed metrics have in common; empty where they differ."""
+    reasons = {verdict.reason for verdict in failed}
+    return reasons.pop() if len(reasons) == 1 and len(failed) > 1 else ""
+
+
+def _sample(score: Score, n_fake: int | None) -> str:
+    """Say what a value was measured on."""
+    images = f"{score.groups} groups of {n_fake:,} images" if score.groups > 1 else f"{n_fake:,} images"
+    return f"{len(score.runs)} training runs, each {images}" if score.runs else images
+
+
+def _errors(verdict: Verdict) -> str:
+    """Return the distance in standard errors, and in standard deviations of training runs where they are known."""
+    if verdict.loss is None or not verdict.loss_se:
+        return ""
+    worse = "worse" if verdict.loss > 0 else "better"
+    runs = f", {abs(verdict.loss) / verdict.run_sd:.1f} run-to-run sd" if verdict.run_sd else ""
+    return f" ({abs(verdict.loss) / verdict.loss_se:.1f} standard errors {worse}{runs})"
 
 
 def _state(verdict: Verdict) -> str:
@@ -86,7 +139,7 @@ def _origin(verdict: Verdict) -> str:
 
 
 def _number(verdict: Verdict, value: float | None) -> str:
-    """With the metric's decimals, or with two significant digits where those would show nothing."""
+    """Return a value with the metric's decimals, or with two significant digits where those would show nothing."""
     if value is None:
         return "?"
     shown = f"{value:.{verdict.metric.decimals}f}"
@@ -94,4 +147,5 @@ def _number(verdict: Verdict, value: float | None) -> str:
 
 
 def _quoted(row: str) -> str:
+    """Return a row's name as a shell takes it."""
     return row if row.replace("-", "").replace("_", "").replace(".", "").isalnum() else f'"{row}"'

@@ -6,51 +6,72 @@ Numbers must be numbers, names must be known, and nothing is guessed.
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
+from types import MappingProxyType
 
 from pytest_medgan.catalogue import NAMES
-from pytest_medgan.errors import BaselineError
-from pytest_medgan.gate.document import FORMAT, Count, Document, MetricRecord, RowRecord
-from pytest_medgan.records import Fingerprint, LimitValue, Margin, Scalar
+from pytest_medgan.gate.document import FORMAT, READABLE, Document, overlaid
+from pytest_medgan.gate.nodes import Node, NodeReader
+from pytest_medgan.gate.seal import check_seal
+from pytest_medgan.records import (
+    Anchor,
+    Count,
+    Entry,
+    Fingerprint,
+    Margin,
+    Row,
+    Score,
+    TrainingRun,
+    mean_of_runs,
+)
 
 _MARGINS = ("absolute", "relative", "toward_real", "auto")
 _TOP = ("format", "kind", "name", "note", "source", "own_metrics", "complete", "baseline", "fingerprint", "rows")
-_ROW = ("note", "provenance", "fingerprint", "canary", "counts", "metrics", "sweeps")
-_VALUE = ("value", "sd", "se", "se_total", "groups")
-_COLLECTIONS = ("map", "list")
+_ROW = {
+    1: ("note", "provenance", "fingerprint", "canary", "counts", "metrics", "sweeps"),
+    2: (
+        "note",
+        "provenance",
+        "fingerprint",
+        "canary",
+        "family",
+        "selected_from",
+        "runs",
+        "counts",
+        "metrics",
+        "sweeps",
+        "seal",
+    ),
+}
+_ENTRY = {1: ("margin", "at"), 2: ("revision", "margin", "real", "anchor", "at")}
+_SCORE = {1: ("value", "sd", "se", "se_total", "groups"), 2: ("value", "sd", "se", "se_total", "freedom", "groups")}
+_OLD_REVISION = "1"  # of every metric when files had format 1
 
 
-@dataclass(frozen=True)
-class Node:
-    """One node of the file."""
-
-    kind: str  # "map", "list", or a plain value's type: "str", "int", "float", "bool", "null", "timestamp", ...
-    line: int  # from 1
-    text: str = ""  # of a plain value
-    items: tuple[Node, ...] = ()  # of a list
-    pairs: tuple[tuple[Node, Node], ...] = ()  # of a map
-
-
-class Reader:
+class Reader(NodeReader):
     """Turns nodes into records; `file` stands in front of every complaint."""
 
     def __init__(self, file: str) -> None:
-        self.file = file
+        super().__init__(file)
         self.metrics: Collection[str] = NAMES
+        self.format = FORMAT
 
     def document(self, root: Node) -> Document:
+        """Return the whole file."""
         top = self.named(root, _TOP, "the file")
         for key in ("format", "kind", "rows"):
             if key not in top:
                 raise self.error(root, f"the file has no {key!r}; write baselines with `medgan baseline accept`")
-        if self.integer(top["format"], "format") != FORMAT:
+        self.format = self.integer(top["format"], "format")
+        if self.format not in READABLE:
             raise self.error(top["format"], f"another format than {FORMAT}; use the version that wrote it")
         kind = self.choice(top["kind"], ("measured", "published"), "kind")
         own = tuple(self.text(item, "own_metrics") for item in self.items(top.get("own_metrics"), "own_metrics"))
         self.metrics = (*NAMES, *own)
-        rows = {self.text(key, "a row's name"): self.row(value, key) for key, value in self.pairs(top["rows"], "rows")}
+        fingerprint = self.fingerprint(top["fingerprint"]) if "fingerprint" in top else None
+        rows = [self.row(value, key, kind, fingerprint) for key, value in self.pairs(top["rows"], "rows")]
         return Document(
             name=self.text(top["name"], "name") if "name" in top else "",
             kind=kind,
@@ -59,74 +80,135 @@ class Reader:
             own_metrics=own,
             complete=self.boolean(top["complete"], "complete") if "complete" in top else None,
             baseline=self.text(top["baseline"], "baseline") if "baseline" in top else "",
-            fingerprint=self.fingerprint(top["fingerprint"]) if "fingerprint" in top else None,
-            rows=rows,
+            fingerprint=fingerprint,
+            rows=MappingProxyType({row.name: row for row in rows}),
+            format=self.format,
         )
 
     def fingerprint(self, node: Node) -> Fingerprint:
-        parts = self.named(node, ("inputs", "canary_tolerance", "canary"), "fingerprint")
-        for key in ("inputs", "canary_tolerance"):
-            if key not in parts:
-                raise self.error(node, f"the fingerprint has no {key!r}; restore it from version control")
-        return Fingerprint(
-            self.flat(parts["inputs"], "inputs"),
-            self.canary(parts["canary"]) if "canary" in parts else None,
-            self.number(parts["canary_tolerance"], "canary_tolerance"),
-        )
+        """Return the file's fingerprint; a tolerance that an old file has is not taken from it."""
+        old = ("canary_tolerance",) if self.format == 1 else ()
+        parts = self.named(node, ("inputs", "canary", *old), "fingerprint")
+        if "inputs" not in parts:
+            raise self.error(node, "the fingerprint has no 'inputs'; restore it from version control")
+        canary = self.canary(parts["canary"]) if "canary" in parts else None
+        return Fingerprint(self.flat(parts["inputs"], "inputs"), canary or None)
 
     def canary(self, node: Node) -> tuple[float, ...]:
+        """Return a canary, which is written one canned image a line."""
         rows = self.items(node, "canary")
         return tuple(self.number(item, "canary") for row in rows for item in self.items(row, "canary"))
 
-    def row(self, node: Node, key: Node) -> RowRecord:
-        parts = self.named(node, _ROW, "a row")
+    def row(self, node: Node, key: Node, kind: str, file: Fingerprint | None) -> Row:
+        """Return one row with its seal checked."""
+        parts = self.named(node, _ROW[self.format], "a row")
         for name in ("counts", "metrics"):
             if name not in parts:
                 raise self.error(node, f"the row has no {name!r}; restore it, or accept the row again")
-        counts = {self.count(n): self.look(value) for n, value in self.pairs(parts["counts"], "counts")}
-        metrics = {
-            self.metric(name): self.entry(value, name, counts)
-            for name, value in self.pairs(parts["metrics"], "metrics")
-        }
-        sweeps = {
-            self.metric(name): {
-                self.count(k): tuple(self.number(item, "sweeps") for item in self.items(values, "sweeps"))
-                for k, values in self.pairs(value, "sweeps")
-            }
-            for name, value in (self.pairs(parts["sweeps"], "sweeps") if "sweeps" in parts else ())
-        }
-        return RowRecord(
-            counts,
-            metrics,
+        counts = {self.integer(n, "a count"): self.look(value) for n, value in self.pairs(parts["counts"], "counts")}
+        provenance = self.flat(parts["provenance"], "provenance") if "provenance" in parts else {}
+        runs = tuple(self.run(item) for item in self.items(parts.get("runs"), "runs"))
+        if self.format == 1:
+            checkpoint = provenance.get("checkpoint")
+            runs = (TrainingRun(checkpoint),) if isinstance(checkpoint, str) else ()
+        row = Row(
+            name=self.text(key, "a row's name"),
+            entries=MappingProxyType(
+                {
+                    self.metric(name): self.entry(value, name, counts, len(runs))
+                    for name, value in self.pairs(parts["metrics"], "metrics")
+                }
+            ),
+            origin=f"{self.file}:{key.line}",
+            kind=kind,
+            fingerprint=self.own_fingerprint(parts, file),
+            runs=runs,
+            selected_from=self.integer(parts["selected_from"], "selected_from") if "selected_from" in parts else 0,
+            family=self.integer(parts["family"], "family") if "family" in parts else 0,
+            counts=MappingProxyType(counts),
+            provenance=MappingProxyType(provenance),
             note=self.text(parts["note"], "note") if "note" in parts else "",
-            provenance=self.flat(parts["provenance"], "provenance") if "provenance" in parts else {},
-            fingerprint=self.flat(parts["fingerprint"], "fingerprint") if "fingerprint" in parts else {},
-            canary=self.canary(parts["canary"]) if "canary" in parts else None,
-            sweeps=sweeps,
+            sweeps=self.sweeps(parts.get("sweeps")),
+            seal_text=self.text(parts["seal"], "seal") if "seal" in parts else "",
             line=key.line,
+        )
+        return replace(row, seal=check_seal(row, row.seal_text))
+
+    def own_fingerprint(self, parts: Mapping[str, Node], file: Fingerprint | None) -> Fingerprint | None:
+        """Return the row's fingerprint: the file's with what the row has of its own."""
+        if file is None:
+            return None
+        own = self.flat(parts["fingerprint"], "fingerprint") if "fingerprint" in parts else {}
+        return overlaid(file, own, self.canary(parts["canary"]) if "canary" in parts else None)
+
+    def run(self, node: Node) -> TrainingRun:
+        """Return one training run."""
+        facts = self.flat(node, "a run")
+        known = {key: facts.pop(key, None) for key in ("checkpoint", "recipe")}
+        texts = {key: value if isinstance(value, str) else None for key, value in known.items()}
+        return TrainingRun(texts["checkpoint"], texts["recipe"], MappingProxyType(facts))
+
+    def sweeps(self, node: Node | None) -> Mapping[str, Mapping[int, tuple[float, ...]]]:
+        """Return the k-sweeps of published figures."""
+        if node is None:
+            return MappingProxyType({})
+        return MappingProxyType(
+            {
+                self.metric(name): MappingProxyType(
+                    {
+                        self.integer(k, "a count"): tuple(
+                            self.number(item, "sweeps") for item in self.items(values, "sweeps")
+                        )
+                        for k, values in self.pairs(value, "sweeps")
+                    }
+                )
+                for name, value in self.pairs(node, "sweeps")
+            }
         )
 
     def look(self, node: Node) -> Count:
+        """Return one look of a row."""
         parts = self.named(node, ("n_real", "groups"), "a count")
         if len(parts) < 2:
             raise self.error(node, "a count needs n_real and groups")
         return Count(self.integer(parts["n_real"], "n_real"), self.integer(parts["groups"], "groups"))
 
-    def entry(self, node: Node, key: Node, counts: Mapping[int, Count]) -> MetricRecord:
-        parts = self.named(node, ("margin", "at"), "a metric")
+    def entry(self, node: Node, key: Node, counts: Mapping[int, Count], runs: int) -> Entry:
+        """Return one metric of a row."""
+        parts = self.named(node, _ENTRY[self.format], "a metric")
         if "at" not in parts:
             raise self.error(node, "the metric has no 'at'; accept the row again")
-        at: dict[int, LimitValue] = {}
-        for count, value in self.pairs(parts["at"], "at"):
-            n = self.count(count)
+        return Entry(
+            at=self.scores(parts["at"], counts, runs),
+            margin=self.margin(parts["margin"]) if "margin" in parts else None,
+            anchor=self.anchor(parts["anchor"], counts) if "anchor" in parts else None,
+            revision=self.text(parts["revision"], "revision") if "revision" in parts else self._unsaid_revision(),
+            real=self.number(parts["real"], "real") if "real" in parts else None,
+            line=key.line,
+        )
+
+    def _unsaid_revision(self) -> str:
+        return _OLD_REVISION if self.format == 1 else ""
+
+    def scores(self, node: Node, counts: Mapping[int, Count], runs: int) -> Mapping[int, Score]:
+        """Return a metric's scores by count."""
+        at: dict[int, Score] = {}
+        for count, value in self.pairs(node, "at"):
+            n = self.integer(count, "a count")
             if n not in counts:
                 raise self.error(count, f"{n} is not among the row's counts")
-            at[n] = self.value(value, counts[n].groups)
-        margin = self.margin(parts["margin"]) if "margin" in parts else None
-        return MetricRecord(at, margin, key.line)
+            if value.kind != "list":
+                at[n] = self.score(value, counts[n].groups)
+                continue
+            each = [self.score(item, counts[n].groups) for item in self.items(value, "at")]
+            if len(each) < 2 or len(each) != runs:
+                raise self.error(value, f"{len(each)} values where the row has {runs} training runs")
+            at[n] = mean_of_runs(each)
+        return MappingProxyType(at)
 
-    def value(self, node: Node, groups: int) -> LimitValue:
-        parts = self.named(node, _VALUE, "a value")
+    def score(self, node: Node, groups: int) -> Score:
+        """Return the score of one training run at one count."""
+        parts = self.named(node, _SCORE[self.format], "a value")
         if "value" not in parts:
             raise self.error(node, "the entry has no 'value'; accept the row again")
         values = tuple(self.number(item, "groups") for item in self.items(parts.get("groups"), "groups"))
@@ -136,109 +218,46 @@ class Reader:
         for key in ("sd", "se", "se_total"):
             if numbers.get(key, 0.0) < 0:
                 raise self.error(parts[key], f"{key} is negative; accept the row again")
-        sd, se, total = (numbers.get(key, 0.0) for key in ("sd", "se", "se_total"))
-        return LimitValue(numbers["value"], se, sd, total, groups, values)
+        if not numbers.get("freedom", 1.0) >= 1:
+            raise self.error(parts["freedom"], "freedom is below 1; accept the row again")
+        return Score(
+            mean=numbers["value"],
+            se=numbers.get("se", 0.0),
+            sd=numbers.get("sd", math.nan),
+            se_total=numbers.get("se_total", 0.0),
+            groups=groups,
+            values=values,
+            freedom=numbers.get("freedom", math.inf),
+        )
+
+    def anchor(self, node: Node, counts: Mapping[int, Count]) -> Anchor:
+        """Return a metric's anchor."""
+        parts = self.named(node, ("since", "rows", "at"), "an anchor")
+        if len(parts) < 3:
+            raise self.error(node, "an anchor needs since, rows and at; accept the row again")
+        at = self.scores(parts["at"], counts, 1)
+        return Anchor(self.text(parts["since"], "since"), self.integer(parts["rows"], "rows"), at)
 
     def margin(self, node: Node) -> Margin:
+        """Return a margin; what an old file computed for `auto` is left out, since both sides' errors give it now."""
         parts = self.named(node, ("kind", "amount"), "a margin")
-        if len(parts) < 2:
-            raise self.error(node, "a margin needs kind and amount")
+        if "kind" not in parts:
+            raise self.error(node, "a margin needs a kind")
         kind = self.choice(parts["kind"], _MARGINS, "kind")
+        if kind == "auto":
+            if "amount" in parts and self.format != 1:
+                raise self.error(parts["amount"], "the margin auto has no amount; it follows from the errors")
+            return Margin()
+        if "amount" not in parts:
+            raise self.error(node, f"a margin of kind {kind} needs an amount")
         amount = self.number(parts["amount"], "amount")
         if not 0 <= amount < float("inf"):
             raise self.error(parts["amount"], "a margin is a finite number, not below 0")
         return Margin(kind, amount)
 
     def metric(self, node: Node) -> str:
+        """Return a metric's name."""
         name = self.text(node, "a metric's name")
         if name not in self.metrics:
             raise self.error(node, f"unknown metric {name!r}; the catalogue has {', '.join(NAMES)}")
         return name
-
-    # ------------------------------------------------------------------------------------------------- node by node
-
-    def error(self, node: Node, message: str) -> BaselineError:
-        return BaselineError(f"{self.file}:{node.line}: {message}")
-
-    def pairs(self, node: Node, what: str) -> list[tuple[Node, Node]]:
-        """The entries of a mapping, no key twice."""
-        if node.kind != "map":
-            raise self.error(node, f"{what} should be a mapping, `key: value`")
-        seen: set[str] = set()
-        for key, _ in node.pairs:
-            if key.kind in _COLLECTIONS:
-                raise self.error(key, f"{what} has a key that is no plain name")
-            if key.text in seen:
-                raise self.error(key, f"{key.text!r} stands here twice; keep one")
-            seen.add(key.text)
-        return list(node.pairs)
-
-    def named(self, node: Node, names: Collection[str], what: str) -> dict[str, Node]:
-        """A mapping whose keys are all among `names`."""
-        pairs = self.pairs(node, what)
-        for key, _ in pairs:
-            if key.text not in names:
-                raise self.error(key, f"unknown name {key.text!r} in {what}; it may hold {', '.join(names)}")
-        return {key.text: value for key, value in pairs}
-
-    def items(self, node: Node | None, what: str) -> list[Node]:
-        if node is None:
-            return []
-        if node.kind != "list":
-            raise self.error(node, f"{what} should be a list")
-        return list(node.items)
-
-    def flat(self, node: Node, what: str) -> dict[str, Scalar]:
-        return {self.text(key, what): self.scalar(value, what) for key, value in self.pairs(node, what)}
-
-    def scalar(self, node: Node, what: str) -> Scalar:
-        tag = node.kind
-        if tag == "str":
-            return node.text
-        if tag == "int":
-            return self.integer(node, what, low=None)
-        if tag == "float":
-            return self.number(node, what)
-        if tag == "bool":
-            return self.boolean(node, what)
-        if tag == "null":
-            return None
-        raise self.error(node, f"{what} holds a {tag} where text, a number, true, false or null belongs; quote text")
-
-    def text(self, node: Node, what: str) -> str:
-        if node.kind != "str":
-            raise self.error(node, f"{what} should be text; put it in double quotes")
-        return node.text
-
-    def boolean(self, node: Node, what: str) -> bool:
-        if node.kind != "bool":
-            raise self.error(node, f"{what} should be true or false")
-        return node.text.lower() in ("true", "yes", "on")
-
-    def integer(self, node: Node, what: str, low: int | None = 1) -> int:
-        if node.kind != "int" or not re.fullmatch(r"[-+]?(0|[1-9][0-9]*)", node.text):
-            raise self.error(node, f"{what} should be a whole number, not {self.seen(node)}")
-        if low is not None and int(node.text) < low:
-            raise self.error(node, f"{what} should be at least {low}")
-        return int(node.text)
-
-    def count(self, node: Node) -> int:
-        return self.integer(node, "a count")
-
-    def number(self, node: Node, what: str) -> float:
-        """A float or a whole number; never text that looks like one."""
-        tag = node.kind
-        if tag == "int":
-            return float(self.integer(node, what, low=None))
-        if tag != "float" or ":" in node.text:
-            raise self.error(node, f"{what} should be a number, not {self.seen(node)}")
-        return float(node.text.replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan"))
-
-    def seen(self, node: Node) -> str:
-        return "a collection" if node.kind in _COLLECTIONS else f"{node.kind} {node.text!r}"
-
-    def choice(self, node: Node, choices: Collection[str], what: str) -> str:
-        value = self.text(node, what)
-        if value not in choices:
-            raise self.error(node, f"{what} {value!r} is none of {', '.join(choices)}")
-        return value

@@ -14,7 +14,7 @@ import pytest
 from pytest_medgan.plugin.state import EVALUATIONS, VERDICTS, state_of
 
 if TYPE_CHECKING:
-    from pytest_medgan.evaluate import ModelEvaluation
+    from pytest_medgan.evaluate import ModelEvaluation, RunsEvaluation
     from pytest_medgan.session.findings import ModelFindings, TestFindings
 
 PROPERTY = "medgan"  # the entry that carries everything; taken out before a JUnit file could show it
@@ -67,7 +67,7 @@ def _collected(item: pytest.Item, gpu: bool) -> TestFindings:
     return TestFindings(tuple(_model_findings(item, one) for one in seen), tuple(verdicts), gpu)
 
 
-def _model_findings(item: pytest.Item, evaluation: ModelEvaluation) -> ModelFindings:
+def _model_findings(item: pytest.Item, evaluation: ModelEvaluation | RunsEvaluation) -> ModelFindings:
     """Return a model's findings, with the file of its pictures where reports were asked for."""
     from pytest_medgan.session.findings import findings_of
     from pytest_medgan.session.run_folder import keep_evidence

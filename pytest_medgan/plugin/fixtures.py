@@ -17,7 +17,7 @@ from pytest_medgan.plugin.options import OWN_BASELINE, marker_values, settings_f
 from pytest_medgan.plugin.state import state_of
 
 if TYPE_CHECKING:
-    from pytest_medgan.evaluate import ModelEvaluation, Settings
+    from pytest_medgan.evaluate import ModelEvaluation, RunsEvaluation, Settings
     from pytest_medgan.gan.loop import Settings as TrainingSettings
     from pytest_medgan.gan.networks import Config
     from pytest_medgan.gate.baseline import Baseline
@@ -90,6 +90,9 @@ def medgan_baseline(medgan_settings: Settings) -> Baseline:
 def _medgan_models(request: pytest.FixtureRequest, medgan_settings: Settings) -> tuple[Generator, Generator | None]:
     """Return the model under test and the accepted one, loaded before the real images, which take longer."""
     bench = state_of(request.config).bench
+    if medgan_settings.runs:
+        request.node.stash[FROM_SETTINGS] = True
+        return bench.generator(replace(medgan_settings, generator=medgan_settings.runs[0])), None
     if marker_values(request.node).get("generator") is not None:  # a marker overrides an overridden fixture
         generator: Generator = bench.generator(medgan_settings)
         request.node.stash[FROM_SETTINGS] = True
@@ -106,19 +109,33 @@ def medgan_scores(
     _medgan_models: tuple[Generator, Generator | None],
     medgan_real: RealSets,
     medgan_extractor: Extractor,
-) -> ModelEvaluation:
-    """Return the model's scores, computed when first asked for. The assertion helpers take them."""
-    from pytest_medgan.evaluate import ModelEvaluation, Subject
+) -> ModelEvaluation | RunsEvaluation:
+    """Return the model's scores, computed when first asked for. The assertion helpers take them.
+
+    With --medgan-runs they are the mean scores of several training runs.
+    """
+    from pytest_medgan.evaluate import ModelEvaluation, RunsEvaluation, Subject
 
     state = state_of(request.config)
     marked = marker_values(request.node)
     generator, accepted = _medgan_models
-    spec = medgan_settings.generator if request.node.stash.get(FROM_SETTINGS, False) else None
+    spec = (
+        (medgan_settings.runs or (medgan_settings.generator,))[0]
+        if request.node.stash.get(FROM_SETTINGS, False)
+        else None
+    )
     name = str(marked.get("name") or model_name(spec, generator))
     subject = Subject(medgan_real, medgan_extractor, medgan_settings, state.bench, state.shared)
     identity = getattr(generator, "identity", None) or id(generator)
     key = ("evaluation", name, identity, medgan_real.digest, medgan_extractor.identity, medgan_settings)
-    evaluation = state.bench.keep(key, lambda: ModelEvaluation(name, generator, subject, accepted=accepted))
+
+    def make() -> ModelEvaluation | RunsEvaluation:
+        if not medgan_settings.runs:
+            return ModelEvaluation(name, generator, subject, accepted=accepted)
+        each = [replace(medgan_settings, generator=spec, runs=()) for spec in medgan_settings.runs]
+        return RunsEvaluation(name, [ModelEvaluation(name, state.bench.generator(one), subject) for one in each])
+
+    evaluation = state.bench.keep(key, make)
     state.remember(request.node, evaluation)
     return evaluation
 

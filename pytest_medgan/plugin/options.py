@@ -6,6 +6,7 @@ Precedence: marker, overridden fixture, command line, ini, default.
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 SETTINGS = (
     ("data", "SOURCE", "real images: a folder of DICOM studies, images or an .npz, or 'phantom'; then ,key=value"),
     ("generator", "SPEC", "a checkpoint, package.module:callable, or a folder or .npz of images already made"),
+    ("runs", "SPECS", "several training runs of one recipe in place of --medgan-generator, separated by spaces"),
+    ("change", "KIND", "what was changed: checkpoint (the same weights in another form) or recipe (trained anew)"),
     ("paired-with", "SPEC", "the accepted model, as --medgan-generator: what paired=True draws beside the candidate"),
     ("extractor", "SPEC", "the feature space: inception_v3[,weights=imagenet|random|PATH] or package.module:callable"),
     (
@@ -49,12 +52,24 @@ FLAGS = (
     ("report-real", "let reports show real images; they are patient data"),
 )
 MARKERS = (
-    "medgan(name=, data=, generator=, paired_with=, extractor=, baseline=, samples=, seeds=, metrics=): what this test "
-    "measures; it overrides the command line",
+    "medgan(name=, data=, generator=, runs=, change=, paired_with=, extractor=, baseline=, samples=, seeds=, "
+    "metrics=): what this test measures; it overrides the command line",
     "medgan_gpu: needs a CUDA device; runs only under --medgan-gpu",
 )
 OWN_BASELINE = "medgan-baseline.yaml"  # under the rootdir, where no baseline is named
-MARKER_KEYS = ("name", "data", "generator", "paired_with", "extractor", "baseline", "samples", "seeds", "metrics")
+MARKER_KEYS = (
+    "name",
+    "data",
+    "generator",
+    "runs",
+    "change",
+    "paired_with",
+    "extractor",
+    "baseline",
+    "samples",
+    "seeds",
+    "metrics",
+)
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -145,6 +160,10 @@ def settings_for(item: pytest.Item) -> Settings:
     for name in ("generator", "paired_with", "extractor", "baseline"):
         if (value := given(name)) is not None:
             settings = replace(settings, **{name: value})
+    if (change := given("change")) is not None:
+        settings = replace(settings, change=reading.parse_change(str(change)))
+    if (runs := _given_runs(config, marker)) is not None:
+        settings = replace(settings, runs=reading.parse_runs(runs))
     if (samples := given("samples")) is not None:
         settings = replace(settings, samples=reading.parse_samples(str(samples)))
     if (seeds := given("seeds")) is not None:
@@ -155,6 +174,19 @@ def settings_for(item: pytest.Item) -> Settings:
         ships = settings.data.source.split(":")[0] == "phantom"
         settings = replace(settings, baseline="phantom" if ships else _located(OWN_BASELINE, config.rootpath))
     return settings
+
+
+def _given_runs(config: pytest.Config, marker: dict[str, Any]) -> str | None:
+    """Return the training runs as a shell would write them, each resolved from where it was written."""
+    if (marked := marker.get("runs")) is not None:
+        words = shlex.split(marked) if isinstance(marked, str) else [str(word) for word in marked]
+        return shlex.join(_located(word, config.rootpath) for word in words)
+    text = value_of(config, "runs")
+    if text is None:
+        return None
+    from_line = config.getoption("--medgan-runs") is not None
+    base = config.invocation_params.dir if from_line else config.rootpath
+    return shlex.join(_located(word, base) if "*" not in word else str(base / word) for word in shlex.split(text))
 
 
 def _located(value: Any, base: Path) -> Any:

@@ -20,14 +20,14 @@ from pytest_medgan.session.candidates import accept_command
 from pytest_medgan.session.options import RunOptions
 
 if TYPE_CHECKING:
-    from pytest_medgan.evaluate import ModelEvaluation, Workbench
+    from pytest_medgan.evaluate import ModelEvaluation, RunsEvaluation, Workbench
     from pytest_medgan.evaluate.shared import SharedScores
     from pytest_medgan.metrics import CustomMetric
     from pytest_medgan.records import Verdict
     from pytest_medgan.session.findings import JudgedVerdict
 
 STATE = pytest.StashKey["PluginState"]()
-EVALUATIONS = pytest.StashKey[list["ModelEvaluation"]]()  # that a test asked for, in order
+EVALUATIONS = pytest.StashKey[list["ModelEvaluation | RunsEvaluation"]]()  # that a test asked for, in order
 VERDICTS = pytest.StashKey[list["JudgedVerdict"]]()  # that a test's assertions reached, in order
 ASSERTIONS = "pytest_medgan.gate.assertions"
 SHARED = "medgan_shared"  # the key under which a worker receives the folder that all workers share
@@ -101,6 +101,7 @@ class PluginState:
                 listener=record,
                 accept_command=command,
                 report_only=before.report_only or self.options.report_only,
+                every_look=before.every_look or self.options.full,
                 metrics={**before.metrics, **{custom.metric.name: custom.metric for custom in self.custom}},
             )
         )
@@ -114,14 +115,14 @@ class PluginState:
         finally:
             context.reset(token)
 
-    def _compute_all_looks(self, evaluations: list[ModelEvaluation]) -> None:
+    def _compute_all_looks(self, evaluations: list[ModelEvaluation | RunsEvaluation]) -> None:
         """Under --medgan-full, compute every look that the verdicts did not need."""
         if self.options.full:
             for evaluation in evaluations:
                 for n in evaluation.counts:
                     evaluation.at(n)
 
-    def remember(self, item: pytest.Item, evaluation: ModelEvaluation) -> None:
+    def remember(self, item: pytest.Item, evaluation: ModelEvaluation | RunsEvaluation) -> None:
         """Remember that a test asked for this evaluation."""
         evaluations = item.stash.setdefault(EVALUATIONS, [])
         if evaluation not in evaluations:

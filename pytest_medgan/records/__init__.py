@@ -8,19 +8,45 @@ from pytest_medgan.records.causes import Cause
 from pytest_medgan.records.embeddings import Embeddings, Extractor
 from pytest_medgan.records.evaluation import Evaluation
 from pytest_medgan.records.evidence import Evidence
-from pytest_medgan.records.fingerprint import Fingerprint
+from pytest_medgan.records.fingerprint import CANARY_TOLERANCE, Fingerprint
 from pytest_medgan.records.generators import Generator, ImageSource
 from pytest_medgan.records.images import DataSettings, ImageSet, RealSets
-from pytest_medgan.records.limits import Limit, LimitValue, Margin, Row
-from pytest_medgan.records.scores import Contribution, Estimate, MetricScore, Paired, Scores
-from pytest_medgan.records.verdicts import Outcome, Verdict
+from pytest_medgan.records.limits import (
+    PLAIN,
+    Anchor,
+    Count,
+    Entry,
+    Limit,
+    Margin,
+    Row,
+    Seal,
+    TrainingRun,
+    plain_limit,
+)
+from pytest_medgan.records.scores import (
+    Contribution,
+    Estimate,
+    Paired,
+    Score,
+    Scores,
+    Suspect,
+    Suspicion,
+    mean_of_runs,
+)
+from pytest_medgan.records.verdicts import Change, Outcome, Verdict, VerdictCause
 
 __all__ = [
+    "CANARY_TOLERANCE",
+    "PLAIN",
+    "Anchor",
     "Bool",
     "Cause",
+    "Change",
     "Contribution",
+    "Count",
     "DataSettings",
     "Embeddings",
+    "Entry",
     "Estimate",
     "Evaluation",
     "Evidence",
@@ -33,9 +59,7 @@ __all__ = [
     "ImageSource",
     "Int64",
     "Limit",
-    "LimitValue",
     "Margin",
-    "MetricScore",
     "Names",
     "Outcome",
     "Paired",
@@ -43,8 +67,16 @@ __all__ = [
     "RealSets",
     "Row",
     "Scalar",
+    "Score",
     "Scores",
+    "Seal",
+    "Suspect",
+    "Suspicion",
+    "TrainingRun",
     "UInt8",
     "Verdict",
+    "VerdictCause",
+    "mean_of_runs",
     "no_progress",
+    "plain_limit",
 ]

@@ -6,15 +6,12 @@ from typing import Protocol
 
 from pytest_medgan.records.evidence import Evidence
 from pytest_medgan.records.fingerprint import Fingerprint
-from pytest_medgan.records.scores import Scores
+from pytest_medgan.records.scores import Paired, Scores
+from pytest_medgan.records.verdicts import Change
 
 
 class Evaluation(Protocol):
-    """A model's scores, computed when first asked for and kept.
-
-    An evaluation may also have
-      paired(n) -> Paired | None   the accepted model's images beside its own at that look; None where none was named
-    """
+    """A model's scores, computed when first asked for and kept."""
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -24,8 +21,19 @@ class Evaluation(Protocol):
     def fingerprint(self) -> Fingerprint:
         """What must agree before its scores may be compared."""
 
+    @property
+    def identity(self) -> str | None:
+        """The generator's digest; None where it has none or where there are several training runs."""
+
+    @property
+    def change(self) -> Change | None:
+        """What was changed since the baseline; None where nobody said."""
+
     def at(self, n: int) -> Scores:
         """Return the scores at a look of `n` images per sample group."""
+
+    def paired(self, n: int) -> Paired | None:
+        """Return the accepted model's images beside its own at a look; None where no accepted model was named."""
 
     def evidence(self) -> Evidence:
         """Return what pictures and explanations need."""

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
 from pytest_medgan.records.arrays import Scalar
 
+CANARY = "canary"
+# features may differ between machines by this much, relative to their norm, before scores are not comparable any more;
+# by numeric class, never by what a file says
+CANARY_TOLERANCE = MappingProxyType({"float32": 1e-3, "tf32": 1e-2, "bfloat16": 5e-2})
 _ABSENT = "absent"
 
 
@@ -18,34 +23,45 @@ class Fingerprint:
 
     inputs: Mapping[str, Scalar]  # identities and recipes, never computed floats; flat, sorted by key
     canary: tuple[float, ...] | None = None  # features of eight canned images, projected; None before embedding
-    canary_tolerance: float = 1e-3  # relative to the canary's norm, by numeric class
     environment: Mapping[str, Scalar] = field(default_factory=dict)  # shown, never compared
-    revisions: Mapping[str, int | str] = field(default_factory=dict)  # metric -> version of its code
+    revisions: Mapping[str, int | str] = field(default_factory=dict)  # of each metric's code; compared metric by metric
 
-    def differences(self, other: Fingerprint, metric: str | None = None) -> tuple[str, ...]:
+    def differences(self, other: Fingerprint, *, but: frozenset[str] = frozenset()) -> tuple[str, ...]:
         """Return one line per difference ("key: ours != theirs"); empty when scores may be compared.
 
         Args:
-            other: What the other scores were measured with.
-            metric: The metric to compare; its code must be the same too. None leaves revisions out.
+            other: The fingerprint to compare with.
+            but: Keys that may differ.
         """
         lines = [
             f"{key}: {self.inputs.get(key, _ABSENT)} != {other.inputs.get(key, _ABSENT)}"
+            for key in self.differing_inputs(other)
+            if key not in but
+        ]
+        gap = self._canary_gap(other)
+        return (*lines, f"{CANARY}: {gap}") if gap else tuple(lines)
+
+    def differing_inputs(self, other: Fingerprint) -> tuple[str, ...]:
+        """Return the keys of the inputs that differ, sorted."""
+        return tuple(
+            key
             for key in sorted({*self.inputs, *other.inputs})
             if self.inputs.get(key, _ABSENT) != other.inputs.get(key, _ABSENT)
-        ]
-        if metric is not None and metric in self.revisions and metric in other.revisions:
-            ours_revision, theirs_revision = self.revisions[metric], other.revisions[metric]
-            if ours_revision != theirs_revision:
-                lines.append(f"revision of {metric}: {ours_revision} != {theirs_revision}")
-        if self.canary is not None and other.canary is not None:
-            ours, theirs = np.asarray(self.canary, float), np.asarray(other.canary, float)
-            tolerance = max(self.canary_tolerance, other.canary_tolerance)
-            if ours.shape != theirs.shape:
-                lines.append(f"canary: {ours.size} numbers != {theirs.size}")
-            else:
-                gap = float(np.linalg.norm(ours - theirs))
-                scale = float(np.linalg.norm(theirs))
-                if not gap <= tolerance * scale:  # written so that NaN counts as a difference
-                    lines.append(f"canary: features differ by {gap / scale if scale else gap:.2e} relative")
-        return tuple(lines)
+        )
+
+    def same_canary(self, other: Fingerprint) -> bool:
+        """Whether the canaries agree within the numeric class's tolerance, or one of them was not computed."""
+        return not self._canary_gap(other)
+
+    def _canary_gap(self, other: Fingerprint) -> str:
+        """Say how the canaries differ; empty where they agree."""
+        if self.canary is None or other.canary is None:
+            return ""
+        ours, theirs = np.asarray(self.canary, float), np.asarray(other.canary, float)
+        if ours.shape != theirs.shape:
+            return f"{ours.size} numbers != {theirs.size}"
+        gap, scale = float(np.linalg.norm(ours - theirs)), float(np.linalg.norm(theirs))
+        tolerance = CANARY_TOLERANCE.get(str(self.inputs.get("numeric_class")), CANARY_TOLERANCE["float32"])
+        if gap <= tolerance * scale:  # written so that NaN counts as a difference
+            return ""
+        return f"features differ by {gap / scale if scale else gap:.2e} relative"

@@ -15,6 +15,8 @@ class Generator(Protocol):
     A generator may offer more, by attributes of these names; `ImageSource` says what each means.
       identity: str | None
       training_recipe: str | None
+      run_recipe: str | None
+      training_seed: int | None
       window: tuple[float, float] | None
       sample_range: (start, stop, seed) -> uint8 [stop-start,1,H,W]
       shares_images: bool
@@ -34,6 +36,8 @@ class ImageSource:
     # what they need; None where only the full count can be drawn
     identity: str | None = None  # digest of weights, configuration and code; None: nothing may be cached
     training_recipe: str | None = None  # the recipe of the ImageSet it was trained on; None where unknown
+    run_recipe: str | None = None  # digest of how it was trained: code version, settings, data, but not the seed
+    training_seed: int | None = None  # the seed of its training run; None where unknown
     window: tuple[float, float] | None = None  # the HU that 0 and 255 stand for; None where unknown
     shares_images: bool = True  # other processes may receive its images through a folder
     groups: Callable[[int], Names] | None = None

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pytest_medgan.records import LimitValue, MetricScore, Outcome
+from pytest_medgan.records import Outcome, Score
 from pytest_medgan.report.numbers import Scale, errors_text, percent_change, scale_of
 from pytest_medgan.report.record import Comparison, ModelRecord, largest_value, row_value
 
@@ -28,11 +28,11 @@ class Standing:
     scale: Scale
     comparison: Comparison | None  # the worst one; None where nobody judged the metric
     count: int | None  # images per sample group at this look
-    measured: MetricScore | None
+    measured: Score | None
     bound: float | None  # the worst value that still passes: the limit with its margin
     is_blind: bool  # no value of the metric lies beyond the bound, so nothing could fail
-    baseline: LimitValue | None  # at the same count
-    real: LimitValue | None
+    baseline: Score | None  # at the same count
+    real: Score | None
     real_count: int | None  # the count of `real`, another one where the Real row has no value at this count
     errors: float | None  # how much worse than the baseline in standard errors; negative is better
 
@@ -47,7 +47,7 @@ class Standing:
     def before(self) -> float | None:
         """What the value is compared with: the baseline's, else the limit itself."""
         if self.baseline is not None:
-            return self.baseline.value
+            return self.baseline.mean
         return self.comparison.verdict.limit if self.comparison else None
 
     @property
@@ -137,7 +137,7 @@ def loss_line(standing: Standing) -> str:
     return f"{moved} ({'; '.join(notes)})" if notes else moved
 
 
-def spread(scale: Scale, value: MetricScore | LimitValue | None) -> str:
+def spread(scale: Scale, value: Score | None) -> str:
     """Return the mean ± standard deviation over the sample groups.
 
     Args:
@@ -149,9 +149,8 @@ def spread(scale: Scale, value: MetricScore | LimitValue | None) -> str:
     """
     if value is None:
         return scale.show(None)
-    mean, groups = (value.mean, len(value.values)) if isinstance(value, MetricScore) else (value.value, value.groups)
-    shown = scale.show(mean)
-    known = math.isfinite(mean) and math.isfinite(value.sd) and (groups > 1 or value.sd > 0)
+    shown = scale.show(value.mean)
+    known = math.isfinite(value.mean) and math.isfinite(value.sd) and (value.groups > 1 or value.sd > 0)
     return f"{shown} ± {scale.show(value.sd)}" if known else shown
 
 
@@ -192,8 +191,8 @@ def _standing(model: ModelRecord, name: str) -> Standing:
 
 def _errors_worse(
     comparison: Comparison | None,
-    measured: MetricScore | None,
-    baseline: LimitValue | None,
+    measured: Score | None,
+    baseline: Score | None,
     *,
     higher_is_better: bool,
 ) -> float | None:
@@ -203,7 +202,7 @@ def _errors_worse(
     if measured is None or baseline is None:
         return None
     error = math.hypot(measured.se, baseline.se)
-    gap = baseline.value - measured.mean if higher_is_better else measured.mean - baseline.value
+    gap = baseline.mean - measured.mean if higher_is_better else measured.mean - baseline.mean
     return gap / error if error and math.isfinite(gap / error) else None
 
 

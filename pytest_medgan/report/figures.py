@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from pytest_medgan.catalogue import Metric
 from pytest_medgan.ground import sheets
 from pytest_medgan.ground.theme import BAD, BEFORE, FAKE, GOOD, INK, MUTED, REAL, RULE, Colour, themed
-from pytest_medgan.records import Evidence, Float64, LimitValue, MetricScore, Outcome
+from pytest_medgan.records import Evidence, Float64, Outcome, Score
 from pytest_medgan.report.comparisons import Standing
 from pytest_medgan.report.numbers import errors_text, scale_of
 from pytest_medgan.report.record import ModelRecord
@@ -201,7 +201,7 @@ def history_figure(model: ModelRecord, name: str) -> Picture | None:
     scale = scale_of(metric, [value.se for _, value in points], model.window)
     with mpl.rc_context(STYLE):
         figure, axes = _axes(f"{metric.label} {metric.arrow} over accepted baselines", 2.2, bottom=0.55)
-        places, values = np.arange(len(points)), [value.value * scale.factor for _, value in points]
+        places, values = np.arange(len(points)), [value.mean * scale.factor for _, value in points]
         errors = [_error(value) * scale.factor for _, value in points]
         axes.errorbar(places, values, errors, color=BEFORE.stand_in, marker="o", markersize=4, capsize=2, linewidth=1)
         labels = [label for label, _ in points]
@@ -214,7 +214,7 @@ def history_figure(model: ModelRecord, name: str) -> Picture | None:
         step = max(1, math.ceil(len(labels) / 6))
         kept = [place for place in range(len(labels)) if (len(labels) - 1 - place) % step == 0]
         axes.set_xticks(kept, [_folded(labels[place]) for place in kept], rotation=20, ha="right", fontsize=7)
-        words = ", ".join(f"{label} {scale.with_unit(value.value)}" for label, value in points)
+        words = ", ".join(f"{label} {scale.with_unit(value.mean)}" for label, value in points)
         now_words = "" if measured is None else f"; this run {scale.with_unit(measured.mean)}"
         alt = f"{metric.label} at each accepted baseline: {words}{now_words}."
         return picture(figure, f"{metric.label} over time", alt)
@@ -250,7 +250,7 @@ def _folded(label: str) -> str:
     return label.replace(" ", "\n", 1) if len(label) > 13 else label
 
 
-def _error(value: LimitValue | MetricScore) -> float:
+def _error(value: Score) -> float:
     """Return the standard error, 0 where it is unknown."""
     return value.se if math.isfinite(value.se) else 0.0
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pytest_medgan.catalogue import METRICS, Metric, ordered
-from pytest_medgan.records import Fingerprint, LimitValue, Outcome, Row, Scalar, Scores, Verdict
+from pytest_medgan.records import Fingerprint, Outcome, Row, Scalar, Score, Scores, Verdict
 
 SCHEMA = "medgan-run"
 SCHEMA_VERSION = 2
@@ -57,7 +57,7 @@ class HistoryPoint:
     """One accepted state of a baseline row."""
 
     label: str  # a date, a version or a commit, as the axis shows it
-    metrics: Mapping[str, LimitValue]  # at the count of the run
+    metrics: Mapping[str, Score]  # at the count of the run
     reason: str = ""  # why it was accepted
 
 
@@ -98,8 +98,8 @@ class ModelRecord:
     @property
     def is_the_accepted_model(self) -> bool:
         """Whether the baseline row was measured on this very model."""
-        known = self.baseline.provenance.get("checkpoint") if self.baseline else None
-        return bool(known) and known == self.checkpoint
+        known = [run.checkpoint for run in self.baseline.runs] if self.baseline else []
+        return bool(self.checkpoint) and self.checkpoint in known
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -116,7 +116,7 @@ class ModelRecord:
         """Return what is known of a metric: of the run, which may have metrics of its own, else of the catalogue."""
         for look in self.looks:
             if name in look.metrics:
-                return look.metrics[name].metric
+                return look.metric(name)
         for comparison in self.comparisons:
             if comparison.metric == name:
                 return comparison.verdict.metric
@@ -154,17 +154,17 @@ def worst(outcomes: tuple[Outcome, ...]) -> Outcome | None:
     return min(outcomes, key=lambda outcome: SEVERITY.index(str(outcome)), default=None)
 
 
-def row_value(row: Row | None, metric: str, count: int, full_count: int) -> LimitValue | None:
+def row_value(row: Row | None, metric: str, count: int, full_count: int) -> Score | None:
     """Return a row's value of a metric at a count, or None; a value filed under 0 stands for the full count."""
-    if row is None or metric not in row.limits:
+    if row is None or metric not in row.entries:
         return None
-    values = row.limits[metric].values
+    values = row.entries[metric].at
     return values.get(count, values.get(0) if count == full_count else None)
 
 
-def largest_value(row: Row | None, metric: str) -> tuple[int, LimitValue] | None:
+def largest_value(row: Row | None, metric: str) -> tuple[int, Score] | None:
     """Return a row's largest count of a metric and its value, or None."""
-    if row is None or metric not in row.limits or not row.limits[metric].values:
+    if row is None or metric not in row.entries or not row.entries[metric].at:
         return None
-    values = row.limits[metric].values
+    values = row.entries[metric].at
     return max(values), values[max(values)]

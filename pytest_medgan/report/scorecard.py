@@ -66,15 +66,15 @@ def scorecard(model: ModelRecord) -> tuple[Criterion, ...]:
 def _finding(standing: Standing) -> str:
     """Return a metric's value, and the value of real images next to it."""
     value = standing.scale.with_unit(standing.measured.mean if standing.measured else None)
-    real = f" (real images: {standing.scale.with_unit(standing.real.value)})" if standing.real else ""
+    real = f" (real images: {standing.scale.with_unit(standing.real.mean)})" if standing.real else ""
     return f"{standing.label} {value}{real}"
 
 
 def _consistency(look: Scores) -> tuple[str, ...]:
     """Return the metric that differs most between sample groups, relative to its mean."""
     spreads = {
-        score.metric.label: score.sd / abs(score.mean)
-        for score in look.metrics.values()
+        look.metric(name).label: score.sd / abs(score.mean)
+        for name, score in look.metrics.items()
         if len(score.values) > 1 and score.mean and math.isfinite(score.sd / score.mean)
     }
     if not spreads:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pytest_medgan.ground.theme import BEFORE, FAKE, MUTED, REAL, Colour
-from pytest_medgan.records import Evidence, Float64
+from pytest_medgan.records import Evidence, Float64, Row, Scalar
 from pytest_medgan.report.accepted import BASELINE_SWEEP, REAL_SWEEP
 from pytest_medgan.report.causes import limits_of_knowledge
 from pytest_medgan.report.comparisons import lost, standings
@@ -144,8 +144,18 @@ def model_view(model: ModelRecord, evidence: Evidence | None, anchor: str) -> Mo
         more_history=_history(model, [n for n in model.metrics if n not in told]),
         scorecard=scorecard(model),
         facts=_facts({**settings.inputs, **settings.environment}) if settings else (),
-        provenance=_facts(model.baseline.provenance) if model.baseline else (),
+        provenance=_facts(_row_facts(model.baseline)) if model.baseline else (),
     )
+
+
+def _row_facts(row: Row) -> dict[str, Scalar]:
+    """Return a row's own facts, its note and those of its training run; of several runs their number."""
+    facts = dict(row.provenance)
+    if len(row.runs) == 1:
+        facts |= {**row.runs[0].facts, **({"checkpoint": row.runs[0].checkpoint} if row.runs[0].checkpoint else {})}
+    elif row.runs:
+        facts["runs"] = len(row.runs)
+    return facts | ({"note": row.note} if row.note else {})
 
 
 def _telling(seen: Overview, known: Mapping[str, Shown]) -> tuple[Shown, ...]:

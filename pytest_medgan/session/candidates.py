@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,15 +38,15 @@ def write_model_candidate(model: ModelFindings, row: str, report_dir: Path) -> P
     """
     from pytest_medgan.gate.candidate import write_candidate
 
-    path = candidate_path(report_dir, model.name)
+    path, facts = candidate_path(report_dir, model.name), commit_facts(Path.cwd(), model.baseline)
     write_candidate(
         path,
         row=row,
         scores=dict(sorted(model.looks.items())),
         fingerprint=model.fingerprint,
         complete=set(model.looks) == set(model.counts),
+        runs=[replace(run, facts={**run.facts, **facts}) for run in model.runs],
         real=model.real,
-        provenance={**commit_facts(Path.cwd(), model.baseline), "checkpoint": model.identity},
         baseline=portable_name(model.baseline),
     )
     return path

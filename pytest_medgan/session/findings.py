@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from pytest_medgan.records import Fingerprint, Scores, Verdict
+from pytest_medgan.records import Fingerprint, Scores, TrainingRun, Verdict
 from pytest_medgan.session.history import collection_of
 
 if TYPE_CHECKING:
-    from pytest_medgan.evaluate import ModelEvaluation
+    from pytest_medgan.evaluate import ModelEvaluation, RunsEvaluation
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class ModelFindings:
     seeds: tuple[int, ...]
     baseline: str | None  # the baseline file, as the user named it
     evidence: str | None = None  # the file with what pictures need; None where no report was asked for
+    runs: tuple[TrainingRun, ...] = ()  # the training runs that were measured
 
     def joined(self, other: ModelFindings) -> ModelFindings:
         """Return the findings of two tests on the same model together."""
@@ -132,7 +133,7 @@ class Findings:
                 self.models[judged.model].verdicts.append(replace(judged, nodeid=nodeid))
 
 
-def findings_of(evaluation: ModelEvaluation, *, evidence: str | None = None) -> ModelFindings:
+def findings_of(evaluation: ModelEvaluation | RunsEvaluation, *, evidence: str | None = None) -> ModelFindings:
     """Return what an evaluation computed so far.
 
     Args:
@@ -171,4 +172,5 @@ def findings_of(evaluation: ModelEvaluation, *, evidence: str | None = None) -> 
         seeds=subject.settings.seeds,
         baseline=subject.settings.baseline,
         evidence=evidence,
+        runs=evaluation.training_runs,
     )

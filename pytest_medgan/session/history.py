@@ -13,7 +13,7 @@ from pytest_medgan.session.version_control import git
 
 if TYPE_CHECKING:
     from pytest_medgan.gate.baseline import Baseline
-    from pytest_medgan.records import LimitValue, Row
+    from pytest_medgan.records import Row, Score
     from pytest_medgan.report import HistoryPoint
 
 # collections of studies, as their folders are named, and the built-in file of figures published for them
@@ -80,7 +80,7 @@ def accepted_history(baseline: Baseline, row: Row, count: int | None = None) -> 
     return tuple(point for point in points if point.metrics)
 
 
-def _values_at(row: Row, count: int | None) -> Mapping[str, LimitValue]:
+def _values_at(row: Row, count: int | None) -> Mapping[str, Score]:
     """Return a row's values at a count, at its largest one without; metrics that have none are left out."""
     at = {m: max(limit.values, default=0) if count is None else count for m, limit in row.limits.items()}
     return MappingProxyType({m: lim.values[at[m]] for m, lim in row.limits.items() if at[m] in lim.values})
@@ -105,7 +105,7 @@ def _committed_rows(path: Path, row: str) -> list[tuple[str, Row]]:
                 continue  # the file cannot be read at this commit, or was not there
     except (OSError, subprocess.SubprocessError):
         return []
-    return [(label, document.as_row(row, path.name)) for label, document in found]
+    return [(label, document.row(row, path.name)) for label, document in found]
 
 
 def _values(row: Row) -> dict[str, object]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from pytest_medgan.records import Limit, LimitValue, MetricScore, Row, Scores
+from pytest_medgan.records import Entry, Row, Score, Scores
 from pytest_medgan.report import Comparison, ModelRecord
 from pytest_medgan.session.candidates import accept_command, candidate_path, portable_name
 from pytest_medgan.session.history import accepted_history, published_for
@@ -66,12 +66,12 @@ def real_row_of(looks: Iterable[Scores]) -> Row | None:
     Returns:
         The row, without margins; None without looks.
     """
-    values: dict[str, dict[int, LimitValue]] = {}
+    values: dict[str, dict[int, Score]] = {}
     for scores in looks:
         for name, score in scores.metrics.items():
-            values.setdefault(name, {})[scores.n_fake] = _limit_value(score)
-    limits = {name: Limit(name, MappingProxyType(by_count), "this run") for name, by_count in values.items()}
-    return Row("Real", MappingProxyType(limits), "this run") if limits else None
+            values.setdefault(name, {})[scores.n_fake] = score
+    entries = {name: Entry(MappingProxyType(by_count)) for name, by_count in values.items()}
+    return Row("Real", MappingProxyType(entries), "this run") if entries else None
 
 
 def _reported(model: Model, options: RunOptions) -> ReportedModel:
@@ -125,9 +125,8 @@ def _is_outside(path: Path) -> bool:
 
 
 def _bare(row: Row) -> Row:
-    """Return a row without the fingerprint and the Real values that each of its limits repeats."""
-    limits = {name: replace(limit, fingerprint=None, real=None) for name, limit in row.limits.items()}
-    return replace(row, limits=MappingProxyType(limits), fingerprint=None)
+    """Return a row without its fingerprint and its Real row, which the report has of the run itself."""
+    return replace(row, fingerprint=None, real=None)
 
 
 def _joined(one: ReportedModel, other: ReportedModel) -> ReportedModel:
@@ -151,8 +150,3 @@ def _joined(one: ReportedModel, other: ReportedModel) -> ReportedModel:
         accept=first.accept or second.accept,
     )
     return replace(one, record=record, evidence=one.evidence or other.evidence)
-
-
-def _limit_value(score: MetricScore) -> LimitValue:
-    """Return a measured value in the form that rows hold."""
-    return LimitValue(score.mean, score.se, score.sd, score.se_total, len(score.values))

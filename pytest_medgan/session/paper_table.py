@@ -9,7 +9,7 @@ from typing import Any
 from pytest_medgan.catalogue import METRICS, ordered
 from pytest_medgan.evaluate.protocol import Table, disagreements
 from pytest_medgan.ground.plain import to_plain
-from pytest_medgan.records import Row
+from pytest_medgan.records import Row, Score
 
 SOURCE = "Published figures: Jang, Yoo and Hong 2022, Table 1; comparable only with the same extractor and data."
 
@@ -25,7 +25,8 @@ def table_lines(table: Table, published: Mapping[str, Row]) -> list[str]:
     heading = ["metric", *table.rows, *(f"{name} (published)" for name in published)]
     cells = [heading]
     for name in shown:
-        measured = [str(s.metrics[name]) if name in s.metrics else "not measured" for s in table.rows.values()]
+        looks = table.rows.values()
+        measured = [_cell(look.metrics[name], name) if name in look.metrics else "not measured" for look in looks]
         printed = [_published_cell(row, name) for row in published.values()]
         cells.append([f"{METRICS[name].label} {METRICS[name].arrow}", *measured, *printed])
     widths = [max(len(row[i]) for row in cells) for i in range(len(heading))]
@@ -65,6 +66,10 @@ def _published_cell(row: Row, metric: str) -> str:
     limit = row.limits.get(metric)
     if limit is None:
         return "-"
-    value = next(iter(limit.values.values()))
+    return _cell(next(iter(limit.values.values())), metric)
+
+
+def _cell(score: Score, metric: str) -> str:
+    """Return a value with its spread over the sample groups, where there is one."""
     digits = METRICS[metric].decimals
-    return f"{value.value:.{digits}f}" + (f" ± {value.sd:.{digits}f}" if value.sd else "")
+    return f"{score.mean:.{digits}f}" + (f" ± {score.sd:.{digits}f}" if score.sd > 0 else "")

@@ -12,13 +12,13 @@ from pytest_medgan.session.options import RunOptions
 from pytest_medgan.session.samples import keep_samples, kept_samples
 
 if TYPE_CHECKING:
-    from pytest_medgan.evaluate import ModelEvaluation
+    from pytest_medgan.evaluate import ModelEvaluation, RunsEvaluation
     from pytest_medgan.records import Evidence
     from pytest_medgan.session.findings import Model
     from pytest_medgan.session.model_records import ReportedModel
 
 
-def keep_evidence(evaluation: ModelEvaluation, options: RunOptions) -> str:
+def keep_evidence(evaluation: ModelEvaluation | RunsEvaluation, options: RunOptions) -> str:
     """Write what pictures and explanations need of the first sample group, once per look; return the file.
 
     Pictures are made here, in the process that holds the images.
@@ -37,7 +37,7 @@ def keep_evidence(evaluation: ModelEvaluation, options: RunOptions) -> str:
     return subject.bench.keep(("evidence file", evaluation.key, max(evaluation.computed)), make)
 
 
-def evidence_of(evaluation: ModelEvaluation, *, include_real: bool) -> Evidence:
+def evidence_of(evaluation: ModelEvaluation | RunsEvaluation, *, include_real: bool) -> Evidence:
     """Return the evidence of the first sample group at the largest look computed, with pictures, made once."""
     from pytest_medgan.evaluate import with_real_sweep
     from pytest_medgan.evaluate.pictures import with_pictures
@@ -111,5 +111,5 @@ def _evidence(model: ReportedModel, options: RunOptions) -> Evidence:
     evidence = Evidence() if model.evidence is None else load_evidence(model.evidence)
     if record.baseline is None or record.is_the_accepted_model:
         return evidence
-    checkpoint = record.baseline.provenance.get("checkpoint")
-    return with_accepted(evidence, kept_samples(options.cache_dir, checkpoint, model.seed))
+    checkpoints = [run.checkpoint for run in record.baseline.runs]
+    return with_accepted(evidence, kept_samples(options.cache_dir, next(iter(checkpoints), None), model.seed))

@@ -94,7 +94,7 @@ def _unjudged_cells(model: Model) -> list[tuple[str, ...]]:
     judged = {judged.verdict.metric.name for judged in model.verdicts}
     rows: list[tuple[str, ...]] = []
     for name in ordered(set(scores.metrics) - judged):
-        score, metric = scores[name], scores[name].metric
+        score, metric = scores[name], scores.metric(name)
         label = f"{metric.label} {metric.arrow}" if name in METRICS else name
         measured = _mean_and_spread(score.mean, score.sd, metric.decimals)
         rows.append((label, _real_cell(model, metric, scores.n_fake), measured, "-", "-", "not compared"))

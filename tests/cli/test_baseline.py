@@ -1,4 +1,4 @@
-"""medgan baseline accept | diff | format, run as a person would."""
+"""medgan baseline accept | diff | format | seal, run as a person would."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from types import MappingProxyType
 
 import pytest
 
-from pytest_medgan.catalogue import METRICS
 from pytest_medgan.cli import baseline as command
 from pytest_medgan.errors import BaselineError, SettingsError
 from pytest_medgan.gate import baseline
 from pytest_medgan.gate.candidate import write_candidate
-from pytest_medgan.records import Fingerprint, Margin, MetricScore, Scores
+from pytest_medgan.records import Fingerprint, Margin, Score, Scores, Seal, TrainingRun
 
 
 @pytest.fixture(autouse=True)
@@ -23,23 +22,25 @@ def _workplace(tmp_path, monkeypatch):
     monkeypatch.delenv("BUILD_NUMBER", raising=False)
 
 
-def candidate(fid: float = 20.0, *, size: int = 128, dirty: bool = False, recall: float | None = None) -> str:
+def candidate(
+    fid: float = 20.0, *, name: str = "candidate", size: int = 128, dirty: bool = False, recall: float | None = None
+) -> str:
     def scores(n: int) -> Scores:
-        found = {"fid": MetricScore(METRICS["fid"], (fid,) * 3, fid, 0.1, 0.2, 0.3)}
+        found = {"fid": Score(fid, 0.2, 0.1, 0.3, 3, (fid,) * 3)}
         if recall is not None:
-            found["improved_recall"] = MetricScore(METRICS["improved_recall"], (recall,) * 3, recall, 0.01, 0.01, 0.01)
+            found["improved_recall"] = Score(recall, 0.01, 0.01, 0.01, 3, (recall,) * 3)
         return Scores(1000, n, ("0", "1", "2"), MappingProxyType(found))
 
     write_candidate(
-        Path("candidate.yaml"),
+        Path(f"{name}.yaml"),
         row="model",
         scores={n: scores(n) for n in (256, 512)},
-        fingerprint=Fingerprint({"size": size}),
+        fingerprint=Fingerprint({"size": size}, (1.0, 2.0)),
         complete=True,
-        provenance={"dirty": dirty},
+        runs=(TrainingRun(name, None, {"dirty": dirty}),),
         baseline="base.yaml",
     )
-    return "candidate.yaml"
+    return f"{name}.yaml"
 
 
 def medgan(*words: str) -> int:
@@ -51,12 +52,12 @@ def medgan(*words: str) -> int:
 def test_accept_creates_then_replaces(capsys):
     assert medgan("accept", candidate(), "--row", "model", "--reason", "first") == 0
     assert "base.yaml: created with model" in capsys.readouterr().out
-    assert medgan("accept", candidate(21.0), "--reason", "a new schedule") == 0
+    assert medgan("accept", candidate(20.5), "--reason", "a new schedule") == 0
     out = capsys.readouterr().out
     assert "row replaced: model" in out
-    assert "20.000 -> 21.000 ± 0.100 at 512" in out
+    assert "20.000 -> 20.500 ± 0.100 at 512" in out
     row = baseline.load("base.yaml").row("model")
-    assert row.fid.values[512].value == 21.0
+    assert row.fid.values[512].mean == 20.5
     assert row.provenance["reason"] == "a new schedule"
 
 
@@ -73,11 +74,59 @@ def test_overrides_are_shown(capsys):
     assert "overridden and recorded: measured on a dirty tree" in capsys.readouterr().out
 
 
+def test_several_candidates_make_a_row_of_several_runs(capsys):
+    names = [candidate(20.0 + i, name=f"c{i}") for i in range(3)]
+    assert medgan("accept", *names, "--row", "model", "--reason", "three seeds") == 0
+    assert "created with model, 3 training runs" in capsys.readouterr().out
+    row = baseline.load("base.yaml").row("model")
+    assert (len(row.runs), row.fid.values[512].mean) == (3, 21.0)
+
+
+def test_a_loss_is_accepted_only_by_override(capsys):
+    medgan("accept", candidate(), "--reason", "first")
+    with pytest.raises(BaselineError, match="--override drift"):
+        medgan("accept", candidate(25.0), "--reason", "worse")
+    assert medgan("accept", candidate(25.0), "--reason", "worse", "--override", "drift") == 0
+    assert "overridden and recorded: drift: fid" in capsys.readouterr().out
+
+
+def test_the_best_of_several_needs_fresh_seeds():
+    names = [candidate(20.0, name="a"), candidate(21.0, name="b")]
+    with pytest.raises(BaselineError, match="less than the 2 runs"):
+        medgan("accept", *names, "--reason", "first", "--selected-from", "1")
+    medgan("accept", candidate(), "--reason", "first", "--selected-from", "5")
+    assert baseline.load("base.yaml").row("model").selected_from == 5
+
+
+def test_a_hand_edit_is_sealed_with_a_reason(capsys):
+    medgan("accept", candidate(), "--reason", "first")
+    Path("base.yaml").write_text(Path("base.yaml").read_text().replace("value: 20.0", "value: 19.0"))
+    assert baseline.load("base.yaml").row("model").seal is Seal.BROKEN
+    assert medgan("seal", "base.yaml", "--reason", "typed wrong") == 0
+    assert "base.yaml: sealed model" in capsys.readouterr().out
+    assert baseline.load("base.yaml").row("model").seal is Seal.VALID
+    assert medgan("seal", "base.yaml", "--reason", "again") == 0
+    assert "every seal holds already" in capsys.readouterr().out
+
+
+def test_an_old_file_is_upgraded_with_a_reason():
+    Path("old.yaml").write_text(
+        "format: 1\nkind: measured\nname: x\nfingerprint:\n  inputs:\n    size: 128\n  canary_tolerance: 9.0\n"
+        "rows:\n  model:\n    counts:\n      8: {n_real: 9, groups: 1}\n    metrics:\n      fid:\n        at:\n"
+        "          8: {value: 1.0, se: 0.1}\n"
+    )
+    assert medgan("format", "old.yaml", "--check") == 1
+    with pytest.raises(BaselineError, match="--reason"):
+        medgan("format", "old.yaml")
+    assert medgan("format", "old.yaml", "--reason", "as released") == 0
+    assert baseline.load("old.yaml").row("model").seal is Seal.VALID
+
+
 def test_a_reason_is_required(capsys):
     with pytest.raises(SystemExit):
         medgan("accept", candidate())
     assert "--reason" in capsys.readouterr().err
-    with pytest.raises(BaselineError, match="a reason is required"):
+    with pytest.raises(BaselineError, match="A reason is required"):
         medgan("accept", candidate(), "--reason", " ")
 
 
@@ -95,27 +144,28 @@ def test_diff_prints_old_beside_new_and_exits_1(capsys):
     out = capsys.readouterr().out
     assert "20.000 -> 22.000" in out
     assert "fingerprint: size: 64 != 128" in out
-    with pytest.raises(SettingsError, match="neither file has a row"):
+    with pytest.raises(SettingsError, match="Neither file has a row"):
         medgan("diff", "base.yaml", candidate(), "--row", "other")
 
 
 def test_diff_of_a_file_that_is_not_there_names_it():
-    with pytest.raises(SettingsError, match=r"^elsewhere\.yaml: no such baseline"):
+    with pytest.raises(SettingsError, match=r"^elsewhere\.yaml: there is no such baseline"):
         medgan("diff", "elsewhere.yaml", candidate())
     medgan("accept", candidate(), "--reason", "first")
-    with pytest.raises(SettingsError, match=r"^gone\.yaml: no such candidate"):
+    with pytest.raises(SettingsError, match=r"^gone\.yaml: there is no such candidate"):
         medgan("diff", "base.yaml", "gone.yaml")
 
 
-def test_a_limit_that_nothing_can_exceed_is_told_when_it_is_accepted(capsys):
+def test_a_metric_that_sees_nothing_is_told_when_it_is_accepted(capsys):
     medgan("accept", candidate(recall=0.4), "--reason", "first")
     assert "warning" not in capsys.readouterr().out
-    assert medgan("accept", candidate(recall=0.0), "--reason", "collapsed") == 0
+    words = ("--reason", "collapsed", "--override", "drift")
+    assert medgan("accept", candidate(recall=0.01), *words) == 0
     out = capsys.readouterr().out
-    assert "warning: improved_recall cannot fail: 0 with a margin of auto " in out
+    assert "warning: improved_recall is blind at 512 images: it sees a loss of" in out
     assert "warning: fid" not in out
     medgan("accept", candidate(recall=0.4), "--reason", "loose", "--margin", "improved_recall=absolute:0.5")
-    assert "warning: improved_recall cannot fail: 0.4 with a margin of absolute 0.5" in capsys.readouterr().out
+    assert "warning: improved_recall is blind" in capsys.readouterr().out
 
 
 def test_format_moves_remarks_and_check_writes_nothing(capsys):

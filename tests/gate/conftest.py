@@ -1,4 +1,4 @@
-"""Scores and evaluations made by hand."""
+"""Scores, rows, evaluations and candidates made by hand."""
 
 from __future__ import annotations
 
@@ -10,35 +10,81 @@ from types import MappingProxyType
 
 import pytest
 
-from pytest_medgan.catalogue import METRICS
 from pytest_medgan.gate.candidate import write_candidate
+from pytest_medgan.gate.seal import sealed
 from pytest_medgan.records import (
+    Change,
+    Count,
+    Entry,
     Evidence,
     Fingerprint,
     Limit,
-    LimitValue,
     Margin,
-    MetricScore,
+    Paired,
+    Row,
+    Score,
     Scores,
+    TrainingRun,
+    mean_of_runs,
 )
 
 COUNTS = (128, 256, 512, 1024)
-FINGERPRINT = Fingerprint({"crop": "image", "size": 128}, tuple(i / 16 for i in range(128)), 1e-3, {"torch": "2.15"})
+FINGERPRINT = Fingerprint(
+    {"crop": "image", "numeric_class": "float32", "seeds": "0,1,2", "size": 128},
+    tuple(i / 16 for i in range(128)),
+    {"torch": "2.15"},
+)
 
 
-def make_score(name: str, mean: float, se: float = 0.01, *, sd: float = 0.02, groups: int = 3) -> MetricScore:
+def make_score(value: float, se: float = 0.01, *, sd: float = 0.02, groups: int = 3) -> Score:
+    """Return a score of one training run whose sample groups lie around its value."""
     step = sd if groups == 3 else 0.0
-    values = tuple(mean + step * (i - (groups - 1) / 2) for i in range(groups))
-    return MetricScore(METRICS[name], values, mean, sd if groups > 1 else math.nan, se, 1.3 * se)
+    values = tuple(value + step * (i - (groups - 1) / 2) for i in range(groups))
+    return Score(value, se, sd if groups > 1 else math.nan, 1.3 * se, groups, values if groups > 1 else ())
+
+
+def make_looks(value: float | tuple[float, ...], se: float) -> dict[int, Score]:
+    """Return a score at every look, errors falling as 1/sqrt(n); several values are training runs."""
+    runs = value if isinstance(value, tuple) else (value,)
+    return {n: mean_of_runs([make_score(run, se * math.sqrt(COUNTS[-1] / n)) for run in runs]) for n in COUNTS}
+
+
+def make_row(
+    se: float = 0.01,
+    margin: Margin | None = None,
+    runs: tuple[str, ...] = ("accepted",),
+    **values: float | tuple[float, ...],
+) -> Row:
+    """Return a sealed row named "model"; metrics with several values have as many training runs."""
+    count = max((len(value) for value in values.values() if isinstance(value, tuple)), default=1)
+    names = runs if len(runs) == count else tuple(f"run {i}" for i in range(count))
+    entries = {
+        name: Entry(MappingProxyType(make_looks(value, se)), margin or Margin(), revision="1", line=31)
+        for name, value in values.items()
+    }
+    row = Row(
+        "model",
+        MappingProxyType(entries),
+        "base.yaml:12",
+        fingerprint=FINGERPRINT,
+        runs=tuple(TrainingRun(name) for name in names),
+        family=14,
+        counts={n: Count(1000, 3) for n in COUNTS},
+    )
+    return sealed(row)
 
 
 @dataclass
 class FakeEvaluation:
     """An evaluation that remembers which looks were asked for."""
 
-    table: Mapping[int, Mapping[str, MetricScore]]
+    table: Mapping[int, Mapping[str, Score]]
     fingerprint: Fingerprint = FINGERPRINT
     unmeasured: Mapping[str, str] = field(default_factory=dict)
+    identity: str | None = "candidate"
+    change: Change | None = None
+    runs: tuple[str, ...] = ()
+    pairs: Callable[[int], Paired | None] = lambda n: None
     asked: list[int] = field(default_factory=list)
 
     @property
@@ -47,10 +93,21 @@ class FakeEvaluation:
 
     def at(self, n: int) -> Scores:
         self.asked.append(n)
-        return Scores(1000, n, ("0", "1", "2"), self.table[n], self.unmeasured)
+        return Scores(1000, n, ("0", "1", "2"), self.table[n], self.unmeasured, runs=self.runs)
+
+    def paired(self, n: int) -> Paired | None:
+        return self.pairs(n)
 
     def evidence(self) -> Evidence:
         return Evidence()
+
+
+def make_evaluation(se: float = 0.01, **values: float | tuple[float, ...]) -> FakeEvaluation:
+    """Return an evaluation with the same value at every look; several values are training runs."""
+    looks = {name: make_looks(value, se) for name, value in values.items()}
+    count = max((len(value) for value in values.values() if isinstance(value, tuple)), default=1)
+    runs = tuple(f"candidate {i}" for i in range(count)) if count > 1 else ()
+    return FakeEvaluation({n: {name: at[n] for name, at in looks.items()} for n in COUNTS}, runs=runs)
 
 
 @pytest.fixture(autouse=True)
@@ -60,52 +117,30 @@ def _not_ci(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def score() -> Callable[..., MetricScore]:
-    return make_score
+def evaluation() -> Callable[..., FakeEvaluation]:
+    """Return the maker of evaluations: evaluation(fid=20, kid=0.1, se=0.5)."""
+    return make_evaluation
 
 
 @pytest.fixture
-def evaluation() -> Callable[..., FakeEvaluation]:
-    """evaluation(fid=20, kid=0.1, se=.5): the same mean at every look, errors falling as 1/sqrt(n)."""
-
-    def make(
-        se: float = 0.01,
-        fingerprint: Fingerprint = FINGERPRINT,
-        unmeasured: Mapping[str, str] | None = None,
-        **means: float,
-    ) -> FakeEvaluation:
-        table = {
-            n: {name: make_score(name, mean, se * math.sqrt(COUNTS[-1] / n)) for name, mean in means.items()}
-            for n in COUNTS
-        }
-        return FakeEvaluation(table, fingerprint, unmeasured or {})
-
-    return make
+def row() -> Callable[..., Row]:
+    """Return the maker of rows: row(fid=20, se=0.5), row(fid=(20, 21, 22))."""
+    return make_row
 
 
 @pytest.fixture
 def limit() -> Callable[..., Limit]:
-    """limit("fid", 20, margin=Margin(...)): a baseline's entry with a value at every look."""
+    """Return the maker of a row's limit: limit("fid", 20, margin=Margin(...))."""
 
-    def make(
-        name: str,
-        value: float,
-        *,
-        se: float = 0.01,
-        margin: Margin | None = None,
-        real: float | None = None,
-        kind: str = "measured",
-    ) -> Limit:
-        values = {n: LimitValue(value, se * math.sqrt(COUNTS[-1] / n), 0.02, 1.3 * se, 3) for n in COUNTS}
-        reals = None if real is None else {n: LimitValue(real) for n in COUNTS}
-        return Limit(name, MappingProxyType(values), "base.yaml:31", margin, reals, FINGERPRINT, kind=kind, row="model")
+    def make(name: str, value: float, *, se: float = 0.01, margin: Margin | None = None) -> Limit:
+        return make_row(se, margin, **{name: value})[name]
 
     return make
 
 
 @pytest.fixture
-def candidate(tmp_path: Path, evaluation: Callable[..., FakeEvaluation]) -> Callable[..., Path]:
-    """Writes a candidate and gives its path."""
+def candidate(tmp_path: Path) -> Callable[..., Path]:
+    """Return the writer of candidates, which gives their path."""
 
     def make(
         name: str = "candidate.yaml",
@@ -115,18 +150,22 @@ def candidate(tmp_path: Path, evaluation: Callable[..., FakeEvaluation]) -> Call
         fingerprint: Fingerprint = FINGERPRINT,
         dirty: bool = False,
         fid: float = 20.0,
+        se: float = 0.05,
+        checkpoint: str | None = None,
+        recipe: str | None = None,
         real: bool = True,
         baseline: str = "base.yaml",
     ) -> Path:
-        ours, theirs = evaluation(fid=fid, improved_recall=0.8, se=0.05), evaluation(fid=2.0, improved_recall=0.97)
+        ours, theirs = make_evaluation(se, fid=fid, improved_recall=0.8), make_evaluation(fid=2.0, improved_recall=0.97)
         write_candidate(
             tmp_path / name,
             row=row,
             scores={n: ours.at(n) for n in ours.counts},
             fingerprint=fingerprint,
             complete=complete,
+            runs=(TrainingRun(checkpoint or name, recipe, {"commit": "1234567", "dirty": dirty}),),
             real={n: theirs.at(n) for n in theirs.counts} if real else None,
-            provenance={"commit": "1234567", "dirty": dirty},
+            provenance={"medgan": "0.1"},
             baseline=baseline,
         )
         return tmp_path / name

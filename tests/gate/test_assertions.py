@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from types import MappingProxyType
 
 import pytest
 
@@ -14,24 +13,8 @@ from pytest_medgan.catalogue import METRICS, NAMES, Metric
 from pytest_medgan.errors import SettingsError
 from pytest_medgan.gate import baseline
 from pytest_medgan.gate.assertions import GateContext, context
-from pytest_medgan.records import Limit, Margin, Outcome, Row, Scores
-
-ABSOLUTE = Margin("absolute", 1.0)
-
-
-@pytest.fixture
-def row(limit):
-    """row(fid=20, ...): a baseline row with absolute margins of 1 (shares: 0.1) and a Real row."""
-
-    def make(**means: float) -> Row:
-        limits = {
-            name: limit(name, mean, margin=Margin("absolute", 1.0 if mean > 1 else 0.1), real=mean / 10)
-            for name, mean in means.items()
-        }
-        fingerprint = next(iter(limits.values())).fingerprint
-        return Row("model", MappingProxyType(limits), "base.yaml:12", fingerprint=fingerprint)
-
-    return make
+from pytest_medgan.gate.seal import sealed
+from pytest_medgan.records import Margin, Outcome, Scores, plain_limit
 
 
 @pytest.fixture
@@ -43,19 +26,21 @@ def heard():
     context.reset(token)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "ms_ssim"])
+@pytest.mark.parametrize("name", NAMES)
 def test_every_metric_has_its_named_helper(name, evaluation):
     side = "above" if METRICS[name].higher_is_better else "below"
     helper = getattr(pytest_medgan, f"assert_{name}_{side}")
     worse = -1 if METRICS[name].higher_is_better else 1
-    given = evaluation(**{name: 0.5})
-    assert helper(given, 0.5 + 0.3 * worse).outcome is Outcome.PASS
+    value = 1.5 if name == "inception_score" else 0.5
+    given = evaluation(**{name: value})
+    assert helper(given, value + 0.3 * worse).outcome is Outcome.PASS
+    assert helper(given, value + 0.3 * worse, confidence=0.99).outcome is Outcome.PASS
     with pytest.raises(AssertionError, match=name):
-        helper(given, 0.5 - 0.3 * worse)
+        helper(given, value - 0.3 * worse)
 
 
 def test_it_returns_what_it_compared(evaluation, row):
-    verdict = assert_fid_below(evaluation(fid=20.0), row(fid=20.0))
+    verdict = assert_fid_below(evaluation(fid=20.0), row(fid=20.0, margin=Margin("absolute", 1.0)))
     assert (verdict.limit, verdict.margin, verdict.origin, verdict.row) == (20.0, 1.0, "base.yaml:31", "model")
     assert verdict.measured.mean == 20.0
     both = assert_no_regression(evaluation(fid=20.0, improved_recall=0.8), row(improved_recall=0.8, fid=20.0))
@@ -74,16 +59,16 @@ def test_a_row_an_entry_and_arithmetic_are_limits(evaluation, row):
 
 def test_a_failure_names_everything_a_reader_needs(evaluation, row, heard):
     with pytest.raises(AssertionError) as caught:
-        assert_fid_below(evaluation(fid=25.0, se=0.1), row(fid=20.0))
+        assert_fid_below(evaluation(fid=25.0, se=0.1), row(fid=20.0, margin=Margin("absolute", 1.0)))
     message = str(caught.value)
     for part in (
         "FID is beyond its limit",
         "fid ↓ (lower is better): FAIL",
         "25.000 ± 0.020  (3 groups of 128 images)",
         "20.000, margin 1.000  (base.yaml:31, row model)",
-        "5.000 ± 0.284 (standard error) worse",
-        "Real row  2.000",
-        "medgan baseline accept medgan-report/candidate.yaml --row model --reason '...'",
+        "5.000 ± 0.284 (standard error) worse (17.6 standard errors worse)",
+        "sees a loss of 5% (98 of 100)",
+        "medgan baseline accept medgan-report/candidate.yaml --row model --override drift --reason '...'",
     ):
         assert part in message
     assert [verdict.outcome for verdict in heard] == [Outcome.FAIL]
@@ -92,10 +77,10 @@ def test_a_failure_names_everything_a_reader_needs(evaluation, row, heard):
 def test_one_failure_lists_all_that_regressed_and_what_else_moved(evaluation, row):
     given = evaluation(fid=25.0, improved_recall=0.3, kid=0.5, se=0.001)
     with pytest.raises(AssertionError) as caught:
-        assert_no_regression(given, row(fid=20.0, improved_recall=0.8, kid=0.5))
+        assert_no_regression(given, row(fid=20.0, improved_recall=0.8, kid=0.5, se=0.001))
     message = str(caught.value)
     assert message.startswith("2 of 3 metrics do not pass: fid, improved_recall")
-    moved = "what else moved:\n  kid ↓: 0.50000 -> 0.50000 ± 0.02000 (0.0 standard errors better), PASS"
+    moved = "what else moved:\n  kid ↓: 0.50000 -> 0.50000 ± 0.02000 (0.0 standard errors better), left open"
     assert moved in message
 
 
@@ -158,10 +143,10 @@ def test_report_only_fails_nothing_and_hides_nothing(evaluation, row):
     assert verdicts == [verdict]
 
 
-def test_a_metric_of_ones_own(evaluation, limit, score):
+def test_a_metric_of_ones_own(evaluation):
     own = Metric("lesion_dice", "Lesion Dice", True, 0.0, 1.0, "ours", True)
     given = evaluation(fid=1.0)
-    given.table = {n: {"lesion_dice": replace(score("fid", 0.5), metric=own)} for n in given.counts}
+    given.table = {n: {"lesion_dice": replace(scores["fid"], mean=0.5)} for n, scores in given.table.items()}
     token = context.set(GateContext(metrics={**METRICS, "lesion_dice": own}))
     try:
         assert assert_metric(given, "lesion_dice", 0.4).outcome is Outcome.PASS
@@ -174,22 +159,54 @@ def test_a_metric_of_ones_own(evaluation, limit, score):
 @pytest.mark.parametrize(
     ("name", "given", "message"),
     [
-        ("fit", 1.0, "no metric is named fit"),
-        ("fid", math.nan, "the limit for fid is nan"),
-        ("fid", True, "the limit for fid is True"),
-        ("fid", None, "the limit for fid is None; give a number, a Limit or a Row"),
-        ("fid", "20", "the limit for fid is '20'; give a number, a Limit or a Row"),
-        ("fid", [20.0, 21.0], r"the limit for fid is \[20.0, 21.0\]; give a number"),
-        (
-            "fid",
-            Limit("kid", MappingProxyType({}), "base.yaml:3"),
-            r"a limit for kid \(base\.yaml:3\) was given for fid",
-        ),
+        ("fit", 1.0, "There is no metric fit"),
+        ("fid", math.nan, "The limit for fid is nan"),
+        ("fid", True, "The limit for fid is True"),
+        ("fid", None, "The limit for fid is None. Give a number, a Limit or a Row"),
+        ("fid", "20", "The limit for fid is '20'. Give a number, a Limit or a Row"),
+        ("fid", [20.0, 21.0], r"The limit for fid is \[20.0, 21.0\]. Give a number"),
+        ("fid", plain_limit("kid", 1.0, "base.yaml:3"), r"A limit for kid \(base\.yaml:3\) was given for fid"),
     ],
 )
 def test_what_cannot_be_meant_is_an_error_and_no_failure(evaluation, name, given, message):
     with pytest.raises(SettingsError, match=message):
         assert_metric(evaluation(fid=1.0), name, given)
+
+
+@pytest.mark.parametrize("confidence", [0.4, 1.0, math.nan])
+def test_a_confidence_must_be_one(evaluation, confidence):
+    with pytest.raises(SettingsError, match="The confidence is"):
+        assert_fid_below(evaluation(fid=1.0), 2.0, confidence=confidence)
+
+
+def test_a_confidence_is_for_limits_without_margin(evaluation, row):
+    with pytest.raises(SettingsError, match="without margin"):
+        assert_fid_below(evaluation(fid=20.0), row(fid=20.0), confidence=0.95)
+
+
+def test_a_confidence_asks_for_distance_from_the_limit(evaluation):
+    assert assert_fid_below(evaluation(fid=19.9, se=0.1), 20.0).outcome is Outcome.PASS
+    with pytest.raises(AssertionError, match="not with the confidence asked for"):
+        assert_fid_below(evaluation(fid=19.9, se=0.1), 20.0, confidence=0.95)
+    assert assert_fid_below(evaluation(fid=19.0, se=0.1), 20.0, confidence=0.95).outcome is Outcome.PASS
+
+
+def test_a_blind_metric_fails_alone_and_is_listed_among_others(evaluation, row):
+    base, given = row(fid=20.0, coverage=0.5, se=0.1), evaluation(fid=20.0, coverage=0.5, se=0.1)
+    with pytest.raises(AssertionError, match="Coverage is blind"):
+        assert_metric(given, "coverage", base)
+    verdicts = assert_no_regression(given, base)
+    assert [verdict.outcome for verdict in verdicts] == [Outcome.PASS, Outcome.BLIND]
+
+
+def test_a_row_in_which_no_metric_sees_diversity_is_red(evaluation, row):
+    base = row(improved_precision=0.5, coverage=0.5, se=0.1)
+    sharp = row(improved_precision=0.5, se=0.001).entries["improved_precision"]
+    entries = {**base.entries, "improved_precision": sharp}
+    base = sealed(replace(base, entries=entries))
+    given = evaluation(improved_precision=0.5, coverage=0.5, se=0.001)
+    with pytest.raises(AssertionError, match="Coverage is blind"):
+        assert_no_regression(given, base)
 
 
 def test_helpers_survive_optimised_python(evaluation):

@@ -2,46 +2,108 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 
 from pytest_medgan.errors import BaselineError
 from pytest_medgan.gate import baseline, canonical
-from pytest_medgan.gate.accept import accept
-from pytest_medgan.records import Margin
+from pytest_medgan.gate.seal import seal_of
+from pytest_medgan.records import Margin, Seal
 
 GOOD = """\
-format: 1
+format: 2
 kind: measured
 name: phantom
 fingerprint:
   inputs:
     crop: image
-  canary_tolerance: 0.001
+  canary:
+    - [0.5, -1.25]
 rows:
   Real:
     counts:
       512: {n_real: 800, groups: 1}
     metrics:
       fid:
+        revision: "1"
         at:
           512: {value: 2.05, se: 0.1}
+    seal: "SEAL-REAL"
   dcgan:
     note: "a note: with a colon # and no remark"
     provenance:
       accepted: "2026-11-23"
-      commit: "1234567"
+    family: 14
+    selected_from: 5
+    runs:
+      - {checkpoint: "a1", commit: "1234567", training_seed: 0}
+      - {checkpoint: "b2", commit: "1234567", training_seed: 1}
     counts:
       256: {n_real: 800, groups: 3}
       512: {n_real: 800, groups: 3}
     metrics:
       fid:
+        revision: "1"
+        margin: {kind: relative, amount: 0.05}
+        real: 2.05
+        anchor:
+          since: "2026-10-01"
+          rows: 2
+          at:
+            512: {value: 119.5, se: 0.3}
+        at:
+          256:
+            - {value: 130.0, sd: 0.7, se: 0.5, se_total: 0.9}
+            - {value: 132.0, sd: 0.7, se: 0.5, se_total: 0.9}
+          512:
+            - {value: 120.75, sd: 0.722, se: 0.4, se_total: 0.8}
+            - {value: 121.25, sd: 0.722, se: 0.4, se_total: 0.8, freedom: 31.0, groups: [121.0, 121.25, 121.5]}
+      kid:
+        revision: "1"
+        margin: {kind: auto}
+        at:
+          512:
+            - {value: 0.1, se: 0.01}
+            - {value: 0.2, se: 0.01}
+    seal: "SEAL-DCGAN"
+"""
+_SEALS = {name: seal_of(row) for name, row in baseline.parse(GOOD, "base.yaml").rows.items()}
+GOOD = GOOD.replace("SEAL-REAL", _SEALS["Real"]).replace("SEAL-DCGAN", _SEALS["dcgan"])
+LINES = GOOD.splitlines()
+
+OLD = """\
+format: 1
+kind: measured
+name: phantom
+fingerprint:
+  inputs:
+    crop: image
+  canary_tolerance: 10.0
+  canary:
+    - [0.5, -1.25]
+rows:
+  dcgan:
+    provenance:
+      accepted: "2026-11-23"
+      checkpoint: "a1"
+      commit: "1234567"
+    counts:
+      512: {n_real: 800, groups: 3}
+    metrics:
+      fid:
         margin: {kind: auto, amount: 0.95}
         at:
-          256: {value: 130.0, sd: 0.7, se: 0.5, se_total: 0.9}
           512: {value: 120.75, sd: 0.722, se: 0.4, se_total: 0.8}
 """
+
+
+def at_line(text: str) -> int:
+    """Return the number of the only line that holds a text."""
+    found = [number for number, line in enumerate(LINES, 1) if text in line]
+    assert len(found) == 1, text
+    return found[0]
 
 
 def write(folder: Path, text: str) -> Path:
@@ -50,20 +112,37 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def test_a_row_is_limits_with_origin_margin_real_row_and_fingerprint(tmp_path, monkeypatch):
+def test_a_row_is_limits_with_origin_margin_real_row_runs_and_fingerprint(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(tmp_path, GOOD)
     loaded = baseline.load("base.yaml")
     row = loaded.row("dcgan")
-    assert (row.kind, row.origin, row.fid.origin) == ("measured", "base.yaml:16", "base.yaml:25")
-    assert row.fid.values[512].value == 120.75
-    assert row.fid.values[256].groups == 3
-    assert row.fid.margin == Margin("auto", 0.95)
-    assert row.fid.real[512].value == 2.05
+    assert (row.kind, row.origin) == ("measured", f"base.yaml:{at_line('  dcgan:')}")
+    assert row.kid.origin == f"base.yaml:{at_line('kid:')}"
+    assert row.fid.values[512].mean == 121.0
+    assert [run.mean for run in row.fid.values[256].runs] == [130.0, 132.0]
+    assert row.fid.values[512].runs[1].groups == 3
+    assert row.fid.values[512].runs[1].freedom == 31.0
+    assert row.fid.margin == Margin("relative", 0.05)
+    assert row.kid.margin == Margin()
+    assert (row.fid.entry.real, row.real.fid.values[512].mean) == (2.05, 2.05)
+    assert row.fid.entry.anchor.at[512].mean == 119.5
+    assert (row.selected_from, row.family) == (5, 14)
+    assert [run.checkpoint for run in row.runs] == ["a1", "b2"]
+    assert row.runs[1].facts == {"commit": "1234567", "training_seed": 1}
     assert row.fingerprint.inputs == {"crop": "image"}
-    assert row.provenance["note"] == "a note: with a colon # and no remark"
+    assert row.seal is loaded.row("Real").seal is Seal.VALID
+    assert row.note == "a note: with a colon # and no remark"
     assert loaded.rows == ("Real", "dcgan")
-    assert GOOD.splitlines()[25 - 1].strip() == "fid:"
+
+
+def test_a_file_of_format_1_is_read_and_nothing_vouches_for_it():
+    row = baseline.parse(OLD, "old.yaml").rows["dcgan"]
+    assert row.seal is Seal.ABSENT
+    assert [run.checkpoint for run in row.runs] == ["a1"]
+    assert row.entries["fid"].margin == Margin()
+    assert row.entries["fid"].revision == "1"
+    assert math.isnan(baseline.parse(OLD.replace("sd: 0.722, ", ""), "old.yaml").rows["dcgan"].fid.values[512].sd)
 
 
 def test_the_example_is_canonical():
@@ -84,22 +163,22 @@ def test_a_file_elsewhere_is_named_without_its_folder(tmp_path, monkeypatch):
     other.mkdir()
     path = write(tmp_path, GOOD)
     monkeypatch.chdir(other)
-    assert baseline.load(path).row("dcgan").fid.origin == "base.yaml:25"
+    assert baseline.load(path).row("dcgan").kid.origin == f"base.yaml:{at_line('kid:')}"
 
 
 def test_the_published_figures_ship_with_the_package():
     loaded = baseline.load("nsclc_radiomics_jang2022")
     assert loaded.kind == "published"
     table = {name: loaded.row(name) for name in ("Real", "DCGAN", "PGGAN")}
-    assert [row.fid.values[6080].value for row in table.values()] == [2.05, 120.75, 6.79]
-    assert [row.improved_recall.values[6080].value for row in table.values()] == [0.987, 0.342, 0.873]
+    assert [row.fid.values[6080].mean for row in table.values()] == [2.05, 120.75, 6.79]
+    assert [row.improved_recall.values[6080].mean for row in table.values()] == [0.987, 0.342, 0.873]
     assert (table["PGGAN"].fid.values[6080].sd, table["PGGAN"].fid.values[6080].groups) == (0.354, 3)
     assert table["PGGAN"].kind == table["PGGAN"].fid.kind == "published"
     sweep = loaded.sweeps["DCGAN"]["improved_precision"]
     assert tuple(sweep) == (3, 5, 10, 20, 50, 100)
     assert sum(sweep[3]) / 3 == pytest.approx(0.202, abs=5e-4)  # the sweep at k=3 is the table's row
     assert loaded.sweeps["PGGAN"]["coverage"][5] == (0.85296,)
-    assert canonical.text(loaded.document) == baseline.read(loaded.path)
+    assert loaded.document.format == 1
 
 
 def test_a_builtin_name_that_is_not_there_lists_those_that_are():
@@ -108,46 +187,90 @@ def test_a_builtin_name_that_is_not_there_lists_those_that_are():
 
 
 def swap(old: str, new: str) -> str:
-    assert GOOD.count(old) == 1
+    assert GOOD.count(old) == 1, old
     return GOOD.replace(old, new)
 
 
+VALUE = at_line("value: 120.75")
 BAD = {
-    "string for a number": (swap("value: 120.75", 'value: "120.75"'), 29, "value should be a number, not str"),
-    "a word for a number": (swap("se: 0.4", "se: low"), 29, "se should be a number"),
-    "a bool for a number": (swap("se: 0.4", "se: true"), 29, "se should be a number, not bool"),
-    "exponent without a point": (swap("se: 0.4", "se: 4e-1"), 29, "se should be a number, not str"),
-    "negative error": (swap("se: 0.4", "se: -0.4"), 29, "se is negative"),
-    "float for a count": (swap("  256: {n_real", "  256.5: {n_real"), 22, "should be a whole number"),
-    "octal count": (swap("n_real: 800, groups: 1", "n_real: 0800, groups: 1"), 11, "should be a whole number"),
-    "unknown metric": (
-        swap("        margin", "        margin").replace("      fid:\n        margin", "      fit:\n        margin"),
-        25,
-        "unknown metric 'fit'",
+    "string for a number": (swap("value: 120.75", 'value: "120.75"'), VALUE, "value should be a number, not str"),
+    "a word for a number": (swap("value: 120.75", "value: low"), VALUE, "value should be a number"),
+    "a bool for a number": (swap("value: 120.75", "value: true"), VALUE, "value should be a number, not bool"),
+    "exponent without a point": (swap("value: 120.75", "value: 4e-1"), VALUE, "value should be a number, not str"),
+    "negative error": (
+        swap("512: {value: 119.5, se: 0.3", "512: {value: 119.5, se: -0.3"),
+        at_line("119.5"),
+        "se is negative",
     ),
-    "too few group values": (swap("se: 0.4,", "se: 0.4, groups: [1.0],"), 29, "1 values where the look has 3 groups"),
-    "unknown key": (swap("groups: 1", "grups: 1"), 11, "unknown name 'grups'"),
-    "unknown margin": (swap("kind: auto", "kind: automatic"), 26, "'automatic' is none of"),
-    "infinite margin": (swap("amount: 0.95", "amount: .inf"), 26, "finite"),
-    "duplicated row": (GOOD + "  dcgan:\n    counts: {}\n    metrics: {}\n", 30, "'dcgan' stands here twice"),
-    "duplicated key": (swap("    note:", '    note: ""\n    note:'), 18, "'note' stands here twice"),
+    "float for a count": (
+        swap("  256: {n_real", "  256.5: {n_real"),
+        at_line("256: {n_real"),
+        "should be a whole number",
+    ),
+    "octal count": (
+        swap("n_real: 800, groups: 1", "n_real: 0800, groups: 1"),
+        at_line("groups: 1}"),
+        "should be a whole number",
+    ),
+    "unknown metric": (swap("      kid:", "      kit:"), at_line("kid:"), "unknown metric 'kit'"),
+    "too few group values": (
+        swap("[121.0, 121.25, 121.5]", "[1.0]"),
+        at_line("121.5]"),
+        "1 values where the look has 3 groups",
+    ),
+    "too few runs": (
+        swap("            - {value: 0.2, se: 0.01}\n", ""),
+        at_line("value: 0.1,"),
+        "1 values where the row has 2",
+    ),
+    "unknown key": (swap("groups: 1", "grups: 1"), at_line("groups: 1}"), "unknown name 'grups'"),
+    "a tolerance of the file's own": (
+        swap("  canary:\n", "  canary_tolerance: 10.0\n  canary:\n"),
+        7,
+        "'canary_tolerance'",
+    ),
+    "unknown margin": (swap("kind: relative", "kind: relativ"), at_line("relative"), "'relativ' is none of"),
+    "infinite margin": (swap("amount: 0.05", "amount: .inf"), at_line("amount"), "finite"),
+    "a margin without an amount": (swap(", amount: 0.05", ""), at_line("amount"), "needs an amount"),
+    "auto with an amount": (swap("{kind: auto}", "{kind: auto, amount: 9.0}"), at_line("kind: auto"), "has no amount"),
+    "half an anchor": (swap("          rows: 2\n", ""), at_line("since"), "an anchor needs"),
+    "duplicated row": (
+        GOOD + "  dcgan:\n    counts: {}\n    metrics: {}\n",
+        len(LINES) + 1,
+        "'dcgan' stands here twice",
+    ),
+    "duplicated key": (
+        swap("    note:", '    note: ""\n    note:'),
+        at_line("    note:") + 1,
+        "'note' stands here twice",
+    ),
     "duplicated count": (
         swap("      512: {n_real: 800, groups: 3}", "      256: {n_real: 800, groups: 3}"),
-        23,
+        at_line("512: {n_real: 800, groups: 3}"),
         "twice",
     ),
-    "a look the row has not": (swap("          256: {value", "          128: {value"), 28, "128 is not among"),
-    "tab": (swap("    note:", "\tnote:"), 17, "a tab"),
-    "conflict": (swap("  dcgan:", "<<<<<<< HEAD\n  dcgan:"), 16, "merge conflict"),
-    "conflict middle": (swap("  dcgan:", "=======\n  dcgan:"), 16, "merge conflict"),
-    "conflict end": (GOOD + ">>>>>>> other\n", 30, "merge conflict"),
-    "not yaml": (swap("groups: 1}", "groups: 1"), 12, "not YAML"),
+    "a look the row has not": (
+        swap("            512: {value: 119.5", "            128: {value: 119.5"),
+        at_line("119.5"),
+        "128",
+    ),
+    "tab": (swap("    note:", "\tnote:"), at_line("    note:"), "a tab"),
+    "conflict": (swap("  dcgan:", "<<<<<<< HEAD\n  dcgan:"), at_line("  dcgan:"), "merge conflict"),
+    "conflict middle": (swap("  dcgan:", "=======\n  dcgan:"), at_line("  dcgan:"), "merge conflict"),
+    "conflict end": (GOOD + ">>>>>>> other\n", len(LINES) + 1, "merge conflict"),
+    "not yaml": (swap("groups: 1}", "groups: 1"), at_line("groups: 1}") + 1, "not YAML"),
     "a list": ("- 1\n- 2\n", 1, "the file should be a mapping"),
     "empty": ("", 1, "empty"),
-    "another format": (swap("format: 1", "format: 2"), 1, "another format"),
-    "no rows": ("format: 1\nkind: measured\n", 1, "no 'rows'"),
+    "another format": (swap("format: 2", "format: 3"), 1, "another format"),
+    "an older format with newer parts": (
+        swap("format: 2", "format: 1"),
+        at_line('seal: "' + _SEALS["Real"]),
+        "unknown name 'seal'",
+    ),
+    "no rows": ("format: 2\nkind: measured\n", 1, "no 'rows'"),
+    "no inputs": (swap("  inputs:\n    crop: image\n", ""), 5, "no 'inputs'"),
     "an alias": (swap("crop: image", "crop: &a image\n    size: *a"), 6, "alias"),
-    "a date for text": (swap('accepted: "2026-11-23"', "accepted: 2026-11-23"), 19, "quote text"),
+    "a date for text": (swap('accepted: "2026-11-23"', "accepted: 2026-11-23"), at_line("accepted"), "quote text"),
     "control character": (swap("crop: image", "crop: im\x07age"), 6, "character"),
     "self-reference": ("a: &a [*a]\n", 1, "alias"),
 }
@@ -180,18 +303,3 @@ def test_comments_are_found_and_strings_are_left_alone():
     text = GOOD.replace("crop: image", "crop: image  # centred").replace("kind: measured", "# first\nkind: measured")
     assert baseline.comments(text) == [(2, "first"), (7, "centred")]
     assert baseline.comments(GOOD) == []
-
-
-def test_a_candidate_comes_back_as_it_was_measured(candidate, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    path = candidate()
-    document = baseline.parse(path.read_text(), "candidate.yaml")
-    assert (document.complete, document.baseline, document.name) == (True, "base.yaml", "base")
-    assert tuple(document.rows) == ("Real", "model")
-    value = document.rows["model"].metrics["fid"].at[1024]
-    assert (value.value, value.se, value.groups, value.values) == (20.0, 0.05, 3, (19.98, 20.0, 20.02))
-    assert document.rows["model"].provenance == {"commit": "1234567", "dirty": False, "torch": "2.15"}
-    accept(path, reason="first")
-    fingerprint = baseline.load("base.yaml").row("model").fingerprint
-    assert not fingerprint.differences(document.fingerprint)
-    assert len(fingerprint.canary) == 128

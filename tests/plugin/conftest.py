@@ -22,7 +22,10 @@ import pytest_medgan.session.summary  # noqa: F401
 from pytest_medgan.cli import main
 
 MODULE = '''
-"""A toy model and a toy feature space: blobs on a background, seen through fixed random projections."""
+"""A toy model and a toy feature space: blobs on a background, seen through fixed random projections.
+
+The model's blobs lie nearer to the middle than real ones, so that a loss can be told from chance on few images.
+"""
 import os
 
 import numpy as np
@@ -39,9 +42,9 @@ def model(count, seed):
     if log := os.environ.get("TOY_LOG"):
         with open(log, "a") as file:
             file.write(f"drawn {count} {seed}\\n")
-    return blobs(count, seed, spread=float(os.environ.get("TOY_SPREAD", 12)))
+    return blobs(count, seed, spread=float(os.environ.get("TOY_SPREAD", 7)))
 
-model.identity = "toy " + os.environ.get("TOY_SPREAD", "12")
+model.identity = "toy " + os.environ.get("TOY_SPREAD", "7")
 
 class Features:
     identity = "toy projections"
@@ -54,7 +57,7 @@ class Features:
 '''
 
 TEST = """
-from pytest_medgan import assert_fid_below, assert_improved_precision_above, assert_improved_recall_above
+from pytest_medgan import assert_coverage_above, assert_fid_below, assert_improved_precision_above
 
 def test_fid(medgan_scores, medgan_baseline):
     assert_fid_below(medgan_scores, medgan_baseline.row("TOY").fid)
@@ -62,8 +65,8 @@ def test_fid(medgan_scores, medgan_baseline):
 def test_precision(medgan_scores, medgan_baseline):
     assert_improved_precision_above(medgan_scores, medgan_baseline.row("TOY").improved_precision)
 
-def test_recall(medgan_scores, medgan_baseline):
-    assert_improved_recall_above(medgan_scores, medgan_baseline.row("TOY").improved_recall)
+def test_coverage(medgan_scores, medgan_baseline):
+    assert_coverage_above(medgan_scores, medgan_baseline.row("TOY").coverage)
 """
 
 INI = """
@@ -71,7 +74,7 @@ INI = """
 medgan_data = images.npz,size=32,crop_size=32
 medgan_generator = toy:model
 medgan_extractor = toy:Features
-medgan_metrics = fid improved_precision improved_recall
+medgan_metrics = fid improved_precision coverage
 pythonpath = .
 """
 
@@ -94,8 +97,8 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
 def accept(project: pytest.Pytester) -> Callable[..., int]:
     """Return a function that accepts the candidate of the last run, as a user would; it returns the exit status."""
 
-    def run(reason: str = "first measurement", into: str = "medgan-baseline.yaml") -> int:
-        candidate = next(Path("medgan-report").glob("candidate-*.yaml"))
-        return main(["baseline", "accept", str(candidate), "--row", "TOY", "--into", into, "--reason", reason])
+    def run(reason: str = "first measurement", into: str = "medgan-baseline.yaml", *words: str) -> int:
+        candidate = str(next(Path("medgan-report").glob("candidate-*.yaml")))
+        return main(["baseline", "accept", candidate, "--row", "TOY", "--into", into, "--reason", reason, *words])
 
     return run

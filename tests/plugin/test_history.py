@@ -44,7 +44,7 @@ def test_history_of_a_row_comes_from_version_control(
     for spread in ("12", "8", "5"):
         monkeypatch.setenv("TOY_SPREAD", spread)
         project.runpytest("--medgan-full")
-        assert accept("another spread") == 0
+        assert accept("another spread", "medgan-baseline.yaml", "--override", "drift") == 0
         if spread != "5":  # the last state is accepted and not committed yet
             project.run("git", "add", "medgan-baseline.yaml")
             project.run("git", *COMMIT)
@@ -53,12 +53,12 @@ def test_history_of_a_row_comes_from_version_control(
     points = run.models[0].history
     assert [point.reason for point in points] == ["another spread"] * 3
     assert points[-1].label == "not committed"
-    fids = [point.metrics["fid"].value for point in points]
+    fids = [point.metrics["fid"].mean for point in points]
     assert fids == sorted(fids)
     assert len(set(fids)) == 3
     row = load(project.path / "medgan-baseline.yaml").row("TOY")
     assert run.models[0].last is not None
-    assert points[-1].metrics["fid"].value == row.fid.values[run.models[0].last.n_fake].value
+    assert points[-1].metrics["fid"].mean == row.fid.values[run.models[0].last.n_fake].mean
     assert "FID at each accepted baseline" in (project.path / "medgan-report" / "report.html").read_text()
 
 

@@ -39,9 +39,9 @@ def test_paired_gate_compares_image_by_image(project: pytest.Pytester, accept: C
     assert all("pairing does not help, since paired_with names no model" in line for line in alone)
     beside = said(project.runpytest("-s", "--medgan-generator=toy:runtime", "--medgan-paired-with=toy:model"))
     assert len(beside) == 3
-    pattern = re.compile(r"\d+ (paired|pairing does not help,) image by image: error (\S+), unpaired (\S+)")
-    found = [match for line in beside if (match := pattern.fullmatch(line))]
+    pattern = re.compile(r"(paired image by image|pairing does not help): error (\S+), unpaired (\S+)")
+    found = [match for line in beside if (match := pattern.search(line))]
     assert len(found) == 3, beside
-    assert found[0][1] == "paired"  # FID
-    assert all((match[1] == "paired") is (float(match[2]) < 0.8 * float(match[3])) for match in found)
+    assert found[0][1].startswith("paired")  # FID
+    assert all(match[1].startswith("paired") is (float(match[2]) < 0.8 * float(match[3])) for match in found)
     assert max(int(line.split()[0]) for line in beside) <= max(int(line.split()[0]) for line in alone)

@@ -24,14 +24,16 @@ def test_gate_goes_from_missing_over_accepted_to_pass_and_fail(
     assert accept() == 0
     project.runpytest(*how).assert_outcomes(passed=3)
 
-    monkeypatch.setenv("TOY_SPREAD", "3")  # a loss of diversity
+    monkeypatch.setenv("TOY_SPREAD", "5")  # a loss of diversity
     changed = project.runpytest(*how)
     assert changed.ret == 1
-    changed.stdout.fnmatch_lines(["*Improved Recall*medgan-baseline.yaml:*FAIL*"])
+    changed.stdout.fnmatch_lines(["*Coverage*medgan-baseline.yaml:*FAIL*"])
 
     project.runpytest(*how, "--medgan-full")
-    assert accept("diversity was given up on purpose") == 0
-    project.runpytest(*how).assert_outcomes(passed=3)
+    assert accept("less diversity is wanted", "medgan-baseline.yaml", "--override", "drift") == 0
+    result = project.runpytest(*how)
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["*Coverage*BLIND*"])  # so little is left of it that no loss could be seen
 
 
 def test_failure_names_metric_value_limit_and_line(
@@ -40,11 +42,11 @@ def test_failure_names_metric_value_limit_and_line(
     project.runpytest()
     accept()
     monkeypatch.setenv("TOY_SPREAD", "3")
-    result = project.runpytest("-k", "recall")
+    result = project.runpytest("-k", "coverage")
     lines = (project.path / "medgan-baseline.yaml").read_text().splitlines()
     row = lines.index("  TOY:")
-    line = next(number for number, text in enumerate(lines[row:], row + 1) if "improved_recall" in text)
-    result.stdout.fnmatch_lines(["*improved*recall*", f"*medgan-baseline.yaml:{line}*", "*medgan baseline accept*"])
+    line = next(number for number, text in enumerate(lines[row:], row + 1) if "coverage" in text)
+    result.stdout.fnmatch_lines(["*coverage*", f"*medgan-baseline.yaml:{line}*", "*medgan baseline accept*"])
 
 
 def test_same_command_twice_prints_the_same_table(project: pytest.Pytester, accept: Callable[..., int]) -> None:
@@ -95,11 +97,10 @@ def test_report_only_applies_to_frozen_scores(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_gate="""
         from pytest_medgan import assert_fid_below
-        from pytest_medgan.catalogue import METRICS
-        from pytest_medgan.records import MetricScore, Scores
+        from pytest_medgan.records import Score, Scores
 
         def test_it():
-            fid = MetricScore(METRICS["fid"], (2.0,), 2.0, 0.0, 0.1, 0.1)
+            fid = Score(2.0, 0.1)
             assert_fid_below(Scores(64, 64, ("0",), {"fid": fid}), 1.0)
         """
     )

@@ -11,7 +11,7 @@ from pytest_medgan.records import Fingerprint
 
 
 def fingerprint(**changes: Any) -> Fingerprint:
-    given: dict[str, Any] = {"inputs": {"a": 1, "b": "x"}, "canary": (3.0, 4.0), "canary_tolerance": 1e-3}
+    given: dict[str, Any] = {"inputs": {"a": 1, "b": "x"}, "canary": (3.0, 4.0)}
     return Fingerprint(**{**given, **changes})
 
 
@@ -33,10 +33,22 @@ def test_canary_agrees_within_its_relative_tolerance(gap: float, agrees: bool) -
     assert (fingerprint().differences(other) == ()) is agrees
 
 
-def test_the_wider_of_two_canary_tolerances_counts() -> None:
-    wide = fingerprint(canary=(3.0, 4.0 + 0.009), canary_tolerance=2e-3)
-    assert fingerprint().differences(wide) == ()
-    assert fingerprint(canary=(3.0, 4.0 + 0.011)).differences(fingerprint(canary_tolerance=2e-3)) != ()
+@pytest.mark.parametrize(("numeric_class", "gap"), [("float32", 0.005), ("tf32", 0.05), ("bfloat16", 0.25)])
+def test_canary_tolerance_is_that_of_the_numeric_class(numeric_class: str, gap: float) -> None:
+    inputs = {"numeric_class": numeric_class}
+    ours = fingerprint(inputs=inputs)
+    assert fingerprint(inputs=inputs, canary=(3.0, 4.0 + 0.98 * gap)).same_canary(ours)
+    assert not fingerprint(inputs=inputs, canary=(3.0, 4.0 + 1.02 * gap)).same_canary(ours)
+
+
+def test_keys_that_may_differ_are_left_out() -> None:
+    other = fingerprint(inputs={"a": 2, "b": "y"})
+    assert fingerprint().differences(other, but=frozenset({"a"})) == ("b: x != y",)
+    assert fingerprint().differing_inputs(other) == ("a", "b")
+
+
+def test_revisions_are_compared_metric_by_metric_elsewhere() -> None:
+    assert fingerprint(revisions={"fid": 1}).differences(fingerprint(revisions={"fid": 2})) == ()
 
 
 def test_canary_of_another_length_differs() -> None:

@@ -7,10 +7,12 @@ import pickle
 
 import pytest
 
-from pytest_medgan.records import Limit, LimitValue, Margin, Row
+from pytest_medgan.records import Anchor, Entry, Limit, Margin, Row, Score, mean_of_runs
 
-VALUE = LimitValue(2.0, se=0.5, sd=0.25, se_total=0.75, groups=2, values=(1.5, 2.5))
-LIMIT = Limit("fid", {64: VALUE}, "b.yaml:7", margin=Margin("absolute", 1.0), row="TOY", model="digest")
+VALUE = Score(2.0, se=0.5, sd=0.25, se_total=0.75, groups=2, values=(1.5, 2.5))
+ENTRY = Entry({64: VALUE}, Margin("absolute", 1.0), Anchor("2026-01-01", 2, {64: VALUE}), line=7)
+ROW = Row("TOY", {"fid": ENTRY}, "b.yaml:3")
+LIMIT = ROW["fid"]
 
 
 @pytest.mark.parametrize(
@@ -27,22 +29,29 @@ LIMIT = Limit("fid", {64: VALUE}, "b.yaml:7", margin=Margin("absolute", 1.0), ro
 )
 def test_arithmetic_moves_value_and_errors(limit: Limit, value: float, scale: float, values: tuple[float, ...]) -> None:
     found = limit.values[64]
-    assert (found.value, found.values, found.groups) == (value, values, 2)
+    assert (found.mean, found.values, found.groups) == (value, values, 2)
     assert (found.se, found.sd, found.se_total) == (0.5 * scale, 0.25 * scale, 0.75 * scale)
 
 
 def test_arithmetic_keeps_the_origin_and_drops_the_margin() -> None:
     limit = 0.9 * LIMIT
-    assert (limit.metric, limit.origin, limit.row, limit.model) == ("fid", "b.yaml:7", "TOY", "digest")
+    assert (limit.metric, limit.origin, limit.row, limit.kind) == ("fid", "b.yaml:7", "TOY", "measured")
     assert limit.margin is None
+    assert limit.entry.anchor is None
     assert LIMIT.margin == Margin("absolute", 1.0)
 
 
+def test_arithmetic_moves_every_training_run() -> None:
+    row = Row("TOY", {"fid": Entry({64: mean_of_runs([Score(1.0, 0.5), Score(3.0, 0.5)])})}, "b.yaml:3")
+    found = (row.fid * 2 + 1).values[64]
+    assert (found.mean, [run.mean for run in found.runs]) == (5.0, [3.0, 7.0])
+    assert [run.se for run in found.runs] == [1.0, 1.0]
+
+
 def test_row_gives_limits_by_name_and_attribute() -> None:
-    row = Row("TOY", {"fid": LIMIT}, "b.yaml:3")
-    assert row.fid is row["fid"] is LIMIT
-    with pytest.raises(AttributeError, match=r"row 'TOY' at b\.yaml:3 has no kid; it has fid"):
-        _ = row.kid
+    assert ROW.fid == ROW["fid"] == ROW.limits["fid"] == LIMIT
+    with pytest.raises(AttributeError, match=r"Row 'TOY' at b\.yaml:3 has no kid; it has fid"):
+        _ = ROW.kid
 
 
 def test_missing_row_has_a_missing_limit_of_any_metric() -> None:
@@ -51,6 +60,5 @@ def test_missing_row_has_a_missing_limit_of_any_metric() -> None:
 
 
 def test_row_can_be_copied_and_pickled() -> None:
-    row = Row("TOY", {"fid": LIMIT}, "b.yaml:3")
-    assert copy.deepcopy(row).fid == LIMIT
-    assert pickle.loads(pickle.dumps(row)).fid == LIMIT
+    assert copy.deepcopy(ROW).fid == LIMIT
+    assert pickle.loads(pickle.dumps(ROW)).fid == LIMIT

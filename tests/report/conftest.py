@@ -13,15 +13,14 @@ import pytest
 from pytest_medgan.catalogue import METRICS
 from pytest_medgan.evaluate.pictures import with_pictures
 from pytest_medgan.records import (
+    Entry,
     Evidence,
     Fingerprint,
     ImageSet,
-    Limit,
-    LimitValue,
     Margin,
-    MetricScore,
     Outcome,
     Row,
+    Score,
     Scores,
     Verdict,
 )
@@ -72,27 +71,20 @@ def worse_by(metric: str, errors: float) -> float:
     return value - errors * se if METRICS[metric].higher_is_better else value + errors * se
 
 
-def score(metric: str, mean: float, se: float, spread: float = 0.5) -> MetricScore:
+def score(mean: float, se: float, spread: float = 0.5) -> Score:
     values = (mean - spread * se, mean, mean + spread * se)
-    return MetricScore(METRICS[metric], values, mean, spread * se, se, 1.4 * se)
+    return Score(mean, se, spread * se, 1.4 * se, 3, values)
 
 
 def row(name: str, values: dict[str, tuple[float, float]], kind: str = "measured", origin: str = "") -> Row:
-    limits = {
-        metric: Limit(
-            metric,
-            {n: LimitValue(value, se * math.sqrt(480 / n), se, 1.4 * se, 3) for n in (60, 120, 240, 480)},
-            origin or "baselines/phantom.yaml:31",
-            margin=Margin("auto", 4 * se),
-            kind=kind,
-            row=name,
-        )
+    entries = {
+        metric: Entry({n: Score(value, se * (480 / n) ** 0.5, se, 1.4 * se, 3) for n in (60, 120, 240, 480)}, Margin())
         for metric, (value, se) in values.items()
     }
-    return Row(name, limits, origin or "baselines/phantom.yaml:30", kind=kind)
+    return Row(name, entries, origin or "baselines/phantom.yaml:30", kind=kind)
 
 
-def verdict(metric: str, measured: MetricScore, n_fake: int) -> Verdict:
+def verdict(metric: str, measured: Score, n_fake: int) -> Verdict:
     """Return the verdict on a score against ACCEPTED, with a margin of four standard errors."""
     limit, se = ACCEPTED[metric]
     gap = limit - measured.mean if METRICS[metric].higher_is_better else measured.mean - limit
@@ -126,7 +118,7 @@ def make_model() -> Callable[..., ModelRecord]:
         looks = []
         for n in (60, 120, 480):
             metrics = {
-                metric: score(metric, worse_by(metric, errors.get(metric, 0.3)), ACCEPTED[metric][1] * (480 / n) ** 0.5)
+                metric: score(worse_by(metric, errors.get(metric, 0.3)), ACCEPTED[metric][1] * (480 / n) ** 0.5)
                 for metric in ACCEPTED
                 if metric not in without
             }
@@ -136,7 +128,7 @@ def make_model() -> Callable[..., ModelRecord]:
         history = [
             HistoryPoint(
                 f"2026-0{month}-01",
-                {m: LimitValue(v * (1.3 - 0.05 * month), se, se) for m, (v, se) in ACCEPTED.items()},
+                {m: Score(v * (1.3 - 0.05 * month), se, se) for m, (v, se) in ACCEPTED.items()},
                 reason="more training",
             )
             for month in range(1, 6)

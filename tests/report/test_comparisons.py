@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pytest_medgan.catalogue import METRICS, NAMES
-from pytest_medgan.records import Limit, LimitValue, MetricScore, Outcome, Row
+from pytest_medgan.catalogue import NAMES
+from pytest_medgan.records import Entry, Outcome, Row, Score
 from pytest_medgan.report import Comparison, ModelRecord
 from pytest_medgan.report.comparisons import Standing, loss_line, lost, probably_lost, spread, standings
 from pytest_medgan.report.numbers import Scale
@@ -39,7 +39,7 @@ def test_numbers_are_of_the_look_that_decided(make_model: MakeModel) -> None:
     assert (found.count, found.measured) == (60, early)
     assert found.baseline is not None
     assert model.baseline is not None
-    assert found.baseline == model.baseline.limits["fid"].values[60]
+    assert found.baseline == model.baseline.entries["fid"].at[60]
     assert found.real_count == 60
     assert standing(model, "fid").count == 480
 
@@ -88,9 +88,9 @@ def test_margin_beyond_the_range_is_blind(
 def test_real_row_of_another_count_is_named(make_model: MakeModel) -> None:
     """Held-out images are often fewer than the generated ones; the column must not be empty for it."""
     model = make_model()
-    real = Row("Real", {"fid": Limit("fid", {60: LimitValue(2.0), 120: LimitValue(1.5)}, "")}, "")
+    real = Row("Real", {"fid": Entry({60: Score(2.0), 120: Score(1.5)})}, "")
     found = standing(replace(model, real=real), "fid")
-    assert (found.real, found.real_count) == (LimitValue(1.5), 120)
+    assert (found.real, found.real_count) == (Score(1.5), 120)
     none = standing(replace(model, real=None), "fid")
     assert (none.real, none.real_count) == (None, None)
 
@@ -99,8 +99,8 @@ def test_baseline_of_another_count_is_not_shown(make_model: MakeModel) -> None:
     """FID and recall of different counts do not compare."""
     model = make_model(judged=False)
     assert model.baseline is not None
-    limits = {m: replace(lim, values={60: lim.values[60]}) for m, lim in model.baseline.limits.items()}
-    moved = replace(model, baseline=replace(model.baseline, limits=limits))
+    entries = {m: replace(entry, at={60: entry.at[60]}) for m, entry in model.baseline.entries.items()}
+    moved = replace(model, baseline=replace(model.baseline, entries=entries))
     assert {s.baseline for s in standings(moved)} == {None}
     assert {s.errors for s in standings(moved)} == {None}
 
@@ -126,9 +126,8 @@ def test_change_is_in_percent_and_errors(make_model: MakeModel, errors: float, t
 def test_change_of_an_unknown_error_is_in_percent(make_model: MakeModel) -> None:
     model = changed(make_model(fid=12.0), "fid", loss_se=None)
     assert model.baseline is not None
-    limit = model.baseline.limits["fid"]
-    exact = replace(limit, values={480: LimitValue(6.79)})
-    without = replace(model, baseline=replace(model.baseline, limits={"fid": exact}))
+    exact = replace(model.baseline.entries["fid"], at={480: Score(6.79)})
+    without = replace(model, baseline=replace(model.baseline, entries={"fid": exact}))
     moved = replace(without, looks=())
     measured = replace(standing(model, "fid").measured, se=0.0)  # type: ignore[type-var]
     assert standing(changed(moved, "fid", measured=measured), "fid").change_text == "+35%"
@@ -191,13 +190,13 @@ def test_loss_line_without_numbers_is_a_dash(make_model: MakeModel) -> None:
     ("value", "text"),
     [
         (None, "–"),
-        (MetricScore(METRICS["fid"], (1.0, 2.0), 1.5, 0.7071, 0.1, 0.1), "1.500 ± 0.707"),
-        (MetricScore(METRICS["fid"], (1.0,), 1.0, math.nan, 0.1, 0.1), "1.000"),
-        (MetricScore(METRICS["fid"], (math.nan,), math.nan, math.nan, 0.1, 0.1), "–"),
-        (LimitValue(6.79, sd=0.354), "6.790 ± 0.354"),
-        (LimitValue(6.79, sd=0.0, groups=3), "6.790 ± 0.000"),
-        (LimitValue(1.3), "1.300"),
+        (Score(1.5, 0.1, 0.7071, 0.1, 2, (1.0, 2.0)), "1.500 ± 0.707"),
+        (Score(1.0, 0.1, math.nan, 0.1, 1, (1.0,)), "1.000"),
+        (Score(math.nan, 0.1, math.nan, 0.1, 1, (math.nan,)), "–"),
+        (Score(6.79, sd=0.354), "6.790 ± 0.354"),
+        (Score(6.79, sd=0.0, groups=3), "6.790 ± 0.000"),
+        (Score(1.3), "1.300"),
     ],
 )
-def test_spread_is_mean_and_deviation_of_several_groups(value: MetricScore | LimitValue | None, text: str) -> None:
+def test_spread_is_mean_and_deviation_of_several_groups(value: Score | None, text: str) -> None:
     assert spread(Scale(1.0, "", 3), value) == text

@@ -13,15 +13,17 @@ import pytest
 from pytest_medgan.catalogue import METRICS
 from pytest_medgan.errors import OutputError, SettingsError
 from pytest_medgan.records import (
+    Anchor,
+    Count,
+    Entry,
     Evidence,
     Fingerprint,
-    Limit,
-    LimitValue,
     Margin,
-    MetricScore,
     Outcome,
     Row,
+    Score,
     Scores,
+    TrainingRun,
     Verdict,
 )
 from pytest_medgan.report import (
@@ -82,10 +84,20 @@ def test_scores_file_is_strict_json(tmp_path: Path, make_model: Callable[..., Mo
 
 def small_run() -> ReportRun:
     """Return a run with every kind of record and few numbers."""
-    score = MetricScore(METRICS["fid"], (6.5, 7.5), 7.0, 0.7, 0.5, 0.6)
-    limit = Limit("fid", {60: LimitValue(6.0, 0.4, 0.5, 0.6, 2)}, "b.yaml:4", Margin("auto", 1.5), row="A")
-    row = Row("A", {"fid": limit}, "b.yaml:3", provenance={"commit": "0000000", "dirty": False})
-    verdict = Verdict(METRICS["fid"], Outcome.PASS, score, 60, 6.0, 1.5, "b.yaml:4", "A", 1.0, 0.6, 3.1, looks=(60,))
+    score = Score(7.0, 0.5, 0.7, 0.6, 2, (6.5, 7.5))
+    anchor = Anchor("2026-01-01", 2, {60: Score(5.9, 0.3)})
+    entry = Entry({60: Score(6.0, 0.4, 0.5, 0.6, 2)}, Margin(), anchor, "1", 2.0, 4)
+    row = Row(
+        "A",
+        {"fid": entry},
+        "b.yaml:3",
+        runs=(TrainingRun("9f2c", "5d", {"commit": "0000000", "dirty": False}),),
+        counts={60: Count(520, 2)},
+        provenance={"accepted": "2026-01-01"},
+    )
+    verdict = Verdict(
+        METRICS["fid"], Outcome.PASS, "b.yaml:4", row="A", measured=score, n_fake=60, limit=6.0, margin=1.5, looks=(60,)
+    )
     look = Scores(520, 60, ("0", "1"), {"fid": score}, {"kid": "not asked for"})
     model = ModelRecord(
         name="model",
@@ -97,7 +109,7 @@ def small_run() -> ReportRun:
         baseline=row,
         published=row,
         published_sweep={"density": {3: (0.5,)}},
-        history=(HistoryPoint("2026-01-01", {"fid": LimitValue(6.0)}, "first"),),
+        history=(HistoryPoint("2026-01-01", {"fid": Score(6.0)}, "first"),),
         fingerprint=Fingerprint({"seeds": "0,1"}, (0.5,), environment={"torch": "2"}),
         window=(-1000.0, 400.0),
         checkpoint="9f2c",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pytest_medgan.records import Evidence
+from pytest_medgan.records import Evidence, TrainingRun
 from pytest_medgan.report import ModelRecord
 from pytest_medgan.report.images import contact_sheets, galleries, small_sheets, why_no_baseline_samples
 
@@ -99,7 +99,7 @@ def test_gallery_without_images_is_absent() -> None:
 def test_absent_baseline_samples_are_explained(make_model: Callable[..., ModelRecord]) -> None:
     model = make_model()
     assert model.baseline is not None
-    same = replace(model, checkpoint="a", baseline=replace(model.baseline, provenance={"checkpoint": "a"}))
+    same = replace(model, checkpoint="a", baseline=replace(model.baseline, runs=(TrainingRun("a"),)))
     assert "measured on this very model" in why_no_baseline_samples(same)
     assert "no baseline yet" in why_no_baseline_samples(replace(model, baseline=None))
     assert "not at hand" in why_no_baseline_samples(model)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_medgan.catalogue import METRICS, Metric
-from pytest_medgan.records import Limit, LimitValue, MetricScore, Outcome, Row, Scores, Verdict
+from pytest_medgan.records import Entry, Outcome, Row, Score, Scores, TrainingRun, Verdict
 from pytest_medgan.report import Comparison, ModelRecord, ReportRun
 from pytest_medgan.report.record import largest_value, row_value
 
@@ -68,25 +68,22 @@ def test_errors_lost_is_loss_over_error(loss: float | None, error: float | None,
 
 
 def test_row_value_is_of_the_exact_count() -> None:
-    limits = {
-        "fid": Limit("fid", {60: LimitValue(9.0), 480: LimitValue(7.0)}, ""),
-        "kid": Limit("kid", {0: LimitValue(1.0)}, ""),
-        "recall": Limit("recall", {}, ""),
-    }
-    row = Row("A", limits, "")
-    assert row_value(row, "fid", 60, 480) == LimitValue(9.0)
+    entries = {"fid": Entry({60: Score(9.0), 480: Score(7.0)}), "kid": Entry({0: Score(1.0)}), "recall": Entry({})}
+    row = Row("A", entries, "")
+    assert row_value(row, "fid", 60, 480) == Score(9.0)
     assert row_value(row, "fid", 120, 480) is None
-    assert row_value(row, "kid", 480, 480) == LimitValue(1.0)
+    assert row_value(row, "kid", 480, 480) == Score(1.0)
     assert row_value(row, "kid", 60, 480) is None
     assert row_value(row, "density", 60, 480) is None
     assert row_value(None, "fid", 60, 480) is None
-    assert largest_value(row, "fid") == (480, LimitValue(7.0))
+    assert largest_value(row, "fid") == (480, Score(7.0))
     assert largest_value(row, "recall") is largest_value(row, "density") is largest_value(None, "fid") is None
 
 
 def test_own_metric_keeps_its_label_and_direction() -> None:
     own = Metric("lung_area", "Lung area error", False, 0.0, math.inf, "us", True, decimals=1)
-    look = Scores(520, 60, ("0",), {"lung_area": MetricScore(own, (2.0,), 2.0, math.nan, 0.1, 0.2)}, {"kid": "no"})
+    found = {"lung_area": Score(2.0, 0.1)}
+    look = Scores(520, 60, ("0",), found, {"kid": "no"}, custom={"lung_area": own})
     model = ModelRecord("A", looks=(look,))
     assert model.metric("lung_area") == own
     assert model.metric("kid") == METRICS["kid"]
@@ -110,8 +107,8 @@ def test_images_used_are_those_of_the_largest_look(make_model: MakeModel) -> Non
 def test_accepted_model_is_known_by_its_checkpoint(make_model: MakeModel) -> None:
     model = replace(make_model(), checkpoint="9f2c")
     assert model.baseline is not None
-    same = replace(model, baseline=replace(model.baseline, provenance={"checkpoint": "9f2c"}))
-    other = replace(model, baseline=replace(model.baseline, provenance={"checkpoint": "0000"}))
+    same = replace(model, baseline=replace(model.baseline, runs=(TrainingRun("0000"), TrainingRun("9f2c"))))
+    other = replace(model, baseline=replace(model.baseline, runs=(TrainingRun("0000"),)))
     assert same.is_the_accepted_model
     assert not other.is_the_accepted_model
     assert not model.is_the_accepted_model

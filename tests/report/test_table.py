@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_medgan.catalogue import NAMES
-from pytest_medgan.records import Limit, LimitValue, Outcome, Row
+from pytest_medgan.records import Entry, Outcome, Row, Score
 from pytest_medgan.report import Comparison, ModelRecord
 from pytest_medgan.report.table import TableRow, comparison_texts, table_columns, table_rows
 
@@ -56,7 +56,7 @@ def test_bound_that_cannot_fail_is_marked(make_model: MakeModel) -> None:
 
 
 def test_real_value_of_another_count_is_labelled(make_model: MakeModel) -> None:
-    real = Row("Real", {"fid": Limit("fid", {120: LimitValue(2.05, 0.2)}, "")}, "")
+    real = Row("Real", {"fid": Entry({120: Score(2.05, 0.2)})}, "")
     model = replace(make_model(), real=real)
     assert table_row(model, "fid").real == "2.05 (at 120)"
     assert table_row(model, "kid").real == "–"

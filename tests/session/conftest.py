@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 
 from pytest_medgan.catalogue import METRICS
-from pytest_medgan.records import Fingerprint, MetricScore, Outcome, Scores, Verdict
+from pytest_medgan.records import Fingerprint, Outcome, Score, Scores, TrainingRun, Verdict
 from pytest_medgan.session.findings import DataFacts, ModelFindings
 
 DATA = DataFacts("studies", "", "patient", "image", (-1000.0, 400.0), 480, 240, 120, {"studies": 8}, ())
 
 
-def score(name: str, mean: float, sd: float = float("nan")) -> MetricScore:
-    return MetricScore(METRICS[name], (mean,), mean, sd, 0.1, 0.2)
+def score(mean: float, sd: float = float("nan")) -> Score:
+    return Score(mean, 0.1, sd, 0.2, 1, (mean,))
 
 
 def scores(n: int, **means: float) -> Scores:
-    return Scores(240, n, ("0",), {name: score(name, mean) for name, mean in means.items()})
+    return Scores(240, n, ("0",), {name: score(mean) for name, mean in means.items()})
 
 
 @pytest.fixture
@@ -46,6 +46,7 @@ def make_model() -> Callable[..., ModelFindings]:
             "trouble": None,
             "seeds": (0,),
             "baseline": None,
+            "runs": (TrainingRun("digest"),),
         }
         return ModelFindings(**{**given, **changes})
 
@@ -56,7 +57,7 @@ def make_model() -> Callable[..., ModelFindings]:
 def make_verdict() -> Callable[..., Verdict]:
     def make(name: str = "fid", outcome: Outcome = Outcome.PASS, **changes: Any) -> Verdict:
         given: dict[str, Any] = {
-            "measured": score(name, 2.0, 0.25),
+            "measured": score(2.0, 0.25),
             "n_fake": 64,
             "limit": 1.5,
             "margin": 0.75,

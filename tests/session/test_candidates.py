@@ -46,4 +46,4 @@ def test_candidate_is_complete_only_with_every_look(
     document = parse(path.read_text(), path.name)
     assert document.complete is complete
     assert sorted(document.rows) == ["Real", "TOY"]
-    assert document.rows["TOY"].provenance["checkpoint"] == "digest"
+    assert [run.checkpoint for run in document.rows["TOY"].runs] == ["digest"]

@@ -20,7 +20,7 @@ def test_findings_survive_strict_json(make_model: MakeModel, make_verdict: MakeV
     again = from_plain(TestFindings, json.loads(json.dumps(to_plain(found), allow_nan=False)))
     assert to_plain(again) == to_plain(found)
     assert again.verdicts[0].verdict.outcome is Outcome.STALE
-    assert again.models[0].looks[64]["fid"].metric.high == float("inf")
+    assert again.models[0].looks[64]["fid"].freedom == float("inf")
 
 
 def test_empty_findings_are_false(make_model: MakeModel) -> None:

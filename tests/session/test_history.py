@@ -30,7 +30,7 @@ def test_collection_of_reads_the_folder_names(source: str, collection: str) -> N
 def test_published_for_finds_the_row_by_the_model_name() -> None:
     found = published_for("nsclc-radiomics", None, "pggan", "candidate")
     assert found is not None
-    assert found[1].fid.values[6080].value == 6.79
+    assert found[1].fid.values[6080].mean == 6.79
     found = published_for("nsclc-radiomics", None, "mine", "my-dcgan-v2")
     assert found is not None
     assert found[1].name == "DCGAN"

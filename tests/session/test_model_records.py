@@ -37,7 +37,7 @@ def test_looks_verdicts_and_real_row_are_handed_over(
     assert [(c.metric, c.test) for c in record.comparisons] == [("fid", "test_a.py::test_fid")]
     assert (record.name, record.row, record.checkpoint) == ("toy", "TOY", "digest")
     assert record.real is not None
-    assert record.real.limits["fid"].values[64].value == 1.0
+    assert record.real.entries["fid"].at[64].mean == 1.0
     assert record.window == (-1000.0, 400.0)
     assert (model.seed, model.evidence) == (0, Path("evidence.npz"))
 
@@ -107,7 +107,7 @@ def test_model_without_a_baseline_has_no_rows(make_model: MakeModel, options: Ru
 def test_real_row_holds_every_count(make_scores: MakeScores) -> None:
     row = real_row_of([make_scores(64, fid=2.0), make_scores(128, fid=1.5, kid=0.1)])
     assert row is not None
-    assert {n: value.value for n, value in row.limits["fid"].values.items()} == {64: 2.0, 128: 1.5}
-    assert row.limits["kid"].values[128].se == 0.1
-    assert row.limits["kid"].values[128].se_total == 0.2
+    assert {n: score.mean for n, score in row.entries["fid"].at.items()} == {64: 2.0, 128: 1.5}
+    assert row.entries["kid"].at[128].se == 0.1
+    assert row.entries["kid"].at[128].se_total == 0.2
     assert real_row_of([]) is None

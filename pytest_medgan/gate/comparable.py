@@ -1,0 +1,84 @@
+"""Whether an evaluation may be compared with a limit at all: compare like with like, or say INCOMPARABLE."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_medgan.catalogue import Metric
+from pytest_medgan.records import Change, Evaluation, Limit, Outcome, Row, Seal, Verdict, VerdictCause
+
+SEEDS = "seeds"  # the fingerprint's latent seeds
+
+
+def obstacle(metric: Metric, limit: Limit, evaluation: Evaluation) -> Verdict | None:
+    """Return the INCOMPARABLE verdict where the limit cannot be compared with, else None.
+
+    A row from a file must vouch for itself: fingerprint, canary and seal must be there and fit. Published figures have
+    none of them; whether they may be used is asked elsewhere.
+    """
+    row = limit.of
+    if row is None or limit.kind == "missing":
+        return None
+    return _unvouched(metric, limit, row, evaluation) or _other_conditions(metric, limit, row, evaluation)
+
+
+def _unvouched(metric: Metric, limit: Limit, row: Row, evaluation: Evaluation) -> Verdict | None:
+    """Return the verdict on a row from a file that does not vouch for itself, or that other code measured."""
+    if row.kind == "measured" and row.seal is not Seal.COMPUTED:
+        if row.fingerprint is None or row.fingerprint.canary is None:
+            return refused(metric, limit, VerdictCause.NO_FINGERPRINT)
+        if row.seal is not Seal.VALID:
+            broken = row.seal is Seal.BROKEN
+            return refused(metric, limit, VerdictCause.SEAL_BROKEN if broken else VerdictCause.UNSEALED)
+        revision = str(evaluation.fingerprint.revisions.get(metric.name, metric.revision))
+        if limit.entry.revision != revision:
+            words = (
+                f"{metric.name} was measured by revision {limit.entry.revision or 'unknown'} of its code and this is "
+                f"revision {revision}; accept the row again"
+            )
+            return refused(metric, limit, VerdictCause.OTHER_REVISION, words)
+    return None
+
+
+def _other_conditions(metric: Metric, limit: Limit, row: Row, evaluation: Evaluation) -> Verdict | None:
+    """Return the verdict on a row that was measured under other conditions."""
+    if row.fingerprint is None:
+        return None
+    differences = evaluation.fingerprint.differences(row.fingerprint, but=_may_differ(row, evaluation))
+    if not differences:
+        return None
+    words = "measured under other conditions: " + "; ".join(differences)
+    return refused(metric, limit, VerdictCause.OTHER_CONDITIONS, words)
+
+
+def refused(metric: Metric, limit: Limit, cause: VerdictCause, words: str = "") -> Verdict:
+    """Return an INCOMPARABLE verdict."""
+    return Verdict(metric, Outcome.INCOMPARABLE, limit.origin, cause, words, limit.row)
+
+
+def change_of(row: Row | None, evaluation: Evaluation) -> Change:
+    """Return what was changed: as said, else a checkpoint where the candidate's identity stands in the row."""
+    if evaluation.change is not None:
+        return evaluation.change
+    known = () if row is None else tuple(run.checkpoint for run in row.runs)
+    same = evaluation.identity is not None and evaluation.identity in known
+    return Change.CHECKPOINT if same else Change.RECIPE
+
+
+def run_to_compare(row: Row, identities: Sequence[str | None]) -> int | None:
+    """Return which training run of a row a change of form is compared with; None where that is open.
+
+    Args:
+        row: The row.
+        identities: Of the candidate and of the accepted model that was named, either of which may stand in the row.
+    """
+    if len(row.runs) <= 1:
+        return 0
+    known = [run.checkpoint for run in row.runs]
+    return next((known.index(one) for one in identities if one is not None and one in known), None)
+
+
+def _may_differ(row: Row, evaluation: Evaluation) -> frozenset[str]:
+    """Return the inputs that may differ: a row that was selected is measured on latent seeds of its own."""
+    fresh = row.selected_from > max(len(row.runs), 1) and change_of(row, evaluation) is Change.RECIPE
+    return frozenset({SEEDS}) if fresh else frozenset()
