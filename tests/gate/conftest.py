@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import pytest
 
+from pytest_medgan.catalogue import METRICS
 from pytest_medgan.gate.candidate import write_candidate
 from pytest_medgan.gate.seal import sealed
 from pytest_medgan.records import (
@@ -49,6 +50,11 @@ def make_looks(value: float | tuple[float, ...], se: float) -> dict[int, Score]:
     return {n: mean_of_runs([make_score(run, se * math.sqrt(COUNTS[-1] / n)) for run in runs]) for n in COUNTS}
 
 
+def revision_of(metric: str) -> str:
+    """Return the revision of a metric as a row keeps it; the project's own metrics have the first one."""
+    return str(METRICS[metric].revision if metric in METRICS else 1)
+
+
 def make_row(
     se: float = 0.01,
     margin: Margin | None = None,
@@ -59,7 +65,7 @@ def make_row(
     count = max((len(value) for value in values.values() if isinstance(value, tuple)), default=1)
     names = runs if len(runs) == count else tuple(f"run {i}" for i in range(count))
     entries = {
-        name: Entry(MappingProxyType(make_looks(value, se)), margin or Margin(), revision="1", line=31)
+        name: Entry(MappingProxyType(make_looks(value, se)), margin or Margin(), revision=revision_of(name), line=31)
         for name, value in values.items()
     }
     row = Row(
