@@ -97,7 +97,7 @@ def gates(bank: Bank, groups: int, count: int, seed: int = 1) -> Tally:
 
 
 def _error_of_rate(drawn: np.ndarray, red: np.ndarray, groups: int, rng: np.random.Generator) -> float:
-    """Return the standard error of the share of red gates: groups are drawn anew, a gate counts by all of its groups."""
+    """Return the standard error of the share of red gates; groups are drawn anew and weigh its gates."""
     rates = []
     for _ in range(REDRAWN):
         times = rng.multinomial(groups, np.full(groups, 1 / groups))

@@ -52,6 +52,7 @@ LAWS: Mapping[str, tuple[float, ...]] = {
     "half 0, half 10": (0.0,) * 7 + (10.0,) * 7,
     "one 30, the rest 0": (0.0, 30.0) + (0.0,) * 12,
 }
+_HEADING = "| gates | asked for more | red | one stage | former rule | trainings |"
 STEPS = (0.0, 3.0, 5.0, 8.0)  # standard deviations of a run by which a simulated recipe is worse in its first metric
 
 
@@ -120,9 +121,7 @@ def _is_beyond(verdict: Verdict) -> bool:
 
 def simulate(gates: int, seed: int = 1) -> None:
     """Print the table of simulated recipes."""
-    print(
-        "| runs of a recipe | R | worse by (run sd) | gates | asked for more | red | one stage | former rule | trainings |"
-    )
+    print(f"| runs of a recipe | R | worse by (run sd) {_HEADING}")
     print("| --- " * 9 + "|")
     for law_place, (name, law) in enumerate(LAWS.items()):
         for runs in (3, 5):
@@ -154,22 +153,22 @@ def measured(folder: Path, gates: int, seed: int = 1) -> None:
     same = runs[SAME]
     print(f"{folder.name}: {', '.join(f'{name} {len(found)} runs' for name, found in runs.items())}\n")
     _print_spread(runs)
-    print("\n| candidate | R | gates | asked for more | red | one stage | former rule | trainings | by |")
+    print(f"\n| candidate | R {_HEADING} by |")
     print("| --- " * 9 + "|")
     for count in (3, 5):
         for name, candidates in runs.items():
             rng = np.random.default_rng([seed, count])
-            rates, first = rates_of(_draws(rng, same, candidates, name == SAME, count, gates))
+            rates, first = rates_of(_draws(rng, same, candidates, rows=count, gates=gates))
             print(f"| {name} | {count} | {gates} | {_cells(rates)} | {_worst(first)} |", flush=True)
 
 
 def _draws(
-    rng: np.random.Generator, same: Sequence[Looks], candidates: Sequence[Looks], own: bool, rows: int, gates: int
+    rng: np.random.Generator, same: Sequence[Looks], candidates: Sequence[Looks], *, rows: int, gates: int
 ) -> Iterable[tuple[Sequence[Looks], Sequence[Looks]]]:
     """Draw gates: a row of the recipe "same" and three other runs of the candidate's."""
     for _ in range(gates):
         order = rng.permutation(len(same))
-        left = order[rows:] if own else rng.permutation(len(candidates))
+        left = order[rows:] if candidates is same else rng.permutation(len(candidates))
         yield [same[i] for i in order[:rows]], [candidates[i] for i in left[:3]]
 
 

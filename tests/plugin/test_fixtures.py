@@ -106,7 +106,7 @@ def test_reports_are_written_at_the_end_of_the_run(project: pytest.Pytester, mon
 
 @pytest.mark.parametrize(("formats", "drawn"), [("html", True), ("json", False)])
 def test_k_sweep_is_measured_only_where_it_is_shown(project: pytest.Pytester, formats: str, drawn: bool) -> None:
-    project.runpytest(f"--medgan-report={formats}")
+    project.runpytest(f"--medgan-report={formats}", "-o", "medgan_metrics=fid improved_precision improved_recall")
     found = read_run(project.path / "medgan-report").evidence["model"]
     assert found.ks is not None
     assert (len(found.ks) > 1) is drawn

@@ -97,7 +97,7 @@ def test_file_name_reaches_the_terminal_and_no_report(project: pytest.Pytester) 
     assert any("JANE-DOE.npz" in line for line in result.outlines)
     junit = (project.path / "junit.xml").read_text()
     assert "JANE-DOE" not in junit
-    assert "smaller than crop_size 500" in junit
+    assert "smaller than crop_size=500" in junit
 
 
 def test_junit_has_one_property_per_metric(accepted: pytest.Pytester) -> None:
