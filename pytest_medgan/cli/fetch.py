@@ -30,7 +30,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(arguments: argparse.Namespace) -> int:
     """List or download; exit status 0, or 1 when the answer to the question was no."""
     from pytest_medgan.cli.progress import ConsoleProgress
-    from pytest_medgan.ct.fetch import complete, fetch, list_series
+    from pytest_medgan.ct.fetch import fetch, is_complete, list_series
 
     if not arguments.list and arguments.out is None:
         raise SettingsError("medgan fetch has no folder to download into. Give --out DIR, or --list.")
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     out: Path = arguments.out
-    missing = [one for one in series if not complete(one, out)]
+    missing = [one for one in series if not is_complete(one, out)]
     size = sum(one.size for one in missing)
     _print_terms(arguments.collection, series)
     if size > _ASK_ABOVE and not arguments.yes and not _agreed(len(missing), size):

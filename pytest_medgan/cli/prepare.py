@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_medgan.evaluate.sources import prepare
 
     with ConsoleProgress() as progress:
-        prepared = prepare(settings, cache_dir=arguments.cache_dir, anew=True, progress=progress)
+        prepared = prepare(settings, cache_dir=arguments.cache_dir, reread=True, progress=progress)
     real = divide(prepared, settings)
     split = split_images(prepared.groups, settings)
     roles = {"training": split.training, "reference": split.reference, "held_out": split.held_out}

@@ -27,7 +27,7 @@ _PATIENT_KEYS = ("groups", "patient", "patients", "patient_id")
 
 @dataclass(frozen=True, eq=False)
 class ArrayJob:
-    """One picture of an array to one image."""
+    """The task of making one image from one picture of an array."""
 
     picture: UInt8  # [H,W]
     crop_size: int
@@ -68,7 +68,7 @@ def plan_arrays(reading: Reading, name: str, digest: str) -> Plan:
         inputs=lambda job: digest,
         window=None,
         counts={"files": 1, "pictures": len(pixels)},
-        told_by="an array of the file",
+        identified_by="an array of the file",
     )
 
 
@@ -103,15 +103,16 @@ def read_pictures(
     labels = _labels(arrays.get("labels"), len(pixels), name)
     if len(patients) != len(pixels):
         raise DataError(
-            f"An array file has {len(pixels)} pictures and {len(patients)} patients. Give one a picture.", file=name
+            f"An array file has {len(pixels)} pictures and {len(patients)} patients. Give one patient per picture.",
+            file=name,
         )
     return pixels, patients, labels
 
 
 def _labels(values: npt.NDArray[np.generic] | None, count: int, name: str) -> list[int]:
-    """Return one label a picture; unknown where the file has none."""
+    """Return one label per picture; unknown if the file has none."""
     if values is None:
         return [UNKNOWN] * count
     if values.shape != (count,) or values.dtype.kind not in "iub" or not set(values.tolist()) <= {-1, 0, 1}:
-        raise DataError("The labels of an array file are not one of 1, 0 or -1 a picture. Correct them.", file=name)
+        raise DataError("The labels of an array file must be 1, 0 or -1, one per picture. Correct them.", file=name)
     return [int(value) for value in values.tolist()]

@@ -1,7 +1,7 @@
-"""One CT series for each patient.
+"""Choose one CT series for each patient.
 
-Archives hold more than one series a patient, reformats, bolus tracking, scouts, and damaged files. Only the series
-that is used is checked; the others are looked at as far as the choice needs it, and counted.
+Archives often hold several series per patient: reformats, bolus tracking, scouts, and damaged files. Only the chosen
+series is checked in full. Of the others only the headers that the choice needs are read, and their files are counted.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pytest_medgan.ct.findings import Findings
 from pytest_medgan.ct.regions import StructureFile, choose_file
-from pytest_medgan.ct.series import GapError, Series, build_series, outline_series, unsuitable
+from pytest_medgan.ct.series import GapError, Series, build_series, outline_series, reason_unsuitable
 from pytest_medgan.ct.slices import Cause, Faulty, Header
 from pytest_medgan.errors import DataError
 
@@ -31,14 +31,14 @@ def choose_series(
         headers: Every slice that was read.
         faulty: Every file that may have been a slice.
         structures: RTSTRUCT and SEG.
-        findings: Where passed-over files are noted.
+        findings: Records the files that are not used.
         same_pixels: As for `build_series`.
 
     Returns:
-        PatientID (or, where files name none, the study) -> series, in order.
+        PatientID (or the study, where files have no PatientID) -> series, sorted by PatientID.
 
     Raises:
-        DataError: A chosen series is damaged, a patient's only series cannot be used, or there is no slice at all.
+        DataError: A chosen series is damaged, a patient's only series cannot be used, or the source has no CT slice.
     """
     _refuse_synthetic(faulty)
     if not headers:
@@ -52,7 +52,7 @@ def choose_series(
         usable = _usable(patients[patient], findings)
         if not usable:
             continue
-        uid = _best(usable, structures)
+        uid = _best_series(usable, structures)
         chosen[patient] = _build(usable[uid], faulty, same_pixels)
         others = [header.file for other, found in usable.items() if other != uid for header in found]
         if others:
@@ -60,14 +60,14 @@ def choose_series(
             left_out += len(others)
             findings.skip("slice of another series of its patient", others)
     for item in sorted(faulty, key=lambda item: item.file):
-        if item.patient and item.patient not in chosen:  # damage must not cost a patient in silence
+        if item.patient and item.patient not in chosen:  # a patient must not be lost without an error
             raise item.error()
     if len(chosen) < len(patients):
         findings.warn(f"{len(patients) - len(chosen)} patients have no axial CT series and are left out")
     if not chosen:
         raise DataError("No CT series of the folder is an axial volume. Name a folder of axial CT studies, or phantom.")
     for item in sorted(faulty, key=lambda item: item.file):
-        findings.excuse(item.error(), item.cause.value)
+        findings.pass_over(item.error(), item.cause.value)
     if several:
         findings.warn(
             f"{several} patients have several CT series: the one with a contour, else the one with the most slices is "
@@ -76,48 +76,48 @@ def choose_series(
     return chosen
 
 
-def owner(header: Header) -> str:
-    """Return whose slice it is: the PatientID, or the study where archives leave it empty, as the standard allows."""
+def patient_or_study(header: Header) -> str:
+    """Return the PatientID of a slice, or its study where the PatientID is empty, as the standard allows."""
     return header.patient or f"study {header.study}"
 
 
 def _refuse_synthetic(faulty: Sequence[Faulty]) -> None:
-    """Raise DataError for generated images among real ones, used or not."""
+    """Raise DataError for a generated image among the real ones, even if it would not be used."""
     for item in sorted(faulty, key=lambda item: item.file):
         if item.cause is Cause.SYNTHETIC:
             raise item.error()
 
 
 def _by_patient(headers: Sequence[Header], findings: Findings) -> dict[str, dict[str, list[Header]]]:
-    """Return patient -> SeriesInstanceUID -> slices; a series belongs to the patient that most of its slices name."""
+    """Return patient -> SeriesInstanceUID -> slices; a series belongs to its most frequent PatientID."""
     series: dict[str, list[Header]] = defaultdict(list)
     for header in headers:
         series[header.series].append(header)
     patients: dict[str, dict[str, list[Header]]] = defaultdict(dict)
     for uid in sorted(series):
-        names = Counter(owner(header) for header in series[uid])
+        names = Counter(patient_or_study(header) for header in series[uid])
         patients[max(sorted(names), key=lambda name: names[name])][uid] = series[uid]
     nameless = len({header.study for header in headers if not header.patient})
     if nameless:
-        findings.warn(f"{nameless} studies name no patient: each is taken as a patient of its own")
+        findings.warn(f"{nameless} studies have no PatientID: each is taken as one patient")
     return patients
 
 
 def _usable(series: Mapping[str, list[Header]], findings: Findings) -> dict[str, list[Header]]:
-    """Return the series that are axial volumes; the others are passed over."""
+    """Return the series that are axial volumes; record the files of the others as not used."""
     usable = {}
     for uid, headers in series.items():
-        why = unsuitable(headers)
-        if why is None:
+        reason = reason_unsuitable(headers)
+        if reason is None:
             usable[uid] = headers
         else:
             files = sorted(header.file for header in headers)
-            error = DataError(f"A CT series is a {why}. Leave it out of the folder.", file=files[0])
-            findings.excuse(error, f"slice of a {why}", files)
+            error = DataError(f"A CT series is a {reason}. Leave it out of the folder.", file=files[0])
+            findings.pass_over(error, f"slice of a {reason}", files)
     return usable
 
 
-def _best(usable: Mapping[str, list[Header]], structures: Sequence[StructureFile]) -> str:
+def _best_series(usable: Mapping[str, list[Header]], structures: Sequence[StructureFile]) -> str:
     """Return the SeriesInstanceUID of the series to use."""
     if len(usable) == 1:
         return next(iter(usable))
@@ -126,14 +126,14 @@ def _best(usable: Mapping[str, list[Header]], structures: Sequence[StructureFile
 
 
 def _build(headers: Sequence[Header], faulty: Sequence[Faulty], same_pixels: SamePixels | None) -> Series:
-    """Return a checked series; where a file is missing that could not be read, the error is that file's."""
+    """Return a checked series; if an unreadable file explains a gap, raise that file's error."""
     try:
         return build_series(headers, same_pixels=same_pixels)
     except GapError as error:
         folders = {header.file.rpartition("/")[0] for header in headers}
-        culprits = [
+        unreadable = [
             item for item in faulty if item.series == headers[0].series or (not item.series and item.folder in folders)
         ]
-        if culprits:
-            raise min(culprits, key=lambda item: item.file).error() from error
+        if unreadable:
+            raise min(unreadable, key=lambda item: item.file).error() from error
         raise

@@ -1,4 +1,4 @@
-"""Who is in the data set: the clinical table, the patients it makes eligible, and the names they get."""
+"""The patients of a data set: the clinical table, the choice of patients, and their pseudonyms."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read_rows(path: Path, name: str) -> list[list[str]]:
         name: What messages call the file.
 
     Raises:
-        DataError: It is no table.
+        DataError: The file is not a table.
     """
     try:
         content = path.read_bytes()
@@ -74,7 +74,7 @@ def read_table(path: Path, name: str, findings: Findings) -> dict[str, ClinicalR
     try:
         lines = read_rows(path, name)
     except DataError as error:
-        findings.forgive(error, "table that cannot be read")
+        findings.pass_over_part(error, "table that cannot be read")
         return None
     columns = _find_columns(lines[0]) if lines else {}
     if columns.get("patient") is None or (columns["dead"] is None and columns["histology"] is None):
@@ -101,7 +101,7 @@ def _add(rows: dict[str, ClinicalRow], row: ClinicalRow, what: str, name: str, f
     """Add a row; of two that contradict each other, only what they agree on is kept."""
     known = rows.setdefault(row.patient, row)
     if known != row:
-        findings.forgive(
+        findings.pass_over_part(
             DataError(f"{what} contradicts another line on the same patient. Remove one of them.", file=name),
             "line of a clinical table that contradicts another",
         )
@@ -124,7 +124,7 @@ def choose_patients(
         findings: Where it is noted how many have no row or no images.
 
     Raises:
-        DataError: A histology was asked for and cannot be told, or nobody has it.
+        DataError: A histology was asked for that is unknown for all patients, or that no patient has.
     """
     if table:
         unlisted = sum(patient not in table for patient in patients)
@@ -140,7 +140,7 @@ def choose_patients(
     if not chosen:
         raise DataError("No patient has a histology that was asked for. Compare them with the clinical table's names.")
     if settings.patients is not None and settings.patients > len(chosen):
-        findings.warn(f"{settings.patients} patients were asked for and {len(chosen)} are there")
+        findings.warn(f"{settings.patients} patients were asked for and only {len(chosen)} exist")
     return chosen[: settings.patients]
 
 
@@ -162,14 +162,14 @@ def _row(
         return "" if at is None or at >= len(line) else line[at].strip()
 
     if not cell("patient"):
-        findings.forgive(
-            DataError(f"Line {number} of the clinical table names no patient. Fill it in or remove it.", file=name),
+        findings.pass_over_part(
+            DataError(f"Line {number} of the clinical table has no patient. Fill it in or remove it.", file=name),
             "line of a clinical table without a patient",
         )
         return None
     dead = cell("dead").casefold()
     if dead not in _NOTHING and dead not in _DEAD and dead not in _LIVING:
-        findings.forgive(
+        findings.pass_over_part(
             DataError(
                 f"Line {number} of the clinical table has an outcome that is neither 0 nor 1. Correct it.", file=name
             ),

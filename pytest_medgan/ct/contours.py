@@ -1,4 +1,4 @@
-"""RTSTRUCT: regions as closed contours in millimetres, filled on the slices of their series."""
+"""Read RTSTRUCT files: regions given as closed contours in millimetres, filled on the slices of their series."""
 
 from __future__ import annotations
 
@@ -27,34 +27,34 @@ class Contours:
     contours: tuple[Float64, ...]  # float64 [P,3] mm, closed and planar
 
     def masks(self, series: Series, file: str) -> dict[int, Bool]:
-        """Return the region filled on each slice, slice index -> bool [H,W]; contours of one slice are united.
+        """Return the filled region, slice index -> bool [H,W]; a pixel inside any contour of a slice is inside.
 
         Raises:
-            DataError: A contour lies on no slice, or wholly outside the image.
+            DataError: A contour does not lie on a slice, or lies completely outside the image.
         """
         masks: dict[int, Bool] = {}
         for points in self.contours:
-            index, corners = _place(points, series, file)
+            index, corners = _place_on_slice(points, series, file)
             pixels = series.slices[index].pixels
             low, high = corners.min(axis=0), corners.max(axis=0)
             if high[0] < 0 or high[1] < 0 or low[0] > pixels.rows - 1 or low[1] > pixels.columns - 1:
-                raise outside(file)
+                raise outside_error(file)
             mask = fill_polygon(corners, pixels.rows, pixels.columns)
             masks[index] = masks[index] | mask if index in masks else mask
         return masks
 
 
-def outside(file: str) -> DataError:
+def outside_error(file: str) -> DataError:
     """Return the error for a region that does not lie in its series."""
     return DataError("A GTV lies outside the image volume. Correct it, or use crop=image.", file=file)
 
 
-def _place(points: Float64, series: Series, file: str) -> tuple[int, Float64]:
-    """Return the slice a contour lies on, and its corners as (row, column)."""
+def _place_on_slice(points: Float64, series: Series, file: str) -> tuple[int, Float64]:
+    """Return the index of the slice on which a contour lies, and its corners as (row, column)."""
     along = points @ np.array(series.normal)
     index = series.nearest(float(np.median(along)))
     if index < 0 or float(np.ptp(along)) > max(series.step, 1.0):
-        raise outside(file)
+        raise outside_error(file)
     header = series.slices[index]
     offset = points - np.array(header.position)
     columns = offset @ np.array(header.orientation[:3]) / header.spacing[1]
@@ -63,16 +63,16 @@ def _place(points: Float64, series: Series, file: str) -> tuple[int, Float64]:
 
 
 def read_structures(root: Path, name: str, digest: str, roi: str | None = None) -> StructureFile:
-    """Read an RTSTRUCT; only regions that may be the tumour are parsed, since lungs take seconds.
+    """Read an RTSTRUCT; only regions that may be the tumour are parsed, since contours of lungs take seconds.
 
     Args:
         root: The data root.
-        name: The file, relative to it.
-        digest: Of its content.
-        roi: The name of the region that counts; None looks for a tumour by its name.
+        name: The file, relative to the data root.
+        digest: Digest of the file's content.
+        roi: Name of the region to use; None searches for a tumour by the usual names.
 
     Raises:
-        DataError: The file as a whole cannot be read. A single region that cannot is among the result's `faults`.
+        DataError: The file cannot be read. The error of a single damaged region is in `faults` of the result.
     """
     try:
         with BoundedFile(root / name) as stream, quiet_pydicom():
@@ -85,10 +85,10 @@ def read_structures(root: Path, name: str, digest: str, roi: str | None = None) 
                 if rank(names.get(number, ""), roi) is None:
                     continue
                 try:
-                    regions.append(Contours(number, names[number], _contours(item, name, images)))
+                    regions.append(Contours(number, names[number], _read_contours(item, name, images)))
                 except DataError as error:
                     faults.append(error)
-            series, frames = _references(dataset)
+            series, frames = _referenced_uids(dataset)
             patient = str(dataset.get("PatientID", "")).strip()
     except Exception as error:  # a damaged file can make pydicom raise anything at all
         raise DataError("An RTSTRUCT is damaged. Copy it again, or use crop=image.", file=name) from error
@@ -106,10 +106,10 @@ def read_structures(root: Path, name: str, digest: str, roi: str | None = None) 
     )
 
 
-def _contours(roi: Dataset, name: str, images: set[str]) -> tuple[Float64, ...]:
-    """Return the closed contours of a region; the images they name are added to `images`.
+def _read_contours(roi: Dataset, name: str, images: set[str]) -> tuple[Float64, ...]:
+    """Return the closed contours of a region; add the SOPInstanceUIDs that they refer to to `images`.
 
-    Raises DataError for a region without any, or with one that is no list of points.
+    Raises DataError for a region without a closed contour, or with a contour that is not a list of points.
     """
     found = []
     for contour in roi.get("ContourSequence") or []:
@@ -120,17 +120,17 @@ def _contours(roi: Dataset, name: str, images: set[str]) -> tuple[Float64, ...]:
         except (TypeError, ValueError):
             points = np.full(1, np.nan)
         if points.size % 3 or not np.isfinite(points).all():
-            raise DataError("A GTV has a contour that is no list of points. Draw it anew.", file=name)
+            raise DataError("A GTV has a contour that is not a list of points. Draw it again.", file=name)
         images |= {str(item.ReferencedSOPInstanceUID) for item in contour.get("ContourImageSequence") or []}
         if points.size >= 9:
             found.append(points.reshape(-1, 3))
     if not found:
-        raise DataError("A GTV has no closed contour. Draw it anew, or use crop=image.", file=name)
+        raise DataError("A GTV has no closed contour. Draw it again, or use crop=image.", file=name)
     return tuple(found)
 
 
-def _references(dataset: Dataset) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the series and the frames of reference that a structure set names."""
+def _referenced_uids(dataset: Dataset) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the UIDs of the series and of the frames of reference that a structure set refers to."""
     series, frames = set(), set()
     for frame in dataset.get("ReferencedFrameOfReferenceSequence") or []:
         frames.add(str(frame.get("FrameOfReferenceUID", "")))

@@ -1,4 +1,4 @@
-"""Work on the files of one folder, in this process or spread over others."""
+"""Process the files of one folder, in this process or in several workers."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ WORTH_WORKERS = 600  # files; below this a worker's start costs more than it sav
 
 
 def worker_count(files: int) -> int:
-    """Return how many workers to start for `files` files; 0 where the work is best done in this process."""
+    """Return how many workers to start for `files` files; 0 if this process alone is fastest."""
     cores = available_cores()
     return min(cores, _MOST) if files >= WORTH_WORKERS and cores > 1 and sys.executable else 0
 
 
 class Crew:
-    """Workers on the files under one root. Whoever does the work, `map` keeps the order and the first error.
+    """Workers that process the files under one root. `map` keeps the order of results and raises the first error.
 
     Args:
         root: The folder; it is the first argument of every piece of work.
@@ -63,7 +63,7 @@ class Crew:
 
         Args:
             work: A function of a module; items and results are pickled where workers do the work.
-            items: What to work on; an attribute `file`, if they have one, names a culprit.
+            items: What to work on; an error names the attribute `file` of an item that has one.
             what: The activity, for `progress`.
             progress: Called with the number of items done.
             apart: Keep the work out of this process even for few items: a damaged file can crash a decoder written in
@@ -89,7 +89,7 @@ class Crew:
                 results += part
                 progress(what, len(results), len(items))
         except WorkerLostError:
-            # several chunks were in hand: one item at a time shows which it was
+            # the worker held several items: one at a time shows which one it was
             for item in items[len(results) :]:
                 results.append(self._alone(task, item))
                 progress(what, len(results), len(items))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pytest_medgan.ct.choice import owner
+from pytest_medgan.ct.choice import patient_or_study
 from pytest_medgan.ct.findings import Findings
 from pytest_medgan.ct.regions import StructureFile, choose_file, choose_region
 from pytest_medgan.ct.series import Series
@@ -18,18 +18,18 @@ def sound_structures(
     structures: Sequence[StructureFile | Faulty], headers: Sequence[Header], findings: Findings
 ) -> list[StructureFile]:
     """Return the structure sets that can be used: readable, and of the patient on whose images they were drawn."""
-    by_series = {header.series: owner(header) for header in headers}
-    by_image = {header.instance: owner(header) for header in headers}
+    by_series = {header.series: patient_or_study(header) for header in headers}
+    by_image = {header.instance: patient_or_study(header) for header in headers}
     present = set(by_series.values())
     sound, lost = [], []
     for item in structures:
         if isinstance(item, Faulty):
-            findings.forgive(item.error(), "damaged RTSTRUCT or SEG")
+            findings.pass_over_part(item.error(), "damaged RTSTRUCT or SEG")
             continue
         drawn_on = {by_series[uid] for uid in item.series & by_series.keys()}
         drawn_on |= {by_image[uid] for uid in item.images & by_image.keys()}
         if item.patient and drawn_on and item.patient not in drawn_on:
-            findings.forgive(
+            findings.pass_over_part(
                 DataError("A structure set names another patient than its images. Correct one.", file=item.file),
                 "structure set of another patient than its images",
             )
@@ -40,7 +40,7 @@ def sound_structures(
     used = {item.patient for item in sound if item not in lost}
     for item in lost:
         if item.patient in present - used:
-            findings.forgive(
+            findings.pass_over_part(
                 DataError(
                     f"An {item.kind} was drawn on another series. Add that series, or use crop=image.", file=item.file
                 ),
@@ -60,7 +60,7 @@ def find_tumour(
         return None
     choice = choose_region(file, series, settings.roi)
     for error in choice.faults:
-        findings.forgive(error, "GTV that does not fit its series")
+        findings.pass_over_part(error, "GTV that does not fit its series")
     return sum_masks(choice.name, choice.masks) if choice.name else None
 
 
@@ -78,7 +78,7 @@ def effective_crop(
     if settings.crop == "image" or (not without and tumours):
         return settings.crop if settings.crop != "auto" else "tumour"
     if structures:
-        findings.name("regions of the structure sets", (name for file in structures for name in file.names))
+        findings.add_names("regions of the structure sets", (name for file in structures for name in file.names))
     if settings.crop == "tumour":
         raise DataError(
             f"{without} of {len(tumours)} patients have no GTV contour, which crop=tumour needs. Add their structure "

@@ -1,4 +1,4 @@
-"""What lies in a folder: every file, told apart by its content rather than its name."""
+"""List the files of a folder, with the kind of each by its content, not by its name."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ def list_files(root: Path) -> list[SourceFile]:
     """Return every file under a folder, ordered by name, or the one file that `root` is.
 
     Hidden files and folders are left out. Links to folders are followed, each folder being read once; pipes and
-    devices, which can block, are no files.
+    devices, which can block, are left out.
 
     Raises:
         DataError: There is no such folder, or a file cannot be opened.
     """
     if root.is_file():
-        return [_look_at(root, root.name)]
+        return [_inspect(root, root.name)]
     if not root.is_dir():
-        raise DataError("The data source is no folder or file. Name an existing one, or phantom.", file=str(root))
+        raise DataError("The data source is not a folder or file. Name an existing one, or phantom.", file=str(root))
     found = []
     seen: set[str] = set()
     for folder, inner, names in os.walk(root, onerror=_refuse, followlinks=True):
@@ -70,7 +70,7 @@ def list_files(root: Path) -> list[SourceFile]:
         for name in sorted(names):
             path = Path(folder, name)
             if not name.startswith(".") and (path.is_file() or not path.exists()):
-                found.append(_look_at(path, path.relative_to(root).as_posix()))
+                found.append(_inspect(path, path.relative_to(root).as_posix()))
     return sorted(found, key=lambda file: file.name)
 
 
@@ -81,7 +81,7 @@ def _refuse(error: OSError) -> None:
     )
 
 
-def _look_at(path: Path, name: str) -> SourceFile:
+def _inspect(path: Path, name: str) -> SourceFile:
     """Return what a file is by its first bytes."""
     try:
         stat = path.stat()

@@ -1,4 +1,4 @@
-"""Images that come as pictures or planes of volumes: whose they are, and the plan that this makes."""
+"""Plan images that come as pictures or planes of volumes: find the patient of each image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_medgan.ct.studies import choose_slices
 from pytest_medgan.errors import DataError
 from pytest_medgan.records import DataSettings, Float64, UInt8
 
-GREY = (0.0, 255.0)  # the window of pictures that are grey already
+GREY = (0.0, 255.0)  # the window of pictures stored as grey levels
 ALONE = "unknown"  # the one patient of pictures whose patients are not known
 RULES = {  # data option patient= -> the rule in words
     "top": "the topmost folder of each file",
@@ -101,7 +101,7 @@ def plan_pictures(
     inputs: Callable[[Job], str],
     window: tuple[float, float] | None,
     counts: Mapping[str, int],
-    told_by: str,
+    identified_by: str,
     guessed: bool = False,
 ) -> Plan:
     """Return the plan of images whose patients are known.
@@ -110,11 +110,11 @@ def plan_pictures(
         jobs: Patient -> jobs in order.
         reading: The source.
         table: The clinical table, patient -> row.
-        inputs: Gives the digest of the file a job reads.
-        window: The HU of grey 0 and 255; None for pictures that were grey already.
+        inputs: Returns the digest of the file that a job reads.
+        window: The HU of grey 0 and 255; None for pictures stored as grey levels.
         counts: What was read.
-        told_by: What names the patients, in words.
-        guessed: Whether a rule took folders or names for patients, which may be something else.
+        identified_by: How the patients are identified, in words.
+        guessed: Whether patients are guessed from folders or file names, which may mean something else.
 
     Raises:
         DataError: crop=tumour, which needs contours, or unknown patients under split=patient.
@@ -124,12 +124,12 @@ def plan_pictures(
         raise DataError("crop=tumour needs DICOM studies with contours. Use crop=image.")
     if set(jobs) == {ALONE} and settings.split == "patient":
         raise DataError(
-            "The pictures name no patients, which split=patient needs. Keep one folder a patient, add a table with "
-            "columns file and patient, say patient=file if their names begin with the patient's, or use split=slice."
+            "The pictures have no patients, which split=patient needs. Keep one folder per patient, add a table with "
+            "columns file and patient, set patient=file if their names begin with the patient's, or use split=slice."
         )
-    findings.name("patients are told by", [told_by])
+    findings.add_names("patients are identified by", [identified_by])
     if guessed:
-        _note_groups([len(own) for own in jobs.values()], told_by, settings, findings)
+        _note_groups([len(own) for own in jobs.values()], identified_by, settings, findings)
     eligible = choose_patients(sorted(jobs), table, settings, findings)
     chosen: list[Job] = []
     owners: list[int] = []
@@ -158,10 +158,10 @@ def plan_pictures(
     )
 
 
-def _note_groups(sizes: Sequence[int], told_by: str, settings: DataSettings, findings: Findings) -> None:
-    """Warn where what was taken for patients may be classes: a few large groups."""
+def _note_groups(sizes: Sequence[int], identified_by: str, settings: DataSettings, findings: Findings) -> None:
+    """Warn if the supposed patients may be classes: few groups with many images."""
     if settings.split == "patient" and 1 < len(sizes) < _FEW_GROUPS and sum(sizes) > _LARGE_GROUP * len(sizes):
         findings.warn(
-            f"{len(sizes)} groups of {min(sizes)} to {max(sizes)} images are taken as patients, by {told_by}: if they "
-            "are classes, say patient=folder, patient=file, or add a table with columns file and patient"
+            f"{len(sizes)} groups of {min(sizes)} to {max(sizes)} images are taken as patients, by {identified_by}: if "
+            "they are classes, set patient=folder or patient=file, or add a table with columns file and patient"
         )

@@ -71,7 +71,7 @@ _TAGS = [Tag(keyword) for keyword in _KEYWORDS]  # looked up here, once, rather 
 
 
 class NoHounsfieldError(DataError):
-    """A sound slice whose values are no Hounsfield units."""
+    """An intact slice whose values are not Hounsfield units."""
 
 
 def read_headers(root: Path, name: str) -> list[Header | Skipped | Faulty]:
@@ -82,7 +82,7 @@ def read_headers(root: Path, name: str) -> list[Header | Skipped | Faulty]:
         name: The file, relative to it.
 
     Returns:
-        One entry for a single slice, a skipped or a faulty file; one a frame for an enhanced CT.
+        One entry for a single slice, a skipped or a faulty file; one per frame for an enhanced CT.
 
     Raises:
         DataError: The file cannot be opened.
@@ -115,25 +115,25 @@ def read_headers(root: Path, name: str) -> list[Header | Skipped | Faulty]:
 
 
 def _synthetic(name: str) -> Faulty:
-    """Return the refusal of generated images among real ones."""
+    """Return the record of a generated image among real ones."""
     return Faulty(
         name,
-        "A DICOM file says that it holds synthetic data (0008,001C), so it is no real image. Move generated images out "
-        "of the folder.",
+        "A DICOM file says that it holds synthetic data (0008,001C), so it is not a real image. Move generated images "
+        "out of the folder.",
         Cause.SYNTHETIC,
     )
 
 
 def text_of(dataset: Dataset, keyword: str) -> str:
-    """Return an element as text without padding; "" where there is none."""
+    """Return an element as text without padding; "" if it is missing."""
     value = dataset.get(keyword)
     return "" if value is None else str(value).strip(" \0")
 
 
 def _skip(dataset: Dataset, name: str) -> str | None:
-    """Return why this file is no slice of a CT volume; None where it is one.
+    """Return why this file is not a slice of a CT volume; None if it is one.
 
-    Raises DataError where the file does not say what it is, which every sound one does.
+    Raises DataError if the file does not state its class, as every intact file does.
     """
     meta = getattr(dataset, "file_meta", None)
     outer = str(meta.get("MediaStorageSOPClassUID") or "").strip(" \0") if meta else ""
@@ -212,7 +212,7 @@ class _Fields:
         return value
 
     def integer(self, keyword: str, default: int | None = None) -> int:
-        """Return a required whole number, or `default` where there is none."""
+        """Return a required whole number, or `default` if it is missing."""
         value: Any = self.dataset.get(keyword)
         if value is None or value == "":
             if default is None:
@@ -247,7 +247,7 @@ def _pixel_format(fields: _Fields) -> PixelFormat:
     photometric = text_of(dataset, "PhotometricInterpretation")
     # MONOCHROME1 says how to display the values, not what they are (PS3.3 C.8.2.1.1.2)
     if fields.integer("SamplesPerPixel", default=1) != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        raise NoHounsfieldError("A CT slice holds colour, so no Hounsfield units. Leave its series out.", file=name)
+        raise NoHounsfieldError("A CT slice holds colour and not Hounsfield units. Leave its series out.", file=name)
     for keyword in ("RescaleSlope", "RescaleIntercept"):
         if dataset.get(keyword) is None or dataset.get(keyword) == "":
             raise NoHounsfieldError(
@@ -268,7 +268,7 @@ def _pixel_format(fields: _Fields) -> PixelFormat:
         or signed not in (0, 1)
     ):
         raise DataError(
-            f"A CT slice has {stored} of {allocated} bits a pixel, which no CT has. Copy the file again.",
+            f"A CT slice has {stored} of {allocated} bits per pixel, which no CT has. Copy the file again.",
             file=name,
         )
     rows, columns = fields.integer("Rows"), fields.integer("Columns")

@@ -46,7 +46,7 @@ def load_real(settings: DataSettings, *, cache_dir: Path, progress: Progress = n
         came to, and a prepared file's own.
 
     Raises:
-        DataError: The source cannot be read as asked (LeakageError where a patient would stand on two sides of
+        DataError: The source cannot be read as asked (LeakageError where a patient would be in two roles of
             split="patient").
         SettingsError: The settings make no data set.
         OutputError: The cache cannot be written.
@@ -59,7 +59,7 @@ def prepare(
     *,
     cache_dir: Path,
     root: Path | None = None,
-    anew: bool = False,
+    reread: bool = False,
     progress: Progress = no_progress,
 ) -> Prepared:
     """Return every image of a source before the split, from the store or made now.
@@ -68,7 +68,7 @@ def prepare(
         settings: As for `load_real`.
         cache_dir: As for `load_real`.
         root: Where the source lies on disk if `settings.source` is a name rather than a path.
-        anew: Read every header again even if nothing changed, so that the result names the files passed over.
+        reread: Read every header again even if nothing changed, so that the result lists the files passed over.
         progress: As for `load_real`.
 
     Raises:
@@ -82,8 +82,8 @@ def prepare(
     make_private_folder(cache_dir)
     folder = cache_dir / "prepared"
     listing = folder / f"listing-{_listing_key(root, files, settings)}"
-    with locked(listing):  # other processes wait here rather than read the same files
-        note = None if anew else recall(listing)
+    with locked(listing):  # other processes wait here and do not read the same files
+        note = None if reread else recall(listing)
         if note is not None and (stored := load_prepared(folder / f"{note.digest}.npz")) is not None:
             return replace(stored, warnings=note.warnings, counts=note.counts)
         base = root if root.is_dir() else root.parent
@@ -98,7 +98,7 @@ def prepare(
                     made = _render(plan, settings, digest, crew, progress)
                     remove_leftovers(kept)
                     save_prepared(kept, made)
-        # the same images may have been made before, by another reading that had other things to say
+        # equal images may come from an earlier reading with other warnings, so these warnings are stored apart
         warnings = (*plan.warnings, *_white(made.pixels))
         remember(listing, Note(digest, warnings, plan.counts))
     return replace(made, warnings=warnings, counts=plan.counts, named=plan.named)
@@ -112,7 +112,7 @@ def check_settings(settings: DataSettings) -> None:
     if settings.patient not in RULES:
         raise SettingsError(f"patient is {settings.patient!r}. Give {', '.join(RULES)}.")
     if settings.range is not None and not settings.range[0] < settings.range[1]:
-        raise SettingsError("range is no range. Give the values of black and white, the lower first, as in 0:1.")
+        raise SettingsError("range does not ascend. Give the values of black and white, the lower first, as in 0:1.")
     for name, value in (("slices", settings.slices), ("patients", settings.patients)):
         if value is not None and value < 1:
             raise SettingsError(f"{name} is {value}. Give 1 or more, or all.")
@@ -142,20 +142,20 @@ def _render(plan: Plan, settings: DataSettings, digest: str, crew: Crew, progres
 
 
 def _white(pixels: UInt8) -> list[str]:
-    """Return a warning where most of what is seen is white."""
+    """Return a warning if most pixels are white."""
     share = float(np.mean(pixels == 255))
     return [f"{100 * share:.0f}% of the pixels are white: the window or the rescale is wrong"] if share > _WHITE else []
 
 
 def _listing_key(root: Path, files: Sequence[SourceFile], settings: DataSettings) -> str:
-    """Return a name for a folder in the state it was seen in, so that an unchanged one need not be read again."""
+    """Return a key of a folder's present state, so that an unchanged folder need not be read again."""
     return sha256(
         {
             "recipe": RECIPE,
             "root": str(root.resolve()),
             "files": [(file.name, file.kind, file.size, file.stamp) for file in files],
             "settings": ImageSettings.of(settings, settings.crop).as_fields(),
-            "split": settings.split,  # an unknown patient is an error under one and none under the other
+            "split": settings.split,  # unknown patients are an error under split=patient only
             "strict": settings.strict,
         }
     )

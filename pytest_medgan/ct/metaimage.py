@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pytest_medgan.ct.volume_file import Volume, check_size, damaged, data_file, unpack
+from pytest_medgan.ct.volume_file import Volume, check_size, damaged_error, data_file, unpack
 from pytest_medgan.errors import DataError
 
 _TYPES = {
@@ -25,7 +25,7 @@ _MATRIX = ("TransformMatrix", "Rotation", "Orientation")
 
 
 def read_metaimage(path: Path, name: str) -> Volume:
-    """Read a MetaImage file. Its world runs to the left, back and head, as DICOM's does.
+    """Read a MetaImage file. Its world axes run to the left, back and head, as in DICOM.
 
     Raises:
         DataError: It is damaged, not one volume of numbers, or its values lie in another folder.
@@ -50,7 +50,7 @@ def read_metaimage(path: Path, name: str) -> Volume:
         data = stream.read() if compressed else stream.read(needed)
     plain = unpack(data, needed, "gzip", name) if compressed else data
     if len(plain) < needed:
-        raise damaged(name)
+        raise damaged_error(name)
     values = np.frombuffer(plain[:needed], dtype).reshape(sizes, order="F")
     axes, guessed = _axes(fields, name)
     return Volume(values, 1.0, 0.0, axes, guessed)
@@ -60,7 +60,7 @@ def read_fields(path: Path, name: str) -> tuple[dict[str, str], int]:
     """Return a header's fields, and where it ends.
 
     Raises:
-        DataError: It is no header of one data file.
+        DataError: The file is not a header with one data file.
     """
     fields: dict[str, str] = {}
     with path.open("rb") as stream:
@@ -73,7 +73,7 @@ def read_fields(path: Path, name: str) -> tuple[dict[str, str], int]:
                 if value.strip() == "LIST" or "%" in value:
                     raise DataError("A MetaImage file is spread over several data files. Save it as one.", file=name)
                 return fields, stream.tell()
-    raise damaged(name)
+    raise damaged_error(name)
 
 
 def _says_yes(fields: dict[str, str], key: str) -> bool:
@@ -88,5 +88,5 @@ def _axes(fields: dict[str, str], name: str) -> tuple[np.ndarray, bool]:
         return np.eye(3), True
     numbers = [float(part) for part in text.split()]
     if len(numbers) != 9 or not np.isfinite(numbers).all():
-        raise damaged(name)
+        raise damaged_error(name)
     return np.asarray(numbers).reshape(3, 3).T, False  # each three numbers are one array axis

@@ -1,6 +1,6 @@
 """Damage that only the neighbouring slices reveal.
 
-A lossless JPEG stores differences: one flipped bit shifts every later pixel by a constant, and no checksum tells. A
+A lossless JPEG stores differences: one flipped bit shifts every later pixel by a constant, and no checksum shows it. A
 damaged rescale shifts all pixels. What lies at the end of a slice, below the patient, hardly differs from one slice to
 the next.
 """

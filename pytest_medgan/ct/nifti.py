@@ -1,4 +1,4 @@
-"""NIfTI volumes (extra `volumes`)."""
+"""Read NIfTI volumes (needs the extra `volumes`)."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from pytest_medgan.ct.volume_file import Volume, check_size, damaged
+from pytest_medgan.ct.volume_file import Volume, check_size, damaged_error
 from pytest_medgan.errors import DataError
 
 
 def read_nifti(path: Path, name: str) -> Volume:
-    """Read a NIfTI file; a fourth axis of length 1 is no axis.
+    """Read a NIfTI file; axes of length 1 after the third are dropped.
 
     Raises:
-        DataError: It is damaged, or holds several volumes or colours.
+        DataError: The file is damaged, or holds several volumes or colours.
     """
     import nibabel
 
@@ -27,9 +27,9 @@ def read_nifti(path: Path, name: str) -> Volume:
     try:
         values = np.asarray(image.dataobj.get_unscaled()).reshape(shape[:3])
     except (OSError, ValueError, EOFError) as error:
-        raise damaged(name) from error
+        raise damaged_error(name) from error
     affine = np.asarray(image.affine, np.float64)
-    to_lps = np.diag([-1.0, -1.0, 1.0])  # NIfTI counts to the right and to the front
+    to_lps = np.diag([-1.0, -1.0, 1.0])  # NIfTI axes run to the right and to the front
     return Volume(
         values,
         slope=float(image.dataobj.slope),

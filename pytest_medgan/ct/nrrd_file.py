@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pytest_medgan.ct.volume_file import Volume, check_size, damaged, data_file, unpack
+from pytest_medgan.ct.volume_file import Volume, check_size, damaged_error, data_file, unpack
 from pytest_medgan.errors import DataError
 
 _TYPES = {
@@ -67,7 +67,7 @@ def read_nrrd(path: Path, name: str) -> Volume:
         data = stream.read(needed) if not encoding else stream.read()
     plain = unpack(data, needed, encoding, name) if encoding else data
     if len(plain) < needed:
-        raise damaged(name)
+        raise damaged_error(name)
     values = np.frombuffer(plain[:needed], dtype).reshape(sizes, order="F")
     axes, guessed = _axes(header, sizes)
     shape = [side for side, keep in zip(sizes, _kept(sizes), strict=True) if keep]

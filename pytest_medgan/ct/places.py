@@ -56,9 +56,9 @@ def find_pixels(stream: BoundedFile, start: int, pixels: PixelFormat, frames: in
     head = 8 if implicit else 12
     stream.seek(start)
     raw = stream.read(head)
-    told = struct.unpack(order + "I", raw[-4:])[0] if len(raw) == head else 0
+    stated = struct.unpack(order + "I", raw[-4:])[0] if len(raw) == head else 0
     whole = length * frames
-    if frames >= 1 and told in (whole, whole + whole % 2) and start + head + whole <= size:
+    if frames >= 1 and stated in (whole, whole + whole % 2) and start + head + whole <= size:
         return start + head, length
     if not _decodes(stream, pixels):
         raise DataError(

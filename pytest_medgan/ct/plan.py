@@ -1,4 +1,4 @@
-"""What is to be prepared: the chosen slices in their final order, before any pixel is read."""
+"""The plan of a data set: which images to prepare, in their final order, before any pixel is read."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pytest_medgan.records import UInt8
 
 
 class Job(Protocol):
-    """One finished image, to be made by any worker."""
+    """The task of making one finished image; any worker can do it."""
 
     @property
     def file(self) -> str:
-        """The file it reads, relative to the data root."""
+        """The file that the task reads, relative to the data root."""
 
     def render(self, root: Path) -> UInt8:
         """Return the image, uint8 [size,size].
@@ -29,15 +29,17 @@ class Job(Protocol):
 class Plan:
     """The images of a data set, ordered by patient and then by position."""
 
-    patients: tuple[str, ...]  # PatientIDs in order; they never leave this room
-    labels: tuple[int, ...]  # one a patient: 1 deceased, 0 alive, -1 unknown
-    owners: tuple[int, ...]  # one an image: its patient's row
-    jobs: tuple[Job, ...]  # one an image
+    patients: tuple[str, ...]  # PatientIDs in order; never passed on outside `ct`
+    labels: tuple[int, ...]  # one per patient: 1 deceased, 0 alive, -1 unknown
+    owners: tuple[int, ...]  # one per image: index of its patient in `patients`
+    jobs: tuple[Job, ...]  # one per image
     inputs: tuple[str, ...]  # digests of the files that the images depend on
-    instances: tuple[str, ...]  # what the key of the pseudonyms is made of
-    window: tuple[float, float] | None  # HU of grey 0 and 255; None for pictures that were grey already
-    crop: str  # "tumour" or "image", as used
-    compressed: bool = False  # some pixels need a decoder, which is kept apart
+    instances: tuple[str, ...]  # SOPInstanceUIDs or file digests, from which the key of the pseudonyms is computed
+    window: tuple[float, float] | None  # HU of grey 0 and 255; None for pictures stored as grey levels
+    crop: str  # the crop in effect: "tumour" or "image"
+    compressed: bool = False  # whether pixels need a decoder, which then runs in a process of its own
     warnings: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
-    named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # files and names, for the terminal alone
+    named: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # reason -> files or names; shown on the terminal only

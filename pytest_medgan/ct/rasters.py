@@ -1,11 +1,10 @@
-"""Folders of PNG, JPEG, BMP or TIFF.
+"""Read folders of PNG, JPEG, BMP or TIFF pictures.
 
-8-bit values are grey levels as they stand. Deeper ones mean what the user says: `range=LOW:HIGH` gives the values of
-black and white, a table of files gives `slope` and `intercept` to HU (value * slope + intercept). Without a word, 16
-bits are grey of full scale (65535 is white, as PNG defines it) and numbers with a sign or a fraction are HU, each only
-where the values found agree with that. Nothing is stretched to an image's own range.
-The patient is told by `patient=` (the topmost folder unless said otherwise), or by a table with columns `file` and
-`patient`.
+8-bit values are grey levels. The user states the meaning of deeper ones: `range=LOW:HIGH` gives the values of
+black and white, a table of files gives `slope` and `intercept` to HU (value * slope + intercept). By default
+16 bits are grey of full scale (65535 is white, as PNG defines it) and numbers with a sign or a fraction are HU, each
+only if the values found agree with that. No image is stretched to its own range.
+`patient=` (by default the topmost folder), or a table with columns `file` and `patient`, identifies the patients.
 """
 
 from __future__ import annotations
@@ -27,21 +26,21 @@ from pytest_medgan.ground.arrays import scale_to_grey
 from pytest_medgan.ground.pictures import SUFFIXES, PictureKind, read_picture
 from pytest_medgan.records import DataSettings, Float64, UInt8
 
-_AIR_AT_MOST = -200.0  # HU; numbers without any below this hold no air and no lung, so they are no chest CT in HU
+_AIR_AT_MOST = -200.0  # HU; numbers without any below this hold no air and no lung, so they are not chest CT in HU
 _TWELVE_BITS = 4096  # 16-bit pictures that stay below it hold 12-bit values, not grey of full scale
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """What the table says about one file."""
+    """What the table of files says about one file."""
 
     patient: str
     rescale: tuple[float, float] | None  # slope, intercept to HU
 
 
 @dataclass(frozen=True)
-class Look:
-    """What one picture is, before it is cut."""
+class PictureProperties:
+    """Properties of a picture, needed before it is rendered."""
 
     kind: PictureKind
     low: float  # least value
@@ -51,7 +50,7 @@ class Look:
 
 @dataclass(frozen=True)
 class RasterJob:
-    """One picture to one image."""
+    """The task of making one image from one picture."""
 
     file: str
     digest: str
@@ -72,13 +71,13 @@ class RasterJob:
         return finish_picture(values, crop_size=self.crop_size, size=self.size, window=window, file=self.file)
 
 
-def look_at_picture(root: Path, name: str) -> Look | DataError:
-    """Return what a picture is, or why it cannot be read; what a worker does with one picture."""
+def inspect_picture(root: Path, name: str) -> PictureProperties | DataError:
+    """Return the properties of a picture, or the error if it cannot be read; run by a worker."""
     try:
         picture = read_picture(root / name, name=name)
     except DataError as error:
         return error
-    return Look(picture.kind, float(picture.values.min()), float(picture.values.max()), picture.lossy)
+    return PictureProperties(picture.kind, float(picture.values.min()), float(picture.values.max()), picture.lossy)
 
 
 def read_values(
@@ -118,17 +117,17 @@ def plan_rasters(reading: Reading, digests: dict[str, str], table: dict[str, Cli
         table: The clinical table.
 
     Raises:
-        DataError: As `plan_pictures`, or values that are no grey and no HU by what was said about them.
+        DataError: As `plan_pictures`, or values that are neither grey levels nor HU under the given settings.
     """
     settings = reading.settings
-    looks = _look_at_all(reading)
+    pictures = _inspect_pictures(reading)
     meanings = read_meanings(reading)
-    unlisted = sum(name not in meanings for name in looks)
+    unlisted = sum(name not in meanings for name in pictures)
     if meanings and unlisted:
         raise DataError(f"{unlisted} pictures are not in the table of files. Add them to it, or remove it.")
-    hounsfield = _agree(looks, meanings, settings, reading.findings)
+    hounsfield = _hold_hounsfield(pictures, meanings, settings, reading.findings)
     jobs: dict[str, list[Job]] = defaultdict(list)
-    for name in looks:
+    for name in pictures:
         meaning = meanings.get(name, Meaning(patient_of(name, ALONE, settings.patient), None))
         jobs[meaning.patient].append(
             RasterJob(
@@ -147,85 +146,93 @@ def plan_rasters(reading: Reading, digests: dict[str, str], table: dict[str, Cli
         table,
         inputs=lambda job: job.digest if isinstance(job, RasterJob) else "",
         window=settings.window if hounsfield else None,
-        counts={"files": len(reading.files), "pictures": len(looks)},
-        told_by="a table of files" if meanings else RULES[settings.patient],
+        counts={"files": len(reading.files), "pictures": len(pictures)},
+        identified_by="a table of files" if meanings else RULES[settings.patient],
         guessed=not meanings,
     )
 
 
-def _look_at_all(reading: Reading) -> dict[str, Look]:
-    """Return picture -> what it is, in natural order; files that are no picture are passed over."""
+def _inspect_pictures(reading: Reading) -> dict[str, PictureProperties]:
+    """Return file -> properties of the picture, in natural order; record files that are not pictures."""
     findings = reading.findings
     for file in reading.files:
         if file.kind not in PICTURES and file.suffix in SUFFIXES:
-            error = DataError("A file named like a picture is none. Copy it again, or remove it.", file=file.name)
-            findings.excuse(error, "empty file" if file.size == 0 else "file named like a picture that is none")
+            error = DataError(
+                "A file named like a picture is not a picture. Copy it again, or remove it.", file=file.name
+            )
+            findings.pass_over(error, "empty file" if file.size == 0 else "file named like a picture that is not one")
     named = frozenset(file.name for file in reading.files if file.suffix in SUFFIXES)
     reading.skip_others(*PICTURES, known=named)
     names = sorted(reading.names(*PICTURES), key=natural)
-    seen = reading.crew.map(look_at_picture, names, what="looking at pictures", progress=reading.progress)
-    looks: dict[str, Look] = {}
-    for name, look in zip(names, seen, strict=True):
-        if isinstance(look, Look):
-            looks[name] = look
+    seen = reading.crew.map(inspect_picture, names, what="inspecting pictures", progress=reading.progress)
+    pictures: dict[str, PictureProperties] = {}
+    for name, picture in zip(names, seen, strict=True):
+        if isinstance(picture, PictureProperties):
+            pictures[name] = picture
         else:
-            findings.excuse(look, "picture that cannot be read")
-    if not looks:
-        raise next(look for look in seen if isinstance(look, DataError))
-    return looks
+            findings.pass_over(picture, "picture that cannot be read")
+    if not pictures:
+        raise next(picture for picture in seen if isinstance(picture, DataError))
+    return pictures
 
 
-def _agree(looks: dict[str, Look], meanings: dict[str, Meaning], settings: DataSettings, findings: Findings) -> bool:
-    """Return whether the values are HU; raise DataError where they are a guess, or not the same in all pictures."""
-    deep = [name for name, look in looks.items() if look.kind is PictureKind.DEEP and not _rescaled(name, meanings)]
+def _hold_hounsfield(
+    pictures: dict[str, PictureProperties], meanings: dict[str, Meaning], settings: DataSettings, findings: Findings
+) -> bool:
+    """Return whether the values are HU; raise DataError if this is a guess, or differs between pictures."""
+    deep = [
+        name for name, picture in pictures.items() if picture.kind is PictureKind.DEEP and not _rescaled(name, meanings)
+    ]
     numbers = [
-        name for name, look in looks.items() if look.kind is PictureKind.NUMBERS and not _rescaled(name, meanings)
+        name
+        for name, picture in pictures.items()
+        if picture.kind is PictureKind.NUMBERS and not _rescaled(name, meanings)
     ]
     if settings.range is None:
         if numbers:
-            _check_numbers({name: looks[name] for name in numbers})
+            _check_numbers({name: pictures[name] for name in numbers})
         if deep:
-            _check_deep({name: looks[name] for name in deep}, findings)
+            _check_deep({name: pictures[name] for name in deep}, findings)
     hounsfield = {
-        _rescaled(name, meanings) or (look.kind is PictureKind.NUMBERS and settings.range is None)
-        for name, look in looks.items()
+        _rescaled(name, meanings) or (picture.kind is PictureKind.NUMBERS and settings.range is None)
+        for name, picture in pictures.items()
     }
     if len(hounsfield) > 1:
         raise DataError("Some pictures hold grey levels and some HU. Give slope and intercept in a table of files.")
-    lossy = sum(look.lossy for look in looks.values())
+    lossy = sum(picture.lossy for picture in pictures.values())
     if lossy:
         findings.warn(f"{lossy} pictures were compressed with loss")
     return hounsfield == {True}
 
 
 def _rescaled(name: str, meanings: dict[str, Meaning]) -> bool:
-    """Whether a table gives slope and intercept of a picture."""
+    """Return whether a table gives slope and intercept of a picture."""
     return name in meanings and meanings[name].rescale is not None
 
 
-def _check_numbers(looks: dict[str, Look]) -> None:
-    """Raise DataError for numbers that are no chest CT in HU."""
-    low, high = min(look.low for look in looks.values()), max(look.high for look in looks.values())
+def _check_numbers(pictures: dict[str, PictureProperties]) -> None:
+    """Raise DataError for numbers that are not chest CT in HU."""
+    low, high = min(picture.low for picture in pictures.values()), max(picture.high for picture in pictures.values())
     if low > _AIR_AT_MOST:
         raise DataError(
-            f"The pictures hold numbers from {low:.4g} to {high:.4g}, which are no HU of a chest: none is air. Say "
-            f"what black and white are, as in range={low:.4g}:{high:.4g}, or give slope and intercept in a table of "
+            f"The pictures hold numbers from {low:.4g} to {high:.4g}, which are not HU of a chest: no value is "
+            f"air. State black and white, as in range={low:.4g}:{high:.4g}, or give slope and intercept in a table of "
             "files.",
-            file=next(iter(looks)),
+            file=next(iter(pictures)),
         )
 
 
-def _check_deep(looks: dict[str, Look], findings: Findings) -> None:
+def _check_deep(pictures: dict[str, PictureProperties], findings: Findings) -> None:
     """Raise DataError for 16-bit pictures that hold 12-bit values."""
-    high = max(look.high for look in looks.values())
+    high = max(picture.high for picture in pictures.values())
     if high < _TWELVE_BITS:
         raise DataError(
-            f"The 16-bit pictures hold values of at most {high:.0f}, so 65535 is not their white. Say what black and "
-            "white are, as in range=0:4095, or give slope and intercept to HU in a table of files.",
-            file=next(iter(looks)),
+            f"The 16-bit pictures hold values of at most {high:.0f}, so 65535 is not their white. State black and "
+            "white, as in range=0:4095, or give slope and intercept to HU in a table of files.",
+            file=next(iter(pictures)),
         )
     findings.warn(
-        "16-bit pictures are taken as grey of full scale; range= or a table with slope and intercept says else"
+        "16-bit pictures are taken as grey of full scale; range= or a table with slope and intercept says otherwise"
     )
 
 
@@ -239,7 +246,7 @@ def read_meanings(reading: Reading) -> dict[str, Meaning]:
         File (relative to the data root) -> what its table says.
 
     Raises:
-        DataError: A line names no file or patient, or its slope and intercept are no numbers.
+        DataError: A line names no file or patient, or its slope and intercept are not numbers.
     """
     found: dict[str, Meaning] = {}
     for table in reading.files:
@@ -258,7 +265,7 @@ def read_meanings(reading: Reading) -> dict[str, Meaning]:
                 continue
             if not cells.get("file") or not cells.get("patient"):
                 raise DataError(
-                    f"Line {number} of the table of files names no file or no patient. Fill it in.", file=table.name
+                    f"Line {number} of the table of files has no file or no patient. Fill it in.", file=table.name
                 )
             path = f"{table.folder}/{cells['file']}" if table.folder else cells["file"]
             found[path] = Meaning(cells["patient"], _rescale(cells, number, table.name))

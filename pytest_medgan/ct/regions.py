@@ -1,9 +1,9 @@
-"""Regions of interest, whatever file drew them, and the rule by which one of them is the tumour.
+"""Regions of interest from RTSTRUCT or SEG, and the rule that chooses the tumour among them.
 
 Names are compared without case and punctuation. GTV-1 comes before GTV-2, a numbered GTV before any other (iGTV, GTVp),
-then comes what is called a tumour, a neoplasm, a lesion, a nodule or a mass; nodes ("GTVn") count only where nothing
-else is there. Equal claims are settled by the larger volume, then by the lower number. A region that covers no pixel of
-its series, or lies outside of it, is passed over.
+then come names such as tumour, neoplasm, lesion, nodule or mass; lymph nodes ("GTVn") come last. Among equal ranks the
+region of the larger volume is taken, then the one of the lower number. A region that covers no pixel of its series, or
+lies outside of it, is passed over.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pytest_medgan.ct.series import Series
 from pytest_medgan.errors import DataError
 from pytest_medgan.records import Bool
 
-# "Lung-GTV" is the lung without its tumour: a word before GTV makes it another region
+# "Lung-GTV" is the lung without its tumour, so a name with another word before GTV is not the tumour
 _GTV = re.compile(r"(?:i|it|p|t|l|r|lt|rt|primary)?gtv(?P<rest>.*)")
 _TUMOUR = re.compile(r"(?:primary|main|lung|left|right|l|r)*(?:neoplasm|tumou?r|lesion|nodule|mass|cancer|carcinoma)")
 _NODES, _OTHER = 3, 2
@@ -33,7 +33,7 @@ class Region(Protocol):
 
     @property
     def name(self) -> str:
-        """The name as the file spells it."""
+        """The name as it is written in the file."""
 
     def masks(self, series: Series, file: str) -> dict[int, Bool]:
         """Return the region on each slice, slice index -> bool [H,W].
@@ -55,7 +55,7 @@ class StructureFile:
     frames: frozenset[str]  # FrameOfReferenceUIDs
     images: frozenset[str]  # SOPInstanceUIDs its regions lie on
     regions: Sequence[Region]
-    names: tuple[str, ...] = ()  # of all its regions, as the file spells them
+    names: tuple[str, ...] = ()  # of all its regions, as written in the file
     faults: tuple[DataError, ...] = ()  # regions that may be a tumour and could not be read
 
     def drawn_on(self, series: Series) -> bool:
@@ -69,15 +69,15 @@ class StructureFile:
 
 @dataclass(frozen=True)
 class Choice:
-    """What came of the search for the tumour among the regions of a file."""
+    """The region chosen as the tumour among the regions of a file."""
 
-    name: str  # of the region taken; "" for none
+    name: str  # of the chosen region; "" if none was chosen
     masks: dict[int, Bool]  # slice index -> bool [H,W]
     faults: tuple[DataError, ...]  # regions passed over because they do not fit
 
 
 def _fits(region: Region, series: Series, file: str) -> bool:
-    """Whether a region lies in a series."""
+    """Return whether a region lies in a series."""
     try:
         return any(mask.any() for mask in region.masks(series, file).values())
     except DataError:
@@ -85,11 +85,11 @@ def _fits(region: Region, series: Series, file: str) -> bool:
 
 
 def rank(name: str, wanted: str | None = None) -> tuple[int, int] | None:
-    """Return the claim of a region's name to be the tumour, lowest first; None for an organ.
+    """Return the rank of a region's name as that of the tumour, the lowest is best; None for another region.
 
     Args:
-        name: As the file spells it.
-        wanted: The one name that counts, where the user gave it.
+        name: The name as it is written in the file.
+        wanted: The only accepted name, if the user gave one.
 
     Examples:
         >>> rank("GTV-1"), rank("gtv"), rank("Primary tumor"), rank("Lung-GTV")
@@ -114,10 +114,10 @@ def _plain(name: str) -> str:
 
 
 def choose_region(structures: StructureFile, series: Series, wanted: str | None = None) -> Choice:
-    """Return the tumour among the regions of a file, and what was passed over on the way to it."""
+    """Return the tumour among the regions of a file, and the errors of regions that were passed over."""
     faults = [*structures.faults]
-    claims = [(claim, region) for region in structures.regions if (claim := rank(region.name, wanted)) is not None]
-    for _, group in groupby(sorted(claims, key=lambda item: (item[0], item[1].number)), key=lambda item: item[0]):
+    ranked = [(found, region) for region in structures.regions if (found := rank(region.name, wanted)) is not None]
+    for _, group in groupby(sorted(ranked, key=lambda item: (item[0], item[1].number)), key=lambda item: item[0]):
         best: tuple[int, str, dict[int, Bool]] = (0, "", {})
         for _, region in group:
             try:
@@ -129,7 +129,7 @@ def choose_region(structures: StructureFile, series: Series, wanted: str | None 
             if not volume:
                 faults.append(
                     DataError(
-                        "A GTV covers no pixel of its series. Draw it anew, or use crop=image.", file=structures.file
+                        "A GTV covers no pixel of its series. Draw it again, or use crop=image.", file=structures.file
                     )
                 )
             if volume > best[0]:
@@ -140,6 +140,6 @@ def choose_region(structures: StructureFile, series: Series, wanted: str | None 
 
 
 def choose_file(files: Sequence[StructureFile], series: Series) -> StructureFile | None:
-    """Return the structure set drawn on a series; with a tumour before without, RTSTRUCT before SEG, then by digest."""
+    """Return the structure set drawn on a series: one with a tumour first, then RTSTRUCT before SEG, then by digest."""
     drawn = [file for file in files if file.drawn_on(series)]
     return min(drawn, key=lambda file: (not file.regions, file.kind, file.digest)) if drawn else None

@@ -1,4 +1,4 @@
-"""A prepared set dealt to its three roles, and the proof that no patient plays two of them."""
+"""Divide a prepared set into its three roles, and check that no patient has two of them."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def divide(prepared: Prepared, settings: DataSettings) -> RealSets:
         MedganError: As `split_images` raises.
     """
     split = split_images(prepared.groups, settings)
-    warnings = [*prepared.warnings, *_leaks(prepared, split, settings), *_lopsided(prepared, settings)]
+    warnings = [*prepared.warnings, *_leaks(prepared, split, settings), *_dominant_patient(prepared, settings)]
     chosen: dict[str, object] = {"images": prepared.digest, "split": settings.split, "seed": settings.seed}
     if settings.split == "patient":
         chosen["fractions"] = settings.fractions
         if len(np.unique(np.unique(prepared.groups, return_counts=True)[1])) > 1:
-            chosen["dealt by"] = "images"  # where patients have equally many, by patients is the same
+            chosen["dealt by"] = "images"  # absent where all patients have as many images: the roles are then the same
     digest = sha256(chosen)
     everything = ImageSet(prepared.pixels, prepared.groups, "", prepared.labels, prepared.window)
 
@@ -54,7 +54,7 @@ def divide(prepared: Prepared, settings: DataSettings) -> RealSets:
 
 
 def _leaks(prepared: Prepared, split: Split, settings: DataSettings) -> list[str]:
-    """Return what lets one person stand on two sides as warnings under split=slice; raise it under split=patient."""
+    """Return warnings of one person in two roles under split=slice; raise LeakageError under split=patient."""
     known = [warning for warning in prepared.warnings if warning.startswith(LEAK)]
     copies = _copies(prepared, split)
     if settings.split == "patient":
@@ -64,28 +64,28 @@ def _leaks(prepared: Prepared, split: Split, settings: DataSettings) -> list[str
             )
         if copies:
             raise LeakageError(
-                f"{copies} images are identical to one of a patient on another side. Leave the copies out."
+                f"{copies} images are identical to an image of a patient in another role. Leave the copies out."
             )
         return []
     found = [
-        "split=slice: slices of one patient stand on both sides, so the Real row is flattered; split=patient avoids it"
+        "split=slice: slices of one patient are in both sets, so the Real row looks too good; split=patient avoids this"
     ]
     if copies:
         found.append(f"{LEAK}: {copies} images of the reference are identical to held-out ones")
     return found
 
 
-def _lopsided(prepared: Prepared, settings: DataSettings) -> list[str]:
-    """Return a warning where one patient outweighs all others, so that a role is one patient and little else."""
+def _dominant_patient(prepared: Prepared, settings: DataSettings) -> list[str]:
+    """Return a warning if one patient has more than half of the images, so that a role is nearly one patient."""
     _, counts = np.unique(prepared.groups, return_counts=True)
     if settings.split == "patient" and counts.max() > counts.sum() / 2:
         share = 100.0 * counts.max() / counts.sum()
-        return [f"one of {len(counts)} patients has {share:.0f}% of the images: slices= limits how many each has"]
+        return [f"one of {len(counts)} patients has {share:.0f}% of the images: slices= limits the number per patient"]
     return []
 
 
 def _copies(prepared: Prepared, split: Split) -> int:
-    """Count images equal to one on another side to the last pixel; flat ones prove nothing and are not counted."""
+    """Count images that equal an image in another role in every pixel; constant images are not counted."""
     apart = prepared.pixels.reshape(len(prepared.pixels), -1)
     flat = apart.min(axis=1) == apart.max(axis=1)
     sides: dict[bytes, set[int]] = defaultdict(set)

@@ -11,7 +11,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from pytest_medgan.ct.bounded import BoundedFile
-from pytest_medgan.ct.contours import outside
+from pytest_medgan.ct.contours import outside_error
 from pytest_medgan.ct.quiet import quiet_pydicom
 from pytest_medgan.ct.regions import StructureFile, rank
 from pytest_medgan.ct.series import Series
@@ -56,7 +56,7 @@ class Segment:
             if index < 0 and frame.position:
                 index = series.nearest(float(np.dot(frame.position, series.normal)))
             if index < 0:
-                raise outside(file)
+                raise outside_error(file)
             bits = np.unpackbits(frame.packed, count=self.rows * self.columns)
             mask = bits.astype(bool).reshape(self.rows, self.columns)
             found[index] = found[index] | mask if index in found else mask

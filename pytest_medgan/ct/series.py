@@ -1,7 +1,7 @@
-"""One CT series: its slices in order of position, checked, with geometry.
+"""One CT series: its slices in order of position, after checks, and its geometry.
 
 Slices are ordered by the projection of ImagePositionPatient on the slice normal; file names, InstanceNumber and
-SliceLocation play no part. The distance of slices is that of their positions, never SliceThickness.
+SliceLocation are ignored. The distance between slices is computed from their positions, never from SliceThickness.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from pytest_medgan.ct.slices import Header
 from pytest_medgan.errors import DataError
 from pytest_medgan.records import Float64
 
-EDGE_TOLERANCE = 0.5  # mm; geometry that moves no pixel of the image by more is the same geometry
-_STEP_TOLERANCE = 0.1  # of the slice distance: a table does not miss by more
-_ROUNDING = 0.11  # mm by which two neighbours may differ because positions are told to a tenth
-_SAME_PLACE = 1e-3  # mm
+EDGE_TOLERANCE = 0.5  # mm; two geometries are equal if no pixel moves by more than this
+_STEP_TOLERANCE = 0.1  # share of the slice distance by which a step may differ; a CT table is more exact than that
+_ROUNDING = 0.11  # mm by which two steps may differ because positions are written to a tenth
+_SAME_PLACE = 1e-3  # mm; closer positions are the same position
 _TILT = 0.5  # least z component of the normal of an axial slice
-_DISTINCT = 0.6  # least share of slices that have a position of their own in a volume
+_DISTINCT = 0.6  # least number of different positions in a volume, as a share of its slices
 
 
 class GapError(DataError):
@@ -39,7 +39,7 @@ class Series:
     positions: tuple[float, ...]  # mm along the normal, ascending
     normal: tuple[float, float, float]
     step: float  # mm between neighbouring slices; 0 for a single slice
-    uneven: float = 0.0  # mm by which a slice lies off the even, straight line of the others, beyond rounding
+    largest_offset: float = 0.0  # mm from a slice to the straight, even line through the others; 0 for rounding
     duplicates: int = 0  # identical copies of a slice, left out
 
     @property
@@ -54,17 +54,17 @@ class Series:
 
     @property
     def overlapping(self) -> bool:
-        """Whether neighbouring slices share tissue: the distance is below the thickness."""
+        """Whether neighbouring slices overlap: their distance is smaller than their thickness."""
         thickness = self.slices[0].thickness
         return thickness is not None and 0 < self.step < thickness - _SAME_PLACE
 
     @property
-    def changing(self) -> bool:
-        """Whether rescale, sign or padding of the stored values differ between slices."""
+    def mixed_pixel_formats(self) -> bool:
+        """Whether rescale, sign or padding of stored values differ between slices."""
         return len({(h.pixels.rescale, h.pixels.signed, h.pixels.padding) for h in self.slices}) > 1
 
     def nearest(self, position: float) -> int:
-        """Return the index of the slice within half a step of `position` (mm along the normal); -1 for none."""
+        """Return the index of the slice within half a step of `position` (mm along the normal); -1 if there is none."""
         index = int(np.argmin(np.abs(np.array(self.positions) - position)))
         return index if abs(self.positions[index] - position) <= max(self.step / 2, 0.5) + _SAME_PLACE else -1
 
@@ -72,10 +72,10 @@ class Series:
         return len(self.slices)
 
 
-def unsuitable(headers: Sequence[Header]) -> str | None:
-    """Return why the slices of a series are sound but no axial volume, in words for a count; None where they are one.
+def reason_unsuitable(headers: Sequence[Header]) -> str | None:
+    """Return what kind of series this is if it is not an axial volume, in words for a count; None for a volume.
 
-    Nothing else is checked: a series that is not used may be damaged.
+    Damage is not checked here: a series that is not used may be damaged.
     """
     normal = _normal_of(headers[0])
     if normal is not None and abs(normal[2]) < _TILT:
@@ -93,18 +93,19 @@ def build_series(headers: Iterable[Header], *, same_pixels: Callable[[Header, He
 
     Args:
         headers: The slices, in any order.
-        same_pixels: Called with two slices of one SOPInstanceUID whose files differ; whether their pixels are equal.
+        same_pixels: Called with two slices that have one SOPInstanceUID but different files; returns whether their
+            pixels are equal.
 
     Raises:
-        DataError: Slices differ in patient, study, matrix, or by more than EDGE_TOLERANCE in spacing or orientation;
-            two different slices have one position or one SOPInstanceUID; distances are uneven, as after the loss of a
-            slice; positions lie off one line.
+        DataError: Slices differ in patient, study or matrix, or by more than EDGE_TOLERANCE in spacing or orientation;
+            two different slices have one position or one SOPInstanceUID; distances are uneven, for example because
+            a slice is missing; or positions do not lie on one line.
     """
     found = sorted(headers, key=lambda header: header.file)
     _check_alike(found)
     unique, duplicates = _drop_copies(found, same_pixels)
     normal = _axial_normal(unique[0])
-    # mm rounded to a nanometre, so that ties by rounding cannot order slices
+    # rounded to a nanometre, so that rounding errors do not decide the order of slices
     places = [round(float(np.dot(header.position, normal)), 6) for header in unique]
     order = sorted(range(len(unique)), key=lambda index: (places[index], unique[index].file))
     slices = tuple(unique[index] for index in order)
@@ -115,7 +116,7 @@ def build_series(headers: Iterable[Header], *, same_pixels: Callable[[Header, He
 
 
 def outline_series(headers: Sequence[Header]) -> Series:
-    """Return the slices of one series in order without any check, to see what else refers to them."""
+    """Return the slices of one series in order without checks, to find the files that refer to them."""
     normal = _normal_of(headers[0]) or (0.0, 0.0, 1.0)
     placed = sorted(headers, key=lambda header: (float(np.dot(header.position, normal)), header.file, header.frame))
     positions = tuple(float(np.dot(header.position, normal)) for header in placed)
@@ -124,12 +125,12 @@ def outline_series(headers: Sequence[Header]) -> Series:
 
 
 def read_volume(root: Path, series: Series) -> Float64:
-    """Return the whole series, float64 [slices,H,W] HU; NaN where a padding value stands. For looking at it only."""
+    """Return the whole series, float64 [slices,H,W] HU; NaN for padding values. For viewing only."""
     return np.stack([read_hounsfield(root, header) for header in series.slices])
 
 
 def _check_alike(headers: Sequence[Header]) -> None:
-    """Raise DataError for what one series has in common; the odd one out is named."""
+    """Raise DataError for a slice whose patient, study, matrix, spacing or orientation differs from the others."""
     _check_equal([header.patient for header in headers], headers, "PatientID")
     _check_equal([header.study for header in headers], headers, "StudyInstanceUID")
     _check_equal([(header.pixels.rows, header.pixels.columns) for header in headers], headers, "matrix")
@@ -140,21 +141,23 @@ def _check_alike(headers: Sequence[Header]) -> None:
 
 
 def _check_close(places: Float64, headers: Sequence[Header], what: str) -> None:
-    """Raise DataError for the slice whose edge lies farthest from where it usually lies; `places` is [slices,*] mm."""
+    """Raise DataError for the slice farthest from the median if beyond EDGE_TOLERANCE; `places` is [slices,*] mm."""
     off = np.abs(places - np.median(places, axis=0)).max(axis=1)
     if off.max() > EDGE_TOLERANCE:
-        raise _differs(what, headers[int(off.argmax())])
+        raise _difference_error(what, headers[int(off.argmax())])
 
 
 def _check_equal(values: Sequence[Any], headers: Sequence[Header], what: str) -> None:
-    """Raise DataError for the first value that is not the commonest."""
+    """Raise DataError for the first slice whose value is not the most frequent one."""
     if len(set(values)) > 1:
-        commonest, _ = Counter(values).most_common(1)[0]
-        raise _differs(what, next(h for h, value in zip(headers, values, strict=True) if value != commonest))
+        most_frequent, _ = Counter(values).most_common(1)[0]
+        raise _difference_error(
+            what, next(h for h, value in zip(headers, values, strict=True) if value != most_frequent)
+        )
 
 
-def _differs(what: str, header: Header) -> DataError:
-    """Return the error for a slice that is not like the others of its series."""
+def _difference_error(what: str, header: Header) -> DataError:
+    """Return the error for a slice that differs from the others of its series."""
     return DataError(
         f"The {what} of a CT slice differs from the rest of its series. Copy the file again, or remove the slices that "
         "do not belong.",
@@ -171,9 +174,9 @@ def _extent(header: Header) -> float:
 def _drop_copies(
     headers: Sequence[Header], same_pixels: Callable[[Header, Header], bool] | None
 ) -> tuple[list[Header], int]:
-    """Return one of each SOPInstanceUID, and how many copies were left out.
+    """Return one slice per SOPInstanceUID, and the number of copies left out.
 
-    Copies may differ in elements that play no part, as after another export.
+    Copies may differ in elements that images do not depend on, for example after a second export.
     """
     kept: dict[str, Header] = {}
     for header in headers:
@@ -193,20 +196,20 @@ def _drop_copies(
 
 
 def _normal_of(header: Header) -> tuple[float, float, float] | None:
-    """Return the slice normal towards the head; None where the orientation is none."""
+    """Return the slice normal towards the head; None if the orientation is invalid."""
     row, column = np.array(header.orientation[:3]), np.array(header.orientation[3:])
     lengths = float(np.linalg.norm(row)), float(np.linalg.norm(column))
     off = max(abs(lengths[0] - 1), abs(lengths[1] - 1), abs(float(row @ column)))
     if off * _extent(header) > EDGE_TOLERANCE:
         return None
     x, y, z = np.cross(row, column)
-    # always towards the head, so that a flipped plane does not turn the order round
+    # always towards the head, so that a flipped plane does not reverse the order
     sign = 1.0 if z > 0 else -1.0
     return float(sign * x), float(sign * y), float(sign * z)
 
 
 def _axial_normal(header: Header) -> tuple[float, float, float]:
-    """Return the normal of an axial slice. Raises DataError for another."""
+    """Return the normal of an axial slice; raise DataError for any other orientation."""
     normal = _normal_of(header)
     if normal is None:
         raise DataError(
@@ -219,7 +222,7 @@ def _axial_normal(header: Header) -> tuple[float, float, float]:
 
 
 def _check_steps(slices: Sequence[Header], positions: Sequence[float]) -> float:
-    """Return the distance between slices, mm; raise DataError where it is not one throughout."""
+    """Return the distance between slices, mm; raise DataError if it is not constant."""
     if len(slices) < 2:
         return 0.0
     steps = np.diff(positions)
@@ -242,23 +245,23 @@ def _check_steps(slices: Sequence[Header], positions: Sequence[float]) -> float:
             )
         if step < usual - slack:
             raise DataError(
-                f"A CT series mixes distances: the next slice is {step:.2f} mm away instead of {usual:.2f}. Leave the "
-                "series out, or remove the odd slices.",
+                f"A CT series has several slice distances: the next slice is {step:.2f} mm away instead of {usual:.2f}."
+                " Leave the series out, or remove the slices that do not belong.",
                 file=slices[index].file,
             )
     return float(positions[-1] - positions[0]) / (len(positions) - 1)
 
 
 def _check_line(slices: Sequence[Header], normal: tuple[float, float, float]) -> float:
-    """Return the most that a first pixel lies off the even, straight line of the others, mm; 0 for mere rounding.
+    """Return the largest distance of a first pixel from the even, straight line of the others, mm; 0 for rounding.
 
-    The line may slant, as under a tilted gantry. Raises DataError for a slice shifted in its own plane.
+    The line may be oblique, as with a tilted gantry. Raises DataError for a slice shifted in its own plane.
     """
     if len(slices) < 4:
         return 0.0
     corners = np.array([header.position for header in slices])
     half = len(corners) // 2
-    # medians of distances over half the series: no single slice can pull the line towards itself
+    # medians of distances over half the series, so that no single slice can shift the line
     slope = np.median(corners[half:] - corners[:-half], axis=0) / half
     off = corners - slope * np.arange(len(corners))[:, None]
     off -= np.median(off, axis=0)

@@ -1,4 +1,4 @@
-"""What is known of the files of a study before their pixels are read."""
+"""Records of the files of a study, filled from their headers before pixels are read."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pytest_medgan.errors import DataError
 
 
 class Cause(enum.Enum):
-    """Why a file that may have been a slice is passed over. The value names it in tables and reports."""
+    """Why a file that may be a damaged slice is passed over. The value describes the file in tables and reports."""
 
     EMPTY = "empty file"
-    FOREIGN = "no DICOM file, though it lies among them"
+    FOREIGN = "file among DICOM files that is not DICOM"
     DAMAGED = "damaged DICOM file"
     NO_HOUNSFIELD = "slice without Hounsfield units"
     SYNTHETIC = "synthetic data"
@@ -65,7 +65,7 @@ class Header:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A sound DICOM file that is no slice of a CT volume."""
+    """An intact DICOM file that is not a slice of a CT volume."""
 
     file: str
     digest: str

@@ -1,4 +1,4 @@
-"""Which kind of source a folder or file is, by its content, and the plan that its kind makes."""
+"""Detect the kind of a source by its content, and plan it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_medgan.ct.regions import StructureFile
 from pytest_medgan.ct.segmentation import read_segmentation
 from pytest_medgan.ct.slices import Cause, Faulty, Skipped
 from pytest_medgan.ct.studies import plan_studies
-from pytest_medgan.ct.volumes import VolumeLook, companions, is_drawing, look_at_volume, plan_volumes
+from pytest_medgan.ct.volumes import VolumeProperties, companions, inspect_volume, is_drawing, plan_volumes
 from pytest_medgan.errors import DataError
 from pytest_medgan.ground.digests import digest_file
 
@@ -29,7 +29,7 @@ _KINDS = {
 
 
 def plan_source(reading: Reading) -> Plan:
-    """Return the plan of whatever a source holds; DICOM goes before anything else that lies beside it.
+    """Return the plan of a source of any kind; if it holds DICOM files, only they are used.
 
     Raises:
         DataError: The source holds no images, or several kinds of them.
@@ -55,12 +55,12 @@ def plan_source(reading: Reading) -> Plan:
 
 
 def digest_content(root: Path, names: tuple[str, ...]) -> str:
-    """Return the digest of files that belong together; what a worker does with them."""
+    """Return the digest of files that belong together; run by a worker."""
     return "/".join(digest_file(root / name) for name in names)
 
 
 def read_structure_file(root: Path, item: tuple[Skipped, str | None]) -> StructureFile | Faulty:
-    """Read an RTSTRUCT or SEG; what a worker does with one. The second part of `item` is the region's name."""
+    """Read an RTSTRUCT or SEG; run by a worker. The second part of `item` is the region's name."""
     skipped, roi = item
     try:
         return _STRUCTURES[skipped.reason](root, skipped.file, skipped.digest, roi)
@@ -87,17 +87,17 @@ def _plan_volumes(reading: Reading) -> Plan:
     values = companions(reading.root, used)
     reading.skip_others(*VOLUMES, known=frozenset((*values.values(), *drawings)))
     seen = reading.crew.map(
-        look_at_volume, [(file.name, file.kind) for file in used], what="reading volumes", progress=reading.progress
+        inspect_volume, [(file.name, file.kind) for file in used], what="reading volumes", progress=reading.progress
     )
-    looks: dict[str, VolumeLook] = {}
-    for file, look in zip(used, seen, strict=True):
-        if isinstance(look, VolumeLook):
-            looks[file.name] = look
+    volumes: dict[str, VolumeProperties] = {}
+    for file, volume in zip(used, seen, strict=True):
+        if isinstance(volume, VolumeProperties):
+            volumes[file.name] = volume
         else:
-            reading.findings.excuse(look, "volume that cannot be used")
-    if not looks:
-        refused = [look for look in seen if isinstance(look, DataError)]
-        raise refused[0] if refused else DataError("The folder holds drawings and no CT volume. Add the volumes.")
-    together = [(name, *([values[name]] if name in values else [])) for name in looks]
+            reading.findings.pass_over(volume, "volume that cannot be used")
+    if not volumes:
+        errors = [volume for volume in seen if isinstance(volume, DataError)]
+        raise errors[0] if errors else DataError("The folder holds drawings and no CT volume. Add the volumes.")
+    together = [(name, *([values[name]] if name in values else [])) for name in volumes]
     hashed = reading.crew.map(digest_content, together, what="reading files", progress=reading.progress)
-    return plan_volumes(reading, looks, dict(zip(looks, hashed, strict=True)), reading.clinical_table())
+    return plan_volumes(reading, volumes, dict(zip(volumes, hashed, strict=True)), reading.clinical_table())

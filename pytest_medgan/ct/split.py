@@ -1,7 +1,7 @@
-"""Which images play which role.
+"""Assign images to the roles training, reference and held-out.
 
-Chance comes from hashes of (seed, row), not from a library's generator, so that a split is the same on every machine
-and under every version of anything.
+Randomness comes from hashes of (seed, row), not from a library's generator, so that a split is the same on every
+machine and with every version of every library.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def split_images(groups: Names, settings: DataSettings) -> Split:
         settings: `split`, `fractions` and `seed`.
 
     Raises:
-        SettingsError: The split is unknown, or the fractions are none.
+        SettingsError: The split is unknown, or the fractions are invalid.
         DataError: There are too few patients or images.
-        LeakageError: A patient would stand on two sides under split="patient".
+        LeakageError: A patient would be in two roles under split="patient".
     """
     if settings.split == "slice":
         return _split_slices(len(groups), settings.seed)
@@ -118,8 +118,8 @@ def _split_slices(count: int, seed: int) -> Split:
 
 
 def check_disjoint(groups: Names, split: Split) -> None:
-    """Raise LeakageError where a patient stands on two sides."""
+    """Raise LeakageError if a patient is in two roles."""
     sides = [set(groups[rows].tolist()) for rows in (split.training, split.reference, split.held_out)]
     shared = (sides[0] & sides[1]) | (sides[0] & sides[2]) | (sides[1] & sides[2])
     if shared:
-        raise LeakageError(f"{len(shared)} patients stand on two sides of split=patient. Give each image its patient.")
+        raise LeakageError(f"{len(shared)} patients are in two roles of split=patient. Give each image its patient.")

@@ -1,4 +1,4 @@
-"""A folder of DICOM studies to a plan: series, structures and clinical table brought together, slices chosen."""
+"""Plan a folder of DICOM studies: combine series, structure sets and clinical table, and choose slices."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pytest_medgan.ct.choice import choose_series, owner
+from pytest_medgan.ct.choice import choose_series, patient_or_study
 from pytest_medgan.ct.cohort import UNKNOWN, ClinicalRow, choose_patients
 from pytest_medgan.ct.cropping import effective_crop, find_tumour, sound_structures
 from pytest_medgan.ct.files import SourceFile
@@ -79,13 +79,13 @@ def plan_studies(
         table: The clinical table, PatientID -> row.
 
     Raises:
-        DataError: What is used is damaged or contradicts itself, or there is too little of it.
+        DataError: A file that is used is damaged, files contradict each other, or there are too few.
     """
     settings, findings = reading.settings, reading.findings
     headers = [item for item in found if isinstance(item, Header)]
     skipped = [item for item in found if isinstance(item, Skipped)]
     faulty = [item for item in found if isinstance(item, Faulty)]
-    faulty += [*strangers(reading.files, headers), *_mixed(headers, skipped)]
+    faulty += [*files_named_like_slices(reading.files, headers), *_other_content_in_series(headers, skipped)]
     drawn = sound_structures(structures, headers, findings)
     chosen = choose_series(headers, faulty, drawn, findings, _same_pixels(reading.root))
     _note_leaks(headers, findings)
@@ -118,7 +118,7 @@ def plan_studies(
 
 
 def choose_slices(count: int, wanted: int | None, middle: Fraction) -> range:
-    """Return `wanted` neighbouring slices of `count`, as even about `middle` as the volume allows; all for None."""
+    """Return `wanted` of `count` slices in a row, centred on `middle` where the volume allows it; None takes all."""
     if wanted is None or wanted >= count:
         return range(count)
     first = floor(middle - Fraction(wanted - 1, 2) + Fraction(1, 2))
@@ -126,20 +126,20 @@ def choose_slices(count: int, wanted: int | None, middle: Fraction) -> range:
     return range(first, first + wanted)
 
 
-def strangers(files: Sequence[SourceFile], headers: Sequence[Header]) -> list[Faulty]:
-    """Return files that may have been slices once: no DICOM, but named like the slices of their folder."""
+def files_named_like_slices(files: Sequence[SourceFile], headers: Sequence[Header]) -> list[Faulty]:
+    """Return files that may be damaged slices: not DICOM, but named like the slices of their folder."""
     alike = {(header.file.rpartition("/")[0], Path(header.file).suffix.lower()) for header in headers}
     found = []
     for file in files:
         if file.kind != "dicom" and ((file.folder, file.suffix) in alike or file.suffix == ".dcm"):
-            cause, what = (Cause.EMPTY, "is empty") if file.size == 0 else (Cause.FOREIGN, "is no DICOM file")
+            cause, what = (Cause.EMPTY, "is empty") if file.size == 0 else (Cause.FOREIGN, "is not a DICOM file")
             message = f"A file named like a DICOM slice {what}. Copy it again, or remove it."
             found.append(Faulty(file.name, message, cause))
     return found
 
 
-def _mixed(headers: Sequence[Header], skipped: Sequence[Skipped]) -> list[Faulty]:
-    """Return other content inside CT series, which was CT once; scouts and captures may share a series."""
+def _other_content_in_series(headers: Sequence[Header], skipped: Sequence[Skipped]) -> list[Faulty]:
+    """Return files of another kind inside CT series, which may be damaged slices; scouts and captures are allowed."""
     series = {header.series for header in headers}
     return [
         Faulty(
@@ -155,7 +155,7 @@ def _mixed(headers: Sequence[Header], skipped: Sequence[Skipped]) -> list[Faulty
 
 
 def _same_pixels(root: Path) -> Callable[[Header, Header], bool]:
-    """Return the comparison of two slices' pixels."""
+    """Return a function that compares the pixels of two slices."""
 
     def compare(one: Header, other: Header) -> bool:
         return np.array_equal(read_hounsfield(root, one), read_hounsfield(root, other), equal_nan=True)
@@ -164,11 +164,11 @@ def _same_pixels(root: Path) -> Callable[[Header, Header], bool]:
 
 
 def _note_leaks(headers: Sequence[Header], findings: Findings) -> None:
-    """Warn where a study or an image names two PatientIDs: they are the same person twice."""
+    """Warn if a study or an image has two PatientIDs: they are one person under two names."""
     owners: dict[str, set[str]] = defaultdict(set)
     for header in headers:
-        owners[header.study].add(owner(header))
-        owners[header.instance].add(owner(header))
+        owners[header.study].add(patient_or_study(header))
+        owners[header.instance].add(patient_or_study(header))
     shared = {patient for patients in owners.values() if len(patients) > 1 for patient in patients}
     if shared:
         findings.warn(f"{LEAK}: {len(shared)} PatientIDs share a study or an image with another")
@@ -176,18 +176,20 @@ def _note_leaks(headers: Sequence[Header], findings: Findings) -> None:
 
 def _note_series(used: Sequence[Series], settings: DataSettings, findings: Findings) -> None:
     """Warn of what a reader of the report should know about the series."""
-    uneven = [series.uneven for series in used if series.uneven]
-    if uneven:
-        findings.warn(f"{len(uneven)} series are uneven: a slice lies {max(uneven):.3f} mm off its place")
-    changing = sum(series.changing for series in used)
-    if changing:
-        findings.warn(f"{changing} series change their rescale, sign or padding: each slice is read by its own tags")
+    offsets = [series.largest_offset for series in used if series.largest_offset]
+    if offsets:
+        findings.warn(
+            f"{len(offsets)} series are uneven: a slice lies {max(offsets):.3f} mm from its expected position"
+        )
+    mixed = sum(series.mixed_pixel_formats for series in used)
+    if mixed:
+        findings.warn(f"{mixed} series change their rescale, sign or padding: each slice is read with its own tags")
     frames = sum(len({header.frame_of_reference for header in series.slices}) > 1 for series in used)
     if frames:
-        findings.warn(f"{frames} series have several frames of reference: positions are taken as of one")
+        findings.warn(f"{frames} series have several frames of reference: their positions are taken as one frame")
     short = sum(len(series) < (settings.slices or 0) for series in used)
     if short and not settings.source.startswith("phantom"):
-        findings.warn(f"{short} of {len(used)} patients have fewer than {settings.slices} slices, all taken")
+        findings.warn(f"{short} of {len(used)} patients have fewer than {settings.slices} slices: all of them are used")
     lossy = sum(any(header.pixels.lossy for header in series.slices) for series in used)
     if lossy:
         findings.warn(f"{lossy} series were compressed with loss")
@@ -236,7 +238,7 @@ def _jobs(
                     settings.crop_size,
                     settings.size,
                     settings.window,
-                    neighbours=near if header.offset < 0 or series.changing else (),
+                    neighbours=near if header.offset < 0 or series.mixed_pixel_formats else (),
                     sample=index == indices[len(indices) // 2],
                 )
             )

@@ -1,4 +1,4 @@
-"""What a volume file of any format holds, and how much of it is unpacked."""
+"""The content of a volume file of any format, and limits on how much is unpacked."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Volume:
     slope: float  # to HU
     intercept: float
     axes: Float64  # [3,3], column a is the direction of array axis a in left, back, head
-    guessed: bool = False  # whether the file names no orientation
+    guessed: bool = False  # whether the file has no orientation, so that one is assumed
 
 
 def check_size(shape: Sequence[int], itemsize: int, path: Path, name: str, *, compressed: bool) -> int:
@@ -75,13 +75,13 @@ def unpack(data: bytes, needed: int, kind: str, name: str) -> bytes:
         else:
             plain = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(data, needed)
     except (OSError, zlib.error, ValueError) as error:
-        raise damaged(name) from error
+        raise damaged_error(name) from error
     if len(plain) < needed:
         raise DataError("A volume is cut off: its data end early. Copy it again.", file=name)
     return plain
 
 
-def damaged(name: str) -> DataError:
+def damaged_error(name: str) -> DataError:
     """Return the error for a volume that cannot be read."""
     return DataError("A volume is damaged. Copy it again, or leave it out.", file=name)
 
@@ -90,10 +90,12 @@ def data_file(path: Path, named: str, name: str) -> Path:
     """Return the file with the values that a header names.
 
     Raises:
-        DataError: It does not lie beside its header.
+        DataError: It is not in the folder of its header.
     """
     if Path(named).name != named or named in ("", ".", ".."):
-        raise DataError("A volume's header names a data file in another folder. Move it beside the header.", file=name)
+        raise DataError(
+            "A volume's header names a data file in another folder. Move it into the folder of the header.", file=name
+        )
     found = path.with_name(named)
     if not found.is_file():
         raise DataError("A volume's header names a data file that is not there. Copy it again.", file=name)

@@ -1,8 +1,8 @@
 """NIfTI, NRRD and MetaImage volumes of HU, turned to the orientation of an axial CT slice.
 
-A file is no CT but a drawing, and passed over, where its name or its folder's says so (gtv, mask, seg, label), or where
-its values hold no air. The patient is told by `patient=`; without a word it is the topmost folder, or the file's name
-where few folders hold many volumes (as imagesTr does).
+A file is a drawing of a region and not used if its name or its folder's name says so (gtv, mask, seg, label). A volume
+without air is not CT and is passed over. `patient=` decides how patients are identified; by default the topmost folder
+is the patient, or the file's name where few folders hold many volumes (as imagesTr does).
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from pytest_medgan.ct.nifti import read_nifti
 from pytest_medgan.ct.nrrd_file import read_nrrd
 from pytest_medgan.ct.plan import Job, Plan
 from pytest_medgan.ct.reading import Reading
-from pytest_medgan.ct.volume_file import Volume, damaged
+from pytest_medgan.ct.volume_file import Volume, damaged_error
 from pytest_medgan.errors import DataError
 from pytest_medgan.records import DataSettings, Float64, UInt8
 
 _READERS = {"nifti": read_nifti, "nrrd": read_nrrd, "metaimage": read_metaimage}
 _DRAWING = re.compile(r"(?<![a-z])(?:i?gtv|mask|seg|label)")
 _DRAWING_FOLDER = re.compile(r"(?:labels?|masks?|seg(?:mentations?)?|annotations?)(?:tr|ts)?")
-_AIR_AT_MOST = -200.0  # HU; a volume without a value below this holds no lung and no air, so it is no CT in HU
-_COLLECTION = 3  # volumes a folder, from which on folders are collections rather than patients
+_AIR_AT_MOST = -200.0  # HU; a volume without a value below this holds no lung and no air, so it is not CT in HU
+_COLLECTION = 3  # volumes per folder; with more on average, folders are collections and not patients
 
 
 class ReaderMissingError(DataError):
-    """The package that reads a format is not installed; this is never passed over."""
+    """The package that reads a format is not installed; such a file is never passed over."""
 
 
 @dataclass(frozen=True)
-class VolumeLook:
-    """What one volume is, before its planes are cut."""
+class VolumeProperties:
+    """Properties of a volume, needed before its planes are rendered."""
 
-    planes: int  # axial ones
-    guessed: bool  # whether its file names no orientation
+    planes: int  # number of axial planes
+    guessed: bool  # whether the file has no orientation, so that one is assumed
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,10 @@ def read_plane(path: Path, kind: str, name: str, index: int) -> Float64:
 
 @lru_cache(maxsize=1)
 def open_volume(path: str, kind: str, name: str) -> Volume:
-    """Return a volume with its values as [planes,rows,columns], planes rising; its `axes` are spent.
+    """Return a volume with its values as [planes,rows,columns], from the feet up; its `axes` no longer apply.
 
     Raises:
-        DataError: It is damaged, oblique, no volume of HU, or its reader is not installed.
+        DataError: The file is damaged, oblique or not a volume of HU, or its reader is not installed.
     """
     try:
         with warnings.catch_warnings():
@@ -101,7 +101,7 @@ def open_volume(path: str, kind: str, name: str) -> Volume:
             "A volume needs a reader that is missing. Install pytest-medgan[volumes].", file=name
         ) from error
     except Exception as error:  # a damaged file can make the readers raise anything at all
-        raise damaged(name) from error
+        raise damaged_error(name) from error
     order = np.abs(volume.axes).argmax(axis=0)  # the patient axis (0 left, 1 back, 2 head) of each array axis
     if not np.isfinite(volume.axes).all() or sorted(order.tolist()) != [0, 1, 2]:
         raise DataError("A volume has an oblique orientation. Resample it to axial planes.", file=name)
@@ -112,12 +112,12 @@ def open_volume(path: str, kind: str, name: str) -> Volume:
     places = order.tolist()
     upright = np.transpose(values, (places.index(2), places.index(1), places.index(0)))
     if float(upright.min()) * volume.slope + volume.intercept > _AIR_AT_MOST:
-        raise DataError("A volume holds no air, so it is no CT in HU. Leave it out.", file=name)
+        raise DataError("A volume holds no air, so it is not CT in HU. Leave it out.", file=name)
     return Volume(upright, volume.slope, volume.intercept, volume.axes, volume.guessed)
 
 
-def look_at_volume(root: Path, file: tuple[str, str]) -> VolumeLook | DataError:
-    """Return what a volume is, or why it cannot be used; what a worker does with one volume."""
+def inspect_volume(root: Path, file: tuple[str, str]) -> VolumeProperties | DataError:
+    """Return the properties of a volume, or the error if it cannot be used; run by a worker."""
     name, kind = file
     try:
         volume = open_volume(str(root / name), kind, name)
@@ -125,18 +125,18 @@ def look_at_volume(root: Path, file: tuple[str, str]) -> VolumeLook | DataError:
         raise
     except DataError as error:
         return error
-    return VolumeLook(len(volume.values), volume.guessed)
+    return VolumeProperties(len(volume.values), volume.guessed)
 
 
 def companions(root: Path, files: Sequence[SourceFile]) -> dict[str, str]:
-    """Return header -> the file beside it that holds its values, for MetaImage; both relative to the data root."""
+    """Return header -> the file next to it that holds its values, for MetaImage; both relative to the data root."""
     found = {}
     for file in files:
         if file.kind == "metaimage":
             try:
                 fields, _ = read_fields(root / file.name, file.name)
             except (DataError, OSError):
-                continue  # told where the volume is looked at
+                continue  # `inspect_volume` reports it
             if fields["ElementDataFile"] != "LOCAL":
                 folder = f"{file.folder}/" if file.folder else ""
                 found[file.name] = folder + fields["ElementDataFile"]
@@ -144,14 +144,14 @@ def companions(root: Path, files: Sequence[SourceFile]) -> dict[str, str]:
 
 
 def plan_volumes(
-    reading: Reading, looks: dict[str, VolumeLook], digests: dict[str, str], table: dict[str, ClinicalRow]
+    reading: Reading, volumes: dict[str, VolumeProperties], digests: dict[str, str], table: dict[str, ClinicalRow]
 ) -> Plan:
     """Return the plan of the axial planes of volumes.
 
     Args:
         reading: The source.
-        looks: Volume -> what it is.
-        digests: Volume -> digest of its content.
+        volumes: File -> properties of its volume.
+        digests: File -> digest of its content.
         table: The clinical table.
 
     Raises:
@@ -159,35 +159,35 @@ def plan_volumes(
     """
     settings = reading.settings
     kinds = {file.name: file.kind for file in reading.files}
-    patients, rule = _patients(list(looks), settings)
+    patients, rule = _patients(list(volumes), settings)
     jobs: dict[str, list[Job]] = defaultdict(list)
-    for name in sorted(looks, key=natural):
+    for name in sorted(volumes, key=natural):
         if jobs[patients[name]]:
             raise DataError(
-                "A folder holds a second volume of one patient. Keep one, or say patient=file if each file is a "
+                "A folder holds a second volume of one patient. Keep one, or set patient=file if each file is a "
                 "patient of its own.",
                 file=name,
             )
         jobs[patients[name]] += [
             VolumeJob(name, kinds[name], digests[name], index, settings.crop_size, settings.size, settings.window)
-            for index in range(looks[name].planes)
+            for index in range(volumes[name].planes)
         ]
-    guessed = sum(look.guessed for look in looks.values())
+    guessed = sum(volume.guessed for volume in volumes.values())
     if guessed:
-        reading.findings.warn(f"{guessed} volumes name no orientation: their axes are taken as left, back and head")
+        reading.findings.warn(f"{guessed} volumes have no orientation: their axes are taken as left, back and head")
     return plan_pictures(
         jobs,
         reading,
         table,
         inputs=lambda job: job.digest if isinstance(job, VolumeJob) else "",
         window=settings.window,
-        counts={"files": len(reading.files), "volumes": len(looks)},
-        told_by=rule,
+        counts={"files": len(reading.files), "volumes": len(volumes)},
+        identified_by=rule,
     )
 
 
 def _patients(names: Sequence[str], settings: DataSettings) -> tuple[dict[str, str], str]:
-    """Return volume -> patient, and what told them, in words."""
+    """Return file -> patient, and in words how patients were identified."""
     stems = {name: stem_of(name.rpartition("/")[2]) for name in names}
     tops = Counter(name.partition("/")[0] for name in names if "/" in name)
     collections = tops and sum(tops.values()) >= _COLLECTION * len(tops)
@@ -197,7 +197,7 @@ def _patients(names: Sequence[str], settings: DataSettings) -> tuple[dict[str, s
 
 
 def is_drawing(file: SourceFile) -> bool:
-    """Whether a volume marks a region rather than measures one, by its name or a folder's."""
+    """Return whether a volume is the drawing of a region, by its name or the name of a folder."""
     if file.kind not in VOLUMES:
         return False
     *folders, name = file.name.casefold().split("/")

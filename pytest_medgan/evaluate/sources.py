@@ -40,17 +40,17 @@ def load_real(settings: DataSettings, *, cache_dir: Path, progress: Progress = n
 
 
 def prepare(
-    settings: DataSettings, *, cache_dir: Path, anew: bool = False, progress: Progress = no_progress
+    settings: DataSettings, *, cache_dir: Path, reread: bool = False, progress: Progress = no_progress
 ) -> Prepared:
     """Return every image of a source before the split; arguments and errors are those of `load_real`.
 
-    `anew` reads every header again even if nothing changed, so that the result names the files passed over.
+    `reread` reads every header again even if nothing changed, so that the result names the files passed over.
     """
     from pytest_medgan.ct import load
 
     load.check_settings(settings)
     root = phantom_folder(settings.source, cache_dir, progress)
-    return load.prepare(settings, root=root, cache_dir=cache_dir, anew=anew, progress=progress)
+    return load.prepare(settings, root=root, cache_dir=cache_dir, reread=reread, progress=progress)
 
 
 def phantom_folder(source: str, cache_dir: Path, progress: Progress = no_progress) -> Path | None:

@@ -79,14 +79,14 @@ def _opened(path: Path, name: str) -> Iterator[Image.Image]:
     except DataError:
         raise
     except Image.DecompressionBombError as error:
-        raise _too_large(name) from error
+        raise _too_large_error(name) from error
     except Exception as error:  # a damaged picture can make Pillow raise anything at all
         raise DataError(
             "The picture is damaged or of another format. Copy it again, or leave it out.", file=name
         ) from error
 
 
-def _too_large(name: str) -> DataError:
+def _too_large_error(name: str) -> DataError:
     """Return the error for a picture that is not decoded."""
     return DataError(f"The picture has more than {_LARGEST} pixels a side. Cut it into smaller ones.", file=name)
 
@@ -94,7 +94,7 @@ def _too_large(name: str) -> DataError:
 def _kind(image: Image.Image, name: str) -> PictureKind:
     """Return the kind; raise DataError for a picture that is not read."""
     if max(image.size) > _LARGEST:
-        raise _too_large(name)
+        raise _too_large_error(name)
     if getattr(image, "n_frames", 1) != 1:
         raise DataError("The picture has several pages. Save each as a picture of its own.", file=name)
     if image.mode in ("L", "1", *_COLOURS):

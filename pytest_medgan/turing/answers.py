@@ -55,24 +55,24 @@ def read_answers(path: Path) -> AnswerFile:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise _error("The answer file cannot be read.", path) from None
+        raise _answer_file_error("The answer file cannot be read.", path) from None
     found = data if isinstance(data, dict) else {}
     if (found.get("schema"), found.get("schema_version")) != (SCHEMA, SCHEMA_VERSION):
-        raise _error("The file is not an answer file of this version.", path)
+        raise _answer_file_error("The file is not an answer file of this version.", path)
     try:
         file = from_plain(AnswerFile, found, "answers", action=_ACTION, error=DataError)
     except DataError as error:
         raise DataError(str(error), file=path.name) from None
     places = [answer.image for answer in file.answers]
     if len(set(places)) != len(places):
-        raise _error("The answer file answers one image twice.", path)
+        raise _answer_file_error("The answer file answers one image twice.", path)
     if not all(0 <= place < file.count for place in places):
-        raise _error("The answer file answers an image that is not on the page.", path)
+        raise _answer_file_error("The answer file answers an image that is not on the page.", path)
     if not all(a.answer in ANSWERS and 1 <= a.confidence <= HIGHEST_CONFIDENCE for a in file.answers):
-        raise _error('An answer is neither "real" nor "generated", or its confidence is not 1 to 5.', path)
+        raise _answer_file_error('An answer is neither "real" nor "generated", or its confidence is not 1 to 5.', path)
     return file
 
 
-def _error(problem: str, path: Path) -> DataError:
+def _answer_file_error(problem: str, path: Path) -> DataError:
     """Return the error for an answer file that cannot be scored."""
     return DataError(f"{problem} {_ACTION}", file=path.name)

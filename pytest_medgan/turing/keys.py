@@ -80,13 +80,13 @@ def read_key(path: Path) -> PageKey:
         data = None
     found = data if isinstance(data, dict) else {}
     if (found.get("schema"), found.get("schema_version")) != (KEY_SCHEMA, KEY_SCHEMA_VERSION):
-        raise _no_key(path)
+        raise _key_file_error(path)
     try:
         key = from_plain(PageKey, found, "key")
     except SettingsError:
-        raise _no_key(path) from None
+        raise _key_file_error(path) from None
     if not set(key.images) <= set(_KINDS):
-        raise _no_key(path)
+        raise _key_file_error(path)
     return key
 
 
@@ -128,6 +128,6 @@ def keys_in_folders_of(paths: Iterable[Path]) -> Keys:
     return read_keys(file for folder in folders for file in sorted(folder.glob(f"*{KEY_SUFFIX}")))
 
 
-def _no_key(path: Path) -> DataError:
+def _key_file_error(path: Path) -> DataError:
     """Return the error for a file that is no key file."""
     return DataError("The key file cannot be read. Name the file that was written with the page.", file=path.name)

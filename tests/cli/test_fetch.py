@@ -110,6 +110,6 @@ def test_run_asks_only_about_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, downloads: list[RemoteSeries]
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    monkeypatch.setattr(room, "complete", lambda one, root: one.patient == "P1")
+    monkeypatch.setattr(room, "is_complete", lambda one, root: one.patient == "P1")
     assert command.run(parse("nsclc-radiomics", "--out", str(tmp_path))) == 0
     assert len(downloads) == 2

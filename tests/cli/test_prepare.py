@@ -115,7 +115,7 @@ def test_run_ends_with_a_table_of_what_was_read_used_and_skipped(
             f"skipped 1 empty file: {empty}",
             "1 file of another kind: notes.txt",
             "warning passed over: 1 empty file",
-            "warning 3 of 3 patients have fewer than 64 slices, all taken",
+            "warning 3 of 3 patients have fewer than 64 slices: all of them are used",
             "training 2, reference 2, held out 2 images; crop tumour, split patient",
         ]
 

@@ -1,4 +1,4 @@
-"""What archives hold beside the textbook: each row is one quirk, and the images and words it must come to.
+"""Archives that deviate from the textbook: each row is one quirk, with the images and warnings it must give.
 
 Rows are grouped by kind. The study is four patients of six axial slices, each with a GTV-1 on slices 2 and 3; a row
 changes patient PAT-002 (or all of them), and the images must stay those of the unchanged studies unless it says so.
@@ -365,9 +365,9 @@ QUIRKS = [
     Quirk("an empty slice in a folder of its own", lambda r: [(r / "a").mkdir(), (r / "a" / "x.dcm").touch()],
           (f"{PASSED}1 empty file",)),
     Quirk("a README without extension among such slices", without_suffix,
-          (f"{PASSED}1 no DICOM file, though it lies among them",)),
+          (f"{PASSED}1 file among DICOM files that is not DICOM",)),
     Quirk("a PDF named like a slice", lambda r: (r / SERIES / "report.dcm").write_bytes(b"%PDF-1.4"),
-          (f"{PASSED}1 no DICOM file, though it lies among them",)),
+          (f"{PASSED}1 file among DICOM files that is not DICOM",)),
     Quirk("GTV-1 below a pixel and a filled GTV-2", replace_gtv(tiny), (f"{PASSED}1 GTV that does not fit",)),
     Quirk("GTV-1 of points and a filled GTV-2", replace_gtv(points), (f"{PASSED}1 GTV that does not fit",)),
     Quirk("GTV-1 without ContourData",
@@ -399,7 +399,7 @@ QUIRKS = [
     Quirk("regions called Primary tumor", rename_rois("Primary tumor")),
     Quirk("regions that only roi= picks", rename_rois("Boost 2"), (), {}, {"roi": "boost-2"}),
     Quirk("no PatientID", empty_patient,
-          ("1 studies name no patient", "1 of 4 patients are not in the clinical", "1 patients of the clinical")),
+          ("1 studies have no PatientID", "1 of 4 patients are not in the clinical", "1 patients of the clinical")),
     Quirk("no InstanceNumber, no SliceThickness",
           lambda r: [alter(p, setting(InstanceNumber=None, SliceThickness=None)) for p in slices(r)]),
     Quirk("MONOCHROME1", lambda r: [alter(p, setting(PhotometricInterpretation="MONOCHROME1")) for p in slices(r)]),
@@ -431,7 +431,7 @@ def read(root: Path, small: Small, cache: Path, **settings: Any) -> Prepared:
 
 
 @pytest.mark.parametrize("quirk", QUIRKS, ids=[quirk.name for quirk in QUIRKS])
-def test_prepare_archive_quirk_gives_the_same_images_and_the_right_words(
+def test_prepare_archive_quirk_gives_the_expected_images_and_warnings(
     quirk: Quirk, cohort: Path, small: Small, tmp_path: Path
 ) -> None:
     expected = read(cohort, small, tmp_path / "one", crop=quirk.settings.get("crop", "auto"))
@@ -469,7 +469,7 @@ def test_prepare_tags_that_no_scanner_writes_are_refused(
     assert (caught.value.file or "").startswith("PAT-002/study/series/")
 
 
-def test_prepare_patient_without_an_axial_series_is_left_out_and_told(
+def test_prepare_patient_without_an_axial_series_is_left_out_with_a_warning(
     cohort: Path, small: Small, tmp_path: Path
 ) -> None:
     for index, path in enumerate(slices(cohort)):
@@ -491,7 +491,7 @@ def test_prepare_patient_whose_only_series_is_damaged_is_an_error(cohort: Path, 
     assert caught.value.file == f"{SERIES}/000.dcm"
 
 
-def test_prepare_regions_under_other_names_are_named_on_the_terminal(
+def test_prepare_regions_with_other_names_are_listed_on_the_terminal(
     cohort: Path, small: Small, tmp_path: Path
 ) -> None:
     rename_rois("Boost 2")(cohort)

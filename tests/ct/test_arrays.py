@@ -39,7 +39,7 @@ def test_load_real_bare_array_with_a_channel_axis_is_read(small: Small, tmp_path
     np.save(tmp_path / "a.npy", pictures()[:, None])
     real = load_real(small(tmp_path / "a.npy", split="slice"), cache_dir=tmp_path / "cache")
     assert real.training.pixels.shape == (12, 1, 16, 16)
-    with pytest.raises(DataError, match="name no patients"):
+    with pytest.raises(DataError, match="have no patients"):
         load_real(small(tmp_path / "a.npy"), cache_dir=tmp_path / "cache")
 
 
@@ -58,7 +58,7 @@ def noise() -> np.ndarray:
         ({"pixels": pictures()[0]}, r"shape .16, 16."),
         ({"pixels": np.stack([pictures(), pictures(), pictures()[::-1]], axis=1)}, "channels differ"),
         ({"pixels": pictures(), "patient": np.arange(3)}, "12 pictures and 3 patients"),
-        ({"pixels": pictures(), "labels": np.arange(12)}, "labels of an array file are not one of"),
+        ({"pixels": pictures(), "labels": np.arange(12)}, "labels of an array file must be 1, 0 or -1"),
         (
             {"pixels": pictures(), "patient": np.zeros(12), "labels": np.arange(12) % 2},
             "contradict each other for one patient",
@@ -81,7 +81,7 @@ def test_load_real_array_of_objects_is_not_unpickled(small: Small, tmp_path: Pat
         load_real(small(tmp_path / "a.npy", split="slice"), cache_dir=tmp_path / "cache")
 
 
-def test_load_real_array_in_the_range_that_is_said_is_read(small: Small, tmp_path: Path) -> None:
+def test_load_real_array_with_a_range_is_read(small: Small, tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", pictures().astype(np.float32) / 255)
     prepared = prepare(small(tmp_path / "a.npy", split="slice", range=(0.0, 1.0)), cache_dir=tmp_path / "cache")
     assert np.array_equal(prepared.pixels[:, 0], pictures())

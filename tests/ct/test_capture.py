@@ -47,7 +47,7 @@ def test_write_captures_equal_images_give_equal_files(tmp_path: Path) -> None:
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
 
 
-def test_write_captures_into_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
+def test_write_captures_into_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
     (tmp_path / "kept.txt").write_text("kept")
     with pytest.raises(SettingsError, match="not empty"):
         write_captures(tmp_path, PIXELS, SEEDS)
@@ -58,5 +58,5 @@ def test_prepare_captures_are_refused_as_real_images(tmp_path: Path) -> None:
     write_captures(tmp_path / "out", PIXELS, SEEDS)
     for strict in (False, True):
         settings = DataSettings(source=str(tmp_path / "out"), split="slice", strict=strict)
-        with pytest.raises(DataError, match=r"synthetic data \(0008,001C\), so it is no real image"):
+        with pytest.raises(DataError, match=r"synthetic data \(0008,001C\), so it is not a real image"):
             prepare(settings, cache_dir=tmp_path / "cache")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_medgan.ct.choice import choose_series, owner
+from pytest_medgan.ct.choice import choose_series, patient_or_study
 from pytest_medgan.ct.findings import Findings
 from pytest_medgan.ct.headers import read_headers
 from pytest_medgan.ct.regions import StructureFile
@@ -56,17 +56,17 @@ def test_choose_series_of_equal_length_is_the_same_in_any_order(headers: list[He
     assert len(chosen) == 1
 
 
-def test_choose_series_gap_is_told_by_the_file_that_made_it(headers: list[Header]) -> None:
+def test_choose_series_gap_raises_the_error_of_the_unreadable_file(headers: list[Header]) -> None:
     folder, series = headers[0].file.rpartition("/")[0], headers[0].series
     gap = [*headers[:3], *headers[4:]]
     with pytest.raises(DataError, match="has a gap"):
         choose_series(gap, [], [], Findings())
-    for culprit in (faulty("elsewhere/3.dcm", series=series), faulty(f"{folder}/3.dcm", Cause.EMPTY)):
+    for unreadable in (faulty("elsewhere/3.dcm", series=series), faulty(f"{folder}/3.dcm", Cause.EMPTY)):
         with pytest.raises(DataError, match=r"3\.dcm is bad"):
-            choose_series(gap, [culprit], [], Findings())
-    for stranger in (faulty("elsewhere/3.dcm", Cause.EMPTY), faulty(f"{folder}/3.dcm", series="1.2.3")):
+            choose_series(gap, [unreadable], [], Findings())
+    for unrelated in (faulty("elsewhere/3.dcm", Cause.EMPTY), faulty(f"{folder}/3.dcm", series="1.2.3")):
         with pytest.raises(DataError, match="has a gap"):
-            choose_series(gap, [stranger], [], Findings())
+            choose_series(gap, [unrelated], [], Findings())
 
 
 def test_choose_series_passes_over_faulty_files_that_leave_no_gap(headers: list[Header]) -> None:
@@ -76,12 +76,12 @@ def test_choose_series_passes_over_faulty_files_that_leave_no_gap(headers: list[
     assert findings.warnings == ("passed over: 1 damaged DICOM file",)
 
 
-def test_choose_series_damage_must_not_cost_a_patient(headers: list[Header]) -> None:
+def test_choose_series_patient_with_only_damaged_files_is_an_error(headers: list[Header]) -> None:
     with pytest.raises(DataError, match=r"b\.dcm is bad"):
         choose_series(headers, [faulty("b.dcm", patient="PAT-002"), faulty("c.dcm", patient="PAT-002")], [], Findings())
 
 
-def test_choose_series_synthetic_file_is_refused_whatever_it_belongs_to(headers: list[Header]) -> None:
+def test_choose_series_synthetic_file_of_any_series_is_refused(headers: list[Header]) -> None:
     with pytest.raises(DataError, match=r"z\.dcm is bad"):
         choose_series(headers, [faulty("a.dcm"), faulty("z.dcm", Cause.SYNTHETIC)], [], Findings())
 
@@ -104,5 +104,5 @@ def test_choose_series_without_patient_ids_takes_each_study_as_one(headers: list
     findings = Findings()
     chosen = choose_series([*nameless, *second], [], [], findings)
     assert sorted(len(series) for series in chosen.values()) == [6, 6]
-    assert {owner(header) for header in second} == {"study 1.8"}
-    assert findings.warnings == ("2 studies name no patient: each is taken as a patient of its own",)
+    assert {patient_or_study(header) for header in second} == {"study 1.8"}
+    assert findings.warnings == ("2 studies have no PatientID: each is taken as one patient",)

@@ -43,7 +43,7 @@ def test_read_table_under_other_names_is_read(tmp_path: Path, text: str) -> None
     assert {patient: row.label for patient, row in rows.items()} == {"A": 1, "B": 0}
 
 
-def test_read_table_of_something_else_is_none(tmp_path: Path) -> None:
+def test_read_table_of_other_columns_returns_none(tmp_path: Path) -> None:
     assert table(tmp_path, "a,b\n1,2\n") is None
     assert table(tmp_path, "") is None
 
@@ -51,13 +51,13 @@ def test_read_table_of_something_else_is_none(tmp_path: Path) -> None:
 LINES = [
     (HEAD + "A,1,nos,1,1\nA,1,nos,1,0\n", "Line 3 of the clinical table contradicts", {"A": ("nos", -1)}),
     (HEAD + "A,1,nos,1,1\nA,1,x,1,1\n", "Line 3 of the clinical table contradicts", {"A": ("", 1)}),
-    (HEAD + "A,1,nos,1,1\n,1,nos,1,1\n", "Line 3 of the clinical table names no patient", {"A": ("nos", 1)}),
+    (HEAD + "A,1,nos,1,1\n,1,nos,1,1\n", "Line 3 of the clinical table has no patient", {"A": ("nos", 1)}),
     (HEAD + "A,1,nos,1,maybe\n", "Line 2 of the clinical table has an outcome", {"A": ("nos", -1)}),
 ]
 
 
 @pytest.mark.parametrize(("text", "message", "kept"), LINES)
-def test_read_table_line_that_cannot_be_used_is_passed_over_or_in_strict_reading_refused(
+def test_read_table_unusable_line_is_passed_over_or_refused_if_strict(
     tmp_path: Path, text: str, message: str, kept: dict[str, tuple[str, int]]
 ) -> None:
     findings = Findings()
@@ -77,7 +77,7 @@ def test_read_table_of_any_common_encoding_is_read(tmp_path: Path, encoding: str
     assert rows == {"A": ClinicalRow("A", "häufig", 1)}
 
 
-def test_read_table_that_is_no_text_is_passed_over(tmp_path: Path) -> None:
+def test_read_table_that_is_not_text_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00PatientI")
     findings = Findings()
     assert read_table(tmp_path / "a.csv", "a.csv", findings) is None
@@ -116,10 +116,10 @@ def test_choose_patients_by_histology_and_number() -> None:
         chosen(["A"], rows, only)
     with pytest.raises(DataError, match="no clinical table"):
         chosen(["A"], {}, only)
-    assert chosen(["A"], {}, DataSettings(patients=5))[1] == ["5 patients were asked for and 1 are there"]
+    assert chosen(["A"], {}, DataSettings(patients=5))[1] == ["5 patients were asked for and only 1 exist"]
 
 
-def test_pseudonyms_depend_on_the_data_set_and_on_nothing_else() -> None:
+def test_pseudonyms_depend_on_the_data_set_only() -> None:
     names = pseudonyms(["A", "B"], ["1.2", "1.3"])
     assert pseudonyms(["B", "A", "A"], ["1.3", "1.2", "1.3"]) == names
     assert set(names["A"][1:]) <= set("0123456789abcdef")

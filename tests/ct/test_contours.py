@@ -53,7 +53,7 @@ def test_sum_masks_of_a_box_has_its_counts_and_centroid(study: Any, series: Seri
     assert tumour.centroid == (Fraction(7, 2), 25, 33)
 
 
-def test_centre_follows_slices_gaps_and_ends() -> None:
+def test_centre_in_gaps_and_beyond_the_ends_is_interpolated_and_held() -> None:
     def square(row: int, column: int) -> np.ndarray:
         mask = np.zeros((64, 64), bool)
         mask[row - 1 : row + 2, column - 1 : column + 2] = True
@@ -87,7 +87,7 @@ def test_choose_region_follows_the_rule_of_names(study: Any, series: Series, nam
     assert tumour.name == chosen
 
 
-def test_choose_region_of_equal_claim_takes_the_larger(study: Any, series: Series) -> None:
+def test_choose_region_of_equal_rank_takes_the_larger(study: Any, series: Series) -> None:
     tumour = locate(study, series, {"GTV-1": {1: BOX}, "gtv1": {2: BOX, 3: BOX}})
     assert tumour is not None
     assert tumour.indices == (2, 3)
@@ -103,7 +103,7 @@ def test_masks_unite_contours_of_one_slice(study: Any, series: Series) -> None:
     assert tumour.counts == (135,)
 
 
-def test_choose_region_without_a_gtv_takes_none(study: Any, series: Series) -> None:
+def test_choose_region_without_a_gtv_returns_none(study: Any, series: Series) -> None:
     assert locate(study, series, {"Heart": {3: BOX}}) is None
 
 
@@ -154,13 +154,13 @@ def undrawn(dataset: Dataset) -> None:
         (aside(1, 90), "GTV lies outside the image volume"),
         (aside(1, -90), "GTV lies outside the image volume"),
         (slanted, "GTV lies outside the image volume"),
-        (ragged, "no list of points"),
+        (ragged, "not a list of points"),
         (hollow, "no closed contour"),
         (emptied, "no closed contour"),
         (undrawn, "no closed contour"),
     ],
 )
-def test_choose_region_passes_over_what_does_not_fit_and_takes_the_next(
+def test_choose_region_unsuitable_region_is_passed_over_for_the_next(
     study: Any, series: Series, change: Callable[[Dataset], None], message: str
 ) -> None:
     choice = choose(study, series, {"GTV-1": {3: BOX, 4: BOX}, "GTV-2": {5: BOX}}, change)
@@ -179,7 +179,7 @@ def test_choose_region_smaller_than_a_pixel_is_passed_over(study: Any, series: S
     assert choose(study, series, {"GTV-1": tiny}).masks == {}
 
 
-def test_choose_region_by_its_name_takes_no_other(study: Any, series: Series) -> None:
+def test_choose_region_with_a_given_name_takes_no_other(study: Any, series: Series) -> None:
     path = study.draw({"GTV-1": {3: BOX}, "Boost Vol. 2": {6: BOX}})
     name = path.relative_to(study.root).as_posix()
     structures = read_structures(study.root, name, "digest", "boost vol 2")
@@ -192,7 +192,7 @@ def nameless(dataset: Dataset) -> None:
     del dataset.StructureSetROISequence
 
 
-def test_read_structures_damaged_as_a_whole_is_one_line(study: Any, series: Series) -> None:
+def test_read_structures_damaged_file_is_a_data_error(study: Any, series: Series) -> None:
     with pytest.raises(DataError, match="An RTSTRUCT is damaged") as caught:
         choose(study, series, {"GTV-1": {3: BOX}}, nameless)
     assert caught.value.file == "PAT-001/study/structures/1-1.dcm"
@@ -236,7 +236,7 @@ def by_images(study: Any) -> Callable[[Dataset], None]:
     return change
 
 
-def test_drawn_on_goes_by_reference_then_by_position(study: Any, series: Series) -> None:
+def test_drawn_on_uses_references_then_positions(study: Any, series: Series) -> None:
     def drawn(change: Callable[[Dataset], Any]) -> bool:
         return read(study, study.draw({"GTV-1": {3: BOX}}, change)).drawn_on(series)
 
@@ -250,7 +250,7 @@ def test_drawn_on_goes_by_reference_then_by_position(study: Any, series: Series)
     assert not drawn(unreferred_of_another)  # at the same place as everybody's
 
 
-def test_masks_on_pixels_that_are_not_square_use_each_axis_own_spacing(tmp_path: Path, study_class: Any) -> None:
+def test_masks_of_unequal_spacings_use_the_spacing_of_each_axis(tmp_path: Path, study_class: Any) -> None:
     """Rows 2 mm apart, columns 0.5 mm: a box in mm covers rows and columns in that ratio."""
 
     def change(dataset: Dataset, index: int) -> None:

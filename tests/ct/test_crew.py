@@ -61,7 +61,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return import_module("crew_work")
 
 
-def test_map_crashing_item_is_named_and_the_crew_works_on(tmp_path: Path, work: ModuleType) -> None:
+def test_map_crashing_item_is_named_and_later_calls_work(tmp_path: Path, work: ModuleType) -> None:
     items = [work.Named(f"{number}.dcm") for number in range(40)]
     items[21].bad = work.Ends()
     with Crew(tmp_path, 0) as crew:
@@ -71,7 +71,7 @@ def test_map_crashing_item_is_named_and_the_crew_works_on(tmp_path: Path, work: 
         assert crew.map(work.take, items[:3], what="x", progress=no_progress, apart=True) == ["0.dcm", "1.dcm", "2.dcm"]
 
 
-def test_map_crash_that_does_not_recur_costs_nothing(tmp_path: Path, work: ModuleType) -> None:
+def test_map_crash_that_does_not_recur_loses_no_result(tmp_path: Path, work: ModuleType) -> None:
     """As after a worker that the system ended for want of memory."""
     marks = [(f"{number}", str(tmp_path / "ended")) for number in range(40)]
     with Crew(tmp_path, 1) as crew:
@@ -102,7 +102,7 @@ def test_map_interrupted_caller_leaves_no_worker(tmp_path: Path) -> None:
     assert children() <= before
 
 
-def test_worker_count_of_few_files_or_one_core_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_count_of_few_files_or_one_core_is_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     assert worker_count(10) == 0
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(4)), raising=False)
     assert worker_count(5000) == 4

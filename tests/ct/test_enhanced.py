@@ -47,7 +47,7 @@ def make_enhanced(study: Any, path: Path, order: list[int]) -> None:
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_frame_headers_are_those_of_single_slices(tmp_path: Path, study_class: Any, compressed: bool) -> None:
+def test_frame_headers_equal_those_of_single_slices(tmp_path: Path, study_class: Any, compressed: bool) -> None:
     study = study_class(tmp_path / "single", slices=5).write()
     single = build_series(read_headers(study.root, f.relative_to(study.root).as_posix())[0] for f in study.files)
     make_enhanced(study, tmp_path / "enhanced.dcm", [3, 0, 4, 1, 2])
@@ -63,7 +63,7 @@ def test_frame_headers_are_those_of_single_slices(tmp_path: Path, study_class: A
     assert len({header.digest for header in series.slices}) == 5
 
 
-def test_frame_headers_of_frames_with_a_rescale_of_their_own_keep_it(tmp_path: Path, study_class: Any) -> None:
+def test_frame_headers_keep_the_rescale_of_each_frame(tmp_path: Path, study_class: Any) -> None:
     study = study_class(tmp_path / "single", slices=3).write()
     make_enhanced(study, tmp_path / "enhanced.dcm", [0, 1, 2])
     dataset = dcmread(tmp_path / "enhanced.dcm")

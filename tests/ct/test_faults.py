@@ -1,4 +1,4 @@
-"""Every fault of a folder of studies: what is used and damaged is one line, what is not needed is passed over."""
+"""Faults of a folder of studies: a damaged file that is used is an error; one that is not needed is passed over."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ FAULTS = [  # what is used and damaged: one line with the file and the remedy
     pytest.param(lambda f: cut(f / "003.dcm", 0.6), "003.dcm", "end early", id="truncated in the pixels"),
     pytest.param(lambda f: cut(f / "003.dcm", 0.05), "003.dcm", "Copy", id="truncated in the header"),
     pytest.param(lambda f: cut(f / "003.dcm", 0.0), "003.dcm", "is empty", id="zero bytes"),
-    pytest.param(lambda f: (f / "003.dcm").write_bytes(b"x" * 999), "003.dcm", "is no DICOM", id="no DICOM"),
+    pytest.param(lambda f: (f / "003.dcm").write_bytes(b"x" * 999), "003.dcm", "is not a DICOM", id="not DICOM"),
     pytest.param(lambda f: (f / "003.dcm").unlink(), "002.dcm", "1 missing", id="missing middle slice"),
     pytest.param(same_place, "003.dcm", "at the position of another", id="two slices at one position"),
     pytest.param(
@@ -122,12 +122,14 @@ FAULTS = [  # what is used and damaged: one line with the file and the remedy
         id="wrong modality in a series",
     ),
     pytest.param(lambda f: edit(f / "005.dcm", PatientID="PAT-001"), "005.dcm", "PatientID of", id="patient"),
-    pytest.param(lambda f: edit(f / "005.dcm", SyntheticData="YES"), "005.dcm", "no real image", id="generated image"),
+    pytest.param(
+        lambda f: edit(f / "005.dcm", SyntheticData="YES"), "005.dcm", "not a real image", id="generated image"
+    ),
 ]
 
 
 @pytest.mark.parametrize(("fault", "file", "message"), FAULTS)
-def test_load_real_damage_to_what_is_used_is_one_line_with_file_and_remedy(
+def test_load_real_damaged_file_that_is_used_is_an_error_with_file_and_action(
     *,
     cohort: Path,
     small: Small,
@@ -139,13 +141,13 @@ def test_load_real_damage_to_what_is_used_is_one_line_with_file_and_remedy(
     fault(cohort / SERIES)
     with pytest.raises(DataError, match=message) as caught:
         load_real(small(cohort), cache_dir=tmp_path / "cache")
-    told = str(caught.value)
+    text = str(caught.value)
     assert caught.value.file is not None
     assert caught.value.file.startswith("PAT-002/study/")
     assert caught.value.file.endswith(file)
-    assert "\n" not in told
-    assert re.search(r"\. (Copy|Add|Remove|Restore|Leave|Correct|Move) ", told)
-    assert not any(secret in told for secret in ("PAT-00", "Doe", str(tmp_path), ".dcm"))
+    assert "\n" not in text
+    assert re.search(r"\. (Copy|Add|Remove|Restore|Leave|Correct|Move) ", text)
+    assert not any(secret in text for secret in ("PAT-00", "Doe", str(tmp_path), ".dcm"))
     assert list((tmp_path / "cache" / "prepared").glob("*.npz")) == []
 
 
@@ -172,7 +174,7 @@ PASSED_OVER = [  # what is damaged and not needed: the rest is read, the fact is
     pytest.param(lambda f: (f / "x.dcm").touch(), "1 empty file", "x.dcm", id="empty file"),
     pytest.param(
         lambda f: (f / "x.dcm").write_text("notes"),
-        "1 no DICOM file, though it lies among them",
+        "1 file among DICOM files that is not DICOM",
         "x.dcm",
         id="text named like a slice",
     ),
@@ -187,7 +189,7 @@ PASSED_OVER = [  # what is damaged and not needed: the rest is read, the fact is
 
 
 @pytest.mark.parametrize(("fault", "warning", "file"), PASSED_OVER)
-def test_prepare_damage_to_what_is_not_needed_is_passed_over_counted_and_named(
+def test_prepare_damaged_file_that_is_not_needed_is_passed_over_and_counted(
     *,
     cohort: Path,
     small: Small,
@@ -218,14 +220,14 @@ UNDRAWN = [  # a structure set that cannot be used costs its patient the contour
 
 
 @pytest.mark.parametrize(("fault", "warning"), UNDRAWN)
-def test_prepare_structure_set_that_cannot_be_used_is_passed_over_and_the_crop_is_told(
+def test_prepare_unusable_structure_set_is_passed_over_and_the_crop_is_warned_of(
     cohort: Path, small: Small, tmp_path: Path, fault: Callable[[Path], None], warning: str
 ) -> None:
     fault(cohort / SERIES)
     prepared = prepare(small(cohort), cache_dir=tmp_path / "cache")
     assert prepared.settings.crop == "image"
     assert prepared.warnings[0] == f"passed over: {warning}"
-    assert any("1 of 4 patients have no GTV contour" in told for told in prepared.warnings)
+    assert any("1 of 4 patients have no GTV contour" in warning for warning in prepared.warnings)
     with pytest.raises(DataError, match="1 of 4 patients have no GTV contour, which crop=tumour needs"):
         prepare(small(cohort, crop="tumour"), cache_dir=tmp_path / "cache")
     with pytest.raises(DataError) as caught:
@@ -247,7 +249,7 @@ def test_load_real_error_is_the_same_with_workers(
     assert caught.value.file == "PAT-001/study/series/003.dcm"
 
 
-def test_load_real_other_content_of_its_own_is_skipped_and_counted(cohort: Path, small: Small, tmp_path: Path) -> None:
+def test_load_real_series_of_other_kinds_are_skipped_and_counted(cohort: Path, small: Small, tmp_path: Path) -> None:
     for number, (values, _) in enumerate(
         [
             ({"Modality": "MR", "SOPClassUID": MRImageStorage}, "modality MR"),
@@ -270,7 +272,9 @@ def test_load_real_other_content_of_its_own_is_skipped_and_counted(cohort: Path,
     assert real.counts["slices used"] == 24
 
 
-def test_load_real_patients_of_table_or_images_alone_are_told(cohort: Path, small: Small, tmp_path: Path) -> None:
+def test_load_real_patients_missing_from_table_or_images_are_warned_of(
+    cohort: Path, small: Small, tmp_path: Path
+) -> None:
     (cohort / "clinical.csv").write_text(
         "PatientID,Histology,deadstatus.event\nPAT-001,nos,1\nPAT-777,nos,1\nPAT-778,nos,0\n"
     )
@@ -281,7 +285,7 @@ def test_load_real_patients_of_table_or_images_alone_are_told(cohort: Path, smal
     )
 
 
-def test_load_real_patient_without_a_contour_changes_the_crop_and_is_told(
+def test_load_real_patient_without_a_contour_changes_the_crop_with_a_warning(
     cohort: Path, small: Small, tmp_path: Path
 ) -> None:
     shutil.rmtree(cohort / "PAT-003/study/structures")
@@ -294,7 +298,7 @@ def test_load_real_patient_without_a_contour_changes_the_crop_and_is_told(
         load_real(small(cohort, crop="tumour"), cache_dir=tmp_path / "cache")
 
 
-def test_load_real_second_series_is_told(cohort: Path, small: Small, tmp_path: Path) -> None:
+def test_load_real_second_series_is_warned_of(cohort: Path, small: Small, tmp_path: Path) -> None:
     """Such as the last slice under a damaged SeriesInstanceUID."""
     edit(cohort / SERIES / "005.dcm", SeriesInstanceUID="1.2.3")
     real = load_real(small(cohort), cache_dir=tmp_path / "cache")
@@ -305,20 +309,20 @@ def test_load_real_second_series_is_told(cohort: Path, small: Small, tmp_path: P
     assert real.counts["skipped: slice of another series of its patient"] == 1
 
 
-def test_load_real_slice_off_its_place_is_told(cohort: Path, small: Small, tmp_path: Path) -> None:
+def test_load_real_displaced_slice_is_warned_of(cohort: Path, small: Small, tmp_path: Path) -> None:
     place = dcmread(cohort / SERIES / "002.dcm").ImagePositionPatient
     edit(cohort / SERIES / "002.dcm", ImagePositionPatient=[place[0], place[1], place[2] + 0.2])
     real = load_real(small(cohort), cache_dir=tmp_path / "cache")
-    assert real.warnings == ("1 series are uneven: a slice lies 0.200 mm off its place",)
+    assert real.warnings == ("1 series are uneven: a slice lies 0.200 mm from its expected position",)
 
 
-def test_load_real_fewer_slices_than_asked_for_are_told(cohort: Path, small: Small, tmp_path: Path) -> None:
+def test_load_real_fewer_slices_than_asked_for_are_warned_of(cohort: Path, small: Small, tmp_path: Path) -> None:
     real = load_real(small(cohort, slices=64), cache_dir=tmp_path / "cache")
-    assert real.warnings == ("4 of 4 patients have fewer than 64 slices, all taken",)
+    assert real.warnings == ("4 of 4 patients have fewer than 64 slices: all of them are used",)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
-def test_load_real_on_a_disk_that_fills_up_leaves_nothing_half_written(
+def test_load_real_on_a_full_disk_leaves_no_partial_file(
     cohort: Path, small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     def savez(stream: Any, **arrays: Any) -> None:
@@ -363,12 +367,12 @@ def test_load_real_folder_without_images_is_refused(
         load_real(small(tmp_path / "data"), cache_dir=tmp_path / "cache")
 
 
-def test_load_real_folder_of_structures_alone_is_refused(tmp_path: Path, study_class: Any, small: Small) -> None:
+def test_load_real_folder_with_only_structures_is_refused(tmp_path: Path, study_class: Any, small: Small) -> None:
     only_structures(tmp_path / "data", study_class)
     with pytest.raises(DataError, match="holds no CT slice"):
         load_real(small(tmp_path / "data"), cache_dir=tmp_path / "cache")
 
 
 def test_load_real_absent_source_is_refused(tmp_path: Path, small: Small) -> None:
-    with pytest.raises(DataError, match="is no folder or file"):
+    with pytest.raises(DataError, match="is not a folder or file"):
         load_real(small(tmp_path / "absent"), cache_dir=tmp_path / "cache")

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from pytest_medgan.ct import fetch as room
-from pytest_medgan.ct.fetch import RemoteSeries, complete, fetch, list_series
+from pytest_medgan.ct.fetch import RemoteSeries, fetch, is_complete, list_series
 from pytest_medgan.errors import DataError, OutputError, SettingsError
 from tests.shared_data import shared_data
 
@@ -65,12 +65,12 @@ def test_list_series_returns_the_first_patients_in_order() -> None:
     assert [one.files for one in series] == [134, 1, 111, 1]
 
 
-def test_complete_real_studies_are() -> None:
-    """The index's counts, bytes and UIDs are those of the studies as TCIA hands them out."""
+def test_is_complete_agrees_with_the_studies_on_disk() -> None:
+    """The counts, bytes and UIDs of the index agree with the studies that TCIA distributes; P3 is not on disk."""
     pytest.importorskip("idc_index_data", reason="the extra `fetch` is not installed")
     root = shared_data("NSCLC-Radiomics")
     series = list_series("nsclc-radiomics", patients=3)
-    assert [complete(one, root) for one in series] == [True, True, True, True, False, False]
+    assert [is_complete(one, root) for one in series] == [True, True, True, True, False, False]
 
 
 @pytest.mark.parametrize("patients", [0, -3])
@@ -119,12 +119,12 @@ def test_fetch_replaces_a_damaged_series(tmp_path: Path, damage: str) -> None:
     fetch([remote()], tmp_path, transfer=Store())
     path = remote().folder(tmp_path) / "b.dcm"
     path.unlink() if damage == "missing" else path.write_bytes(b"b")
-    assert not complete(remote(), tmp_path)
+    assert not is_complete(remote(), tmp_path)
     assert fetch([remote()], tmp_path, transfer=Store()) == (1, 0)
     assert {p.name: p.read_bytes() for p in remote().folder(tmp_path).iterdir()} == CONTENT
 
 
-def test_fetch_takes_up_an_interrupted_download(tmp_path: Path) -> None:
+def test_fetch_resumes_an_interrupted_download(tmp_path: Path) -> None:
     def breaks(one: RemoteSeries, folder: Path) -> None:
         (folder / "a.dcm").write_bytes(CONTENT["a.dcm"])
         raise DataError("the network failed")
@@ -139,29 +139,29 @@ def test_fetch_takes_up_an_interrupted_download(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [{"a.dcm": b"a"}, {**CONTENT, "c.dcm": b"cc"}, {**CONTENT, "d.dcm": b""}])
-def test_fetch_refuses_what_the_index_does_not_promise(tmp_path: Path, content: dict[str, bytes]) -> None:
+def test_fetch_files_that_differ_from_the_index_are_refused(tmp_path: Path, content: dict[str, bytes]) -> None:
     with pytest.raises(DataError, match="of 3 files or with other sizes") as caught:
         fetch([remote()], tmp_path, transfer=Store(content))
     assert "P1" not in str(caught.value)
     assert caught.value.file == "P1/1.2/1.2.1"
-    assert not complete(remote(), tmp_path)
+    assert not is_complete(remote(), tmp_path)
 
 
-def test_fetch_on_a_disk_too_small_is_refused_before_the_first_byte(tmp_path: Path) -> None:
+def test_fetch_with_too_little_disk_space_downloads_nothing(tmp_path: Path) -> None:
     store = Store()
-    with pytest.raises(DataError, match=r"needs .* GB, .* GB are free"):
+    with pytest.raises(DataError, match=r"needs .* GB and .* GB are free"):
         fetch([replace(remote(), size=10**18)], tmp_path, transfer=store)
     assert store.calls == []
 
 
-def test_fetch_into_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+def test_fetch_into_an_unwritable_folder_is_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="cannot be written") as caught:
         fetch([remote()], tmp_path / "file" / "inner", transfer=Store())
     assert str(tmp_path) not in str(caught.value)
 
 
-def test_check_network_without_one_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_network_without_a_network_is_a_data_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Port 9 of this machine answers nothing."""
     monkeypatch.setattr(room, "_s5cmd", lambda: "s5cmd")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -171,7 +171,7 @@ def test_check_network_without_one_is_one_line(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(DataError, match="cannot be reached") as caught:
         fetch([remote()], tmp_path)
     assert str(caught.value).count("\n") == 0
-    assert "--list works without" in str(caught.value)
+    assert "--list needs neither" in str(caught.value)
 
 
 def _refuses(*_: object, timeout: float) -> None:
@@ -179,17 +179,17 @@ def _refuses(*_: object, timeout: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("complaint", "told"),
+    ("output", "problem"),
     [
         ('ERROR "sync s3://b/*": write /secret/place: no space left on device', "disk is full"),
         ('ERROR "cp": RequestError: send request failed dial tcp: lookup host: no such host', "network failed"),
-        ('ERROR "sync": AccessDenied: Access Denied status code: 403', "no longer holds"),
+        ('ERROR "sync": AccessDenied: Access Denied status code: 403', "no longer has it"),
         ("something else /secret/place", "s5cmd failed"),
     ],
 )
-def test_reason_holds_no_path(complaint: str, told: str) -> None:
-    assert told in room._reason(complaint)
-    assert "/secret" not in room._reason(complaint)
+def test_download_problem_contains_no_path(output: str, problem: str) -> None:
+    assert problem in room._download_problem(output)
+    assert "/secret" not in room._download_problem(output)
 
 
 # --------------------------------------------------------------------------------------- s5cmd against a real server
@@ -276,8 +276,8 @@ def test_s5cmd_transfer_downloads_and_resumes(endpoint: tuple[str, list[str]], t
 
 
 @pytest.mark.usefixtures("direct")
-def test_s5cmd_transfer_of_a_series_that_is_gone_names_it(endpoint: tuple[str, list[str]], tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no longer holds it|0 of 3 files") as caught:
+def test_s5cmd_transfer_of_a_deleted_series_is_a_data_error(endpoint: tuple[str, list[str]], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no longer has it|0 of 3 files") as caught:
         fetch([remote(7)], tmp_path, transfer=room.s5cmd_transfer(endpoint[0]))
     assert "P7" not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""Files are told apart by content."""
+"""The kind of a file is detected by its content."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from pytest_medgan.errors import DataError
         (b"", "empty.dcm", "other"),
     ],
 )
-def test_list_files_tells_kinds_by_content(tmp_path: Path, head: bytes, name: str, kind: str) -> None:
+def test_list_files_detects_kinds_by_content(tmp_path: Path, head: bytes, name: str, kind: str) -> None:
     (tmp_path / name).write_bytes(head)
     (found,) = list_files(tmp_path)
     assert (found.name, found.kind, found.size) == (name, kind, len(head))
@@ -63,7 +63,7 @@ def test_list_files_follows_links_once_and_no_pipes(tmp_path: Path) -> None:
     assert caught.value.file == "broken"
 
 
-def test_list_files_of_an_absent_folder_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is no folder or file") as caught:
+def test_list_files_of_an_absent_folder_is_a_data_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is not a folder or file") as caught:
         list_files(tmp_path / "absent")
     assert str(tmp_path) not in str(caught.value)

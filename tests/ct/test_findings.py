@@ -1,4 +1,4 @@
-"""What is passed over is counted and named, or refused where reading is strict."""
+"""Files that are passed over are counted and listed; strict reading raises an error instead."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pytest_medgan.errors import DataError
 ERROR = DataError("A file is empty. Remove it.", file="a/x.dcm")
 
 
-def test_findings_count_name_and_warn_of_what_is_excused() -> None:
+def test_findings_passed_over_files_are_counted_named_and_warned_of() -> None:
     findings = Findings()
     findings.skip("localizer", ["b", "a"])
-    findings.excuse(ERROR, "empty file")
-    findings.excuse(ERROR, "slice of another kind", ["c", "d"])
-    findings.forgive(ERROR, "damaged table")
+    findings.pass_over(ERROR, "empty file")
+    findings.pass_over(ERROR, "slice of another kind", ["c", "d"])
+    findings.pass_over_part(ERROR, "damaged table")
     findings.warn("look at this")
     assert findings.counts == {"skipped: empty file": 1, "skipped: localizer": 2, "skipped: slice of another kind": 2}
     assert findings.warnings == (
@@ -30,16 +30,16 @@ def test_findings_count_name_and_warn_of_what_is_excused() -> None:
     }
 
 
-def test_findings_without_any_say_nothing() -> None:
+def test_findings_empty_have_no_counts_names_or_warnings() -> None:
     findings = Findings()
     findings.skip("localizer", [])
     assert (findings.counts, findings.warnings, findings.named) == ({}, (), {})
 
 
-def test_findings_strict_raise_what_would_be_excused_or_forgiven() -> None:
+def test_findings_strict_raises_where_files_would_be_passed_over() -> None:
     findings = Findings(strict=True)
     findings.skip("localizer", ["a"])
-    for refuse in (findings.excuse, findings.forgive):
+    for record in (findings.pass_over, findings.pass_over_part):
         with pytest.raises(DataError, match="is empty"):
-            refuse(ERROR, "empty file")
+            record(ERROR, "empty file")
     assert findings.counts == {"skipped: localizer": 1}

@@ -76,7 +76,7 @@ def test_read_headers_native_syntaxes_give_the_same_hounsfield(tmp_path: Path, s
     assert (read_hounsfield(tmp_path, header) == expected).all()
 
 
-def test_read_headers_digest_ignores_who_wrote_the_file(tmp_path: Path, study_class: Any) -> None:
+def test_read_headers_digest_ignores_the_writing_software(tmp_path: Path, study_class: Any) -> None:
     study = study_class(tmp_path, slices=1).write()
     name = study.files[0].relative_to(tmp_path).as_posix()
     (before,) = read_headers(tmp_path, name)
@@ -127,7 +127,7 @@ def test_read_headers_other_content_is_skipped_by_kind(
         (setter(PixelData=b"\0\0"), "pixel data of a CT slice end early"),
     ],
 )
-def test_read_headers_faulty_slice_says_what_and_what_to_do(
+def test_read_headers_faulty_slice_states_problem_and_action(
     tmp_path: Path, one: Callable[..., str], change: Callable[[Dataset, int], None], message: str
 ) -> None:
     name = one(change)
@@ -151,9 +151,7 @@ def test_read_headers_class_that_contradicts_the_meta_information_is_faulty(
     assert "names one class inside and another in its preamble" in found.message
 
 
-def test_read_headers_slice_without_hounsfield_is_told_from_a_damaged_one(
-    tmp_path: Path, one: Callable[..., str]
-) -> None:
+def test_read_headers_slice_without_hounsfield_has_a_cause_of_its_own(tmp_path: Path, one: Callable[..., str]) -> None:
     causes = []
     for change in (setter(RescaleSlope=None), setter(BitsStored=17)):
         (found,) = read_headers(tmp_path, one(change))
@@ -184,7 +182,7 @@ def test_read_headers_element_that_images_do_not_depend_on_may_be_absent(
 
 
 @pytest.mark.parametrize("keyword", ["SliceThickness", "InstanceNumber", "SliceLocation"])
-def test_read_headers_malformed_element_that_plays_no_part_is_no_fault(
+def test_read_headers_malformed_element_that_is_not_used_is_ignored(
     tmp_path: Path, study_class: Any, keyword: str
 ) -> None:
     study = study_class(tmp_path, slices=1, change=setter(**{keyword: "77777"})).write()
@@ -194,7 +192,7 @@ def test_read_headers_malformed_element_that_plays_no_part_is_no_fault(
     assert found.thickness in (None, 3.0)
 
 
-def test_read_headers_synthetic_data_are_told_whatever_their_class(tmp_path: Path, one: Callable[..., str]) -> None:
+def test_read_headers_synthetic_data_of_any_class_are_faulty(tmp_path: Path, one: Callable[..., str]) -> None:
     for sop_class in (CTImageStorage, SecondaryCaptureImageStorage):
         (found,) = read_headers(tmp_path, one(setter(SyntheticData="YES", SOPClassUID=sop_class)))
         assert isinstance(found, Faulty)
@@ -219,7 +217,7 @@ def test_read_headers_deflated_data_set_gives_the_same_hounsfield(tmp_path: Path
     assert isinstance(found, Faulty)
 
 
-def test_read_headers_deflated_data_set_that_unpacks_to_too_much_is_not_unpacked(
+def test_read_headers_deflated_data_set_above_the_size_limit_is_not_unpacked(
     tmp_path: Path, study_class: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = study_class(tmp_path, slices=1).write()

@@ -26,7 +26,7 @@ def finish(hounsfield: np.ndarray, **changes: object) -> np.ndarray:
     return finish_image(hounsfield, **{"corner": corner, "crop_size": 160, "size": 128, "window": WINDOW} | changes)
 
 
-def test_finish_image_golden_digest_is_the_same_everywhere() -> None:
+def test_finish_image_equals_the_golden_digest() -> None:
     """Integer arithmetic: any machine, any numpy, any vector width."""
     image = finish(pattern())
     assert image.shape == (128, 128)
@@ -96,7 +96,7 @@ def test_crop_corner_lies_on_the_centre() -> None:
 @pytest.mark.parametrize(
     "changes", [{"crop_size": 0}, {"size": 0}, {"window": (400.0, -1000.0)}, {"window": (0.0, float("nan"))}]
 )
-def test_check_geometry_of_no_image_is_refused(changes: dict[str, object]) -> None:
+def test_check_geometry_invalid_values_are_refused(changes: dict[str, object]) -> None:
     with pytest.raises(SettingsError, match="Give"):
         finish(pattern(), **changes)
 

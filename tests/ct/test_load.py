@@ -85,7 +85,7 @@ def test_load_real_number_of_workers_changes_nothing(
     assert same(load_real(small(cohort), cache_dir=tmp_path / "two"), expected)
 
 
-def test_load_real_again_reads_no_study(
+def test_load_real_second_call_reads_no_study(
     cohort: Path, small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = load_real(small(cohort), cache_dir=tmp_path / "cache")
@@ -138,7 +138,7 @@ def test_load_real_every_setting_changes_the_digest(
 def test_load_real_by_slice_warns_of_leakage(cohort: Path, small: Small, tmp_path: Path) -> None:
     real = load_real(small(cohort, split="slice"), cache_dir=tmp_path / "cache")
     assert (len(real.training), len(real.reference), len(real.held_out)) == (24, 12, 12)
-    assert "slices of one patient stand on both sides" in real.warnings[-1]
+    assert "slices of one patient are in both sets" in real.warnings[-1]
 
 
 def test_load_real_prepared_file_is_a_source_of_the_same_digest(cohort: Path, small: Small, tmp_path: Path) -> None:
@@ -172,14 +172,14 @@ def test_load_real_without_vector_instructions_is_the_same(cohort: Path, small: 
         "    real = load_real(settings, cache_dir=pathlib.Path(sys.argv[2]))\n"
         "    print(real.digest, hashlib.sha256(real.training.pixels.tobytes()).hexdigest())\n"
     )
-    told = []
+    outputs = []
     for name, off in (("with", ""), ("without", " ".join(vector))):
         environment = os.environ | ({"NPY_DISABLE_CPU_FEATURES": off} if off else {})
         command = [sys.executable, "-c", code, str(cohort), str(tmp_path / name)]
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, env=environment)
-        told.append(done.stdout)
-    assert told[0] == told[1]
-    assert len(told[0].split()) == 4
+        outputs.append(done.stdout)
+    assert outputs[0] == outputs[1]
+    assert len(outputs[0].split()) == 4
 
 
 @pytest.mark.parametrize(
@@ -189,11 +189,11 @@ def test_load_real_without_vector_instructions_is_the_same(cohort: Path, small: 
         ({"slices": 0}, "slices is 0"),
         ({"patients": -1}, "patients is -1"),
         ({"window": (1.0, 1.0)}, "window is 1.0 to 1.0"),
-        ({"range": (1.0, 0.0)}, "range is no range"),
+        ({"range": (1.0, 0.0)}, "range does not ascend"),
         ({"patient": "name"}, "patient is 'name'. Give top, folder, file"),
     ],
 )
-def test_load_real_settings_that_make_no_set_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+def test_load_real_invalid_settings_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         load_real(DataSettings(**changes), cache_dir=tmp_path)
 
@@ -242,21 +242,23 @@ def test_load_real_two_names_on_one_image_are_leakage(cohort: Path, small: Small
         load_real(small(cohort, crop="image"), cache_dir=tmp_path / "cache")
 
 
-def test_load_real_no_identifier_is_stored_logged_or_told(
+def test_load_real_no_identifier_is_stored_logged_or_reported(
     cohort: Path, small: Small, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     change_all(cohort, lambda dataset: setattr(dataset, "PatientBirthDate", "19690721"))
-    told: list[str] = []
-    real = load_real(small(cohort), cache_dir=tmp_path / "cache", progress=lambda what, done, total: told.append(what))
+    activities: list[str] = []
+    real = load_real(
+        small(cohort), cache_dir=tmp_path / "cache", progress=lambda what, done, total: activities.append(what)
+    )
     secrets = ["PAT-00", "Doe", "Jane", "20010203", "19690721", cohort.name, str(cohort)]
     secrets.append(str(dcmread(cohort / "PAT-001" / "study" / "series" / "000.dcm").SOPInstanceUID))
-    spoken = [*told, *real.warnings, *real.counts, real.digest, caplog.text, *real.training.groups.tolist()]
+    texts = [*activities, *real.warnings, *real.counts, real.digest, caplog.text, *real.training.groups.tolist()]
     for path in (tmp_path / "cache").rglob("*"):
-        spoken.append(path.name)
+        texts.append(path.name)
         if path.is_file():
-            spoken.append(path.read_bytes().decode("latin-1"))
-    assert [secret for secret in secrets for text in spoken if secret in text] == []
+            texts.append(path.read_bytes().decode("latin-1"))
+    assert [secret for secret in secrets for text in texts if secret in text] == []
 
 
 def test_load_real_from_a_script_without_a_main_guard_works(cohort: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def header_of(study: Any) -> Any:
     return read_headers(study.root, study.files[0].relative_to(study.root).as_posix())[0]
 
 
-def test_read_hounsfield_rows_are_those_of_the_whole(tmp_path: Path, study_class: Any) -> None:
+def test_read_hounsfield_rows_equal_those_of_the_whole_slice(tmp_path: Path, study_class: Any) -> None:
     study = study_class(tmp_path, slices=1).write()
     whole = read_hounsfield(tmp_path, header_of(study))
     assert whole.shape == (64, 64)

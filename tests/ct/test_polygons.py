@@ -27,7 +27,7 @@ def test_fill_polygon_beyond_the_image_is_cut_off() -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_fill_polygon_equals_another_rule(seed: int) -> None:
+def test_fill_polygon_equals_an_independent_rule(seed: int) -> None:
     """matplotlib's winding test agrees on a star-shaped polygon wherever no centre lies on an edge."""
     path = pytest.importorskip("matplotlib.path")
     random = np.random.default_rng(seed)

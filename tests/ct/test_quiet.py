@@ -33,7 +33,7 @@ def test_read_headers_quotes_no_value_that_pydicom_complains_about(
     assert caplog.text == ""
 
 
-def test_quiet_pydicom_gives_the_logger_back() -> None:
+def test_quiet_pydicom_restores_the_logger() -> None:
     logger = logging.getLogger("pydicom")
     with quiet_pydicom():
         assert logger.disabled

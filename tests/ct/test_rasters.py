@@ -105,11 +105,11 @@ def test_prepare_signed_and_floating_values_with_air_are_hounsfield(small: Small
     assert prepared.window == (-1000.0, 400.0)
 
 
-def test_load_real_pictures_in_one_folder_name_no_patients(small: Small, tmp_path: Path) -> None:
+def test_load_real_pictures_in_one_folder_have_no_patients(small: Small, tmp_path: Path) -> None:
     (tmp_path / "p").mkdir()
     for index in range(6):
         Image.fromarray(picture(index)).save(tmp_path / "p" / f"{index}.png")
-    with pytest.raises(DataError, match="name no patients, which split=patient needs"):
+    with pytest.raises(DataError, match="have no patients, which split=patient needs"):
         load_real(small(tmp_path / "p"), cache_dir=tmp_path / "cache")
     assert len(load_real(small(tmp_path / "p", split="slice"), cache_dir=tmp_path / "cache").training) == 6
 
@@ -142,11 +142,11 @@ def nan(path: Path) -> None:
     [
         (colour, "in colour: its channels differ", "picture that cannot be read"),
         (broken, "picture is damaged", "picture that cannot be read"),
-        (empty, "named like a picture is none", "empty file"),
+        (empty, "named like a picture is not a picture", "empty file"),
         (nan, "not finite", "picture that cannot be read"),
     ],
 )
-def test_prepare_picture_that_cannot_be_read_is_passed_over_or_in_strict_reading_refused(
+def test_prepare_unreadable_picture_is_passed_over_or_refused_if_strict(
     *, folder: Path, small: Small, tmp_path: Path, make: Callable[[Path], None], message: str, reason: str
 ) -> None:
     make(folder / "case-1" / "slice-9.png")
@@ -160,7 +160,7 @@ def test_prepare_picture_that_cannot_be_read_is_passed_over_or_in_strict_reading
     assert caught.value.file == "case-1/slice-9.png"
 
 
-def test_prepare_none_of_the_pictures_can_be_read_is_an_error(small: Small, tmp_path: Path) -> None:
+def test_prepare_only_unreadable_pictures_is_an_error(small: Small, tmp_path: Path) -> None:
     (tmp_path / "p").mkdir()
     colour(tmp_path / "p" / "x.png")
     with pytest.raises(DataError, match="in colour"):
@@ -180,7 +180,7 @@ def test_prepare_grey_and_hounsfield_together_are_refused(folder: Path, small: S
         load_real(small(folder), cache_dir=tmp_path / "cache")
 
 
-def test_prepare_jpeg_beside_png_is_used(folder: Path, small: Small, tmp_path: Path) -> None:
+def test_prepare_jpeg_among_png_is_used(folder: Path, small: Small, tmp_path: Path) -> None:
     """One folder, both kinds, and neither is dropped in silence."""
     for patient in range(3):
         Image.fromarray(picture(patient)).save(folder / f"case-{patient}" / "slice-11.jpg", quality=100)
@@ -191,7 +191,7 @@ def test_prepare_jpeg_beside_png_is_used(folder: Path, small: Small, tmp_path: P
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "LA"])
-def test_prepare_grey_in_colour_channels_is_the_same_as_grey(
+def test_prepare_equal_colour_channels_give_the_same_grey(
     folder: Path, small: Small, tmp_path: Path, mode: str
 ) -> None:
     expected = prepare(small(folder), cache_dir=tmp_path / "one").pixels
@@ -212,7 +212,7 @@ def test_prepare_files_of_other_kinds_are_counted_and_named(folder: Path, small:
 
 
 FLOATS = [
-    (np.float32, 0.0, 1.0, "from 0 to 1, which are no HU of a chest.*range=0:1"),
+    (np.float32, 0.0, 1.0, "from 0 to 1, which are not HU of a chest.*range=0:1"),
     (np.float32, -1.0, 1.0, "from -1 to 1"),
     (np.int32, 0.0, 4095.0, "from 0 to 4095"),
     (np.uint16, 0.0, 4095.0, "values of at most 4095, so 65535 is not their white.*range=0:4095"),
@@ -220,7 +220,7 @@ FLOATS = [
 
 
 @pytest.mark.parametrize(("kind", "low", "high", "message"), FLOATS)
-def test_prepare_values_whose_meaning_is_a_guess_are_refused_until_range_is_said(
+def test_prepare_values_of_unknown_meaning_are_refused_without_range(
     *, small: Small, tmp_path: Path, kind: type, low: float, high: float, message: str
 ) -> None:
     (tmp_path / "p").mkdir()
@@ -237,7 +237,7 @@ def test_prepare_values_whose_meaning_is_a_guess_are_refused_until_range_is_said
         prepare(small(tmp_path / "p", split="slice", range=(low, high / 2)), cache_dir=tmp_path / "cache")
 
 
-def test_prepare_folders_that_look_like_classes_are_told(small: Small, tmp_path: Path) -> None:
+def test_prepare_folders_that_look_like_classes_are_warned_of(small: Small, tmp_path: Path) -> None:
     for kind in ("sick", "well"):
         for patient in range(3):
             (tmp_path / "p" / kind / f"P{patient}").mkdir(parents=True)
@@ -256,7 +256,7 @@ def test_prepare_folders_that_look_like_classes_are_told(small: Small, tmp_path:
 
 @pytest.mark.parametrize(
     ("row", "message"),
-    [("x.png,", "Line 2 .* names no file"), ("x.png,a,z,1", "no usable slope"), ("x.png,a,-1,1", "no usable slope")],
+    [("x.png,", "Line 2 .* has no file"), ("x.png,a,z,1", "no usable slope"), ("x.png,a,-1,1", "no usable slope")],
 )
 def test_prepare_table_of_files_that_cannot_be_used_is_refused(
     small: Small, tmp_path: Path, row: str, message: str

@@ -42,7 +42,7 @@ def read_folder(root: Path) -> tuple[dict[str, Series], list[Skipped]]:
 
 
 @pytest.mark.parametrize("patient", EXPECTED)
-def test_nsclc_radiomics_geometry_hounsfield_and_tumour_are_those_checked_by_hand(
+def test_nsclc_radiomics_geometry_hounsfield_and_tumour_equal_values_checked_by_hand(
     shared_data: Path, patient: str
 ) -> None:
     root = shared_data / "NSCLC-Radiomics" / patient
@@ -53,7 +53,7 @@ def test_nsclc_radiomics_geometry_hounsfield_and_tumour_are_those_checked_by_han
     assert (series.positions[0], series.positions[-1]) == pytest.approx(ends, abs=1e-6)
     assert series.step == pytest.approx(3.0)
     assert not series.overlapping
-    assert series.uneven == 0
+    assert series.largest_offset == 0
     volume = read_volume(root, series)
     assert (volume.min(), volume.max()) == hounsfield
     choice = choose_region(read_structures(root, others[0].file, others[0].digest), series)
@@ -143,8 +143,8 @@ def test_load_real_nodule_patches_by_patient(shared_data: Path, tmp_path: Path) 
     assert real.training.window is None
 
 
-def test_prepare_every_scanner_by_itself_needs_no_word(shared_data: Path, tmp_path: Path) -> None:
-    """Strict reading finds nothing wrong with any of these archives' slices."""
+def test_prepare_each_scanner_gives_no_warning(shared_data: Path, tmp_path: Path) -> None:
+    """Strict reading raises no error and no warning for any of these archives."""
     pytest.importorskip("gdcm", reason="JPEG Lossless needs the codecs extra")
     for folder in sorted((shared_data / "mixed-scanners").iterdir()):
         if folder.is_dir():

@@ -56,7 +56,7 @@ def test_divide_identical_images_of_two_patients_are_leakage(prepared: Prepared)
     divide(replace(prepared, pixels=pixels), DataSettings())
 
 
-def test_divide_copies_within_one_side_are_no_leakage(prepared: Prepared) -> None:
+def test_divide_copies_within_one_role_are_not_leakage(prepared: Prepared) -> None:
     pixels = prepared.pixels.copy()
     pixels[1] = pixels[0]
     real = divide(replace(prepared, pixels=pixels), DataSettings())
@@ -64,7 +64,7 @@ def test_divide_copies_within_one_side_are_no_leakage(prepared: Prepared) -> Non
     assert sum(len(side) for side in (real.training, real.reference, real.held_out)) == len(pixels)
 
 
-def test_divide_raises_what_the_reader_suspected(prepared: Prepared) -> None:
+def test_divide_leak_found_by_the_reader_raises(prepared: Prepared) -> None:
     suspected = replace(prepared, warnings=(f"{LEAK}: 2 PatientIDs share a study or an image with another",))
     with pytest.raises(LeakageError, match=r"^2 PatientIDs share a study or an image with another\. Give one person"):
         divide(suspected, DataSettings())
@@ -82,7 +82,7 @@ def test_divide_recipes_name_source_role_and_split(prepared: Prepared) -> None:
     assert slices.digest == fractions.digest  # they play no part there
 
 
-def test_divide_names_a_set_of_unequal_patients_by_how_it_is_dealt(prepared: Prepared) -> None:
+def test_divide_digest_of_unequal_patients_depends_on_the_dealing(prepared: Prepared) -> None:
     """Dealing by images gives other roles than dealing by patients once did; equal patients keep their name."""
     assert divide(prepared, DataSettings()).digest == (
         "03f5f21967a19271f2b031e504d6269e114a7305ea461c6b3f873b2643b8f52d"
@@ -91,9 +91,9 @@ def test_divide_names_a_set_of_unequal_patients_by_how_it_is_dealt(prepared: Pre
     assert divide(shorter, DataSettings()).digest != divide(prepared, DataSettings()).digest
 
 
-def test_divide_one_patient_with_most_images_is_a_warning(prepared: Prepared) -> None:
+def test_divide_patient_with_most_images_is_warned_of(prepared: Prepared) -> None:
     groups = prepared.groups.copy()
     groups[3:18] = groups[3]
-    lopsided = replace(prepared, groups=groups)
-    (warning,) = divide(lopsided, DataSettings()).warnings
+    dominated = replace(prepared, groups=groups)
+    (warning,) = divide(dominated, DataSettings()).warnings
     assert warning.startswith("one of 4 patients has 62% of the images")

@@ -1,4 +1,4 @@
-"""DICOM SEG, written by highdicom and read by us."""
+"""Read DICOM SEG files that highdicom wrote."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pytest_medgan.errors import DataError
 
 
 def write_segmentation(study: Any, masks: dict[str, np.ndarray], kind: str = "BINARY") -> Path:
-    """Label -> bool [slices,H,W] as one SEG of the study."""
+    """Write one SEG of a study; `masks` maps a label to bool [slices,H,W]."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         highdicom = pytest.importorskip("highdicom")
@@ -60,7 +60,7 @@ def write_segmentation(study: Any, masks: dict[str, np.ndarray], kind: str = "BI
     return path
 
 
-def blobs(slices: int) -> dict[str, np.ndarray]:
+def example_masks(slices: int) -> dict[str, np.ndarray]:
     tumour, heart = np.zeros((2, slices, 64, 64), bool)
     tumour[2:5, 10:20, 30:37] = True
     tumour[3, 8:22, 30:37] = True
@@ -69,9 +69,9 @@ def blobs(slices: int) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("kind", ["BINARY", "FRACTIONAL"])
-def test_read_segmentation_tumour_is_the_mask(tmp_path: Path, study_class: Any, kind: str) -> None:
+def test_read_segmentation_tumour_equals_the_written_mask(tmp_path: Path, study_class: Any, kind: str) -> None:
     study = study_class(tmp_path).write()
-    masks = blobs(6)
+    masks = example_masks(6)
     path = write_segmentation(study, masks, kind)
     series = build_series(read_headers(tmp_path, file.relative_to(tmp_path).as_posix())[0] for file in study.files)
     found = read_segmentation(tmp_path, path.relative_to(tmp_path).as_posix(), "digest")
@@ -85,18 +85,18 @@ def test_read_segmentation_tumour_is_the_mask(tmp_path: Path, study_class: Any, 
     assert [float(place) for place in tumour.centroid] == pytest.approx(np.argwhere(masks["gtv-1"]).mean(axis=0))
 
 
-def test_load_real_with_a_seg_crops_on_it(tmp_path: Path, study_class: Any, small: Any) -> None:
+def test_load_real_with_a_seg_crops_on_the_tumour(tmp_path: Path, study_class: Any, small: Any) -> None:
     root = tmp_path / "data"
     for number in range(3):
-        write_segmentation(study_class(root, f"P{number}").write(), blobs(6))
+        write_segmentation(study_class(root, f"P{number}").write(), example_masks(6))
     real = load_real(small(root), cache_dir=tmp_path / "cache")
     assert real.settings.crop == "tumour"
     assert real.counts["structure sets used"] == 3
 
 
-def test_read_segmentation_damaged_is_one_line(tmp_path: Path, study_class: Any) -> None:
+def test_read_segmentation_damaged_file_is_a_data_error(tmp_path: Path, study_class: Any) -> None:
     study = study_class(tmp_path).write()
-    path = write_segmentation(study, blobs(6))
+    path = write_segmentation(study, example_masks(6))
     dataset = dcmread(path)
     del dataset.PerFrameFunctionalGroupsSequence
     dataset.save_as(path)
@@ -105,14 +105,16 @@ def test_read_segmentation_damaged_is_one_line(tmp_path: Path, study_class: Any)
 
 
 def as_label_map(path: Path, masks: dict[str, np.ndarray]) -> None:
-    """The same segments in the form of Supplement 243: one frame a slice, each pixel the number of its segment."""
+    """Rewrite a SEG as a label map (Supplement 243): one frame per slice, each pixel holds its segment's number."""
     dataset = dcmread(path)
     labels = sum(number * mask.astype(np.uint8) for number, mask in enumerate(masks.values(), start=1))
     first = {}
     for groups in dataset.PerFrameFunctionalGroupsSequence:
         source = groups.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
         first.setdefault(source, groups)
-    order = {dcmread(image).SOPInstanceUID: at for at, image in enumerate(sorted(path.parent.rglob("study/series/*")))}
+    order = {
+        dcmread(image).SOPInstanceUID: index for index, image in enumerate(sorted(path.parent.rglob("study/series/*")))
+    }
     kept = sorted(first.items(), key=lambda item: order[item[0]])
     for _, groups in kept:
         del groups.SegmentIdentificationSequence
@@ -128,7 +130,7 @@ def as_label_map(path: Path, masks: dict[str, np.ndarray]) -> None:
 
 def test_read_segmentation_label_map_gives_the_same_masks(tmp_path: Path, study_class: Any) -> None:
     study = study_class(tmp_path).write()
-    masks = blobs(6)
+    masks = example_masks(6)
     path = write_segmentation(study, masks)
     as_label_map(path, masks)
     name = path.relative_to(tmp_path).as_posix()
@@ -143,11 +145,11 @@ def test_read_segmentation_label_map_gives_the_same_masks(tmp_path: Path, study_
         assert (mask == masks["gtv-1"][index]).all()
 
 
-def test_read_segmentation_of_more_pixels_than_memory_should_hold_is_not_unpacked(
+def test_read_segmentation_above_the_size_limit_is_a_data_error(
     tmp_path: Path, study_class: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = study_class(tmp_path).write()
-    path = write_segmentation(study, blobs(6))
+    path = write_segmentation(study, example_masks(6))
     monkeypatch.setattr(segmentation, "_LARGEST", 1000)
     with pytest.raises(DataError, match="A SEG is damaged"):
         read_segmentation(tmp_path, path.relative_to(tmp_path).as_posix(), "digest")

@@ -13,7 +13,14 @@ import pytest
 from pydicom.dataset import Dataset
 
 from pytest_medgan.ct.headers import read_headers
-from pytest_medgan.ct.series import EDGE_TOLERANCE, GapError, build_series, outline_series, read_volume, unsuitable
+from pytest_medgan.ct.series import (
+    EDGE_TOLERANCE,
+    GapError,
+    build_series,
+    outline_series,
+    read_volume,
+    reason_unsuitable,
+)
 from pytest_medgan.ct.slices import Header
 from pytest_medgan.errors import DataError
 
@@ -30,7 +37,7 @@ def moved(header: Header, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Hea
     return replace(header, position=(place[0] + x, place[1] + y, place[2] + z))
 
 
-def test_build_series_order_is_by_position_whatever_the_order_of_files(headers: list[Header], tmp_path: Path) -> None:
+def test_build_series_files_in_any_order_are_ordered_by_position(headers: list[Header], tmp_path: Path) -> None:
     expected = build_series(headers)
     assert expected.positions == tuple(-100.0 + 3 * index for index in range(12))
     assert [header.instance for header in expected.slices] == [header.instance for header in headers]
@@ -47,7 +54,7 @@ def test_read_volume_returns_hounsfield_from_the_feet_up(headers: list[Header], 
     assert volume[3, 32, 32] == (32 * 7 + 32 * 13 + 3 * 31 + sum(map(ord, "PAT-001")) * 3) % 97 - 24
 
 
-def test_build_series_step_is_of_positions_not_of_thickness(headers: list[Header]) -> None:
+def test_build_series_step_is_computed_from_positions_not_thickness(headers: list[Header]) -> None:
     thick = [replace(header, thickness=5.0) for header in headers]
     series = build_series(thick)
     assert series.step == 3.0
@@ -63,22 +70,22 @@ def test_nearest_returns_the_slice_within_half_a_step(headers: list[Header]) -> 
 
 def test_build_series_tilted_gantry_is_even(headers: list[Header]) -> None:
     slanted = [moved(header, y=0.9 * index) for index, header in enumerate(headers)]
-    assert build_series(slanted).uneven == 0
+    assert build_series(slanted).largest_offset == 0
 
 
 def test_build_series_rounded_positions_are_even(headers: list[Header]) -> None:
-    """0.7 mm spacing told to a tenth of a millimetre of a table that moves 0.72."""
+    """A table that moves 0.72 mm per slice, with positions written to a tenth of a millimetre."""
     rough = [replace(h, position=(0.0, 0.0, round(0.72 * i, 1))) for i, h in enumerate(headers)]
     series = build_series([replace(h, thickness=1.0) for h in rough[:1] + rough[1:]])
-    assert series.uneven == 0
+    assert series.largest_offset == 0
     assert series.step == pytest.approx(0.72, abs=0.01)
 
 
 def test_build_series_slightly_displaced_slice_is_measured(headers: list[Header]) -> None:
     headers[5] = moved(headers[5], z=0.1)
-    assert build_series(headers).uneven == pytest.approx(0.1, abs=1e-9)
+    assert build_series(headers).largest_offset == pytest.approx(0.1, abs=1e-9)
     headers[5] = moved(headers[5], x=0.2, z=-0.1)
-    assert build_series(headers).uneven == pytest.approx(0.2, abs=1e-9)
+    assert build_series(headers).largest_offset == pytest.approx(0.2, abs=1e-9)
 
 
 def test_build_series_leaves_identical_copies_out(headers: list[Header]) -> None:
@@ -122,10 +129,10 @@ def test_build_series_refuses_a_damaged_series(headers: list[Header], fault: Fau
 
 def test_build_series_of_one_slice_has_no_step(headers: list[Header]) -> None:
     series = build_series(headers[:1])
-    assert (len(series), series.step, series.uneven) == (1, 0.0, 0.0)
+    assert (len(series), series.step, series.largest_offset) == (1, 0.0, 0.0)
 
 
-def test_build_series_towards_the_feet_or_the_head_gives_one_order(tmp_path: Path, study_class: Any) -> None:
+def test_build_series_stored_towards_feet_or_head_gives_one_order(tmp_path: Path, study_class: Any) -> None:
     def change(dataset: Dataset, index: int) -> None:
         dataset.ImageOrientationPatient = [1, 0, 0, 0, -1, 0]  # the normal points to the feet
 
@@ -141,9 +148,7 @@ def changed(headers: list[Header], at: int, **changes: Any) -> list[Header]:
 
 
 @pytest.mark.parametrize("share", [0.9, 1.1])
-def test_build_series_tolerates_what_moves_no_edge_by_more_than_half_a_millimetre(
-    headers: list[Header], share: float
-) -> None:
+def test_build_series_edges_moved_by_half_a_millimetre_are_accepted(headers: list[Header], share: float) -> None:
     """Sixty-four pixels of a millimetre: the edge lies 64 mm from the first pixel."""
     off = share * EDGE_TOLERANCE / 64
     for odd in (
@@ -164,12 +169,12 @@ def test_build_series_frames_of_reference_may_differ(headers: list[Header]) -> N
 
 
 @pytest.mark.parametrize("changes", [{"intercept": -1000.0}, {"slope": 2.0}, {"signed": True}, {"padding": (0, 0)}])
-def test_changing_tells_a_rescale_that_differs_between_slices(headers: list[Header], changes: dict[str, Any]) -> None:
-    assert not build_series(headers).changing
-    assert build_series(changed(headers, 5, pixels=replace(headers[5].pixels, **changes))).changing
+def test_mixed_pixel_formats_is_true_where_slices_differ(headers: list[Header], changes: dict[str, Any]) -> None:
+    assert not build_series(headers).mixed_pixel_formats
+    assert build_series(changed(headers, 5, pixels=replace(headers[5].pixels, **changes))).mixed_pixel_formats
 
 
-def test_build_series_gap_is_an_error_of_its_own(headers: list[Header]) -> None:
+def test_build_series_gap_raises_gap_error(headers: list[Header]) -> None:
     with pytest.raises(GapError, match="1 missing"):
         build_series([*headers[:5], *headers[6:]])
 
@@ -180,7 +185,9 @@ def test_build_series_too_small_step_is_refused(headers: list[Header], step: flo
     last = headers[-2].position[2] + step
     close = changed(headers, 11, position=(*headers[-1].position[:2], last))
     if refused:
-        with pytest.raises(DataError, match=f"mixes distances: the next slice is {step:.2f} mm away instead of 3.00"):
+        with pytest.raises(
+            DataError, match=f"has several slice distances: the next slice is {step:.2f} mm away instead of 3.00"
+        ):
             build_series(close)
     else:
         assert len(build_series(close)) == 12
@@ -198,21 +205,21 @@ def test_build_series_copy_that_was_exported_again_is_left_out(headers: list[Hea
 SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
 
 
-def test_unsuitable_series_are_told_by_kind(headers: list[Header]) -> None:
-    assert unsuitable(headers) is None
-    assert unsuitable([replace(h, orientation=SAGITTAL) for h in headers]) == "series that is not axial"
+def test_reason_unsuitable_names_the_kind_of_series(headers: list[Header]) -> None:
+    assert reason_unsuitable(headers) is None
+    assert reason_unsuitable([replace(h, orientation=SAGITTAL) for h in headers]) == "series that is not axial"
     bolus = [replace(h, position=headers[0].position) for h in headers]
-    assert unsuitable(bolus) == "series with many images at one position"
-    assert unsuitable([*headers[:6], *(replace(h, file=f"copy {h.file}") for h in headers[:6])]) is None
+    assert reason_unsuitable(bolus) == "series with many images at one position"
+    assert reason_unsuitable([*headers[:6], *(replace(h, file=f"copy {h.file}") for h in headers[:6])]) is None
 
 
-def test_outline_series_orders_whatever_it_is_given(headers: list[Header]) -> None:
+def test_outline_series_orders_slices_without_checks(headers: list[Header]) -> None:
     wild = changed(headers[::-1], 3, orientation=(2.0, 0.0, 0.0, 0.0, 1.0, 0.0), patient="X")
     assert outline_series(wild).positions == build_series(headers).positions
 
 
 @pytest.mark.parametrize(("spacing", "refused"), [((1.002, 1.0), False), ((1.0, 1.002), True)])
-def test_build_series_tolerance_of_each_spacing_is_that_of_its_own_axis(
+def test_build_series_spacing_tolerance_depends_on_its_own_axis(
     headers: list[Header], spacing: tuple[float, float], refused: bool
 ) -> None:
     """Sixty-four rows, but five hundred columns: only the columns' edge moves by more than half a millimetre."""
@@ -225,6 +232,6 @@ def test_build_series_tolerance_of_each_spacing_is_that_of_its_own_axis(
         assert len(build_series(odd)) == 12
 
 
-def test_overlapping_slices_that_touch_do_not(headers: list[Header]) -> None:
+def test_overlapping_is_false_for_slices_that_touch(headers: list[Header]) -> None:
     assert not build_series([replace(h, thickness=3.0) for h in headers]).overlapping
     assert build_series([replace(h, thickness=3.01) for h in headers]).overlapping

@@ -27,8 +27,8 @@ def test_split_images_by_patient_deals_every_row_once() -> None:
     assert other.training.tolist() != split.training.tolist()
 
 
-def test_deal_is_the_same_everywhere() -> None:
-    """Hashes decide, so these numbers hold on every machine and under every numpy."""
+def test_deal_of_a_seed_equals_recorded_numbers() -> None:
+    """The order comes from hashes, so these numbers hold on every machine and with every numpy."""
     assert shuffled(10, 0, "patients") == [3, 2, 6, 7, 8, 0, 1, 9, 5, 4]
     assert deal([3] * 6, (0.5, 0.25, 0.25), 7) == ([4, 1, 2], [3, 5], [0])
 
@@ -72,10 +72,10 @@ def test_split_images_of_too_few_is_refused() -> None:
         split_images(groups(1, 1), DataSettings(split="slice"))
 
 
-def test_check_disjoint_patient_on_two_sides_is_leakage() -> None:
+def test_check_disjoint_patient_in_two_roles_is_leakage() -> None:
     split = Split(np.array([0, 1]), np.array([2, 3]), np.array([4, 5]))
     check_disjoint(np.array(["a", "a", "b", "b", "c", "c"]), split)
-    with pytest.raises(LeakageError, match="1 patients stand on two sides"):
+    with pytest.raises(LeakageError, match="1 patients are in two roles"):
         check_disjoint(np.array(["a", "a", "b", "b", "c", "a"]), split)
 
 

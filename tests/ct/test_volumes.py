@@ -1,4 +1,4 @@
-"""NIfTI, NRRD and MetaImage volumes come out as the same slices as DICOM."""
+"""NIfTI, NRRD and MetaImage volumes give the same slices as DICOM."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ Small = Callable[..., DataSettings]
 
 
 def body(seed: int = 0) -> np.ndarray:
-    """float64 [head,back,left]: each voxel tells where it is, and some are air."""
+    """Return float64 [head,back,left]: the value of a voxel follows from its position; some voxels are air."""
     head, back, left = np.mgrid[:5, :40, :44]
     return np.where(back < 5, -1000.0, head * 50.0 + back * 4.0 - left * 3.0 - seed * 7.0)
 
 
 def write_nifti(path: Path, volume: np.ndarray, *, axes: str = "LPS") -> None:
-    """`axes` are the directions in which the array's axes run."""
+    """Write a NIfTI file; `axes` are the directions of the array axes."""
     nibabel = pytest.importorskip("nibabel")
-    array, directions = arranged(volume, axes)
+    array, directions = with_axes(volume, axes)
     affine = np.eye(4)
     affine[:3, :3] = np.diag([-1, -1, 1]) @ directions  # NIfTI counts to the right and to the front
     nibabel.save(nibabel.Nifti1Image(array.astype(np.int16), affine), path)
@@ -39,13 +39,13 @@ def write_nifti(path: Path, volume: np.ndarray, *, axes: str = "LPS") -> None:
 
 def write_nrrd(path: Path, volume: np.ndarray, *, axes: str = "LPS") -> None:
     nrrd = pytest.importorskip("nrrd")
-    array, directions = arranged(volume, axes)
+    array, directions = with_axes(volume, axes)
     header = {"space": "left-posterior-superior", "space directions": directions.T, "space origin": [0.0, 0.0, 0.0]}
     nrrd.write(str(path), array.astype(np.int16), header)
 
 
-def arranged(volume: np.ndarray, axes: str) -> tuple[np.ndarray, np.ndarray]:
-    """The volume with its axes running as named, and their directions (columns) in left, back, head."""
+def with_axes(volume: np.ndarray, axes: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the volume with its axes in the named directions, and these directions (columns) in left, back, head."""
     places = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "S": (2, 1), "I": (2, -1)}
     array = volume.transpose(2, 1, 0)  # left, back, head
     chosen = [places[letter] for letter in axes]
@@ -58,8 +58,8 @@ def arranged(volume: np.ndarray, axes: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write_metaimage(path: Path, volume: np.ndarray, *, axes: str = "LPS", compressed: bool = False) -> None:
-    """A header .mhd with its .raw or .zraw beside it, or one file .mha, as ITK writes them."""
-    array, directions = arranged(volume, axes)
+    """Write a header .mhd and its .raw or .zraw file, or one .mha file, as ITK writes them."""
+    array, directions = with_axes(volume, axes)
     values = array.astype("<i2").tobytes(order="F")
     content = zlib.compress(values) if compressed else values
     inside = path.suffix == ".mha"
@@ -128,7 +128,7 @@ def oblique(path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(body().astype(np.int16), affine), path)
 
 
-def four(path: Path) -> None:
+def four_dimensional(path: Path) -> None:
     nibabel = pytest.importorskip("nibabel")
     nibabel.save(nibabel.Nifti1Image(np.zeros((4, 4, 4, 2), np.int16), np.eye(4)), path)
 
@@ -140,9 +140,9 @@ def broken(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("make", "message"),
-    [(mask, "holds no air"), (oblique, "oblique"), (four, "not one volume"), (broken, "cut off")],
+    [(mask, "holds no air"), (oblique, "oblique"), (four_dimensional, "not one volume"), (broken, "cut off")],
 )
-def test_load_real_volume_that_cannot_be_used_alone_is_refused(
+def test_load_real_only_unusable_volume_is_refused(
     small: Small, tmp_path: Path, make: Callable[[Path], None], message: str
 ) -> None:
     root = tmp_path / "data"
@@ -165,23 +165,23 @@ def test_load_real_two_volumes_of_one_patient_are_refused(small: Small, tmp_path
 def test_open_volume_without_its_reader_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import builtins
 
-    honest = builtins.__import__
+    real_import = builtins.__import__
 
-    def without(name: str, *rest: Any, **more: Any) -> Any:
+    def import_without_nibabel(name: str, *rest: Any, **more: Any) -> Any:
         if name == "nibabel":
             raise ImportError(name)
-        return honest(name, *rest, **more)
+        return real_import(name, *rest, **more)
 
     write_nifti(tmp_path / "x.nii", body())
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setattr(builtins, "__import__", import_without_nibabel)
     with pytest.raises(DataError, match=r"Install pytest-medgan\[volumes\]"):
         open_volume(str(tmp_path / "x.nii"), "nifti", "x.nii")
     write_metaimage(tmp_path / "y.mhd", body())
-    with pytest.raises(DataError, match=r"Install pytest-medgan\[volumes\]"):  # never passed over
+    with pytest.raises(DataError, match=r"Install pytest-medgan\[volumes\]"):  # a missing reader is never passed over
         prepare(DataSettings(source=str(tmp_path), split="slice"), cache_dir=tmp_path / "cache")
 
 
-def test_prepare_volume_that_cannot_be_used_beside_others_is_passed_over(small: Small, tmp_path: Path) -> None:
+def test_prepare_unusable_volume_among_others_is_passed_over(small: Small, tmp_path: Path) -> None:
     root = tmp_path / "data"
     root.mkdir()
     for number in range(3):
@@ -197,7 +197,7 @@ def test_prepare_volume_that_cannot_be_used_beside_others_is_passed_over(small: 
 
 def test_read_plane_applies_slope_and_intercept(tmp_path: Path) -> None:
     nibabel = pytest.importorskip("nibabel")
-    array, directions = arranged(body(), "LPS")
+    array, directions = with_axes(body(), "LPS")
     affine = np.eye(4)
     affine[:3, :3] = np.diag([-1, -1, 1]) @ directions
     image = nibabel.Nifti1Image((np.trunc(array) / 2 + 512).astype(np.int16), affine)
@@ -207,11 +207,11 @@ def test_read_plane_applies_slope_and_intercept(tmp_path: Path) -> None:
     assert np.array_equal(planes(tmp_path / "x.nii", "nifti"), found.get_fdata().transpose(2, 1, 0))
 
 
-def test_prepare_fourth_axis_of_length_one_is_no_axis(small: Small, tmp_path: Path) -> None:
+def test_prepare_fourth_axis_of_length_one_is_dropped(small: Small, tmp_path: Path) -> None:
     nibabel = pytest.importorskip("nibabel")
     root = tmp_path / "data"
     root.mkdir()
-    array, directions = arranged(body(), "LPS")
+    array, directions = with_axes(body(), "LPS")
     affine = np.eye(4)
     affine[:3, :3] = np.diag([-1, -1, 1]) @ directions
     nibabel.save(nibabel.Nifti1Image(array.astype(np.int16)[..., None], affine), root / "x.nii.gz")
@@ -221,7 +221,7 @@ def test_prepare_fourth_axis_of_length_one_is_no_axis(small: Small, tmp_path: Pa
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_prepare_orientation_that_no_file_names_is_told_once(small: Small, tmp_path: Path, kind: str) -> None:
+def test_prepare_missing_orientation_is_warned_of_once(small: Small, tmp_path: Path, kind: str) -> None:
     root = tmp_path / "data"
     root.mkdir()
     for number in range(3):
@@ -239,7 +239,7 @@ def test_prepare_orientation_that_no_file_names_is_told_once(small: Small, tmp_p
             lines = [line for line in path.read_bytes().splitlines(True) if not line.startswith(b"TransformMatrix")]
             path.write_bytes(b"".join(lines))
     warnings = prepare(small(root), cache_dir=tmp_path / "cache").warnings
-    assert warnings == ("3 volumes name no orientation: their axes are taken as left, back and head",)
+    assert warnings == ("3 volumes have no orientation: their axes are taken as left, back and head",)
 
 
 @pytest.mark.parametrize(("suffix", "compressed"), [(".mhd", False), (".mhd", True), (".mha", False), (".mha", True)])
@@ -251,15 +251,15 @@ def test_read_metaimage_in_each_form_gives_the_same_planes(tmp_path: Path, suffi
 
 def test_read_metaimage_equals_what_itk_reads(tmp_path: Path) -> None:
     itk = pytest.importorskip("SimpleITK")
-    array, directions = arranged(body(), "PLS")
+    array, directions = with_axes(body(), "PLS")
     image = itk.GetImageFromArray(array.astype(np.int16).transpose(2, 1, 0))
     image.SetDirection(directions.ravel())
     itk.WriteImage(image, str(tmp_path / "x.mhd"), useCompression=True)
     assert np.array_equal(planes(tmp_path / "x.mhd", "metaimage"), np.trunc(body()))
 
 
-def test_prepare_metaimage_with_its_values_beside_counts_no_other_file(small: Small, tmp_path: Path) -> None:
-    """LUNA16: subsets of scans named by their series, header and values apart."""
+def test_prepare_metaimage_with_separate_value_files_counts_headers_only(small: Small, tmp_path: Path) -> None:
+    """LUNA16: folders of scans named by their series, with headers and values in separate files."""
     root = tmp_path / "subset0"
     root.mkdir()
     for number in range(4):
@@ -267,7 +267,7 @@ def test_prepare_metaimage_with_its_values_beside_counts_no_other_file(small: Sm
     (tmp_path / "annotations.csv").write_text("seriesuid,coordX,coordY,coordZ,diameter_mm\n1.3,1,2,3,4\n")
     prepared = prepare(small(root, patient="file"), cache_dir=tmp_path / "cache")
     assert (prepared.counts["volumes"], prepared.counts["patients"]) == (4, 4)
-    assert prepared.named == {"patients are told by": ("the files' names",)}
+    assert prepared.named == {"patients are identified by": ("the files' names",)}
     first = next(root.glob("*.raw"))
     first.write_bytes(first.read_bytes()[:-2] + b"zz")
     assert prepare(small(root, patient="file"), cache_dir=tmp_path / "cache").digest != prepared.digest
@@ -275,7 +275,7 @@ def test_prepare_metaimage_with_its_values_beside_counts_no_other_file(small: Sm
 
 @pytest.mark.parametrize("named", ["../../secret.raw", "/etc/passwd", "..", "sub/x.raw"])
 @pytest.mark.parametrize("kind", ["metaimage", "nrrd"])
-def test_open_volume_header_that_names_a_file_elsewhere_is_not_followed(tmp_path: Path, kind: str, named: str) -> None:
+def test_open_volume_header_naming_a_file_in_another_folder_is_refused(tmp_path: Path, kind: str, named: str) -> None:
     path = tmp_path / f"x{SUFFIXES[kind]}"
     if kind == "metaimage":
         write_metaimage(path, body())
@@ -288,7 +288,7 @@ def test_open_volume_header_that_names_a_file_elsewhere_is_not_followed(tmp_path
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_open_volume_header_that_announces_more_than_memory_allocates_nothing(tmp_path: Path, kind: str) -> None:
+def test_open_volume_header_with_huge_dimensions_allocates_nothing(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"x{SUFFIXES[kind]}"
     WRITERS[kind](path, body())
     if kind == "nifti":
@@ -310,16 +310,16 @@ def test_open_volume_header_that_announces_more_than_memory_allocates_nothing(tm
 
 @pytest.mark.parametrize("kind", ["nrrd", "metaimage"])
 def test_open_volume_unpacks_no_more_than_it_needs(tmp_path: Path, kind: str) -> None:
-    """Compressed data that go on for ever after the volume's last voxel."""
+    """The compressed data continue for 128 MiB after the last voxel of the volume."""
     path = tmp_path / f"x{SUFFIXES[kind]}"
-    endless = zlib.compress(np.trunc(arranged(body(), "LPS")[0]).astype("<i2").tobytes(order="F") + bytes(1 << 27))
+    too_long = zlib.compress(np.trunc(with_axes(body(), "LPS")[0]).astype("<i2").tobytes(order="F") + bytes(1 << 27))
     if kind == "metaimage":
         write_metaimage(path, body(), compressed=True)
-        path.with_suffix(".zraw").write_bytes(endless)
+        path.with_suffix(".zraw").write_bytes(too_long)
     else:
         write_nrrd(path, body())
         head = path.read_bytes().partition(b"\n\n")[0]
-        path.write_bytes(head + b"\n\n" + endless)
+        path.write_bytes(head + b"\n\n" + too_long)
     tracemalloc.start()
     try:
         assert np.array_equal(planes(path, kind), np.trunc(body()))

@@ -56,7 +56,7 @@ def test_read_arrays_npy_is_named_pixels(tmp_path: Path, order: Any) -> None:
     assert np.array_equal(found["pixels"], stored)
 
 
-def test_read_arrays_only_leaves_damaged_others_alone(tmp_path: Path) -> None:
+def test_read_arrays_only_ignores_damage_in_other_arrays(tmp_path: Path) -> None:
     path = archive(tmp_path / "a.npz", {"pixels.npy": npy(np.zeros(3)), "other.npy": b"nothing", "note.txt": b"hello"})
     assert list(read_arrays(path, name="a", only=("pixels",))) == ["pixels"]
     with pytest.raises(DataError, match="damaged"):
@@ -64,7 +64,7 @@ def test_read_arrays_only_leaves_damaged_others_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("inside", ["npy", "npz"])
-def test_read_arrays_header_that_lies_about_size_allocates_nothing(tmp_path: Path, inside: str) -> None:
+def test_read_arrays_header_with_a_wrong_size_allocates_nothing(tmp_path: Path, inside: str) -> None:
     content = header("(1000000, 1000000, 1000)") + b"1234"
     path = tmp_path / f"a.{inside}"
     if inside == "npy":
@@ -75,7 +75,7 @@ def test_read_arrays_header_that_lies_about_size_allocates_nothing(tmp_path: Pat
         read_arrays(path, name="a")
 
 
-def test_read_arrays_archive_that_unpacks_to_far_more_is_refused_unread(
+def test_read_arrays_archive_above_the_ratio_limit_is_not_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = archive(tmp_path / "a.npz", {"pixels.npy": npy(np.zeros((1 << 20) * 20, np.uint8))})
@@ -99,7 +99,7 @@ def test_read_arrays_archive_that_unpacks_to_far_more_is_refused_unread(
         b"PK\x03\x04" + b"\0" * 60,
     ],
 )
-def test_read_arrays_damaged_content_is_one_line(tmp_path: Path, content: bytes) -> None:
+def test_read_arrays_damaged_content_is_a_data_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.npz").write_bytes(content)
     with pytest.raises(DataError) as caught:
         read_arrays(tmp_path / "a.npz", name="a.npz")
@@ -108,7 +108,7 @@ def test_read_arrays_damaged_content_is_one_line(tmp_path: Path, content: bytes)
     assert caught.value.file == "a.npz"
 
 
-def test_read_arrays_any_flipped_byte_reads_or_is_one_line(tmp_path: Path) -> None:
+def test_read_arrays_any_flipped_byte_reads_or_is_a_data_error(tmp_path: Path) -> None:
     np.savez_compressed(tmp_path / "a.npz", pixels=np.arange(400, dtype=np.uint8), groups=np.array(["a", "b"]))
     sound = (tmp_path / "a.npz").read_bytes()
     for place in range(len(sound)):
@@ -134,7 +134,7 @@ def test_read_arrays_name_given_twice_is_refused(tmp_path: Path) -> None:
         read_arrays(tmp_path / "a.npz", name="a")
 
 
-def test_read_arrays_missing_file_says_so(tmp_path: Path) -> None:
+def test_read_arrays_missing_file_is_a_data_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read"):
         read_arrays(tmp_path / "a.npz", name="a")
 
@@ -171,7 +171,7 @@ def test_grey_images_accepts_every_layout_of_grey(pixels: np.ndarray) -> None:
         (LEVELS.astype(np.int16) - 1000, "int16 from -1000 to -961"),
     ],
 )
-def test_grey_images_refuses_what_would_be_a_guess(pixels: np.ndarray, message: str) -> None:
+def test_grey_images_values_of_unknown_meaning_are_refused(pixels: np.ndarray, message: str) -> None:
     with pytest.raises(DataError, match=message):
         grey_images(pixels, name="a")
 

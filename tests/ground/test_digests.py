@@ -14,11 +14,11 @@ def test_digest_values_is_the_start_of_a_sha256_of_the_repr() -> None:
     assert digest_values("a", 1) == hashlib.sha256(b"('a', 1)").hexdigest()[:24]
 
 
-def test_digest_values_tells_types_and_order_apart() -> None:
+def test_digest_values_differs_for_types_and_order() -> None:
     assert len({digest_values("1", 2), digest_values(1, "2"), digest_values(2, "1"), digest_values("12")}) == 4
 
 
-def test_digest_array_sees_shape_and_layout() -> None:
+def test_digest_array_depends_on_shape_and_layout() -> None:
     array = np.arange(12, dtype=np.uint8)
     assert digest_array(array.reshape(3, 4)) != digest_array(array.reshape(4, 3))
     assert digest_array(array.reshape(3, 4).T) == digest_array(np.ascontiguousarray(array.reshape(3, 4).T))

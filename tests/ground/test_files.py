@@ -82,7 +82,7 @@ def test_content_reaches_the_disk_before_the_name(tmp_path: Path, monkeypatch: p
     assert order[:2] == ["fsync", "replace"]
 
 
-def test_file_in_place_of_a_folder_is_one_line(tmp_path: Path) -> None:
+def test_file_in_place_of_a_folder_is_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a file")
     with pytest.raises(OutputError, match="cannot be written"):
         files.write_text(tmp_path / "a" / "b.txt", "new")
@@ -162,7 +162,7 @@ def test_private_folder_is_ignored_by_version_control(tmp_path: Path) -> None:
     assert staged.stdout == ""
 
 
-def test_private_folder_that_is_the_users_own_is_left_alone(tmp_path: Path) -> None:
+def test_private_folder_of_the_user_is_not_changed(tmp_path: Path) -> None:
     """A cache in the project's root must not hide the project."""
     files.make_private_folder(tmp_path)
     assert names(tmp_path) == []

@@ -82,7 +82,7 @@ def test_read_picture_sixteen_bits_are_deep(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
-def test_read_picture_tiff_whose_zero_is_white_is_turned_round(tmp_path: Path, kind: type) -> None:
+def test_read_picture_tiff_whose_zero_is_white_is_inverted(tmp_path: Path, kind: type) -> None:
     values = LEVELS.astype(kind) * (257 if kind is np.uint16 else 1)
     (tmp_path / "a.tif").write_bytes(tiff(values, 0))
     (tmp_path / "b.tif").write_bytes(tiff(values, 1))
@@ -126,7 +126,7 @@ def transparent() -> Image.Image:
         (Image.fromarray(np.full((4, 4), np.inf, np.float32)), "tif", {}, "not finite"),
     ],
 )
-def test_read_picture_refuses_what_is_no_grey_picture(
+def test_read_picture_that_is_not_grey_is_refused(
     tmp_path: Path, image: Image.Image, suffix: str, options: dict[str, object], message: str
 ) -> None:
     with pytest.raises(DataError, match=message) as caught:
@@ -153,7 +153,7 @@ def test_read_picture_larger_than_the_limit_is_refused_undecoded(
 
 
 @pytest.mark.parametrize("content", [b"", b"GIF89a" + bytes(40), b"\x89PNG\r\n\x1a\n" + bytes(40), b"II*\0" + bytes(9)])
-def test_read_picture_damaged_or_foreign_content_is_one_line(tmp_path: Path, content: bytes) -> None:
+def test_read_picture_damaged_or_foreign_content_is_a_data_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.png").write_bytes(content)
     for read in (read_picture, picture_kind):
         with pytest.raises(DataError, match="The picture is damaged or of another format"):

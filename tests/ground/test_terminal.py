@@ -21,11 +21,11 @@ from pytest_medgan.ground.terminal import printable
         ("\U000e0041", r"\U000e0041"),
     ],
 )
-def test_printable_shows_what_would_act(text: str, shown: str) -> None:
+def test_printable_escapes_control_characters(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 
-def test_printable_keeps_what_is_asked_for() -> None:
+def test_printable_keeps_the_given_characters() -> None:
     assert printable("a\nb\x1b", keep="\n") == "a\nb\\x1b"
 
 

@@ -58,13 +58,13 @@ def test_other_metrics_use_all_columns(sets):
 
 
 @pytest.mark.parametrize("metrics", [("kid",), ("improved_recall",), ("density",), ("improved_precision", "kid")])
-def test_any_choice_of_metrics_gives_the_same_values(sets, metrics):
+def test_values_do_not_depend_on_the_other_metrics(sets, metrics):
     some, every = battery(sets, 4, metrics=metrics).estimates, battery(sets, 4).estimates
     for name in metrics:
         assert some[name].value == pytest.approx(every[name].value, rel=1e-7), name
 
 
-def test_none_and_all_columns_are_the_same(sets):
+def test_ball_dimensions_none_equals_all_columns(sets):
     assert battery(sets, 20).estimates == battery(sets).estimates
 
 
@@ -82,6 +82,6 @@ def test_score_features_takes_the_number_of_columns(sets):
         (2.0, "ball_dimensions is 2.0; give a whole number"),
     ],
 )
-def test_impossible_number_of_columns_is_refused(sets, columns, said):
+def test_invalid_number_of_columns_is_refused(sets, columns, said):
     with pytest.raises(MetricInputError, match=said):
         prepare_reference(sets[0], ball_dimensions=columns)

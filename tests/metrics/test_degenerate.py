@@ -89,7 +89,7 @@ def test_degenerate_set_gives_finite_numbers(real, fake):
     assert not found.causes
 
 
-def test_constant_model_is_seen_as_collapsed():
+def test_constant_model_scores_as_collapsed():
     found = battery(PLAIN, np.tile(PLAIN[:1], (40, 1)), constant=True).estimates
     assert found["inception_score"].value == pytest.approx(1)
     assert found["ms_ssim"].value == pytest.approx(1)

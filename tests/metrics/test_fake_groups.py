@@ -101,7 +101,7 @@ def test_images_in_groups_of_their_own_are_independent(reference):
         assert grouped[name].se == pytest.approx(single[name].se, rel=0.05), name
 
 
-def test_repeated_images_in_one_group_say_no_more_than_one(reference):
+def test_repeated_images_in_one_group_count_as_one(reference):
     features, pixels, probabilities = draw(np.random.default_rng(6))
     names = ("density", "intensity_distance", "authenticity", "improved_precision")
     plain = battery(reference, (features, pixels, probabilities), None, names)

@@ -105,7 +105,7 @@ def recorded() -> dict[str, dict[str, dict[str, list[float]]]]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_numbers_are_those_recorded_for_the_revision(name, found, recorded):
+def test_numbers_equal_those_recorded_for_the_revision(name, found, recorded):
     assert problem(name, found[name], recorded.get(name, {})) is None
 
 

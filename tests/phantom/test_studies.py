@@ -68,7 +68,7 @@ def inside(points: np.ndarray, spacing: float) -> np.ndarray:
     return mask
 
 
-def test_write_studies_bytes_are_the_golden_ones(tmp_path: Path) -> None:
+def test_write_studies_bytes_equal_the_golden_digests(tmp_path: Path) -> None:
     write_studies(tmp_path, patients=1, slices=3)
     assert tree_digest(tmp_path) == GOLDEN
 

@@ -46,7 +46,7 @@ def test_missing_grey_levels_are_found() -> None:
     assert found["number of grey levels"] == "real"
 
 
-def test_clipped_ends_are_found() -> None:
+def test_clipped_grey_levels_are_found() -> None:
     fake = pictures(2)
     fake[:, :, 0] = 0
     assert names(pictures(1), fake)["share of black and white pixels"] == "generated"

@@ -19,7 +19,7 @@ def test_written_key_is_read_back(tmp_path: Path) -> None:
     assert read_key(tmp_path / "a.key.json") == KEY
 
 
-def test_is_real_follows_images() -> None:
+def test_is_real_agrees_with_images() -> None:
     assert KEY.is_real == (True, False, True)
 
 

@@ -159,7 +159,7 @@ def test_gate_passes_readers_who_guess(save: Save) -> None:
     assert score.pooled.answered == 320
 
 
-def test_gate_fails_readers_who_can_tell(save: Save) -> None:
+def test_gate_fails_readers_who_recognise_generated_images(save: Save) -> None:
     with pytest.raises(AssertionError, match=r"readers were right in 40 of 40 answers, 1.000 .*They can tell real"):
         assert_turing_accuracy_below([save("A", TRUTH)], 0.65)
 

@@ -14,7 +14,7 @@ def test_single_reader_has_one_line_and_no_agreement() -> None:
     assert lines[2].startswith("Sensitivity: generated images called generated")
 
 
-def test_columns_stand_under_their_headings() -> None:
+def test_columns_are_aligned_with_their_headings() -> None:
     head, row, _ = summary_lines(TuringScore((ONE,), ONE, math.nan, {}))
     assert head.index("sensitivity") + len("sensitivity") == row.index("0.250") + len("0.250")
     assert head.index("specificity") + len("specificity") == row.index("0.750") + len("0.750")
