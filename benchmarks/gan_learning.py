@@ -31,12 +31,10 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch.nn.functional import interpolate
 
-from pytest_medgan.gan.dcgan import DCGANConfig
-from pytest_medgan.gan.dcgan_training import DCGANSettings
+from pytest_medgan.gan.dcgan_settings import DCGANConfig, DCGANSettings
 from pytest_medgan.gan.latents import Stream
 from pytest_medgan.gan.loop import RunSettings
-from pytest_medgan.gan.pggan import PGGANConfig
-from pytest_medgan.gan.pggan_training import PGGANSettings, schedule
+from pytest_medgan.gan.pggan_settings import PGGANConfig, PGGANSettings, schedule
 from pytest_medgan.gan.pool import read_npz
 from pytest_medgan.gan.run_folder import grid, write_png
 from pytest_medgan.gan.sampling import NetworkGenerator

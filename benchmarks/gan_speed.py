@@ -17,11 +17,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from pytest_medgan.gan.dcgan import DCGANConfig
-from pytest_medgan.gan.dcgan_training import DCGANSettings, DCGANTrainer
+from pytest_medgan.gan.dcgan_settings import DCGANConfig, DCGANSettings
+from pytest_medgan.gan.dcgan_training import DCGANTrainer
 from pytest_medgan.gan.distributed import World
-from pytest_medgan.gan.pggan import PGGANConfig
-from pytest_medgan.gan.pggan_training import PGGANSettings, PGGANTrainer
+from pytest_medgan.gan.pggan_settings import PGGANConfig, PGGANSettings
+from pytest_medgan.gan.pggan_training import PGGANTrainer
 from pytest_medgan.gan.stepping import own_stream, stepper
 from pytest_medgan.records import ImageSet
 

@@ -1,4 +1,4 @@
-"""medgan train: a DCGAN or PGGAN on images of one's own.
+"""medgan train: a generator on images of one's own.
 
 On several processes: `torchrun --nproc-per-node N -m pytest_medgan train ...`.
 """
@@ -14,79 +14,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_medgan.errors import SettingsError
+from pytest_medgan.gan.architecture import Architecture, NetworkConfig, TrainingSettings
+from pytest_medgan.gan.architectures import ARCHITECTURES
+from pytest_medgan.gan.options import Offered, offered_options
+from pytest_medgan.ground.processes import process, processes
 
 if TYPE_CHECKING:
-    from pytest_medgan.gan.loop import RunSettings, Settings
-    from pytest_medgan.gan.networks import Config
+    from pytest_medgan.gan.loop import RunSettings
     from pytest_medgan.records import ImageSet, Progress
 
-DCGAN_ALONE = ("steps", "discriminator_learning_rate", "noise", "noise_share", "tolerance")
-PGGAN_ALONE = ("fading", "stable", "stables", "batches", "loss", "full_until")
-SHARED = (
-    "batch",
-    "learning_rate",
-    "average",
-    "shift",
-    "brightness",
-    "contrast",
-    "cutout",
-    "penalty",
-    "penalty_every",
-    "precision",
-)
 LINE = 15.0  # seconds between two lines of losses
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Declares the command's arguments."""
+    """Declare the command's arguments; those of networks and training come from the architectures' settings."""
     parser = subparsers.add_parser("train", help="train a generator on a set of images")
-    parser.add_argument("architecture", choices=("dcgan", "pggan"))
+    parser.add_argument("architecture", choices=tuple(ARCHITECTURES))
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="continue the run in DIR, to the bit")
+    parser.add_argument(
+        "--runs",
+        type=int,
+        metavar="N",
+        help="train N runs with seeds --seed, --seed+1, ..., each in DIR/seed-SEED; under torchrun side by side",
+    )
     _add_images(parser.add_argument_group("images"))
-    network = parser.add_argument_group("networks")
-    network.add_argument("--size", type=int, default=128, help="pixels, a power of two (default 128)")
-    network.add_argument("--latent", type=int, help="dimensions of z (default: dcgan 100, pggan 512)")
-    network.add_argument("--generator-width", type=int, help="maps (default: dcgan 64, pggan 512)")
-    network.add_argument("--discriminator-width", type=int, help="maps (default: dcgan 64, pggan 512)")
-    training = parser.add_argument_group("training")
-    training.add_argument("--batch", type=int, help="images a step, over all processes (default: dcgan 64, pggan 16)")
-    training.add_argument("--learning-rate", type=float, help="(default: dcgan 0.0002, pggan 0.001)")
-    training.add_argument("--seed", type=int, default=0, help="of weights, latents and order (default 0)")
-    training.add_argument(
-        "--average", type=float, help="moving average of the generator (default: dcgan 0, pggan .999)"
-    )
-    training.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
-    training.add_argument("--threads", type=int, help="of the CPU; a fixed number makes a run repeatable to the bit")
-    training.add_argument("--shift", type=int, help="pixels by which the discriminator's images are moved (default 0)")
-    training.add_argument("--brightness", type=float, help="grey added to them at most, of a range of 2 (default 0)")
-    training.add_argument("--contrast", type=float, help="by which it grows or falls at most, as 0.2 (default 0)")
-    training.add_argument("--cutout", type=float, help="side of a square erased in them, as 0.3 of theirs (default 0)")
-    training.add_argument(
-        "--penalty",
-        type=float,
-        help="weight of the gradient penalty: R1 (dcgan, default 0; logistic pggan), or WGAN-GP",
-    )
-    training.add_argument("--penalty-every", type=int, help="steps between two penalties (default: dcgan 8, pggan 1)")
-    training.add_argument(
-        "--precision", choices=("float32", "bfloat16"), help="of the forward passes (default float32)"
-    )
-    training.add_argument("--no-graph", action="store_true", help="on a GPU, launch every kernel by itself")
-    dcgan = parser.add_argument_group("dcgan alone")
-    dcgan.add_argument("--steps", type=int, help="updates at most (default 20000)")
-    dcgan.add_argument("--discriminator-learning-rate", type=float, help="(default: as --learning-rate)")
-    dcgan.add_argument("--noise", type=float, help="sd of the discriminator's noise at the start (default 0)")
-    dcgan.add_argument("--noise-share", type=float, help="of the run, over which the noise falls to 0 (default 1)")
-    dcgan.add_argument("--tolerance", type=float, help="stop when the losses change by less; 0 never (default 0.01)")
-    pggan = parser.add_argument_group("pggan alone")
-    pggan.add_argument("--fading", type=int, help="images shown while a resolution fades in (default 800000)")
-    pggan.add_argument("--stable", type=int, help="images shown at a resolution thereafter (default 800000)")
-    pggan.add_argument(
-        "--stables", metavar="R:N,...", help="the same by resolution, as 128:2000000 (default: --stable)"
-    )
-    pggan.add_argument("--batches", metavar="R:B,...", help="batch by resolution, as 4:128,8:128 (default: --batch)")
-    pggan.add_argument("--loss", choices=("wgan-gp", "logistic"), help="(default wgan-gp, as published)")
-    pggan.add_argument("--full-until", type=int, help="pixels up to which all maps are kept (default 32)")
+    networks, training = offered_options()
+    _add_options(parser.add_argument_group("networks"), networks)
+    group = parser.add_argument_group("training")
+    _add_options(group, training)
+    group.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
+    group.add_argument("--threads", type=int, help="of the CPU; a fixed number makes a run repeatable to the bit")
+    group.add_argument("--no-graph", action="store_true", help="on a GPU, launch every kernel by itself")
     files = parser.add_argument_group("files")
     files.add_argument("--checkpoint-every", type=int, default=1000, metavar="STEPS")
     files.add_argument("--grid-every", type=int, default=1000, metavar="STEPS", help="0 draws no sample grids")
@@ -95,7 +54,28 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     return parser
 
 
+def _add_options(group: argparse._ArgumentGroup, offered: tuple[Offered, ...]) -> None:
+    """Declare the options of networks or training."""
+    for one in offered:
+        group.add_argument(
+            one.option, type=_reader(one), choices=one.choices or None, metavar=one.metavar, help=one.help
+        )
+
+
+def _reader(one: Offered) -> Any:
+    """Return a reader that words its error as argparse shows it."""
+
+    def read(text: str) -> object:
+        try:
+            return one.read(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} cannot be used. Give {one.takes}.") from None
+
+    return read
+
+
 def _add_images(group: argparse._ArgumentGroup) -> None:
+    """Declare the arguments that name the training images."""
     group.add_argument(
         "--images",
         default="phantom",
@@ -112,7 +92,7 @@ def _add_images(group: argparse._ArgumentGroup) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Trains and leaves DIR/generator.safetensors; exit status 0."""
+    """Train and leave DIR/generator.safetensors, or one for each of several runs. Return 0."""
     from pytest_medgan.cli.progress import ConsoleProgress
     from pytest_medgan.gan.training import train
 
@@ -120,11 +100,16 @@ def run(arguments: argparse.Namespace) -> int:
         import torch
 
         torch.set_num_threads(max(1, arguments.threads))
+    if arguments.runs is not None and arguments.runs < 1:
+        raise SettingsError(f"--runs {arguments.runs} is out of range. Choose 1 or more.")
     config, settings = _made(arguments)  # before studies are read, which can take minutes
-    with ConsoleProgress() as progress:
-        images = training_images(arguments, progress)
+    with ConsoleProgress(quiet=process() > 0) as progress:
+        images = training_images(arguments, config.size, progress)
+        config = _with_channels(config, images.pixels.shape[1])
+        if arguments.runs is not None:
+            return _train_runs(arguments, config, settings, images, progress)
         generator = train(
-            replace(config, channels=images.pixels.shape[1]),
+            config,
             settings,
             images,
             arguments.out,
@@ -134,13 +119,45 @@ def run(arguments: argparse.Namespace) -> int:
             on_log=_LogLines(),
             progress=progress,
         )
-    _report_diversity(arguments.out)
-    print(f"generator.safetensors: identity {generator.identity[:16]}, trained on {len(images)} images")
+    if process() == 0:
+        _report_diversity(arguments.out)
+        print(f"generator.safetensors: identity {generator.identity[:16]}, trained on {len(images)} images")
+    return 0
+
+
+def _train_runs(
+    arguments: argparse.Namespace,
+    config: NetworkConfig,
+    settings: TrainingSettings,
+    images: ImageSet,
+    progress: Progress,
+) -> int:
+    """Train this process's part of several runs of one recipe."""
+    from pytest_medgan.gan.checkpoint import load
+    from pytest_medgan.gan.training import train_runs
+
+    seeds = range(settings.seed, settings.seed + arguments.runs)[process() :: processes()]
+    finished = train_runs(
+        config,
+        settings,
+        images,
+        arguments.out,
+        seeds=seeds,
+        run=_run_settings(arguments),
+        device=arguments.device,
+        resume=arguments.resume,
+        on_log=_LogLines(),
+        progress=progress,
+    )
+    for path in finished:
+        made = load(path, prefixes=("generator",))
+        _report_diversity(path.parent)
+        print(f"{path.parent.name}/{path.name}: identity {made.identity()[:16]}, recipe {made.run_recipe()}")
     return 0
 
 
 def _report_diversity(folder: Path) -> None:
-    """A word where the finished generator draws the same image again and again."""
+    """Print a line where the finished generator draws nearly the same image each time."""
     from pytest_medgan.gan.checkpoint import load
     from pytest_medgan.gan.loop import COLLAPSED
     from pytest_medgan.gan.run_folder import FINISHED
@@ -148,51 +165,34 @@ def _report_diversity(folder: Path) -> None:
     history = load(folder / FINISHED, prefixes=()).progress.get("history", [])
     share = next((row["diversity"] for row in reversed(history) if "diversity" in row), 1.0)
     if share < COLLAPSED:
-        print(f"the generated images hardly vary ({share:.0%} of the real ones): the generator has collapsed")
+        print(f"The generated images hardly vary ({share:.0%} of the real ones): the generator has collapsed.")
 
 
-def _made(arguments: argparse.Namespace) -> tuple[Config, Settings]:
-    """Configuration, but for the channels, which the images tell, and settings from what was typed."""
-    from pytest_medgan.gan.dcgan import DCGANConfig
-    from pytest_medgan.gan.dcgan_training import DCGANSettings
-    from pytest_medgan.gan.pggan import PGGANConfig
-    from pytest_medgan.gan.pggan_training import PGGANSettings
-
-    widths = _given(arguments, ("latent", "generator_width", "discriminator_width"))
-    shared = {"seed": arguments.seed, **_given(arguments, SHARED)}
-    if arguments.architecture == "dcgan":
-        _refuse(arguments, PGGAN_ALONE)
-        return (
-            DCGANConfig(size=arguments.size, **widths),
-            DCGANSettings(**shared, **_given(arguments, DCGAN_ALONE)),
-        )
-    _refuse(arguments, DCGAN_ALONE)
-    stables, batches = _pairs("stables", arguments.stables), _pairs("batches", arguments.batches)
-    return (
-        PGGANConfig(size=arguments.size, **widths, **_given(arguments, ("full_until",))),
-        PGGANSettings(**shared, **_given(arguments, ("fading", "stable", "loss")), stables=stables, batches=batches),
-    )
+def _made(arguments: argparse.Namespace) -> tuple[NetworkConfig, TrainingSettings]:
+    """Return the configuration, apart from the channels, which the images decide, and the settings."""
+    row = ARCHITECTURES[arguments.architecture]
+    networks, training = offered_options()
+    every = (*networks, *training)
+    typed = {one.name: getattr(arguments, one.name) for one in every if getattr(arguments, one.name) is not None}
+    if foreign := [one.option for one in every if one.name in typed and row.name not in one.architectures]:
+        raise SettingsError(f"{', '.join(foreign)} does not apply to {row.name}. Leave it out.")
+    return row.config(**_of(row, networks, typed)), row.settings(**_of(row, training, typed))
 
 
-def _refuse(arguments: argparse.Namespace, names: tuple[str, ...]) -> None:
-    typed = [f"--{name.replace('_', '-')}" for name in names if getattr(arguments, name) is not None]
-    if typed:
-        raise SettingsError(f"{', '.join(typed)} does not apply to {arguments.architecture}; leave it out")
+def _of(row: Architecture, offered: tuple[Offered, ...], typed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that were typed for a row's configuration or settings; the dataclasses hold the defaults."""
+    return {one.name: typed[one.name] for one in offered if one.name in typed and row.name in one.architectures}
 
 
-def _pairs(name: str, text: str | None) -> tuple[tuple[int, int], ...]:
-    """Return the number for each resolution that an option's value names; none where it was not typed."""
-    if text is None:
-        return ()
-    try:
-        pairs = [part.split(":") for part in text.split(",")]
-        return tuple((int(resolution), int(number)) for resolution, number in pairs)
-    except ValueError as error:
-        raise SettingsError(f"--{name} {text!r} must be RESOLUTION:NUMBER pairs, as 4:128,8:128") from error
+def _with_channels(config: NetworkConfig, channels: int) -> NetworkConfig:
+    """Return the configuration for images of so many channels."""
+    changed: Any = config
+    made: NetworkConfig = replace(changed, channels=channels)
+    return made
 
 
 class _LogLines:
-    """A line with the losses every quarter of a minute, above the bar or in the log."""
+    """Print a line of losses every quarter of a minute, above the progress bar or in the log."""
 
     def __init__(self) -> None:
         self._shown = time.monotonic()
@@ -206,12 +206,8 @@ class _LogLines:
         print(f"medgan: step {step}: {losses}; {rate:.0f} images/s, {left:.0f} min left", file=sys.stderr, flush=True)
 
 
-def _given(arguments: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:
-    """The options that were typed; the dataclasses hold the defaults."""
-    return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
-
-
 def _run_settings(arguments: argparse.Namespace) -> RunSettings:
+    """Return how the run is stored."""
     from pytest_medgan.gan.loop import RunSettings
 
     return RunSettings(
@@ -223,17 +219,31 @@ def _run_settings(arguments: argparse.Namespace) -> RunSettings:
     )
 
 
-def training_images(arguments: argparse.Namespace, progress: Progress) -> ImageSet:
-    """The images the arguments name: the training role of a cohort or a prepared set, or all of another .npz."""
+def training_images(arguments: argparse.Namespace, size: int, progress: Progress) -> ImageSet:
+    """Return the images that the arguments name.
+
+    Args:
+        arguments: The command line.
+        size: Pixels a side.
+        progress: Called while studies are read.
+
+    Returns:
+        The training role of a cohort or a prepared set, or all images of another .npz.
+
+    Raises:
+        MedganError: An argument cannot be used, or the images cannot be read.
+    """
     from pytest_medgan.ct.store import load_prepared
-    from pytest_medgan.gan.networks import digest
+    from pytest_medgan.ground.digests import digest_values
 
     # a prepared set also holds the reference and the held-out patients, which no generator may have seen
     if arguments.images.endswith(".npz") and load_prepared(Path(arguments.images)) is None:
         from pytest_medgan.gan.pool import read_npz
 
         if arguments.patients is not None:
-            raise SettingsError("--patients does not apply to an .npz that was not prepared here; leave it out")
+            raise SettingsError(
+                "--patients does not apply to an .npz that `medgan prepare` did not write. Leave it out."
+            )
         images = read_npz(Path(arguments.images))
     else:
         from pytest_medgan.evaluate.sources import load_real
@@ -244,7 +254,7 @@ def training_images(arguments: argparse.Namespace, progress: Progress) -> ImageS
             split=arguments.split,
             seed=arguments.split_seed,
             crop=arguments.crop,
-            size=arguments.size,
+            size=size,
             slices=arguments.slices or None,
             patients=arguments.patients,
         )
@@ -252,7 +262,9 @@ def training_images(arguments: argparse.Namespace, progress: Progress) -> ImageS
     if arguments.limit is None:
         return images
     if not 1 <= arguments.limit <= len(images):
-        raise SettingsError(f"--limit {arguments.limit} must lie between 1 and the {len(images)} images there are")
+        raise SettingsError(
+            f"--limit {arguments.limit} is out of range. Choose 1 to {len(images)}, the images of the set."
+        )
     return replace(
-        images.take(slice(0, arguments.limit)), recipe=digest("first images", images.recipe, arguments.limit)
+        images.take(slice(0, arguments.limit)), recipe=digest_values("first images", images.recipe, arguments.limit)
     )

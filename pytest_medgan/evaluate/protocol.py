@@ -14,6 +14,7 @@ from pytest_medgan.evaluate.real import real_evaluation
 from pytest_medgan.evaluate.settings import Settings
 from pytest_medgan.evaluate.subject import Subject
 from pytest_medgan.evaluate.workbench import Workbench
+from pytest_medgan.gan.architectures import ARCHITECTURES
 from pytest_medgan.records import DataSettings, Fingerprint, Scores
 
 # Table 1, in the paper's order
@@ -94,7 +95,7 @@ def jang2022(
     """
     settings = Settings(replace(data, split="slice"), None, extractor, None, samples, seeds, metrics)
     for spec in models.values():  # load what exists before anything long; built-in names are trained on the data later
-        if spec not in ("dcgan", "pggan"):
+        if spec not in ARCHITECTURES:
             bench.generator(replace(settings, generator=spec))
     real = bench.real(settings)
     subject = Subject(real, bench.extractor(extractor, real), settings, bench)

@@ -18,8 +18,7 @@ from pytest_medgan.records import Embeddings, Extractor, Generator, ImageSet, Pr
 
 if TYPE_CHECKING:
     from pytest_medgan.embedding.cache import Cache
-    from pytest_medgan.gan.loop import Settings as TrainingSettings
-    from pytest_medgan.gan.networks import Config
+    from pytest_medgan.gan.architecture import NetworkConfig, TrainingSettings
     from pytest_medgan.metrics import CustomMetric, Reference
 
 T = TypeVar("T")
@@ -106,23 +105,23 @@ class Workbench:
 
     def generator(self, settings: Settings) -> Generator:
         """Return the generator that the settings name."""
-        from pytest_medgan.gan import DCGANConfig, PGGANConfig, load_generator
+        from pytest_medgan.gan import load_generator
+        from pytest_medgan.gan.architectures import ARCHITECTURES
 
-        built_in = {"dcgan": DCGANConfig, "pggan": PGGANConfig}
         spec = settings.generator
         if spec is None:
             raise SettingsError(
                 "No generator is named. Name a checkpoint, package.module:callable or a folder of images by "
                 "--medgan-generator, the ini key medgan_generator or the marker, or override medgan_generator."
             )
-        if spec in built_in:
+        if spec in ARCHITECTURES:
             images = self.real(settings).training
-            return self.train(built_in[spec](size=images.pixels.shape[-1]), images)
+            return self.train(ARCHITECTURES[spec].config(size=images.pixels.shape[-1]), images)
         return self.keep(
             ("generator", spec), lambda: load_generator(spec, device=self.local_device(), progress=self.progress)
         )
 
-    def train(self, config: Config, images: ImageSet, settings: TrainingSettings | None = None) -> Generator:
+    def train(self, config: NetworkConfig, images: ImageSet, settings: TrainingSettings | None = None) -> Generator:
         """Return the generator of these settings and images: loaded, resumed or trained."""
         from pytest_medgan.gan import train_or_load
 

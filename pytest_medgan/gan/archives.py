@@ -1,7 +1,7 @@
-"""Networks in files that others wrote: TorchScript, torch.export, and state dicts of our own architectures.
+"""Networks in files that other programs wrote: TorchScript, torch.export, and state dicts of known architectures.
 
-None of this runs what a file brings along in Python: TorchScript is read by torch's C++ reader, which knows plain types
-alone, and wherever torch would unpickle in Python it is held to `weights_only`.
+No Python code from such a file runs: TorchScript is read by torch's C++ reader, which knows plain types alone, and
+wherever torch would unpickle in Python it is limited to `weights_only`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from torch.export.passes import move_to_device_pass
 
 from pytest_medgan.errors import CheckpointError
+from pytest_medgan.gan.architecture import NetworkConfig
 from pytest_medgan.gan.checkpoint import CONVERSION
-from pytest_medgan.gan.networks import Config, restore_generator
+from pytest_medgan.gan.networks import restore_generator
 from pytest_medgan.gan.sampling import NetworkGenerator, choose_device, exact_convolutions
 from pytest_medgan.records import Progress, no_progress
 
@@ -31,13 +32,13 @@ USUAL_LATENTS = (100, 512, 128, 64, 256)
 
 @contextmanager
 def _weights_only() -> Iterator[None]:
-    """Makes every torch.load inside, torch's own included, refuse anything but plain tensors."""
+    """Make every torch.load in the body, also those inside torch, refuse anything but plain tensors."""
     name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
     before = os.environ.get(name)
     os.environ[name] = "1"
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # TorchScript is deprecated, which its reader need not hear each time
+            warnings.simplefilter("ignore")  # torch warns of TorchScript's deprecation on each call
             yield
     finally:
         if before is None:
@@ -47,15 +48,14 @@ def _weights_only() -> Iterator[None]:
 
 
 def from_archive(path: Path, *, device: str = "cpu", progress: Progress = no_progress) -> NetworkGenerator:
-    """The generator in a TorchScript or torch.export file: z float32 [N,latent] -> images [N,C,H,W] in -1..1.
+    """Return the generator of a TorchScript or torch.export file: z float32 [N,latent] -> images [N,C,H,W] in -1..1.
 
-    The latent's dimension is taken from the file's name (`generator-z512.pt`) or the exported program's example input,
-    or else found by trying 100, 512, 128, 64 and 256.
+    The dimension of the latent is taken from the file's name (`generator-z512.pt`) or from the exported program's
+    example input; otherwise 100, 512, 128, 64 and 256 are tried.
 
-    Raises
-    ------
-    CheckpointError
-        The file is a pickle, or brings one that is more than tensors, cannot be loaded, or does not draw images.
+    Raises:
+        CheckpointError: The file is a pickle, or holds one that is more than tensors, cannot be loaded, or does not
+            draw images.
     """
     choose_device(device)
     kind = _kind(path)
@@ -76,30 +76,34 @@ def from_archive(path: Path, *, device: str = "cpu", progress: Progress = no_pro
                     candidates = candidates or (example[0].shape[1],)
     except Exception as error:  # whatever torch raises for a file it cannot read
         problem = (
-            f"brings a pickle that is more than tensors, so it is refused; {CONVERSION}"
+            f"The file holds a pickle that is more than tensors. {CONVERSION}"
             if isinstance(error, pickle.UnpicklingError)
-            else f"cannot be loaded as {kind}: {type(error).__name__}; export it with this version of torch"
+            else f"The file cannot be loaded as {kind}. Export it with this version of torch."
         )
         raise CheckpointError(problem, file=path.name) from error
     latent, images = _try_latents(network, candidates or USUAL_LATENTS, device, path)
     if images.ndim != 4 or len(images) != 2:
-        raise CheckpointError(f"draws {list(images.shape)} for two latents; it must draw [2,C,H,W]", file=path.name)
+        raise CheckpointError(
+            f"The model returns {list(images.shape)} for two latents. Make it return [2,C,H,W].", file=path.name
+        )
     if not float(images.abs().max()) <= 1.5:
         raise CheckpointError(
-            f"draws values up to {float(images.abs().max()):.3g}; end the model in -1..1 (Tanh)", file=path.name
+            f"The model returns values up to {float(images.abs().max()):.3g}. Make it end in -1..1 (Tanh).",
+            file=path.name,
         )
     identity = hashlib.sha256(content).hexdigest()
     return NetworkGenerator(network, latent=latent, identity=identity, device=device, progress=progress)
 
 
 def _kind(path: Path) -> str:
-    """ "TorchScript" or "torch.export"; raises CheckpointError for anything else, pickles above all."""
+    """Return "TorchScript" or "torch.export"; raise CheckpointError for anything else, pickles above all."""
     try:
         with zipfile.ZipFile(path) as archive:
             inner = [name.split("/", 1)[-1] for name in archive.namelist()]
     except (zipfile.BadZipFile, OSError, ValueError) as error:  # ValueError: a name that is not UTF-8
         raise CheckpointError(
-            "neither a checkpoint of medgan nor TorchScript nor torch.export; it may be truncated", file=path.name
+            "The file is no checkpoint of medgan, TorchScript or torch.export; it may be truncated. Copy it again.",
+            file=path.name,
         ) from error
     if "constants.pkl" in inner and any(name.startswith("code/") for name in inner):
         return "TorchScript"
@@ -107,15 +111,17 @@ def _kind(path: Path) -> str:
         "serialized_exported_program.json" in inner  # torch before 2.8
     ):
         return "torch.export"
-    raise CheckpointError(f"a pickle, which runs code when loaded, so it is refused; {CONVERSION}", file=path.name)
+    raise CheckpointError(f"The file is a pickle, which runs code when it is loaded. {CONVERSION}", file=path.name)
 
 
 def _named_latent(path: Path) -> tuple[int, ...]:
+    """Return the dimension of the latent that a file's name states, or nothing."""
     parts = path.stem.replace("_", "-").split("-")
     return tuple(int(part[1:]) for part in parts if part[:1] == "z" and part[1:].isdigit())[:1]
 
 
 def _try_latents(network: nn.Module, candidates: Sequence[int], device: str, path: Path) -> tuple[int, Tensor]:
+    """Return the first dimension that the network takes, and the images of two latents."""
     problem: Exception | None = None
     for latent in candidates:
         try:
@@ -127,31 +133,41 @@ def _try_latents(network: nn.Module, candidates: Sequence[int], device: str, pat
         if isinstance(images, Tensor):
             return latent, images
     raise CheckpointError(
-        "takes none of the usual latents float32 [N,z]; put the dimension in the file's name, as generator-z512.pt",
+        "The model takes none of the usual latents float32 [N,z]. Put the dimension in the file's name, as "
+        "generator-z512.pt.",
         file=path.name,
     ) from problem
 
 
 def from_state_dict(
-    path: Path, config: Config, *, device: str = "cpu", progress: Progress = no_progress
+    path: Path, config: NetworkConfig, *, device: str = "cpu", progress: Progress = no_progress
 ) -> NetworkGenerator:
-    """The generator whose weights a `state_dict` file holds, read with `weights_only`.
+    """Return the generator whose weights a `state_dict` file holds, read with `weights_only`.
 
-    Names are ours, or those of PyTorch's own DCGAN example (`main.0.weight`), with or without `module.` in front.
+    Names are those of the package's networks, or those of PyTorch's DCGAN example (`main.0.weight`), with or without
+    `module.` in front.
 
-    Raises
-    ------
-    CheckpointError
-        The file is more than a state dict, cannot be read, or holds weights of another configuration.
+    Args:
+        path: The file.
+        config: Shape of the networks.
+        device: "cpu" or "cuda".
+        progress: Called while images are drawn.
+
+    Raises:
+        CheckpointError: The file is more than a state dict, cannot be read, or holds weights of another configuration.
     """
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise CheckpointError(f"holds more than tensors, so it is refused; {CONVERSION}", file=path.name) from error
+        raise CheckpointError(f"The file holds more than tensors. {CONVERSION}", file=path.name) from error
     except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise CheckpointError("cannot be read as a state dict; it may be truncated", file=path.name) from error
+        raise CheckpointError(
+            "The file cannot be read as a state dict; it may be truncated. Copy it again.", file=path.name
+        ) from error
     if not isinstance(weights, Mapping) or not all(isinstance(w, Tensor) for w in weights.values()):
-        raise CheckpointError("holds no state dict (names to tensors)", file=path.name)
+        raise CheckpointError(
+            "The file holds no state dict. Save model.state_dict(), names to tensors.", file=path.name
+        )
     renamed = {str(n).removeprefix("module.").replace("main.", "layers.", 1): w for n, w in weights.items()}
     try:
         network = restore_generator(config, renamed)

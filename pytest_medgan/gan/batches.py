@@ -1,4 +1,4 @@
-"""Which training images, latents and mixing weights belong to a step: functions of the seed and the position alone.
+"""The training images, latents and mixing weights of each step: functions of the seed and the position alone.
 
 Nothing is carried from step to step, so a resumed run needs no state of a random generator and every process of a
 distributed run knows the global batch.
@@ -14,20 +14,20 @@ from pytest_medgan.errors import TrainingError
 from pytest_medgan.gan.latents import Stream, normal_by_step, uniform_by_step
 from pytest_medgan.records import ImageSet, Int64
 
-_ORDER, _LATENTS, _MIXING = 101, 102, 103  # keep the streams of one seed apart
+_ORDER, _LATENTS, _MIXING = 101, 102, 103  # numbers of independent streams of one seed
 
 
 class Batches:
-    """The training images in the endless shuffled order that `seed` names."""
+    """Hold the training images in an endless order, shuffled anew by each epoch."""
 
     def __init__(self, images: ImageSet, *, size: int, channels: int, seed: int, device: torch.device) -> None:
         pixels = images.pixels
         if len(pixels) == 0:
-            raise TrainingError("the training set is empty; check what --images names")
+            raise TrainingError("The training set is empty. Check what --images names.")
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (channels, size, size):
             raise TrainingError(
-                f"the training images are {pixels.dtype} {list(pixels.shape)}, the networks are made for uint8 "
-                f"[N, {channels}, {size}, {size}]; prepare the images at that size or set --size"
+                f"The training images are {pixels.dtype} {list(pixels.shape)}, and the networks take uint8 "
+                f"[N, {channels}, {size}, {size}]. Prepare the images at that size, or set --size."
             )
         self._pixels = torch.from_numpy(np.ascontiguousarray(pixels)).to(device)
         self._seed = seed
@@ -58,6 +58,7 @@ class Batches:
         return self._pixels[rows]
 
     def _order(self, epoch: int) -> Int64:
+        """Return the order of an epoch."""
         if epoch not in self._orders:
             self._orders = {e: o for e, o in self._orders.items() if e >= epoch - 1}
             self._orders[epoch] = Stream(self._seed, _ORDER, epoch).permutation(len(self._pixels))

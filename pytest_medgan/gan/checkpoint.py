@@ -1,20 +1,16 @@
-"""Checkpoints: one safetensors file that holds the weights and, as JSON in its header, what they are and came from.
+"""Checkpoints: one safetensors file with the weights and, as JSON in its header, how they were made.
 
-Nothing in the file is ever executed. Tensors are named `generator.*`, and in the checkpoints a run resumes from also
-`discriminator.*`, `optimiser.*` and so on; loading a generator reads the first kind only. A file is written beside its
-final name, flushed to the disk and renamed, so that whoever looks finds the old file or the new one, never half a file.
+Nothing in the file is ever executed. Tensors are named `generator.*`, and in the checkpoints that a run resumes from
+also `discriminator.*`, `generator_optimiser.*` and so on. Loading a generator reads the first kind only.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import platform
-import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,48 +22,50 @@ from torch import Tensor
 
 import pytest_medgan
 from pytest_medgan.errors import CheckpointError
+from pytest_medgan.gan.architecture import Stage
+from pytest_medgan.gan.recipes import run_recipe
+from pytest_medgan.gan.state import tensors_under
+from pytest_medgan.ground.files import write_bytes
 from pytest_medgan.records import Scalar
 
 FORMAT = "pytest-medgan checkpoint"
 FORMAT_VERSION = 1
-HEADER_KEY = (
-    "medgan"  # one key: safetensors writes several in random order, and equal checkpoints should be equal files
-)
+HEADER_KEY = "medgan"  # one key alone: safetensors writes several in random order, and equal content is an equal file
 SUFFIX = ".safetensors"
 CONVERSION = (
-    "export the model where you trust it with torch.export.save(...) or torch.jit.script(model).save(...), name a bare "
-    "state_dict as dcgan,weights=FILE, or wrap the model as package.module:callable"
+    "Export the model where you trust it with torch.export.save(...) or torch.jit.script(model).save(...), name a bare "
+    "state_dict as dcgan,weights=FILE, or wrap the model as package.module:callable."
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A generator, what it was trained on, and where its training stands."""
+    """Hold a generator, what it was trained on, and how far its training is."""
 
-    architecture: str  # "dcgan" or "pggan"
-    configuration: Mapping[str, Scalar]  # the fields of DCGANConfig or PGGANConfig
+    architecture: str  # its name in the registry
+    configuration: Mapping[str, Scalar]  # shape of the networks, by field
     tensors: Mapping[str, Tensor]  # by prefixed name
-    stage: tuple[int, float] | None = None  # resolution and fade of a growing generator; None is full grown
+    stage: Stage | None = None  # resolution and fade of a growing generator; None is full grown
     training_recipe: str = ""  # the recipe of the ImageSet it was trained on
     patients: tuple[str, ...] = ()  # the pseudonyms of those in the training set, sorted
     images: int = 0  # in the training set
     window: tuple[float, float] | None = None  # the HU that grey 0 and 255 stand for
-    seed: int = 0
+    seed: int = 0  # of the training run
     step: int = 0  # generator updates done
     finished: bool = False
     key: str = ""  # digest of configuration, settings and training set; equal keys train to equal weights
-    settings: Mapping[str, Any] = field(default_factory=dict)  # of the training, for the record
-    progress: Mapping[str, Any] = field(default_factory=dict)  # loss and metric history, loss smoothing
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of the training, by field
+    revision: int = 1  # of the architecture's training code
+    progress: Mapping[str, Any] = field(default_factory=dict)  # history of losses and metrics
     versions: Mapping[str, str] = field(default_factory=dict)  # of what it was written with
     storage: str = "float32"  # of the generator's weights in the file; "float16" halves it and rounds them
 
     def state(self, prefix: str) -> dict[str, Tensor]:
-        """The tensors under `prefix`, without it."""
-        start = f"{prefix}."
-        return {name.removeprefix(start): t for name, t in self.tensors.items() if name.startswith(start)}
+        """Return the tensors named `prefix.NAME`, by NAME."""
+        return tensors_under(prefix, self.tensors)
 
     def identity(self) -> str:
-        """Hex digest of architecture, configuration and the generator's weights: equal ones draw equal images."""
+        """Return a digest of architecture, configuration and generator weights: equal ones draw equal images."""
         digest = hashlib.sha256(
             json.dumps([self.architecture, dict(self.configuration), self.stage], sort_keys=True).encode()
         )
@@ -76,9 +74,30 @@ class Checkpoint:
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
+    def run_recipe(self) -> str | None:
+        """Return the digest of how the generator was trained; None where the checkpoint does not say.
+
+        A run that is not finished is a recipe of its own at each step.
+
+        Raises:
+            CheckpointError: The architecture is unknown.
+        """
+        if not self.settings:
+            return None
+        recipe = run_recipe(
+            self.architecture,
+            self.configuration,
+            self.settings,
+            training_recipe=self.training_recipe,
+            images=self.images,
+            revision=self.revision,
+            version=self.versions.get("pytest-medgan", pytest_medgan.__version__),
+        )
+        return recipe if self.finished else f"{recipe}-{self.step}"
+
 
 def current_versions() -> dict[str, str]:
-    """The versions of what shapes a training run."""
+    """Return the versions of the software that shapes a training run."""
     return {
         "pytest-medgan": pytest_medgan.__version__,
         "torch": torch.__version__,
@@ -91,84 +110,42 @@ def current_versions() -> dict[str, str]:
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
-    """Writes `path` whole or not at all.
+    """Write a checkpoint in one step.
 
-    Raises
-    ------
-    CheckpointError
-        The disk is full or the folder cannot be written; what stood at `path` before still stands.
+    Raises:
+        OutputError: The file cannot be written. What stood at `path` is untouched.
     """
     header = {f: v for f, v in _fields(checkpoint).items() if f != "tensors"}
     header |= {"format": FORMAT, "format_version": FORMAT_VERSION, "versions": current_versions()}
     tensors = {name: _stored(name, t, checkpoint.storage) for name, t in sorted(checkpoint.tensors.items())}
-    write_atomically(path, to_bytes(tensors, {HEADER_KEY: json.dumps(header, sort_keys=True)}))
+    write_bytes(path, to_bytes(tensors, {HEADER_KEY: json.dumps(header, sort_keys=True)}))
 
 
 def _fields(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return the fields by name, nothing copied."""
     return {name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__}
 
 
 def _stored(name: str, tensor: Tensor, storage: str) -> Tensor:
+    """Return a tensor as the file holds it."""
     tensor = tensor.detach().cpu()
     if storage == "float16" and name.startswith("generator.") and tensor.is_floating_point():
         tensor = tensor.half()
     return tensor.clone(memory_format=torch.contiguous_format)  # safetensors refuses tensors that share storage
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file beside `path`, flushes it to the disk and renames it.
-
-    Raises
-    ------
-    CheckpointError
-        It cannot be written; the unfinished file is removed and what stood at `path` is untouched.
-    """
-    name = ""
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            name = file.name
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o666 & ~_umask())
-        os.replace(name, path)
-        name = ""
-        _sync_folder(path.parent)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise CheckpointError(f"cannot write: {reason}; free space or choose another folder", file=path.name) from error
-    finally:
-        if name:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes the rename itself survive a power cut, where the system lets a folder be opened."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
 # ----------------------------------------------------------------------------------------------------------- reading
 
 
 def load(path: Path, *, prefixes: tuple[str, ...] | None = None) -> Checkpoint:
-    """Reads a checkpoint; with `prefixes`, only the tensors under them. float16 storage comes back as float32.
+    """Read a checkpoint. float16 storage comes back as float32.
 
-    Raises
-    ------
-    CheckpointError
-        The file is missing, a pickle, truncated, not ours, or of a later format.
+    Args:
+        path: The file.
+        prefixes: Read the tensors under these names only; None reads all.
+
+    Raises:
+        CheckpointError: The file is missing, a pickle, truncated, foreign, or of a later format.
     """
     refuse_pickle(path)
     try:
@@ -178,10 +155,14 @@ def load(path: Path, *, prefixes: tuple[str, ...] | None = None) -> Checkpoint:
             tensors = {name: file.get_tensor(name) for name in names}
     except safetensors.SafetensorError as error:
         raise CheckpointError(
-            "truncated, or not a safetensors file; copy it again or train anew with `medgan train`", file=path.name
+            "The checkpoint is truncated, or no safetensors file. Copy it again, or train again with `medgan train`.",
+            file=path.name,
         ) from error
     except OSError as error:
-        raise CheckpointError(f"cannot be read: {error.strerror or error}", file=path.name) from error
+        raise CheckpointError(
+            f"The checkpoint cannot be read ({error.strerror or 'no reason given'}). Check its permissions.",
+            file=path.name,
+        ) from error
     try:
         if header.get("window") is not None:
             low, high = header["window"]
@@ -196,14 +177,18 @@ def load(path: Path, *, prefixes: tuple[str, ...] | None = None) -> Checkpoint:
         known = {name: value for name, value in header.items() if name in Checkpoint.__dataclass_fields__}
         return Checkpoint(**known, tensors={name: _loaded(t) for name, t in tensors.items()})
     except (TypeError, ValueError) as error:
-        raise CheckpointError("its header lacks what a checkpoint must state; train it anew", file=path.name) from error
+        raise CheckpointError(
+            "The checkpoint's header is incomplete or damaged. Copy it again, or train the model again.", file=path.name
+        ) from error
 
 
 def _loaded(tensor: Tensor) -> Tensor:
+    """Return a tensor of the file as it is used."""
     return tensor.float() if tensor.dtype == torch.float16 else tensor
 
 
 def _header(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
+    """Return the header; raise CheckpointError for a foreign file or a later format."""
     try:
         header = json.loads((metadata or {})[HEADER_KEY])
         ours = header["format"] == FORMAT
@@ -211,34 +196,32 @@ def _header(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
         ours = False
     if not ours:
         raise CheckpointError(
-            "a safetensors file, but not a checkpoint of medgan; wrap the model as package.module:callable",
+            "The safetensors file is not a checkpoint of medgan. Wrap the model as package.module:callable.",
             file=path.name,
         )
     if header.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(
-            f"written in format {header.get('format_version')}, this version reads {FORMAT_VERSION}; "
-            "update pytest-medgan",
+            f"The checkpoint has format {header.get('format_version')}, and this version reads {FORMAT_VERSION}. "
+            "Update pytest-medgan.",
             file=path.name,
         )
     return dict(header)
 
 
 def refuse_pickle(path: Path) -> None:
-    """Raises CheckpointError if the file is missing or is one that only unpickling could read."""
+    """Raise CheckpointError if the file is missing or can be read by unpickling only."""
     try:
         with path.open("rb") as file:
             start = file.read(9)
     except OSError as error:
-        raise CheckpointError(f"cannot be opened: {error.strerror or error}", file=path.name) from error
+        raise CheckpointError(
+            f"The checkpoint cannot be opened ({error.strerror or 'no reason given'}). Check its name and permissions.",
+            file=path.name,
+        ) from error
     # a pickle of protocol 2 or later, and torch.save's zip (before torch 1.6: a bare pickle); the length that a
     # safetensors file begins with may start with the same byte, but there JSON follows it
     if start[:4] == b"PK\x03\x04" or (start[:1] == b"\x80" and start[8:9] != b"{"):
         raise CheckpointError(
-            f"a pickle, which runs code when loaded, so it is refused; {CONVERSION}",
+            f"The file is a pickle, which runs code when it is loaded. {CONVERSION}",
             file=path.name,
         )
-
-
-def configuration_of(config: Any) -> dict[str, Scalar]:
-    """A configuration dataclass as the plain fields a checkpoint holds."""
-    return dict(asdict(config))

@@ -1,76 +1,35 @@
-"""One step of DCGAN's training: binary cross-entropy on logits, Adam, the discriminator first.
+"""Training of a DCGAN: binary cross-entropy on logits, Adam, the discriminator first.
 
-As pytorch/examples dcgan/main.py: real and generated images pass the discriminator apart, so that each has batch-norm
-moments of its own, and the generator is updated on the images the discriminator has just seen.
+As in pytorch/examples dcgan/main.py, real and generated images pass the discriminator separately, so that each have
+batch-norm moments of their own, and the generator is updated on the images that the discriminator has just seen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import softplus
+from torch import Tensor
 
 from pytest_medgan.errors import SettingsError
-from pytest_medgan.gan.augmentation import Augmentation
+from pytest_medgan.gan.architecture import Networks
 from pytest_medgan.gan.batches import Batches, training_latents
-from pytest_medgan.gan.dcgan import DCGANConfig, DCGANDiscriminator, DCGANGenerator, initialise
+from pytest_medgan.gan.dcgan import DCGANDiscriminator, DCGANGenerator, initialise
+from pytest_medgan.gan.dcgan_settings import DCGANConfig, DCGANSettings
 from pytest_medgan.gan.distributed import World, share_batch_norm
-from pytest_medgan.gan.optimisers import MovingAverage, adam
-from pytest_medgan.gan.penalties import squared_gradient
-from pytest_medgan.gan.sampling import from_grey
-from pytest_medgan.gan.state import network_state, optimiser_state, restore_network, restore_optimiser
+from pytest_medgan.gan.grey import from_grey
+from pytest_medgan.gan.losses import logistic_loss, squared_gradient
+from pytest_medgan.gan.optimisers import MovingAverage, adam, minimise
+from pytest_medgan.gan.state import TrainingState
 from pytest_medgan.records import ImageSet
 
 
-@dataclass(frozen=True)
-class DCGANSettings:
-    """How a DCGAN is trained; with the configuration and the images it determines the weights."""
-
-    steps: int = 20_000  # generator updates at most
-    batch: int = 64  # images a step, over all processes
-    learning_rate: float = 2e-4  # of the generator
-    discriminator_learning_rate: float | None = None  # None: the generator's
-    beta1: float = 0.5
-    beta2: float = 0.999
-    noise: float = 0.0  # sd of the noise on what the discriminator sees at first
-    noise_share: float = 1.0  # of the run, over which the noise falls to 0
-    shift: int = 0  # what the discriminator sees is moved by so many pixels at most; this and the next three
-    brightness: float = 0.0  # are those of augmentation.Augmentation, and none of them was published
-    contrast: float = 0.0
-    cutout: float = 0.0
-    penalty: float = 0.0  # weight of R1, the squared gradient of the logits at real images; 0 as published
-    penalty_every: int = 8  # steps; the weight then counts as often over, so that it does not change with this
-    average: float = 0.0  # moving average of the generator kept a step; 0 samples the generator itself, as published
-    seed: int = 0
-    tolerance: float = 0.01  # converged when the smoothed losses change by less, relatively; 0 never stops early
-    precision: str = "float32"  # or "bfloat16": autocast of the forward passes
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch < 2 or self.learning_rate <= 0 or self.seed < 0:
-            raise SettingsError("steps must be at least 1, batch 2, the learning rate above 0, the seed not negative")
-        if not 0 <= self.average < 1 or self.noise < 0 or not 0 < self.noise_share <= 1:
-            raise SettingsError("average and noise_share must lie between 0 and 1, noise must not be negative")
-        if self.penalty < 0 or self.penalty_every < 1:
-            raise SettingsError("penalty must not be negative, penalty_every at least 1")
-        if self.precision not in ("float32", "bfloat16"):
-            raise SettingsError(f"precision {self.precision!r} must be float32 or bfloat16")
-        _ = self.augmentation  # checks its ranges
-
-    @property
-    def augmentation(self) -> Augmentation:
-        """How what the discriminator sees is changed."""
-        return Augmentation(self.shift, self.brightness, self.contrast, self.cutout)
-
-
 class DCGANTrainer:
-    """Networks, optimisers and the step that updates them."""
+    """Hold a DCGAN's networks and optimisers, and update them step by step."""
 
-    explodes = 100.0  # a mean loss beyond this is divergence: BCE of a logit 100 on the wrong side
+    explodes = 100.0  # a mean loss beyond this is divergence: a logit of 100 with the wrong sign
 
     def __init__(
         self,
@@ -83,7 +42,9 @@ class DCGANTrainer:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         if settings.shift >= config.size:
-            raise SettingsError(f"shift {settings.shift} must be less than the {config.size} pixels of an image")
+            raise SettingsError(
+                f"shift {settings.shift} is not possible for images of {config.size} pixels. Choose less than that."
+            )
         self.config, self.settings, self._world, self.device, self._dtype = config, settings, world, device, dtype
         self._augmentation = settings.augmentation
         self._share = world.share(settings.batch)
@@ -112,14 +73,15 @@ class DCGANTrainer:
 
     @property
     def steps(self) -> int:
+        """Generator updates at most."""
         return self.settings.steps
 
     def describe(self) -> str:
-        """What a progress line calls the training."""
+        """Return what a progress line calls the training."""
         return "training the DCGAN"
 
     def stage(self, step: int) -> None:
-        """A DCGAN does not grow."""
+        """Return None: a DCGAN does not grow."""
 
     def converged(self, history: list[dict[str, float]], log_every: int) -> bool:
         """Whether both losses, smoothed over windows of a twentieth of the budget, have stopped moving."""
@@ -134,11 +96,11 @@ class DCGANTrainer:
         return True
 
     def images_seen(self, step: int) -> int:
-        """Real images shown before `step`."""
+        """Return how many real images were shown before `step`."""
         return step * self.settings.batch
 
     def mode(self, step: int) -> tuple[Hashable, Hashable]:
-        """Return what names the step's shapes, and within these its kernels: whether it takes the penalty."""
+        """Return the name of the step's shapes, and within these of its kernels: whether it takes the penalty."""
         return "all", self._penalised(step)
 
     def _penalised(self, step: int) -> bool:
@@ -166,18 +128,18 @@ class DCGANTrainer:
             fakes = self._shown(self.generator(inputs["latents"].to(self._dtype)), inputs, side=1)
             shown = self._shown(reals, inputs, side=0).requires_grad_(penalised)
             logits_real = self.discriminator(shown)
-            loss_real = _loss(logits_real, real=True)
-            loss_fake = _loss(self.discriminator(fakes.detach()), real=False)
+            loss_real = logistic_loss(logits_real, real=True)
+            loss_fake = logistic_loss(self.discriminator(fakes.detach()), real=False)
         loss = loss_real + loss_fake
         if penalised:
             weight = self.settings.penalty / 2 * self.settings.penalty_every
             loss = loss + weight * squared_gradient(logits_real, shown)
-        self._update(self.discriminator, self._discriminator_optimiser, loss)
+        minimise(loss, self.discriminator, self._discriminator_optimiser, self._world)
 
         self.discriminator.requires_grad_(False)
         with autocast:
-            loss_generator = _loss(self.discriminator(fakes), real=True)
-        self._update(self.generator, self._generator_optimiser, loss_generator)
+            loss_generator = logistic_loss(self.discriminator(fakes), real=True)
+        minimise(loss_generator, self.generator, self._generator_optimiser, self._world)
         self.discriminator.requires_grad_(True)
         if self._average is not None:
             self._average.update()
@@ -198,34 +160,28 @@ class DCGANTrainer:
         seeded = torch.Generator().manual_seed(s.seed * 1_000_003 + step)
         return torch.randn(2, s.batch, config.channels, config.size, config.size, generator=seeded) * sd
 
-    def _update(self, network: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._world.average_gradients(network.parameters())
-        optimiser.step()
+    def _state(self) -> TrainingState:
+        """Return the networks and optimisers as checkpoints name them; `generator` is what is sampled."""
+        averaged = {} if self.averaged is None else {"generator": self.averaged}
+        return TrainingState(
+            {
+                "generator" if self.averaged is None else "trained_generator": self.generator,
+                **averaged,
+                "discriminator": self.discriminator,
+            },
+            {
+                "generator_optimiser": self._generator_optimiser,
+                "discriminator_optimiser": self._discriminator_optimiser,
+            },
+        )
 
     def state(self) -> dict[str, Tensor]:
-        """Everything the next step depends on; `generator.*` is what is sampled."""
-        sampled = {} if self.averaged is None else network_state("generator", self.averaged)
-        return {
-            **network_state("generator" if self.averaged is None else "trained_generator", self.generator),
-            **sampled,
-            **network_state("discriminator", self.discriminator),
-            **optimiser_state("generator_optimiser", self._generator_optimiser),
-            **optimiser_state("discriminator_optimiser", self._discriminator_optimiser),
-        }
+        """Return everything the next step depends on; `generator.*` is what is sampled."""
+        return self._state().tensors()
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """The inverse of `state`."""
-        restore_network("generator" if self.averaged is None else "trained_generator", self.generator, tensors)
-        if self.averaged is not None:
-            restore_network("generator", self.averaged, tensors)
-        restore_network("discriminator", self.discriminator, tensors)
-        restore_optimiser("generator_optimiser", self._generator_optimiser, tensors)
-        restore_optimiser("discriminator_optimiser", self._discriminator_optimiser, tensors)
+        """Load what `state` returned."""
+        self._state().restore(tensors)
 
 
-def _loss(logits: Tensor, *, real: bool) -> Tensor:
-    """Binary cross-entropy of sigmoid(logits) with 1 (real) or 0, in float32 at least."""
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return softplus(-logits if real else logits).mean()
+NETWORKS = Networks(DCGANGenerator, DCGANTrainer)

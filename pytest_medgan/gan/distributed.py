@@ -2,12 +2,11 @@
 
 Every process draws the same global batch from the same seeds and takes its own rows of it; gradients are averaged by
 all-reduce after backward. DistributedDataParallel is not used: the gradient penalty differentiates gradients, which its
-hooks do not support. Without torchrun everything here is a no-op on a world of one.
+hooks do not support. Without torchrun the world has one process, and nothing here does anything.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,11 +16,12 @@ import torch
 from torch import Tensor, distributed, nn
 
 from pytest_medgan.errors import SettingsError
+from pytest_medgan.ground.processes import started_by_torchrun
 
 
 @dataclass(frozen=True)
 class World:
-    """This process's place among all that train together."""
+    """Number this process among all that train together."""
 
     rank: int = 0
     size: int = 1
@@ -32,20 +32,18 @@ class World:
         return self.rank == 0
 
     def share(self, batch: int) -> slice:
-        """This process's rows of a global batch.
+        """Return this process's rows of a global batch.
 
-        Raises
-        ------
-        SettingsError
-            The batch cannot be shared equally.
+        Raises:
+            SettingsError: The batch cannot be divided equally.
         """
         if batch % self.size:
-            raise SettingsError(f"batch {batch} cannot be shared equally by {self.size} processes; choose a multiple")
+            raise SettingsError(f"batch {batch} cannot be divided equally by {self.size} processes. Choose a multiple.")
         each = batch // self.size
         return slice(self.rank * each, (self.rank + 1) * each)
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Replaces every gradient by its mean over the processes, in one message."""
+        """Replace every gradient by its mean over the processes, in one message."""
         if self.size == 1:
             return
         gradients = [p.grad for p in parameters if p.grad is not None]
@@ -56,7 +54,7 @@ class World:
             gradient.copy_(mean.view_as(gradient))
 
     def mean(self, value: Tensor) -> Tensor:
-        """A detached value's mean over the processes."""
+        """Return a value's mean over the processes, detached."""
         if self.size == 1:
             return value.detach()
         total = value.detach().clone()
@@ -64,7 +62,7 @@ class World:
         return total / self.size
 
     def any(self, flag: bool, device: torch.device) -> bool:
-        """Whether any process raised the flag."""
+        """Return whether any process raised the flag."""
         if self.size == 1:
             return flag
         raised = torch.tensor(float(flag), device=device)
@@ -72,15 +70,15 @@ class World:
         return bool(raised.item())
 
     def wait(self) -> None:
-        """Returns when every process is here."""
+        """Wait until every process has arrived here."""
         if self.size > 1:
             distributed.barrier()
 
 
 @contextmanager
 def join(device: torch.device) -> Iterator[World]:
-    """The world that torchrun started this process in; a world of one without torchrun."""
-    if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    """Join the processes that torchrun started; without torchrun the world has one process."""
+    if not started_by_torchrun():
         yield World()
         return
     already = distributed.is_initialized()
@@ -95,39 +93,35 @@ def join(device: torch.device) -> Iterator[World]:
             distributed.destroy_process_group()
 
 
-def local_device(device: torch.device) -> torch.device:
-    """Under torchrun, `cuda` becomes the GPU of this process's local rank."""
-    if device.type == "cuda" and device.index is None and "LOCAL_RANK" in os.environ:
-        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-    return device
-
-
 # --------------------------------------------------------------------------------------------------------- batch norm
 
 
 class _SumOverProcesses(torch.autograd.Function):
-    """The sum over processes; since every process uses it, its gradient is the sum of theirs, and so is that one's."""
+    """Sum over the processes; as every process uses the sum, its gradient is the sum of their gradients."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor) -> Tensor:
+        """Return the sum."""
         total = value.detach().clone()
         distributed.all_reduce(total)
         return total
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """Return the sum of the gradients."""
         total: Tensor = _SumOverProcesses.apply(gradient.contiguous())
         return total
 
 
 class SharedBatchNorm2d(nn.BatchNorm2d):
-    """Batch norm whose moments are those of the global batch; SyncBatchNorm runs on CUDA alone."""
+    """Normalise by the moments of the global batch; torch's SyncBatchNorm runs on CUDA alone."""
 
     def forward(self, input: Tensor) -> Tensor:
+        """Return the normalised maps."""
         if not self.training or self.running_mean is None or self.running_var is None:
             return super().forward(input)
         if self.momentum is None or self.num_batches_tracked is None:
-            raise SettingsError("batch norm shared between processes needs a momentum")
+            raise SettingsError("Batch norm over several processes has no momentum. Give it one.")
         values = input.to(torch.promote_types(input.dtype, torch.float32))  # autocast may bring half precision
         n = values.numel() / values.shape[1] * distributed.get_world_size()
         mean = _SumOverProcesses.apply(values.sum((0, 2, 3))) / n
@@ -145,9 +139,9 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
 def share_batch_norm(
     network: nn.Module, world: World, device: torch.device, *, differentiated_twice: bool = False
 ) -> nn.Module:
-    """The network with batch norm over the global batch; the same network in a world of one.
+    """Return the network with batch norm over the global batch; the same network in a world of one.
 
-    SyncBatchNorm, which CUDA has, cannot be differentiated twice, so a gradient penalty takes ours there as well.
+    SyncBatchNorm, which CUDA has, cannot be differentiated twice, so a gradient penalty takes SharedBatchNorm2d.
     """
     if world.size == 1:
         return network

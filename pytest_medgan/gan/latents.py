@@ -39,6 +39,7 @@ _LN2 = 0.6931471805599453
 
 
 def _polynomial(coefficients: tuple[float, ...], x: Float64) -> Float64:
+    """Return a polynomial at x; coefficients from the highest power down."""
     total = np.full_like(x, coefficients[0])
     for coefficient in coefficients[1:]:
         total = total * x + coefficient
@@ -46,11 +47,12 @@ def _polynomial(coefficients: tuple[float, ...], x: Float64) -> Float64:
 
 
 def _ratio(pair: tuple[tuple[float, ...], tuple[float, ...]], x: Float64) -> Float64:
+    """Return the ratio of two polynomials at x."""
     return _polynomial(pair[0], x) / _polynomial(pair[1], x)
 
 
 def _log(x: Float64) -> Float64:
-    """Natural logarithm by 2 artanh((m-1)/(m+1)), without the maths library."""
+    """Return the natural logarithm by 2 artanh((m-1)/(m+1)), without the maths library."""
     mantissa, exponent = np.frexp(x)  # 0.5 <= mantissa < 1
     s = (mantissa - 0.75) / (mantissa + 0.75)  # log(mantissa / 0.75), |s| <= 1/5
     series = _polynomial(tuple(1.0 / k for k in range(25, 0, -2)), s * s)
@@ -58,7 +60,7 @@ def _log(x: Float64) -> Float64:
 
 
 def _inverse_normal(p: Float64) -> Float64:
-    """The normal quantile of p in (0, 1)."""
+    """Return the normal quantile of p in (0, 1)."""
     q = p - 0.5
     central = np.abs(q) <= 0.425
     r = np.where(central, 0.180625 - q * q, 0.1)
@@ -75,23 +77,23 @@ def _to_uniform(raw: np.typing.NDArray[np.uint64]) -> Float64:
 
 
 class Stream:
-    """The endless sequence of random numbers that some integers name."""
+    """Draw the endless sequence of random numbers that some integers name."""
 
     def __init__(self, *key: int) -> None:
         if any(part < 0 for part in key):
-            raise SettingsError(f"seed {min(key)} must not be negative")
+            raise SettingsError(f"seed {min(key)} is negative. Choose 0 or more.")
         self._bits = np.random.PCG64(np.random.SeedSequence(list(key)))
 
     def uniform(self, *shape: int) -> Float64:
-        """Numbers strictly between 0 and 1."""
+        """Return numbers strictly between 0 and 1, float64 of a shape."""
         return _to_uniform(self._bits.random_raw(int(np.prod(shape)))).reshape(shape)
 
     def normal(self, *shape: int) -> Float32:
-        """Standard normal numbers."""
+        """Return standard normal numbers, float32 of a shape."""
         return _inverse_normal(self.uniform(*shape)).astype(np.float32)
 
     def permutation(self, n: int) -> np.typing.NDArray[np.int64]:
-        """The numbers 0..n-1 in random order (numpy does not promise that its own shuffle stays the same)."""
+        """Return 0..n-1 in random order (numpy does not promise that its own shuffle stays the same)."""
         return np.argsort(self.uniform(n), kind="stable").astype(np.int64)
 
 
@@ -107,7 +109,7 @@ def normal_by_step(seed: int, stream: int, steps: range, *shape: int) -> Float32
 
 
 def latent_block(seed: int, block: int, dimensions: int, truncation: float | None = None) -> Float32:
-    """Block `block` of the latents that `seed` names, float32 [BLOCK, dimensions].
+    """Return block `block` of the latents that `seed` names, float32 [BLOCK, dimensions].
 
     With `truncation`, numbers beyond it are drawn again (Brock et al. 2019, section 3.1).
     """
@@ -120,19 +122,27 @@ def latent_block(seed: int, block: int, dimensions: int, truncation: float | Non
 
 
 def latents(start: int, stop: int, seed: int, dimensions: int, truncation: float | None = None) -> Float32:
-    """Rows start..stop of the endless sequence of latents that `seed` names, float32 [stop-start, dimensions].
+    """Return rows start..stop of the endless sequence of latents that `seed` names.
 
     The first n rows are the same whatever the count asked for, on every machine.
 
-    Raises
-    ------
-    SettingsError
-        The range or the seed is negative, or the truncation is not positive.
+    Args:
+        start: First row, from 0.
+        stop: The row after the last.
+        seed: Latent seed, 0 or more.
+        dimensions: Numbers in a latent.
+        truncation: Numbers beyond it are drawn again; None keeps all.
+
+    Returns:
+        float32 [stop-start, dimensions].
+
+    Raises:
+        SettingsError: The range or the seed is negative, or the truncation is not above 0.01.
     """
     if not 0 <= start <= stop:
-        raise SettingsError(f"the range {start} to {stop} is not a range of images")
+        raise SettingsError(f"The range {start} to {stop} holds no images. Choose 0 <= start < stop.")
     if truncation is not None and not truncation > 0.01:
-        raise SettingsError(f"truncation {truncation} must be above 0.01")
+        raise SettingsError(f"truncation {truncation:g} is out of range. Choose a number above 0.01.")
     first, last = start // BLOCK, -(-stop // BLOCK)
     blocks = [latent_block(seed, block, dimensions, truncation) for block in range(first, last)]
     rows = np.concatenate(blocks) if blocks else np.empty((0, dimensions), np.float32)

@@ -2,92 +2,90 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from pytest_medgan.errors import CheckpointError, SettingsError
+from pytest_medgan.gan.architecture import Architecture
+from pytest_medgan.gan.architectures import ARCHITECTURES
 from pytest_medgan.gan.archives import from_archive, from_state_dict
 from pytest_medgan.gan.checkpoint import SUFFIX
-from pytest_medgan.gan.networks import CONFIGS
 from pytest_medgan.gan.others import CheckedCallable, ImagePool, from_callable, from_pool
 from pytest_medgan.gan.run_folder import FINISHED
 from pytest_medgan.gan.sampling import NetworkGenerator, from_file
+from pytest_medgan.ground.specs import Option, Spec, parse_spec, read_options, whole_number
 from pytest_medgan.records import Progress, no_progress
 
 AnyGenerator = NetworkGenerator | CheckedCallable | ImagePool
 
 GRAMMAR = (
-    "name a checkpoint, a TorchScript or torch.export file, a folder or .npz of images, package.module:callable, or "
-    "dcgan,weights=FILE"
+    "Name a checkpoint, a TorchScript or torch.export file, a folder or .npz of images, package.module:callable, or "
+    "dcgan,weights=FILE."
 )
+_SUBJECT = "The generator"
 
 
-def load_generator(spec: str, *, device: str = "cpu", progress: Progress = no_progress) -> AnyGenerator:
-    """The generator that `spec` names, called as `(count, seed) -> uint8 [N,C,H,W]`.
+def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_progress) -> AnyGenerator:
+    """Return the generator that a string names, called as `(count, seed) -> uint8 [N,C,H,W]`.
 
-    - `PATH.safetensors[,truncation=T]`: a checkpoint of ours; PATH may be the folder of a finished training run
+    - `PATH.safetensors[,truncation=T]`: a checkpoint; PATH may be the folder of a finished training run
     - `PATH.pt`, `PATH.pt2`: TorchScript or torch.export, z float32 [N,latent] -> images in -1..1
     - `package.module:callable`: any callable `(count, seed) -> uint8 [N,C,H,W]`
-    - `PATH.npz`, `FOLDER`: images already made
-    - `dcgan,weights=PATH[,size=S,generator_width=W,...]`: a state dict for our networks, read as weights_only
+    - `PATH.npz`, `FOLDER`: images made before
+    - `dcgan,weights=PATH[,size=S,generator_width=W,...]`: a state dict of a known architecture, read as weights_only
 
-    It has `identity`, `training_recipe` and `window`, None where unknown, and `sample_range(start, stop, seed)` where
-    a part of a seed's sequence can be drawn (everything but a callable that has none).
+    It has `identity`, `training_recipe`, `run_recipe`, `training_seed` and `window`, None where unknown, and
+    `sample_range(start, stop, seed)` where a part of a seed's sequence can be drawn (all but a callable without it).
 
-    Raises
-    ------
-    CheckpointError
-        There is no such generator, or its file cannot be used or trusted; the error names the file.
-    SettingsError
-        An option is unknown or there is no such device.
+    Args:
+        text: The string.
+        device: "cpu" or "cuda".
+        progress: Called while images are drawn.
+
+    Raises:
+        CheckpointError: The generator does not exist, or its file cannot be used or trusted; the error names the file.
+        SettingsError: An option is unknown, or the machine has no such device.
     """
-    name, *options = [spec] if Path(spec).exists() else spec.split(",")  # a comma may stand in a file's name
-    given = dict(option.partition("=")[::2] for option in options)
-    if name in CONFIGS:
-        return _built_in(name, given, device, progress)
-    if not name:
-        raise CheckpointError(f"no generator is named; {GRAMMAR}")
-    path = Path(name)
+    spec = Spec(text, {}) if Path(text).exists() else parse_spec(text, _SUBJECT)
+    if spec.name in ARCHITECTURES:
+        return _from_weights(ARCHITECTURES[spec.name], spec, device, progress)
+    path = Path(spec.name)
     if path.is_dir() and (path / FINISHED).exists():
         path = path / FINISHED
     if path.suffix == SUFFIX and path.exists():
-        return from_file(path, device=device, truncation=_truncation(given), progress=progress)
-    if given:
-        raise SettingsError(f"option {', '.join(given)} is for checkpoints and built-in names only")
+        chosen = read_options(spec.options, {"truncation": _TRUNCATION}, _SUBJECT)
+        return from_file(path, device=device, truncation=chosen.get("truncation"), progress=progress)
+    read_options(spec.options, {}, _SUBJECT)
     if path.is_dir() or path.suffix == ".npz":
         return from_pool(path)
     if path.exists():
         return from_archive(path, device=device, progress=progress)
-    if ":" in spec and not Path(spec.rpartition(":")[0]).parent.name:
-        return from_callable(spec)
-    raise CheckpointError(f"no such generator; {GRAMMAR}", file=spec)
+    if ":" in text and not Path(text.rpartition(":")[0]).parent.name:
+        return from_callable(text)
+    raise CheckpointError(f"The generator does not exist. {GRAMMAR}", file=text)
 
 
-def _truncation(given: dict[str, str]) -> float | None:
-    if {*given} - {"truncation"}:
-        raise SettingsError(f"option {', '.join({*given} - {'truncation'})} is unknown; a checkpoint takes truncation")
-    if "truncation" not in given:
-        return None
-    try:
-        truncation = float(given["truncation"])
-    except ValueError:
-        truncation = 0.0
-    if not truncation > 0.01:
-        raise SettingsError(f"truncation {given['truncation']!r} must be a number above 0.01")
-    return truncation
+def _read_truncation(text: str) -> float:
+    """Return a truncation of latents."""
+    value = float(text)
+    if not 0.01 < value < math.inf:
+        raise ValueError(text)
+    return value
 
 
-def _built_in(name: str, given: dict[str, str], device: str, progress: Progress) -> NetworkGenerator:
-    if "weights" not in given:
+_TRUNCATION = Option(_read_truncation, "a number above 0.01")
+
+
+def _from_weights(row: Architecture, spec: Spec, device: str, progress: Progress) -> NetworkGenerator:
+    """Return the generator of an architecture with the weights of a state dict."""
+    kind: Any = row.config
+    numbers = {field.name: Option(whole_number(), "a whole number") for field in fields(kind)}
+    chosen = read_options(spec.options, {**numbers, "weights": Option(Path, "a file")}, _SUBJECT)
+    if "weights" not in chosen:
         raise SettingsError(
-            f"generator {name!r} has no weights yet; train it with `medgan train {name}`, or set weights="
+            f"The generator {row.name!r} has no weights. Train one with `medgan train {row.name}`, or add weights=FILE."
         )
-    known = {field.name for field in fields(CONFIGS[name])}
-    numbers = {key: value for key, value in given.items() if key != "weights"}
-    for key, value in numbers.items():
-        if key not in known or not value.isdigit():
-            raise SettingsError(
-                f"{key}={value} is not an option of {name}; it takes {', '.join(sorted(known))}, numbers"
-            )
-    config = CONFIGS[name](**{key: int(value) for key, value in numbers.items()})
-    return from_state_dict(Path(given["weights"]), config, device=device, progress=progress)
+    weights = chosen.pop("weights")
+    return from_state_dict(weights, row.config(**chosen), device=device, progress=progress)

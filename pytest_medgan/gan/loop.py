@@ -1,7 +1,7 @@
 """The loop around a step: history, checkpoints, resumption, divergence, interruption.
 
-What a step computes is the business of dcgan_training.py and pggan_training.py. Everything random is a function of the
-seed and the step, so weights, optimiser state and step are all that a run resumes from.
+The trainer of an architecture computes the step. Everything random is a function of the seed and the step, so weights,
+optimiser state and step are all that a run resumes from.
 """
 
 from __future__ import annotations
@@ -11,36 +11,38 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from math import isfinite
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from pytest_medgan.errors import SettingsError, TrainingError
-from pytest_medgan.gan.checkpoint import Checkpoint, configuration_of
-from pytest_medgan.gan.dcgan_training import DCGANSettings
+from pytest_medgan.gan.architecture import NetworkConfig, TrainingSettings
+from pytest_medgan.gan.architectures import architecture_of
+from pytest_medgan.gan.checkpoint import Checkpoint, current_versions
+from pytest_medgan.gan.described import added_fields, plain_values
 from pytest_medgan.gan.distributed import World
 from pytest_medgan.gan.latents import BLOCK
-from pytest_medgan.gan.networks import Config, architecture_of
-from pytest_medgan.gan.pggan_training import PGGANSettings
 from pytest_medgan.gan.run_folder import FINISHED, RunFolder
 from pytest_medgan.gan.sampling import NetworkGenerator, from_checkpoint
-from pytest_medgan.gan.stepping import Steps, stepper
+from pytest_medgan.gan.stepping import stepper
 from pytest_medgan.records import ImageSet, Progress
 
-COLLAPSED = 0.1  # a finished generator's diversity below this is worth a word
+if TYPE_CHECKING:
+    from pytest_medgan.gan.architecture import Trainer
 
-Settings = DCGANSettings | PGGANSettings
+COLLAPSED = 0.1  # a finished generator whose diversity is below this is reported as collapsed
+
 OnLog = Callable[[int, Mapping[str, float]], None]  # the step; the losses, images_per_second and seconds_left
-# called with the step and the generator as it stands; what it returns (a quick FID, say) joins the history
+# called with the step and the generator as it is; what it returns (a quick FID, say) joins the history
 OnCheckpoint = Callable[[int, NetworkGenerator], Mapping[str, float] | None]
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How a run is kept, which does not touch the weights it ends with."""
+    """Say how a run is stored; none of this changes the weights that it ends with."""
 
     checkpoint_every: int = 1000  # steps
     keep: int = 3  # checkpoints to resume from
@@ -51,25 +53,14 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         if min(self.checkpoint_every, self.keep, self.log_every) < 1 or self.grid_every < 0:
-            raise SettingsError("checkpoint_every, keep and log_every must be at least 1, grid_every at least 0")
-
-
-class Trainer(Steps, Protocol):
-    """What the loop needs of a DCGANTrainer or PGGANTrainer."""
-
-    explodes: float
-
-    def describe(self) -> str: ...
-    def images_seen(self, step: int) -> int: ...
-    def stage(self, step: int) -> tuple[int, float] | None: ...
-    def converged(self, history: list[dict[str, float]], log_every: int) -> bool: ...
-    def state(self) -> dict[str, Tensor]: ...
-    def restore(self, tensors: Mapping[str, Tensor]) -> None: ...
+            raise SettingsError(
+                "checkpoint_every, keep, log_every or grid_every is out of range. Choose 1 or more (grid_every: 0)."
+            )
 
 
 @contextmanager
 def interruptible() -> Iterator[threading.Event]:
-    """An event that the first SIGINT or SIGTERM sets; the second does what it always did."""
+    """Give an event that the first SIGINT or SIGTERM sets; the second acts as without this."""
     interrupted = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield interrupted
@@ -77,6 +68,7 @@ def interruptible() -> Iterator[threading.Event]:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def note(number: int, frame: object) -> None:
+        """Set the event and restore the signal's usual effect."""
         interrupted.set()
         signal.signal(number, before[signal.Signals(number)] or signal.SIG_DFL)
 
@@ -90,12 +82,12 @@ def interruptible() -> Iterator[threading.Event]:
 
 
 class Loop:
-    """One run: steps, history, checkpoints."""
+    """Take the steps of one run, with their history and checkpoints."""
 
     def __init__(
         self,
-        config: Config,
-        settings: Settings,
+        config: NetworkConfig,
+        settings: TrainingSettings,
         images: ImageSet,
         *,
         trainer: Trainer,
@@ -119,11 +111,16 @@ class Loop:
         self.clock = (time.monotonic(), 0)
 
     def begin(self, resume: bool) -> None:
-        """Picks up the run in the folder, or makes sure there is none."""
+        """Continue the run in the folder, or make sure that it holds none.
+
+        Raises:
+            TrainingError: The folder holds a run that is not to be continued, or another run.
+            CheckpointError: The folder holds checkpoints, and none can be read.
+        """
         if not resume:
             if self.world.writes and (self.folder.checkpoints() or (self.folder.folder / FINISHED).exists()):
                 raise TrainingError(
-                    "the folder holds a run already; continue it with --resume or choose another --out",
+                    "The folder holds a run already. Continue it with --resume, or choose another --out.",
                     file=self.folder.folder.name,
                 )
             self.world.wait()
@@ -140,23 +137,29 @@ class Loop:
         self._saved = self.step
 
     def _refuse_other_run(self, found: Checkpoint) -> None:
-        ours: dict[str, object] = {"architecture": architecture_of(self.config), "training set": self.images.recipe}
-        theirs: dict[str, object] = {"architecture": found.architecture, "training set": found.training_recipe}
-        ours |= configuration_of(self.config) | plain_settings(self.settings)
-        # a setting that came later was at its default then
-        theirs |= dict(found.configuration) | plain_settings(type(self.settings)()) | dict(found.settings)
-        # a longer budget continues the same run, unless something falls with the budget
-        free = set() if ours.get("noise") else {"steps"}
-        names = [name for name in sorted({*ours, *theirs} - free) if ours.get(name) != theirs.get(name)]
-        if names:
+        """Raise TrainingError where a checkpoint belongs to a run of other settings, networks or images."""
+        row = architecture_of(self.config)
+        own: dict[str, object] = {"architecture": row.name, "training set": self.images.recipe}
+        written: dict[str, object] = {"architecture": found.architecture, "training set": found.training_recipe}
+        own |= plain_values(self.config) | plain_values(self.settings)
+        # a field that was added later had its default then
+        added = added_fields(row.config) | added_fields(row.settings)
+        written |= added | dict(found.configuration) | dict(found.settings)
+        names = sorted({*own, *written} - self.settings.extendable)
+        if different := [name for name in names if own.get(name) != written.get(name)]:
             raise TrainingError(
-                f"the run in this folder differs in {', '.join(names)}; resume it as it was begun or choose another "
-                "--out",
+                f"The run in this folder differs in {', '.join(different)}. Resume it with the settings that it was "
+                "begun with, or choose another --out.",
                 file=self.folder.folder.name,
             )
 
     def run_to_end(self, interrupted: threading.Event) -> None:
-        """Step until the budget is spent or the losses have converged, then write the finished generator."""
+        """Step until the budget is spent or the losses have converged; write the finished generator.
+
+        Raises:
+            TrainingError: The training diverged.
+            KeyboardInterrupt: The run was interrupted; a checkpoint is written first.
+        """
         while self.advance():
             if self.world.any(interrupted.is_set(), self.device):
                 if self._saved != self.step:
@@ -190,14 +193,14 @@ class Loop:
     # --------------------------------------------------------------------------------------------- losses and files
 
     def _log(self) -> None:
-        """Moves the losses since the last row into the history."""
+        """Move the losses since the last row into the history."""
         means = self._checked_losses()
         self.pending.clear()
         self.history.append({"step": self.step, **means})
         self._show(means)
 
     def _checked_losses(self) -> dict[str, float]:
-        """The mean of the losses since the last row; raises TrainingError where they have gone astray."""
+        """Return the mean losses since the last row; raise TrainingError where they are not finite or too large."""
         self._fetch_losses()
         names = self.pending[0] if self.pending else {}
         means = {name: sum(float(losses[name]) for losses in self.pending) / len(self.pending) for name in names}
@@ -206,8 +209,8 @@ class Loop:
                 kept = self.folder.checkpoints()
                 where = f"the checkpoint of step {int(kept[-1].stem.split('-')[1])} is kept" if kept else "none is kept"
                 raise TrainingError(
-                    f"the {name} loss is {value:.4g} at step {self.step}: training has diverged; {where}; lower the "
-                    "learning rate or change the seed"
+                    f"The training has diverged: the {name} loss is {value:.4g} at step {self.step} ({where}). Lower "
+                    "the learning rate or change the seed."
                 )
         return means
 
@@ -222,6 +225,7 @@ class Loop:
             ]
 
     def _show(self, means: Mapping[str, float]) -> None:
+        """Report a row of the history, the speed and the time left."""
         since, step = self.clock
         now = time.monotonic()
         seen = self.trainer.images_seen(self.step) - self.trainer.images_seen(step)
@@ -233,24 +237,26 @@ class Loop:
         self.clock = (now, self.step)
 
     def _generator(self) -> NetworkGenerator:
-        """The generator as it stands, on copies of its weights."""
+        """Return the generator as it is, on copies of its weights."""
         return from_checkpoint(self._checkpoint(finished=False), device=str(self.device))
 
     def _diversity(self, generator: NetworkGenerator) -> float:
-        """How much generated images vary, as a share of how much real ones do: the mean over pixels of the standard
-        deviation over images. Near 0 the generator has collapsed."""
+        """Return how much generated images vary, as a share of how much real images do.
+
+        It is the mean over pixels of the standard deviation over images. Near 0 the generator has collapsed.
+        """
         real = float(self.images.pixels[:256].std(axis=0).mean())
         return float(generator(BLOCK, self.settings.seed).std(axis=0).mean()) / max(real, 1e-9)
 
     def _save(self) -> None:
-        """Write a checkpoint to resume from, after a look at the losses and the weights."""
+        """Write a checkpoint to resume from, unless losses or weights show that the training diverged."""
         self._saved = self.step
         self._checked_losses()
         finite = torch.stack([torch.isfinite(tensor).all().to(self.device) for tensor in self.trainer.state().values()])
         if not bool(finite.all()):
             raise TrainingError(
-                f"the weights are not finite at step {self.step}: training has diverged; the checkpoints before it "
-                "are kept; lower the learning rate or change the seed"
+                f"The training has diverged: the weights are not finite at step {self.step} (earlier checkpoints are "
+                "kept). Lower the learning rate or change the seed."
             )
         if not self.world.writes:
             return
@@ -264,9 +270,11 @@ class Loop:
         self.folder.write_history(self.history)
 
     def _checkpoint(self, *, finished: bool) -> Checkpoint:
+        """Return the run as it is, on copies of its tensors."""
+        row = architecture_of(self.config)
         return Checkpoint(
-            architecture=architecture_of(self.config),
-            configuration=configuration_of(self.config),
+            architecture=row.name,
+            configuration=plain_values(self.config),
             tensors={name: tensor.detach().cpu().clone() for name, tensor in self.trainer.state().items()},
             stage=self.trainer.stage(self.step),
             training_recipe=self.images.recipe,
@@ -277,14 +285,8 @@ class Loop:
             step=self.step,
             finished=finished,
             key=self.key,
-            settings=plain_settings(self.settings),
+            settings=plain_values(self.settings),
+            revision=row.revision,
+            versions=current_versions(),
             progress={"history": self.history, "pending": self.pending},
         )
-
-
-def plain_settings(settings: Settings) -> dict[str, object]:
-    """The settings as JSON gives them back: lists for tuples."""
-    plain = asdict(settings)
-    return {
-        name: [list(pair) for pair in value] if isinstance(value, tuple) else value for name, value in plain.items()
-    }

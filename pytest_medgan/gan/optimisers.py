@@ -1,9 +1,11 @@
-"""Adam and the moving average of a generator, in a few kernels each and without waiting for the device."""
+"""Adam and the moving average of a generator, each in a few kernels and without waiting for the device."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+
+from pytest_medgan.gan.distributed import World
 
 
 def adam(network: nn.Module, rate: float, betas: tuple[float, float], epsilon: float = 1e-8) -> torch.optim.Adam:
@@ -19,8 +21,16 @@ def adam(network: nn.Module, rate: float, betas: tuple[float, float], epsilon: f
     )
 
 
+def minimise(loss: Tensor, network: nn.Module, optimiser: torch.optim.Optimizer, world: World) -> None:
+    """Take one step of an optimiser down a loss, with gradients averaged over the processes."""
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    world.average_gradients(network.parameters())
+    optimiser.step()
+
+
 class MovingAverage:
-    """Parameters and buffers of one network as the moving average of another's; counts are copied."""
+    """Keep one network as the moving average of another's parameters and buffers; whole numbers are copied."""
 
     def __init__(self, averaged: nn.Module, network: nn.Module, kept: float) -> None:
         pairs = [(averaged.state_dict()[name], now) for name, now in network.state_dict().items()]

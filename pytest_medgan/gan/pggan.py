@@ -1,4 +1,4 @@
-"""PGGAN (Karras et al. 2018), as tkarras/progressive_growing_of_gans builds it, at any power of two.
+"""The networks of a PGGAN (Karras et al. 2018), any power of two, as tkarras/progressive_growing_of_gans builds them.
 
 Equalised learning rate: weights are N(0, 1) at rest and scaled by gain / sqrt(fan-in) when used. The generator
 normalises each pixel's maps after every layer but toRGB, behind bias and LeakyReLU; the discriminator does not, and
@@ -7,7 +7,6 @@ sees, before its 4x4 convolution, one map more: the standard deviation within a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from math import prod, sqrt
 
@@ -15,47 +14,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, interpolate, leaky_relu, linear
 
-from pytest_medgan.errors import SettingsError
+from pytest_medgan.errors import CheckpointError, SettingsError
+from pytest_medgan.gan.architecture import Stage
+from pytest_medgan.gan.pggan_settings import PGGANConfig
 
 NEGATIVE_SLOPE = 0.2
 EPSILON = 1e-8
 GAIN = sqrt(2.0)  # of layers in front of a LeakyReLU (He et al. 2015)
-MAX_SIZE = 1024
-
-
-@dataclass(frozen=True)
-class PGGANConfig:
-    """Everything that determines the two networks' shapes."""
-
-    size: int = 128  # pixels of the finished square image, a power of two from 8
-    channels: int = 1
-    latent: int = 512  # dimensions of z
-    generator_width: int = 512  # maps at 4x4 and up to `full_until`; halved with each doubling beyond
-    discriminator_width: int = 512
-    full_until: int = 32  # pixels
-    group: int = 4  # images that share a minibatch standard deviation
-
-    def __post_init__(self) -> None:
-        if self.size not in [2**power for power in range(3, MAX_SIZE.bit_length())]:
-            raise SettingsError(f"size {self.size} must be a power of two from 8 to {MAX_SIZE}")
-        for name in ("channels", "latent", "generator_width", "discriminator_width", "full_until", "group"):
-            value = getattr(self, name)
-            if not 1 <= value <= 4096:
-                raise SettingsError(f"{name} {value} must lie between 1 and 4096")
-
-    @property
-    def resolutions(self) -> tuple[int, ...]:
-        """4, 8, ... size."""
-        return tuple(2**power for power in range(2, self.size.bit_length()))
 
 
 def maps(width: int, resolution: int, full_until: int = 32) -> int:
-    """Feature maps at a resolution: `width` up to `full_until`, half as many with each doubling beyond."""
+    """Return the maps at a resolution: `width` up to `full_until` pixels, half as many with each doubling beyond."""
     return max(1, min(width, width * full_until // resolution))
 
 
 class EqualConv2d(nn.Module):
-    """A convolution that keeps the resolution, with equalised learning rate."""
+    """Convolve at the same resolution, with equalised learning rate."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, gain: float = GAIN) -> None:
         super().__init__()
@@ -65,11 +39,12 @@ class EqualConv2d(nn.Module):
         self._padding = kernel // 2
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the convolved maps."""
         return conv2d(x, self.weight * self._scale, self.bias, padding=self._padding)
 
 
 class EqualDense(nn.Module):
-    """A dense layer [N,inputs] -> [N,*shape] with equalised learning rate and one bias a map (the first of shape)."""
+    """Map [N,inputs] to [N,*shape] with equalised learning rate and one bias for each map (the first of `shape`)."""
 
     def __init__(self, inputs: int, shape: tuple[int, ...], gain: float = GAIN) -> None:
         super().__init__()
@@ -79,12 +54,13 @@ class EqualDense(nn.Module):
         self._scale = gain / sqrt(inputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the maps of vectors."""
         out = linear(x, self.weight * self._scale).reshape(-1, *self._shape)
         return out + self.bias.reshape(-1, *[1] * (len(self._shape) - 1))
 
 
 def pixel_norm(x: Tensor) -> Tensor:
-    """Divide by the root mean square over maps (dimension 1)."""
+    """Return x divided by its root mean square over maps (dimension 1)."""
     with _own_dtype(x):
         return x * torch.rsqrt((x * x).mean(1, keepdim=True) + EPSILON)
 
@@ -116,15 +92,25 @@ def mixes(alpha: float | Tensor) -> bool:
 
 
 def minibatch_deviation(x: Tensor, group: int) -> Tensor:
-    """Appends to [N,C,H,W] one map that holds, for each group of adjacent images, the mean of their deviations.
+    """Append one map that tells how much the images of a group differ.
 
-    sqrt(biased variance + 1e-8) over the group, averaged over maps and pixels. The reference strides through the batch
-    where this takes neighbours, which keeps a group within one process; images come in random order either way.
+    It is sqrt(biased variance + 1e-8) over the group, averaged over maps and pixels. The reference strides through the
+    batch where this takes neighbours, which keeps a group within one process; images come in random order either way.
+
+    Args:
+        x: float [N,C,H,W].
+        group: Adjacent images that share a value; all of them where there are fewer.
+
+    Returns:
+        float [N,C+1,H,W].
+
+    Raises:
+        SettingsError: N is no multiple of the group.
     """
     n, channels, height, width = x.shape
     group = min(group, n)
     if n % group:
-        raise SettingsError(f"{n} images a process cannot be shared equally by minibatch groups of {group}")
+        raise SettingsError(f"{n} images a process do not divide into minibatch groups of {group}. Change the batch.")
     grouped = x.reshape(n // group, group, channels, height, width)
     centred = grouped - grouped.mean(1, keepdim=True)
     deviation = (centred.square().mean(1) + EPSILON).sqrt().mean((1, 2, 3))
@@ -133,7 +119,7 @@ def minibatch_deviation(x: Tensor, group: int) -> Tensor:
 
 
 class PGGANGenerator(nn.Module):
-    """z [N,latent] -> images [N,channels,resolution,resolution], about -1..1 (toRGB is linear)."""
+    """Map latents z [N,latent] to images [N,channels,resolution,resolution], about -1..1 (toRGB is linear)."""
 
     def __init__(self, config: PGGANConfig) -> None:
         super().__init__()
@@ -151,7 +137,7 @@ class PGGANGenerator(nn.Module):
         self._resolutions = config.resolutions
 
     def forward(self, z: Tensor, resolution: int, alpha: float | Tensor = 1.0) -> Tensor:
-        """Images at `resolution`; with alpha below 1, faded from those of half the resolution."""
+        """Return images at `resolution`; with alpha below 1, faded from those of half the resolution."""
         stage = self._resolutions.index(resolution)
         x = pixel_norm(leaky_relu(self.dense(pixel_norm(z)), NEGATIVE_SLOPE))
         before = x
@@ -168,7 +154,7 @@ class PGGANGenerator(nn.Module):
 
 
 class PGGANDiscriminator(nn.Module):
-    """Images [N,channels,resolution,resolution] -> scores [N], greater for real."""
+    """Map images [N,channels,resolution,resolution] to scores [N], greater for real."""
 
     def __init__(self, config: PGGANConfig) -> None:
         super().__init__()
@@ -188,7 +174,7 @@ class PGGANDiscriminator(nn.Module):
         self._group = config.group
 
     def forward(self, images: Tensor, resolution: int, alpha: float | Tensor = 1.0) -> Tensor:
-        """Scores of images at `resolution`; with alpha below 1, faded from those of half the resolution."""
+        """Return scores of images at `resolution`; with alpha below 1, faded from those of half the resolution."""
         stage = self._resolutions.index(resolution)
         x = leaky_relu(self.from_rgb[stage](images), NEGATIVE_SLOPE)
         for index in range(stage, 0, -1):
@@ -207,26 +193,48 @@ class PGGANDiscriminator(nn.Module):
 
 
 def _layers(block: nn.Module) -> list[nn.Module]:
+    """Return the layers of a block, in order."""
     return list(block.children())
 
 
 class StagedGenerator(nn.Module):
-    """A generator at one stage of its growth: z [N,latent] -> images at the full size, pixels repeated."""
+    """Map latents z [N,latent] to images at the full size, at one stage of the growth; coarse pixels are repeated."""
 
-    def __init__(self, network: PGGANGenerator, config: PGGANConfig, resolution: int, alpha: float) -> None:
+    def __init__(self, network: nn.Module, config: PGGANConfig, resolution: int, alpha: float) -> None:
         super().__init__()
         self.network, self._resolution, self._alpha = network, resolution, alpha
         self._factor = config.size // resolution
 
     def forward(self, z: Tensor) -> Tensor:
+        """Return the images of latents."""
         images: Tensor = self.network(z, self._resolution, self._alpha)
         return images if self._factor == 1 else interpolate(images, scale_factor=self._factor, mode="nearest")
 
 
 @torch.no_grad()
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
-    """Weights N(0, 1), biases 0."""
+    """Draw the weights from N(0, 1); set the biases to 0."""
     for module in network.modules():
         if isinstance(module, EqualConv2d | EqualDense):
             module.weight.normal_(0.0, 1.0, generator=generator)
             module.bias.zero_()
+
+
+def at_stage(generator: nn.Module, config: PGGANConfig, stage: Stage | None) -> nn.Module:
+    """Return a generator that draws at the full size what it has learnt by a stage of its growth.
+
+    Args:
+        generator: A PGGANGenerator.
+        config: Its configuration.
+        stage: Resolution and fade; None is full grown.
+
+    Raises:
+        CheckpointError: The growth has no such stage.
+    """
+    resolution, alpha = stage or (config.size, 1.0)
+    if resolution not in config.resolutions or not 0 <= alpha <= 1:
+        raise CheckpointError(
+            f"The checkpoint's stage, {resolution}x{resolution} faded by {alpha:g}, does not lead to "
+            f"{config.size}x{config.size}. Train the model again."
+        )
+    return StagedGenerator(generator, config, resolution, alpha)

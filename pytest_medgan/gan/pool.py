@@ -2,87 +2,89 @@
 
 from __future__ import annotations
 
-import hashlib
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pytest_medgan.errors import DataError
+from pytest_medgan.ground.arrays import read_arrays
+from pytest_medgan.ground.digests import digest_array
+from pytest_medgan.ground.pictures import SUFFIXES, PictureKind, read_picture
 from pytest_medgan.records import ImageSet, UInt8
 
-PICTURES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
+_ARRAYS = ("pixels", "groups", "patient", "labels", "window", "recipe")
 
 
 def read_npz(path: Path) -> ImageSet:
-    """Images from an .npz file, without unpickling anything.
+    """Read images from an .npz file, without unpickling anything.
 
-    Reads `pixels`, uint8 [N,H,W] or [N,C,H,W], and where they stand there `groups` (or `patient`) [N], `labels` [N],
+    The file holds `pixels`, uint8 [N,H,W] or [N,C,H,W], and may hold `groups` (or `patient`) [N], `labels` [N],
     `window` [2] and `recipe`. Without groups every image is its own group; without a recipe the pixels are digested.
 
-    Raises
-    ------
-    DataError
-        The file cannot be read or holds no such pixels.
+    Raises:
+        DataError: The file cannot be read, or its arrays are not these.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(
-            "cannot be read as an .npz file of plain arrays; write it with numpy.savez", file=path.name
-        ) from error
+    arrays = read_arrays(path, name=path.name, only=_ARRAYS)
     if "pixels" not in arrays:
-        raise DataError(f"holds {', '.join(sorted(arrays)) or 'nothing'}, but no array `pixels`", file=path.name)
+        raise DataError(
+            "The array file has no array `pixels`. Save the images under this name with numpy.savez.", file=path.name
+        )
     pixels = _as_images(arrays["pixels"], path)
     n = len(pixels)
     groups = arrays.get("groups", arrays.get("patient", np.arange(n))).astype(np.str_)
     labels = arrays["labels"].astype(np.int8) if "labels" in arrays else None
     if groups.shape != (n,) or (labels is not None and labels.shape != (n,)):
-        raise DataError(f"holds {n} images but groups or labels of another length", file=path.name)
-    window = tuple(map(float, arrays["window"])) if "window" in arrays else None
-    recipe = str(arrays["recipe"]) if "recipe" in arrays else pixel_digest(pixels)
-    return ImageSet(pixels, groups, recipe, labels, None if window is None else (window[0], window[1]))
+        raise DataError(
+            f"The array file holds {n} images, but groups or labels of another length. Save one for each image.",
+            file=path.name,
+        )
+    recipe = str(arrays["recipe"]) if "recipe" in arrays else digest_array(pixels)
+    return ImageSet(pixels, groups, recipe, labels, _window(arrays.get("window"), path))
+
+
+def _window(values: np.typing.NDArray[Any] | None, path: Path) -> tuple[float, float] | None:
+    """Return the HU of 0 and 255, or None."""
+    if values is None:
+        return None
+    if values.shape != (2,) or values.dtype.kind not in "uif":
+        raise DataError("The array `window` is not two numbers. Save the HU of grey 0 and 255.", file=path.name)
+    return float(values[0]), float(values[1])
 
 
 def _as_images(pixels: np.typing.NDArray[Any], path: Path) -> UInt8:
-    if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4) or len(pixels) == 0:
+    """Return pixels as [N,C,H,W]."""
+    if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4) or pixels.size == 0:
         raise DataError(
-            f"`pixels` is {pixels.dtype} {list(pixels.shape)}; it must be uint8 [N,H,W] or [N,C,H,W]", file=path.name
+            f"The array `pixels` is {pixels.dtype} {list(pixels.shape)}. Save uint8 [N,H,W] or [N,C,H,W].",
+            file=path.name,
         )
     images: UInt8 = pixels[:, None] if pixels.ndim == 3 else pixels
     return images
 
 
 def read_folder(path: Path) -> ImageSet:
-    """Every picture (8-bit, one size) under a folder, in the order of their names; colour becomes grey.
+    """Read every picture under a folder, in the order of their names.
 
-    Raises
-    ------
-    DataError
-        There is none, one cannot be read, or they differ in size.
+    Raises:
+        DataError: The folder holds no picture, or one that is damaged, coloured, not of 8 bits, or of another size.
     """
-    from PIL import Image, UnidentifiedImageError
-
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in PICTURES)
+    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
     if not files:
-        raise DataError(f"the folder holds no picture ({', '.join(PICTURES)})", file=path.name)
+        raise DataError(
+            f"The folder holds no picture. Put files of these kinds there: {', '.join(SUFFIXES)}.", file=path.name
+        )
     pictures: list[UInt8] = []
     for file in files:
-        try:
-            with Image.open(file) as picture:
-                if picture.mode not in ("L", "RGB", "RGBA", "P", "1", "LA"):
-                    raise DataError(f"mode {picture.mode} is not 8-bit; convert it to 8-bit grey", file=file.name)
-                pictures.append(np.asarray(picture.convert("L")))
-        except (OSError, UnidentifiedImageError, SyntaxError) as error:
-            raise DataError("cannot be read as a picture", file=file.name) from error
+        picture = read_picture(file, name=file.name)
+        if picture.kind is not PictureKind.GREY:
+            raise DataError(f"The picture holds {picture.kind.value}. Save it as grey of 8 bits.", file=file.name)
+        pictures.append(picture.values)
         if pictures[-1].shape != pictures[0].shape:
-            raise DataError(f"is {pictures[-1].shape}, the pictures before it {pictures[0].shape}", file=file.name)
+            raise DataError(
+                f"The picture is {list(pictures[-1].shape)}, and the others are {list(pictures[0].shape)}. "
+                "Save all at one size.",
+                file=file.name,
+            )
     pixels = np.stack(pictures)[:, None]
-    return ImageSet(pixels, np.arange(len(pixels)).astype(np.str_), pixel_digest(pixels))
-
-
-def pixel_digest(pixels: UInt8) -> str:
-    """Hex digest of images, their shape included."""
-    return hashlib.sha256(str(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
+    return ImageSet(pixels, np.arange(len(pixels)).astype(np.str_), digest_array(pixels))

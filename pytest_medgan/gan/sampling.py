@@ -1,7 +1,7 @@
-"""A checkpoint as a generator: latents from a seed, images as grey levels.
+"""Draw images from a checkpoint: latents from a seed, images as grey levels.
 
-Latents are drawn on the CPU in blocks (latents.py) and the network always sees a whole block, so that the first n
-images of a seed are the same, to the bit on one device and thread count, whatever the count asked for.
+Latents are drawn on the CPU in blocks, and the network always sees a whole block. So the first n images of a seed are
+the same whatever the count asked for, to the bit on one device and thread count.
 """
 
 from __future__ import annotations
@@ -12,64 +12,42 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from pytest_medgan.errors import CheckpointError, MedganError, SettingsError
+from pytest_medgan.errors import CheckpointError, SettingsError
+from pytest_medgan.gan.architectures import read_configuration
 from pytest_medgan.gan.checkpoint import Checkpoint, load
+from pytest_medgan.gan.grey import to_grey
 from pytest_medgan.gan.latents import BLOCK, latent_block
-from pytest_medgan.gan.networks import configuration, digest, restore_generator
+from pytest_medgan.gan.networks import restore_generator
+from pytest_medgan.ground.digests import digest_values
 from pytest_medgan.records import Progress, UInt8, no_progress
-
-
-def to_grey(images: Tensor) -> UInt8:
-    """float [N,C,H,W] in -1..1 -> uint8 [N,C,H,W] in 0..255: floor(127.5 * x + 128), clipped.
-
-    The inverse of `from_grey` (x = grey / 127.5 - 1) to the nearest grey level, halves upwards; the arithmetic is done
-    in float32. 1 and what lies above give 255, -1 and what lies below give 0.
-
-    Raises
-    ------
-    CheckpointError
-        A pixel is NaN or infinite.
-    """
-    if not bool(torch.isfinite(images).all()):
-        raise CheckpointError("the generator drew NaN or infinite pixels; use an earlier checkpoint")
-    grey = (images.float() * 127.5 + 128.0).floor_().clamp_(0.0, 255.0)
-    pixels: UInt8 = grey.to(torch.uint8).cpu().numpy()
-    return pixels
-
-
-def from_grey(pixels: Tensor) -> Tensor:
-    """uint8 0..255 -> float32 -1..1, the range of Tanh."""
-    return pixels.float() / 127.5 - 1.0
 
 
 @contextmanager
 def exact_convolutions() -> Iterator[None]:
-    """Full float32 and the same algorithm each time on CUDA; nothing changes on the CPU."""
+    """Compute in full float32 and by the same algorithms each time on CUDA; nothing changes on the CPU."""
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
         yield
 
 
 def choose_device(device: str) -> torch.device:
-    """The torch device of that name.
+    """Return the torch device of a name.
 
-    Raises
-    ------
-    SettingsError
-        There is no such device.
+    Raises:
+        SettingsError: The machine has no such device.
     """
     try:
         chosen = torch.device(device)
     except RuntimeError as error:
-        raise SettingsError(f"device {device!r} is not one torch knows; use cpu or cuda") from error
+        raise SettingsError(f"device {device!r} is unknown to torch. Use cpu or cuda.") from error
     if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise SettingsError(f"device {device!r} was asked for and torch sees no GPU; use cpu")
+        raise SettingsError(f"device {device!r} is not available: torch finds no GPU. Use cpu.")
     return chosen
 
 
 class NetworkGenerator:
-    """A generator network, in eval mode: the same call gives the same images."""
+    """Draw images with a network in eval mode: the same call returns the same images."""
 
     def __init__(
         self,
@@ -78,13 +56,19 @@ class NetworkGenerator:
         latent: int,
         identity: str,
         training_recipe: str | None = None,
+        run_recipe: str | None = None,
+        training_seed: int | None = None,
         window: tuple[float, float] | None = None,
         device: str = "cpu",
         truncation: float | None = None,
         progress: Progress = no_progress,
     ) -> None:
-        self.identity = identity if truncation is None else digest(identity, truncation)
+        self.identity = identity if truncation is None else digest_values(identity, truncation)
         self.training_recipe = training_recipe
+        self.run_recipe = (
+            run_recipe if truncation is None or run_recipe is None else digest_values(run_recipe, truncation)
+        )
+        self.training_seed = training_seed
         self.window = window
         self._device = choose_device(device)
         self._network = network.to(self._device)
@@ -93,21 +77,18 @@ class NetworkGenerator:
         self._progress = progress
 
     def __call__(self, count: int, seed: int) -> UInt8:
-        """The first `count` images that `seed` names, uint8 [count,C,H,W]."""
+        """Return the first `count` images that `seed` names, uint8 [count,C,H,W]."""
         return self.sample_range(0, count, seed)
 
     def sample_range(self, start: int, stop: int, seed: int) -> UInt8:
-        """Images start..stop of the endless sequence that `seed` names, uint8 [stop-start,C,H,W].
+        """Return images start..stop of the endless sequence that `seed` names, uint8 [stop-start,C,H,W].
 
-        Raises
-        ------
-        SettingsError
-            The range is empty or negative, or the seed is negative.
-        CheckpointError
-            The network failed or drew pixels that are not finite.
+        Raises:
+            SettingsError: The range is empty or negative, or the seed is negative.
+            CheckpointError: The network drew pixels that are not finite.
         """
         if not 0 <= start < stop:
-            raise SettingsError(f"the range {start} to {stop} is not a range of images")
+            raise SettingsError(f"The range {start} to {stop} holds no images. Choose 0 <= start < stop.")
         first, last = start // BLOCK, -(-stop // BLOCK)
         blocks = []
         for block in range(first, last):
@@ -117,6 +98,7 @@ class NetworkGenerator:
 
     @torch.inference_mode()
     def _draw(self, block: int, seed: int) -> UInt8:
+        """Return one block of images."""
         z = torch.from_numpy(latent_block(seed, block, self._latent, self._truncation))
         with exact_convolutions():
             return to_grey(self._network(z.to(self._device)))
@@ -129,19 +111,25 @@ def from_checkpoint(
     truncation: float | None = None,
     progress: Progress = no_progress,
 ) -> NetworkGenerator:
-    """The generator that a checkpoint holds.
+    """Return the generator of a checkpoint.
 
-    Raises
-    ------
-    CheckpointError
-        Its weights and its configuration do not belong together, or the weights are not finite.
+    Args:
+        checkpoint: The checkpoint.
+        device: "cpu" or "cuda".
+        truncation: Latent numbers beyond it are drawn again; None keeps all.
+        progress: Called while images are drawn.
+
+    Raises:
+        CheckpointError: Weights and configuration do not fit, or the weights are not finite.
     """
-    config = configuration(checkpoint.architecture, checkpoint.configuration)
+    config = read_configuration(checkpoint.architecture, checkpoint.configuration)
     return NetworkGenerator(
         restore_generator(config, checkpoint.state("generator"), checkpoint.stage),
         latent=config.latent,
         identity=checkpoint.identity(),
         training_recipe=checkpoint.training_recipe,
+        run_recipe=checkpoint.run_recipe(),
+        training_seed=checkpoint.seed if checkpoint.settings else None,
         window=checkpoint.window,
         device=device,
         truncation=truncation,
@@ -152,20 +140,14 @@ def from_checkpoint(
 def from_file(
     path: Path, *, device: str = "cpu", truncation: float | None = None, progress: Progress = no_progress
 ) -> NetworkGenerator:
-    """The generator in a checkpoint file of ours.
+    """Return the generator of a checkpoint file; the other arguments are those of `from_checkpoint`.
 
-    Raises
-    ------
-    CheckpointError
-        The file cannot be used; the error names it.
+    Raises:
+        CheckpointError: The file cannot be used; the error names it.
     """
     try:
         return from_checkpoint(
             load(path, prefixes=("generator",)), device=device, truncation=truncation, progress=progress
         )
     except CheckpointError as error:
-        raise _named(error, path) from error
-
-
-def _named(error: MedganError, path: Path) -> CheckpointError:
-    return CheckpointError(str(error), file=error.file or path.name)
+        raise CheckpointError(str(error), file=error.file or path.name) from error

@@ -1,8 +1,9 @@
-"""Networks and optimisers as flat named tensors, so that they fit a safetensors file, and back."""
+"""Networks and optimisers as flat named tensors, which is what a safetensors file holds, and back."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -10,44 +11,47 @@ from torch.optim import Optimizer
 from pytest_medgan.errors import CheckpointError
 
 
-def network_state(prefix: str, network: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers, named `prefix.name`."""
-    return {f"{prefix}.{name}": tensor.detach() for name, tensor in network.state_dict().items()}
+@dataclass(frozen=True, eq=False)
+class TrainingState:
+    """Everything that a trainer changes, under the names that checkpoints use."""
+
+    networks: Mapping[str, nn.Module]
+    optimisers: Mapping[str, Optimizer]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return parameters and buffers as `NETWORK.name`, and an optimiser's tensors as `OPTIMISER.INDEX.name`."""
+        found: dict[str, Tensor] = {}
+        for prefix, network in self.networks.items():
+            found |= {f"{prefix}.{name}": tensor.detach() for name, tensor in network.state_dict().items()}
+        for prefix, optimiser in self.optimisers.items():
+            for index, named in optimiser.state_dict()["state"].items():
+                found |= {f"{prefix}.{index}.{name}": tensor for name, tensor in named.items()}
+        return found
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Load what `tensors` returned. An optimiser without tensors starts anew.
+
+        Raises:
+            CheckpointError: The tensors are those of other networks.
+        """
+        for prefix, network in self.networks.items():
+            try:
+                network.load_state_dict(tensors_under(prefix, tensors), strict=True)
+            except RuntimeError as error:
+                raise CheckpointError(
+                    f"The checkpoint's {prefix.replace('_', ' ')} has another shape than the settings describe. "
+                    "Resume with the settings that the run was begun with."
+                ) from error
+        for prefix, optimiser in self.optimisers.items():
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, tensor in tensors_under(prefix, tensors).items():
+                index, name = key.split(".", 1)
+                # Adam keeps and changes the tensor it is given
+                state.setdefault(int(index), {})[name] = tensor.clone()
+            optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
-def optimiser_state(prefix: str, optimiser: Optimizer) -> dict[str, Tensor]:
-    """The per-parameter tensors, named `prefix.INDEX.NAME`."""
-    return {
-        f"{prefix}.{index}.{name}": tensor
-        for index, tensors in optimiser.state_dict()["state"].items()
-        for name, tensor in tensors.items()
-    }
-
-
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(f"{prefix}."): t for name, t in tensors.items() if name.startswith(f"{prefix}.")}
-
-
-def restore_network(prefix: str, network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """The inverse of `network_state`.
-
-    Raises
-    ------
-    CheckpointError
-        The tensors are not those of this network.
-    """
-    try:
-        network.load_state_dict(_under(prefix, tensors), strict=True)
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"the checkpoint's {prefix} is not of this shape; resume with the settings it was begun with"
-        ) from error
-
-
-def restore_optimiser(prefix: str, optimiser: Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """The inverse of `optimiser_state`; without tensors under the prefix the optimiser starts fresh."""
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in _under(prefix, tensors).items():
-        index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = tensor.clone()  # Adam would keep and change the very tensor
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+def tensors_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors named `prefix.NAME`, by NAME."""
+    start = f"{prefix}."
+    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}

@@ -21,16 +21,20 @@ WARM_UP = 2  # steps of a mode that run eagerly before it is captured: libraries
 
 
 class Steps(Protocol):
-    """What a trainer offers to be stepped."""
+    """Offer the steps of a training."""
 
     @property
-    def device(self) -> torch.device: ...
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        ...
 
     @property
-    def steps(self) -> int: ...
+    def steps(self) -> int:
+        """Generator updates at most."""
+        ...
 
     def mode(self, step: int) -> tuple[Hashable, Hashable]:
-        """Return what names the step's shapes, and within these what names its kernels."""
+        """Return the name of the step's shapes, and within these the name of its kernels."""
         ...
 
     def inputs(self, steps: range) -> dict[str, Tensor]:
@@ -43,7 +47,7 @@ class Steps(Protocol):
 
 
 class Eager:
-    """Each step by its own calls."""
+    """Run each step by its own calls."""
 
     def __init__(self, trainer: Steps) -> None:
         self._trainer = trainer
@@ -57,9 +61,9 @@ class Eager:
 
 
 class Replayed:
-    """Steps as CUDA graphs: the same kernels and numbers, launched by one call.
+    """Run steps as CUDA graphs: the same kernels and numbers, launched by one call.
 
-    To be used within `own_stream`. Inputs of the next `AHEAD` steps are drawn by a thread while the GPU works.
+    Use it within `own_stream`. Inputs of the next `AHEAD` steps are drawn by a thread while the GPU works.
     """
 
     def __init__(self, trainer: Steps) -> None:

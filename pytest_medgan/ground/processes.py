@@ -16,6 +16,16 @@ def started_by_torchrun() -> bool:
     return "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
+def process() -> int:
+    """Return this process's number among those that torchrun started, from 0; 0 without torchrun."""
+    return int(os.environ["RANK"]) if started_by_torchrun() else 0
+
+
+def processes() -> int:
+    """Return how many processes torchrun started; 1 without torchrun."""
+    return int(os.environ["WORLD_SIZE"]) if started_by_torchrun() else 1
+
+
 def local_device(device: str) -> str:
     """Return "cuda" as this process's own GPU under torchrun; any other device unchanged."""
     if device == "cuda" and "LOCAL_RANK" in os.environ:

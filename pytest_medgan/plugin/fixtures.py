@@ -18,8 +18,7 @@ from pytest_medgan.plugin.state import state_of
 
 if TYPE_CHECKING:
     from pytest_medgan.evaluate import ModelEvaluation, RunsEvaluation, Settings
-    from pytest_medgan.gan.loop import Settings as TrainingSettings
-    from pytest_medgan.gan.networks import Config
+    from pytest_medgan.gan.architecture import NetworkConfig, TrainingSettings
     from pytest_medgan.gate.baseline import Baseline
     from pytest_medgan.records import Embeddings, Extractor, Generator, ImageSet, RealSets, Row
 
@@ -72,7 +71,7 @@ def medgan_train(request: pytest.FixtureRequest, medgan_real: RealSets) -> Calla
     """
     state = state_of(request.config)
 
-    def train(config: Config, settings: TrainingSettings | None = None) -> Generator:
+    def train(config: NetworkConfig, settings: TrainingSettings | None = None) -> Generator:
         return state.bench.train(config, medgan_real.training, settings)
 
     return train

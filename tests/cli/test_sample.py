@@ -66,7 +66,7 @@ def test_what_cannot_be_drawn_is_one_line_and_status_2(
 
 def test_a_generator_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sample", str(tmp_path / "absent.pt"), "--out", str(tmp_path / "out.npz")]) == 2
-    assert "absent.pt: no such generator" in capsys.readouterr().err
+    assert "absent.pt: The generator does not exist" in capsys.readouterr().err
 
 
 def test_a_generator_in_the_current_folder_is_found(

@@ -91,7 +91,7 @@ def test_more_samples_than_held_out_images_are_an_error(project: Path) -> None:
 
 def test_absent_model_is_an_error_before_images_are_read(tmp_path: Path) -> None:
     nowhere = replace(DATA, source=str(tmp_path / "no-studies"))  # would be the error, were it looked at
-    with pytest.raises(CheckpointError, match="no such generator"):
+    with pytest.raises(CheckpointError, match="The generator does not exist"):
         jang2022(nowhere, {"a": "nope.safetensors"}, Workbench(tmp_path / "cache"), extractor="nope:Space")
     assert not (tmp_path / "cache").exists()
 

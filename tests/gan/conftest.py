@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_medgan.gan.dcgan import DCGANConfig
-from pytest_medgan.gan.dcgan_training import DCGANSettings
+from pytest_medgan.gan.dcgan_settings import DCGANConfig, DCGANSettings
 from pytest_medgan.gan.loop import RunSettings
 from pytest_medgan.gan.training import train
 from pytest_medgan.records import ImageSet

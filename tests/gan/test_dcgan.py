@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from pytest_medgan.errors import SettingsError
-from pytest_medgan.gan.dcgan import DCGANConfig, DCGANDiscriminator, DCGANGenerator, initialise
+from pytest_medgan.gan.dcgan import DCGANDiscriminator, DCGANGenerator, initialise
+from pytest_medgan.gan.dcgan_settings import DCGANConfig
 
 
 def count(network: nn.Module) -> int:
@@ -41,7 +42,7 @@ def test_any_power_of_two_goes_through_both_networks(size: int) -> None:
 
 @pytest.mark.parametrize("size", [0, 4, 100, 2048])
 def test_other_sizes_are_refused(size: int) -> None:
-    with pytest.raises(SettingsError, match=f"size {size} must be a power of two"):
+    with pytest.raises(SettingsError, match=f"size {size} is not possible"):
         DCGANConfig(size)
 
 

@@ -12,11 +12,11 @@ from torch.nn.functional import binary_cross_entropy, softplus
 from pytest_medgan.errors import SettingsError
 from pytest_medgan.gan.augmentation import shifted
 from pytest_medgan.gan.batches import training_latents
-from pytest_medgan.gan.dcgan import DCGANConfig
-from pytest_medgan.gan.dcgan_training import DCGANSettings, DCGANTrainer
+from pytest_medgan.gan.dcgan_settings import DCGANConfig, DCGANSettings
+from pytest_medgan.gan.dcgan_training import DCGANTrainer
 from pytest_medgan.gan.distributed import World
-from pytest_medgan.gan.penalties import squared_gradient
-from pytest_medgan.gan.sampling import from_grey
+from pytest_medgan.gan.grey import from_grey
+from pytest_medgan.gan.losses import squared_gradient
 from pytest_medgan.gan.stepping import Eager
 from pytest_medgan.records import ImageSet
 
@@ -136,7 +136,7 @@ def test_both_networks_see_moved_images(tiny: DCGANConfig, make_images: MakeImag
 
 
 def test_a_shift_beyond_the_image_is_refused(tiny: DCGANConfig, make_images: MakeImages) -> None:
-    with pytest.raises(SettingsError, match="shift 16 must be less than the 16 pixels of an image"):
+    with pytest.raises(SettingsError, match="shift 16 is not possible for images of 16 pixels"):
         made(make_images(), tiny, replace(SETTINGS, shift=16))
 
 

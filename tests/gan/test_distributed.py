@@ -14,14 +14,11 @@ import torch
 from safetensors.torch import load_file
 
 from pytest_medgan.errors import SettingsError
+from pytest_medgan.gan.architecture import NetworkConfig, TrainingSettings
 from pytest_medgan.gan.checkpoint import load
-from pytest_medgan.gan.dcgan import DCGANConfig
-from pytest_medgan.gan.dcgan_training import DCGANSettings
+from pytest_medgan.gan.dcgan_settings import DCGANConfig, DCGANSettings
 from pytest_medgan.gan.distributed import World
-from pytest_medgan.gan.loop import Settings
-from pytest_medgan.gan.networks import Config
-from pytest_medgan.gan.pggan import PGGANConfig
-from pytest_medgan.gan.pggan_training import PGGANSettings
+from pytest_medgan.gan.pggan_settings import PGGANConfig, PGGANSettings
 from pytest_medgan.gan.stepping import Eager
 from pytest_medgan.gan.training import make_trainer
 from pytest_medgan.records import ImageSet
@@ -42,11 +39,11 @@ import sys
 from pathlib import Path
 import torch
 from safetensors.torch import save_file
-from pytest_medgan.gan.dcgan import DCGANConfig
-from pytest_medgan.gan.dcgan_training import DCGANSettings
+from pytest_medgan.gan.dcgan_settings import DCGANConfig
+from pytest_medgan.gan.dcgan_settings import DCGANSettings
 from pytest_medgan.gan.distributed import join
-from pytest_medgan.gan.pggan import PGGANConfig
-from pytest_medgan.gan.pggan_training import PGGANSettings
+from pytest_medgan.gan.pggan_settings import PGGANConfig
+from pytest_medgan.gan.pggan_settings import PGGANSettings
 from pytest_medgan.gan.pool import read_npz
 from pytest_medgan.gan.stepping import Eager
 from pytest_medgan.gan.training import make_trainer
@@ -98,7 +95,7 @@ def distance(ours: Mapping[str, torch.Tensor], theirs: Mapping[str, torch.Tensor
 
 @pytest.mark.parametrize(("index", "recipe"), [(0, DCGAN), (1, PGGAN)], ids=["dcgan", "pggan"])
 def test_two_processes_match_one(
-    two_processes: Path, images_file: Path, index: int, recipe: tuple[Config, Settings]
+    two_processes: Path, images_file: Path, index: int, recipe: tuple[NetworkConfig, TrainingSettings]
 ) -> None:
     from pytest_medgan.gan.pool import read_npz
 
@@ -124,7 +121,7 @@ def test_each_process_takes_its_own_rows() -> None:
     rows = list(range(12))
     shares = [rows[World(rank, 3).share(12)] for rank in range(3)]
     assert shares == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
-    with pytest.raises(SettingsError, match="batch 16 cannot be shared equally by 3 processes"):
+    with pytest.raises(SettingsError, match="batch 16 cannot be divided equally by 3 processes"):
         World(0, 3).share(16)
 
 

@@ -16,7 +16,6 @@ from pytest_medgan.errors import SettingsError
 from pytest_medgan.gan.pggan import (
     EqualConv2d,
     EqualDense,
-    PGGANConfig,
     PGGANDiscriminator,
     PGGANGenerator,
     StagedGenerator,
@@ -27,6 +26,7 @@ from pytest_medgan.gan.pggan import (
     pixel_norm,
     upsample,
 )
+from pytest_medgan.gan.pggan_settings import PGGANConfig
 
 SMALL = PGGANConfig(32, latent=8, generator_width=8, discriminator_width=8)
 
@@ -143,7 +143,7 @@ def test_a_growing_generator_is_shown_at_full_size() -> None:
 
 @pytest.mark.parametrize("size", [4, 100])
 def test_other_sizes_are_refused(size: int) -> None:
-    with pytest.raises(SettingsError, match=f"size {size} must be a power of two"):
+    with pytest.raises(SettingsError, match=f"size {size} is not possible"):
         PGGANConfig(size)
 
 

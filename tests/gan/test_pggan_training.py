@@ -15,9 +15,10 @@ from pytest_medgan.gan import load_generator
 from pytest_medgan.gan.checkpoint import load
 from pytest_medgan.gan.distributed import World
 from pytest_medgan.gan.loop import RunSettings
-from pytest_medgan.gan.penalties import gradient_penalty
-from pytest_medgan.gan.pggan import PGGANConfig, PGGANDiscriminator, initialise
-from pytest_medgan.gan.pggan_training import PGGANSettings, PGGANTrainer, schedule
+from pytest_medgan.gan.losses import gradient_penalty
+from pytest_medgan.gan.pggan import PGGANDiscriminator, initialise
+from pytest_medgan.gan.pggan_settings import PGGANConfig, PGGANSettings, schedule
+from pytest_medgan.gan.pggan_training import PGGANTrainer
 from pytest_medgan.gan.sampling import NetworkGenerator
 from pytest_medgan.gan.stepping import Eager
 from pytest_medgan.gan.training import train

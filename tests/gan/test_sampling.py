@@ -1,4 +1,4 @@
-"""A seed names images; rounding and refusal."""
+"""Images of a seed, and generators that are refused."""
 
 from __future__ import annotations
 
@@ -10,29 +10,12 @@ import torch
 
 from pytest_medgan.errors import CheckpointError, SettingsError
 from pytest_medgan.gan import load_generator
+from pytest_medgan.gan.architectures import read_configuration
 from pytest_medgan.gan.checkpoint import Checkpoint, load, save
+from pytest_medgan.gan.grey import to_grey
 from pytest_medgan.gan.latents import BLOCK, latent_block
-from pytest_medgan.gan.networks import configuration, restore_generator
-from pytest_medgan.gan.sampling import from_checkpoint, from_grey, to_grey
-
-
-def test_every_grey_level_survives_the_way_to_tanh_and_back() -> None:
-    grey = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
-    scaled = from_grey(grey)
-    assert (scaled.min().item(), scaled.max().item()) == (-1.0, 1.0)
-    np.testing.assert_array_equal(to_grey(scaled), grey.numpy())
-
-
-def test_rounding_is_to_the_nearest_level_and_clips() -> None:
-    x = torch.tensor([-5.0, -1.0, -0.9960, -0.9962, 0.0, 1.0, 1.5]).reshape(1, 1, 1, 7)
-    # -0.9960 is level 0.51, -0.9962 is level 0.4845, 0 is level 127.5, which goes up
-    assert to_grey(x).ravel().tolist() == [0, 0, 1, 0, 128, 255, 255]
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_pixels_that_are_not_finite_are_refused(value: float) -> None:
-    with pytest.raises(CheckpointError, match="NaN or infinite"):
-        to_grey(torch.tensor(value).reshape(1, 1, 1, 1))
+from pytest_medgan.gan.networks import restore_generator
+from pytest_medgan.gan.sampling import from_checkpoint
 
 
 def test_the_images_of_a_seed_do_not_depend_on_the_count(finished_run: Path) -> None:
@@ -51,7 +34,7 @@ def test_the_images_of_a_seed_do_not_depend_on_the_count(finished_run: Path) -> 
 def test_batch_norm_does_not_see_its_neighbours(finished_run: Path) -> None:
     """One latent alone gives the image it gives among others: eval mode, within a grey level."""
     checkpoint = load(finished_run / "generator.safetensors")
-    config = configuration("dcgan", checkpoint.configuration)
+    config = read_configuration("dcgan", checkpoint.configuration)
     network = restore_generator(config, checkpoint.state("generator"))
     z = torch.from_numpy(latent_block(5, 0, config.latent))
     together, alone = to_grey(network(z)), to_grey(network(z[3:4]))
@@ -94,7 +77,7 @@ def test_a_gpu_that_is_not_there_is_never_replaced_by_the_cpu(finished_run: Path
 
 
 def test_a_device_that_does_not_exist_is_refused(finished_run: Path) -> None:
-    with pytest.raises(SettingsError, match="not one torch knows"):
+    with pytest.raises(SettingsError, match="unknown to torch"):
         load_generator(str(finished_run), device="abacus")
 
 
@@ -107,7 +90,7 @@ def rewritten(run: Path, path: Path, **changes: object) -> Path:
 def test_weights_of_another_size_are_refused(finished_run: Path, tmp_path: Path) -> None:
     configured = {**load(finished_run / "generator.safetensors").configuration, "size": 32}
     path = rewritten(finished_run, tmp_path / "other.safetensors", configuration=configured)
-    with pytest.raises(CheckpointError, match="not those of a dcgan at 32x32") as caught:
+    with pytest.raises(CheckpointError, match="not those of a DCGAN at 32x32") as caught:
         load_generator(str(path))
     assert caught.value.file == "other.safetensors"
 

@@ -4,31 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 
+from pytest_medgan.gan.architecture import NetworkConfig, TrainingSettings
 from pytest_medgan.gan.batches import Batches, mixing_weights, training_latents
-from pytest_medgan.gan.dcgan import DCGANConfig
-from pytest_medgan.gan.dcgan_training import DCGANSettings
+from pytest_medgan.gan.dcgan_settings import DCGANConfig, DCGANSettings
 from pytest_medgan.gan.distributed import World
 from pytest_medgan.gan.latents import Stream
-from pytest_medgan.gan.loop import Settings, Trainer
-from pytest_medgan.gan.networks import Config
-from pytest_medgan.gan.pggan import PGGANConfig
-from pytest_medgan.gan.pggan_training import PGGANSettings
+from pytest_medgan.gan.pggan_settings import PGGANConfig, PGGANSettings
 from pytest_medgan.gan.stepping import Eager, Replayed, own_stream, stepper
 from pytest_medgan.gan.training import make_trainer
 from pytest_medgan.records import ImageSet
 
+if TYPE_CHECKING:
+    from pytest_medgan.gan.architecture import Trainer
+
 MakeImages = Callable[..., ImageSet]
-DCGAN: tuple[Config, Settings] = (
+Recipe = tuple[NetworkConfig, TrainingSettings]
+DCGAN: Recipe = (
     DCGANConfig(16, latent=8, generator_width=4, discriminator_width=4),
     DCGANSettings(steps=90, batch=8, penalty=1.0, penalty_every=8, shift=2, cutout=0.3, brightness=0.1, average=0.9),
 )
 # 4x4, the fade to 8x8, 8x8, the fade to 16x16, 16x16: 18 steps each
-PGGAN: tuple[Config, Settings] = (
+PGGAN: Recipe = (
     PGGANConfig(16, latent=8, generator_width=8, discriminator_width=8),
     PGGANSettings(fading=144, stable=144, batch=8, average=0.9),
 )
@@ -36,12 +38,12 @@ LOGISTIC = (PGGAN[0], replace(PGGAN[1], loss="logistic", penalty=1.0, penalty_ev
 RECIPES = pytest.mark.parametrize("recipe", [DCGAN, PGGAN, LOGISTIC], ids=["dcgan", "wgan-gp", "logistic"])
 
 
-def trainer(recipe: tuple[Config, Settings], images: ImageSet, device: str = "cpu") -> Trainer:
+def trainer(recipe: Recipe, images: ImageSet, device: str = "cpu") -> Trainer:
     return make_trainer(*recipe, images, world=World(), device=torch.device(device), dtype=torch.float32)
 
 
 @RECIPES
-def test_inputs_of_many_steps_are_those_of_each(recipe: tuple[Config, Settings], make_images: MakeImages) -> None:
+def test_inputs_of_many_steps_are_those_of_each(recipe: Recipe, make_images: MakeImages) -> None:
     made = trainer(recipe, make_images())
     for first in (0, 19, 37):
         together = made.inputs(range(first, first + 8))
@@ -76,7 +78,7 @@ def test_stepper_uses_graphs_on_a_gpu_alone(make_images: MakeImages) -> None:
 
 @pytest.mark.medgan_gpu
 @RECIPES
-def test_replayed_steps_equal_eager_steps_on_a_gpu(recipe: tuple[Config, Settings], make_images: MakeImages) -> None:
+def test_replayed_steps_equal_eager_steps_on_a_gpu(recipe: Recipe, make_images: MakeImages) -> None:
     """Ninety steps; the losses stay together as far as float32 lets two orders of addition stay."""
     images = make_images()
     eager, replayed = trainer(recipe, images, "cuda"), trainer(recipe, images, "cuda")

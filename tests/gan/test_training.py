@@ -17,17 +17,17 @@ import pytest
 import torch
 
 from pytest_medgan.errors import CheckpointError, SettingsError, TrainingError
+from pytest_medgan.gan.architecture import NetworkConfig, TrainingSettings
 from pytest_medgan.gan.checkpoint import load, save
-from pytest_medgan.gan.dcgan import DCGANConfig
-from pytest_medgan.gan.dcgan_training import DCGANSettings, DCGANTrainer
+from pytest_medgan.gan.dcgan_settings import DCGANConfig, DCGANSettings
+from pytest_medgan.gan.dcgan_training import DCGANTrainer
+from pytest_medgan.gan.described import added_fields
 from pytest_medgan.gan.distributed import World
-from pytest_medgan.gan.loop import RunSettings, Settings
-from pytest_medgan.gan.networks import Config
-from pytest_medgan.gan.pggan import PGGANConfig
-from pytest_medgan.gan.pggan_training import PGGANSettings
+from pytest_medgan.gan.loop import RunSettings
+from pytest_medgan.gan.pggan_settings import PGGANConfig, PGGANSettings
 from pytest_medgan.gan.sampling import NetworkGenerator
 from pytest_medgan.gan.stepping import Eager
-from pytest_medgan.gan.training import LATER, run_key, train, train_or_load
+from pytest_medgan.gan.training import train, train_or_load, train_runs
 from pytest_medgan.records import ImageSet
 
 SETTINGS = DCGANSettings(steps=10, batch=8, seed=1, tolerance=0)  # those of the finished run
@@ -127,7 +127,7 @@ def test_a_run_resumed_after_any_checkpoint_ends_as_if_it_had_not_stopped(
 
 
 # a hundred steps of a DCGAN; a PGGAN that grows from 4x4 to 8x8 to 16x16 in 5 times 20 steps
-KILLABLE: dict[str, tuple[Config, Settings]] = {
+KILLABLE: dict[str, tuple[NetworkConfig, TrainingSettings]] = {
     "dcgan": (
         DCGANConfig(16, latent=8, generator_width=4, discriminator_width=4),
         DCGANSettings(steps=100, batch=8, seed=1, tolerance=0),
@@ -138,52 +138,51 @@ KILLABLE: dict[str, tuple[Config, Settings]] = {
     ),
 }
 KILLED = """
-import os, signal, sys, threading
+import os, signal, sys
 from pathlib import Path
 import torch
-from pytest_medgan.gan.dcgan import DCGANConfig
-from pytest_medgan.gan.dcgan_training import DCGANSettings
-from pytest_medgan.gan.loop import RunSettings, Settings
-from pytest_medgan.gan.networks import Config
-from pytest_medgan.gan.pggan import PGGANConfig
-from pytest_medgan.gan.pggan_training import PGGANSettings
-from pytest_medgan.gan.pggan import PGGANConfig
-from pytest_medgan.gan.pggan_training import PGGANSettings
+from pytest_medgan.gan import DCGANConfig, DCGANSettings, PGGANConfig, PGGANSettings
+from pytest_medgan.gan.loop import RunSettings
 from pytest_medgan.gan.pool import read_npz
 from pytest_medgan.gan.training import train
 torch.set_num_threads(1)
-timer = threading.Timer(float(sys.argv[3]), os.kill, (os.getpid(), signal.SIGKILL))
-timer.daemon = True
-started = []
-def begin(what, done, total):
-    if not started:
-        started.append(1)
-        timer.start()
+images, folder, place, left = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+flush = os.fsync
+def count():
+    global left
+    if list(folder.glob("checkpoint-*")):
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+def counted_flush(handle):
+    if place == "while a file is written":
+        count()
+    flush(handle)
+os.fsync = counted_flush
 config, settings = {recipe!r}
-train(config, settings, read_npz(Path(sys.argv[1])), Path(sys.argv[2]),
-      run=RunSettings(checkpoint_every=5, log_every=3, grid_every=0), resume=True, progress=begin)
+train(config, settings, read_npz(images), folder, run=RunSettings(checkpoint_every=5, log_every=1, grid_every=0),
+      resume=True, on_log=lambda step, row: count() if place == "between steps" else None)
 """
 
 
 @pytest.mark.parametrize("architecture", ["dcgan", pytest.param("pggan", marks=pytest.mark.slow)])
-def test_killed_at_random_moments_and_resumed_it_ends_with_the_same_weights(
+def test_run_killed_and_resumed_ends_with_the_same_weights(
     architecture: str, make_images: MakeImages, tmp_path: Path
 ) -> None:
+    """Killed twice after its first checkpoint: between two steps, and while a file is half written."""
     images, (config, settings) = make_images(), KILLABLE[architecture]
     np.savez(tmp_path / "images.npz", pixels=images.pixels, groups=images.groups, recipe=images.recipe)
     train(config, settings, images, tmp_path / "whole", run=replace(RUN, checkpoint_every=100))
-    reached: list[int] = []
-    for moment in np.random.default_rng().uniform(0.02, 0.5, 2):
-        command = [sys.executable, "-c", KILLED.format(recipe=KILLABLE[architecture]), str(tmp_path / "images.npz")]
-        ended = subprocess.run([*command, str(tmp_path / "killed"), str(moment)], check=False)
-        if ended.returncode == 0:  # it was faster than the bullet
-            break
+    command = [sys.executable, "-c", KILLED.format(recipe=KILLABLE[architecture]), str(tmp_path / "images.npz")]
+    random, reached = np.random.default_rng(0), [0]
+    for place in ("between steps", "while a file is written"):
+        moment = str(random.integers(1, 12))
+        ended = subprocess.run([*command, str(tmp_path / "killed"), place, moment], check=False)
         assert ended.returncode == -signal.SIGKILL
-        reached += [load(path).step for path in sorted((tmp_path / "killed").glob("checkpoint-*"))[-1:]]
-    assert reached, f"no checkpoint was written before the process was killed after {moment:.2f} s"
+        reached.append(load(sorted((tmp_path / "killed").glob("checkpoint-*"))[-1]).step)
+    assert reached[0] < reached[1] < reached[2] < load(tmp_path / "whole" / "generator.safetensors").step
     train(config, settings, images, tmp_path / "killed", run=replace(RUN, checkpoint_every=100), resume=True)
     assert_equal_weights(weights(tmp_path / "killed"), weights(tmp_path / "whole"))
-    assert reached[-1] < load(tmp_path / "whole" / "generator.safetensors").step
 
 
 def test_ctrl_c_saves_and_then_stops(
@@ -220,7 +219,7 @@ def test_two_runs_do_not_write_one_folder(tiny: DCGANConfig, make_images: MakeIm
         thread.join()
 
     train(tiny, SETTINGS, make_images(), tmp_path / "run", run=RUN, on_checkpoint=second)
-    assert "another run is writing this folder" in str(problems[0])
+    assert "Another run is writing this folder" in str(problems[0])
     assert str(tmp_path) not in str(problems[0])
 
 
@@ -234,12 +233,12 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(
 
 
 def test_another_run_is_not_resumed(finished_run: Path, tiny: DCGANConfig, make_images: MakeImages) -> None:
-    with pytest.raises(TrainingError, match=r"differs in batch, learning_rate;"):
+    with pytest.raises(TrainingError, match=r"differs in batch, learning_rate\."):
         train(tiny, replace(SETTINGS, batch=4, learning_rate=1.0), make_images(), finished_run, run=RUN, resume=True)
-    with pytest.raises(TrainingError, match="differs in training set;"):
+    with pytest.raises(TrainingError, match=r"differs in training set\."):
         train(tiny, SETTINGS, make_images(seed=3), finished_run, run=RUN, resume=True)
     images = replace(make_images(size=32), recipe=make_images().recipe)
-    with pytest.raises(TrainingError, match="differs in generator_width, size;"):
+    with pytest.raises(TrainingError, match=r"differs in generator_width, size\."):
         train(replace(tiny, size=32, generator_width=5), SETTINGS, images, finished_run, run=RUN, resume=True)
 
 
@@ -249,27 +248,14 @@ def test_a_run_from_before_a_setting_was_added_is_resumed(
     train(tiny, replace(SETTINGS, steps=4), make_images(), tmp_path, run=RUN)
     for path in tmp_path.glob("checkpoint-*"):
         written = load(path)
-        older = {n: v for n, v in written.settings.items() if n not in LATER}
+        older = {n: v for n, v in written.settings.items() if n not in added_fields(DCGANSettings)}
         assert {"penalty", "shift", "cutout"} <= written.settings.keys() - older.keys()
         save(replace(written, settings=older), path)
     (tmp_path / "generator.safetensors").unlink()
-    with pytest.raises(TrainingError, match="differs in penalty;"):
+    with pytest.raises(TrainingError, match=r"differs in penalty\."):
         train(tiny, replace(SETTINGS, penalty=1.0), make_images(), tmp_path, run=RUN, resume=True)
     train(tiny, SETTINGS, make_images(), tmp_path, run=RUN, resume=True)
     assert_equal_weights(weights(tmp_path), weights(finished_run))
-
-
-def test_the_key_of_a_run_changes_with_what_it_trains_to(tiny: DCGANConfig, make_images: MakeImages) -> None:
-    keys = {
-        run_key(tiny, settings, make_images())
-        for settings in (
-            SETTINGS,
-            replace(SETTINGS, penalty=1.0),
-            replace(SETTINGS, penalty=1.0, penalty_every=2),
-            replace(SETTINGS, shift=1),
-        )
-    }
-    assert len(keys) == 4
 
 
 def test_an_unreadable_last_checkpoint_falls_back_to_the_one_before(
@@ -302,7 +288,7 @@ def test_divergence_stops_the_run_and_keeps_the_last_good_checkpoint(
     with pytest.raises(TrainingError, match="the checkpoint of step 8 is kept") as caught:
         train(tiny, SETTINGS, make_images(), tmp_path, run=RUN)
     assert "nan" in str(caught.value)
-    assert "lower the learning rate" in str(caught.value)
+    assert "Lower the learning rate" in str(caught.value)
     kept = sorted(tmp_path.glob("checkpoint-*"))
     assert load(kept[-1]).step == 8
     assert all(bool(torch.isfinite(tensor).all()) for tensor in load(kept[-1]).tensors.values())
@@ -310,7 +296,7 @@ def test_divergence_stops_the_run_and_keeps_the_last_good_checkpoint(
 
 
 def test_exploding_losses_are_divergence_too(tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"training has diverged; (none|the checkpoint of step \d+) is kept"):
+    with pytest.raises(TrainingError, match=r"training has diverged: .* \((none|the checkpoint of step \d+) is kept\)"):
         train(
             tiny,
             replace(SETTINGS, steps=150, learning_rate=30.0),
@@ -443,3 +429,45 @@ def test_progress_names_the_work_once_and_the_log_has_the_losses(
     assert list(rows) == [2, 4, 6, 8, 10]
     assert set(rows[2]) == {"discriminator", "generator", "images_per_second", "seconds_left"}
     assert rows[10]["seconds_left"] == 0
+
+
+# -------------------------------------------------------------------------------------------------- several runs
+
+
+def test_runs_of_a_recipe_are_those_of_single_seeds(
+    finished_run: Path, tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path
+) -> None:
+    paths = train_runs(tiny, SETTINGS, make_images(), tmp_path, seeds=range(1, 4), run=RUN)
+    assert paths == [tmp_path / f"seed-{seed}" / "generator.safetensors" for seed in (1, 2, 3)]
+    assert_equal_weights(weights(tmp_path / "seed-1"), weights(finished_run))
+    made = [load(path) for path in paths]
+    assert [one.seed for one in made] == [1, 2, 3]
+    assert len({one.run_recipe() for one in made}) == 1
+    assert len({one.identity() for one in made}) == 3
+
+
+def test_runs_are_resumed_where_they_were_interrupted(
+    tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+    step = DCGANTrainer.update
+
+    def counted(self: DCGANTrainer, index: int, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        steps.append(index)
+        if len(steps) == 17:  # in the second run, after its checkpoint of step 4
+            raise InterruptionError
+        return step(self, index, inputs)
+
+    monkeypatch.setattr(DCGANTrainer, "update", counted)
+    with pytest.raises(InterruptionError):
+        train_runs(tiny, SETTINGS, make_images(), tmp_path, seeds=range(1, 4), run=RUN)
+    before = (tmp_path / "seed-1" / "generator.safetensors").stat()
+    with pytest.raises(TrainingError, match="holds a run already"):
+        train_runs(tiny, SETTINGS, make_images(), tmp_path, seeds=range(1, 4), run=RUN)
+    assert len(steps) == 17
+    paths = train_runs(tiny, SETTINGS, make_images(), tmp_path, seeds=range(1, 4), run=RUN, resume=True)
+    assert steps[17:] == [4, 5, 6, 7, 8, 9, *range(10)]
+    assert (tmp_path / "seed-1" / "generator.safetensors").stat().st_mtime_ns == before.st_mtime_ns
+    assert len({load(path).identity() for path in paths}) == 3
+    with pytest.raises(TrainingError, match="differs in batch"):
+        train_runs(tiny, replace(SETTINGS, batch=4), make_images(), tmp_path, seeds=range(1, 2), run=RUN, resume=True)

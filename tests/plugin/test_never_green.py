@@ -68,7 +68,7 @@ def test_unmeasured_metric_does_not_pass(accepted: pytest.Pytester) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("return blobs(count - 1, seed)", "*the generator returned 127 images where 128 were asked for*"),
+        ("return blobs(count - 1, seed)", "*The generator returned 127 images instead of 128*"),
         ("return blobs(count, seed) / 255.0", "*he generator returned*float64*uint8*"),
         ("return blobs(count, seed)[:, :, :16]", "*he generator returned*"),
     ],

@@ -185,7 +185,7 @@ def test_absent_checkpoint_is_an_error_before_images_are_read(project: pytest.Py
     (project.path / "images.npz").unlink()
     result = project.runpytest("-k", "fid", option)
     assert result.ret == 1
-    assert any("no such generator" in line for line in result.outlines)
+    assert any("The generator does not exist" in line for line in result.outlines)
     assert any("gone.safetensors" in line for line in result.outlines)
     assert not any("images.npz" in line for line in result.outlines)
 
