@@ -26,7 +26,7 @@ Law = Callable[[np.random.Generator, int], Float]
 
 SIDE = 16  # pixels of an image's edge
 REAL = 400  # reference images, and as many of the training set
-CHUNK = 40  # sample groups a stored file
+CHUNK = 20  # sample groups a stored file
 CLASSES = 4
 FULL = (64, 120, 512)  # full counts
 
