@@ -15,8 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
-from filelock import FileLock, Timeout
-
 from pytest_medgan.catalogue import METRICS
 from pytest_medgan.errors import BaselineError
 from pytest_medgan.gate import baseline, canonical
@@ -29,6 +27,7 @@ from pytest_medgan.gate.risks import DEFAULT, Settings
 from pytest_medgan.gate.rows import chosen_row, combined
 from pytest_medgan.gate.seal import sealed
 from pytest_medgan.ground.files import write_text
+from pytest_medgan.ground.locks import locked_folder
 from pytest_medgan.records import Entry, Margin, Row, Scalar, Seal
 
 OVERRIDES = ("dirty", "fingerprint", "drift")  # what may be overridden, each recorded in the row
@@ -151,16 +150,11 @@ def locked(path: Path) -> Iterator[None]:
     Raises:
         BaselineError: Another process holds it for too long.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=WAIT)
     try:
-        lock.acquire()
-    except Timeout:
+        with locked_folder(path.parent, WAIT):
+            yield
+    except TimeoutError:
         raise BaselineError(f"{baseline.shown(path)}: another process is writing it. Try again.") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _candidate(path: Path) -> Document:

@@ -38,6 +38,7 @@ def with_anchors(old: Row | None, new: Row, day: str, settings: Settings) -> Row
     """Return the new row with the anchors that lead on from the old one.
 
     A metric without an anchor is its own: it is the first, or it is better than its anchor was by more than chance.
+    The same training runs measured once more tell nothing new, so their anchors stay as they are.
 
     Args:
         old: The row that it replaces; None where there is none, where the two cannot be compared, or where a person
@@ -49,11 +50,21 @@ def with_anchors(old: Row | None, new: Row, day: str, settings: Settings) -> Row
     if old is None:
         return new
     entries = dict(new.entries)
+    repeated = _same_runs(old, new)
     for name in _shared(old, new):
+        if repeated:
+            entries[name] = replace(entries[name], anchor=old.entries[name].anchor)
+            continue
         before = old.entries[name].anchor or Anchor(day, 1, MappingProxyType(_means(old, name)))
         anchor = None if _better(before, old, new, name, settings) else _moved(before, new, name)
         entries[name] = replace(entries[name], anchor=anchor)
     return replace(new, entries=MappingProxyType(entries))
+
+
+def _same_runs(old: Row, new: Row) -> bool:
+    """Whether every training run of the new row stands in the old one."""
+    known = {run.checkpoint for run in old.runs if run.checkpoint is not None}
+    return bool(new.runs) and all(run.checkpoint in known for run in new.runs)
 
 
 def scores_of(row: Row, n: int) -> Scores:

@@ -302,6 +302,16 @@ def test_small_losses_move_the_anchor_little_and_are_stopped(candidate, here):
     assert 20.0 < anchor.at[1024].mean < 20.0 + 0.1 * accepted
 
 
+def test_the_same_run_accepted_again_leaves_the_anchor_alone(candidate, here):
+    take(candidate("c0.yaml", checkpoint="one"))
+    take(candidate("c1.yaml", checkpoint="one"))
+    assert load().fid.entry.anchor is None
+    take(candidate("c2.yaml", checkpoint="two", fid=20.05))
+    anchor = load().fid.entry.anchor
+    take(candidate("c3.yaml", checkpoint="two", fid=20.05))
+    assert load().fid.entry.anchor == anchor
+
+
 def test_a_gain_beyond_chance_becomes_the_anchor(candidate, here):
     take(candidate())
     take(candidate("a.yaml", fid=20.05))
