@@ -48,7 +48,7 @@ def check_size(shape: Sequence[int], itemsize: int, path: Path, name: str, *, co
     if needed < 1 or min(shape) < 1:
         raise DataError("A volume has no voxels. Leave it out.", file=name)
     if not compressed and needed > size:
-        raise DataError("A volume is cut off: its header announces more than the file holds. Copy it again.", file=name)
+        raise DataError("A volume is cut off: its header states more than the file holds. Copy it again.", file=name)
     if compressed and needed > max(_ALWAYS, _RATIO * size):
         raise DataError(
             f"A volume unpacks to over {_RATIO} times its size. If that is meant, store it uncompressed.",

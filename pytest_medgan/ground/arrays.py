@@ -1,7 +1,7 @@
-"""Read .npy and .npz files: no pickles, no surprise in size, one line for whatever is damaged.
+"""Read .npy and .npz files without pickles, with limits on size, and with one error message for damaged files.
 
-A few bytes can announce or unpack to more than the memory holds. So the size of every array is read from its header
-and compared with the file before anything is unpacked.
+A few bytes can state a size, or unpack to a size, that exceeds the memory. So the size of every array is read from its
+header and compared with the file before anything is unpacked.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _read_array(stream: IO[bytes], size: int, name: str) -> npt.NDArray[Any]:
         raise DataError("The array file holds Python objects. Save plain numbers.", file=name)
     if math.prod(shape) * dtype.itemsize > size - stream.tell():
         raise DataError(
-            "The array file is damaged: its header announces more data than the file holds. Copy it again.", file=name
+            "The array file is damaged: its header states more data than the file holds. Copy it again.", file=name
         )
     stream.seek(0)
     array: npt.NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)

@@ -1,7 +1,7 @@
-"""Write files and folders whole or not at all.
+"""Write files and folders completely or not at all.
 
-Every file that the package leaves behind goes through here. A reader sees the old content or the new one, also after
-`kill -9` and on a full disk.
+The package writes every lasting file with these functions. A reader sees either the old content or the new content,
+even after `kill -9` and on a full disk.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
         write: Called with the open binary stream.
 
     Raises:
-        OutputError: The file cannot be written. What stood at `path` is untouched and no temporary file is left.
+        OutputError: The file cannot be written. The old file at `path` is unchanged and no temporary file is left.
     """
     temporary: str | None = None
     try:
@@ -67,11 +67,11 @@ def new_folder(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
     Args:
         path: The folder to create or replace.
-        durable: Whether the content must survive a power cut. What can be made again need not: flushing many files to
-            the disk takes seconds.
+        durable: Whether the content must survive a power cut. Use False for content that can be computed again, because
+            flushing many files to the disk takes seconds.
 
     Yields:
-        An empty folder beside `path`. When the body ends without an error, it takes the place of `path`, whose old
+        An empty folder next to `path`. When the body ends without an error, it takes the place of `path`, whose old
         content is removed; otherwise it is removed and `path` is untouched.
 
     Raises:
@@ -115,7 +115,7 @@ def make_private_folder(folder: Path) -> None:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed writers of `path` left beside it. The caller must hold its lock."""
+    """Remove temporary files that killed writers of `path` left next to it. The caller must hold the lock."""
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Let one process at a time work on a file or folder."""
+"""Locks, so that only one process at a time works on a file or folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ POLL = 0.02  # seconds between two attempts to hold a lock
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock `NAME.lock` beside a path; wait while another process holds it.
+    """Hold the lock `NAME.lock` next to a path; wait while another process holds it.
 
     Args:
         path: The file or folder that the work makes. Its parent is made where it does not exist.

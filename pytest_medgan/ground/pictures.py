@@ -1,7 +1,7 @@
-"""Read one picture, PNG, JPEG, BMP or TIFF, real or generated, as grey values that mean what the file says.
+"""Read one picture (PNG, JPEG, BMP or TIFF) as grey values, with the meaning that the file gives them.
 
-Colour, palettes and alpha are welcome where they hold no colour: equal channels are grey. What a value means is told
-by its kind; nothing is stretched to an image's own range.
+Colour modes, palettes and alpha are accepted if the picture has no colour: equal channels are grey. `PictureKind` says
+what the values mean; no picture is stretched to its own range.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pytest_medgan.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
-_LARGEST = 8192  # pixels a side
+_LARGEST = 8192  # pixels per side
 _SIXTEEN = ("I;16", "I;16L", "I;16B", "I;16N")
 _NUMBERS = ("I", "F", "I;16S", "I;16BS")
 _COLOURS = ("RGB", "RGBA", "RGBX", "LA", "P", "PA")
@@ -31,11 +31,11 @@ _LOSSY_GAP = 4  # grey levels by which the channels of a grey JPEG may differ
 
 
 class PictureKind(enum.Enum):
-    """What the values of a picture are."""
+    """What the values of a picture mean."""
 
     GREY = "grey of 8 bits"  # 0 black, 255 white
     DEEP = "grey of 16 bits"  # 0 black, 65535 white
-    NUMBERS = "numbers"  # signed or floating point: HU, or whatever the user says
+    NUMBERS = "numbers"  # signed or floating point: HU, or what the user states
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ def read_picture(path: Path, *, name: str) -> Picture:
         name: What messages call the file.
 
     Raises:
-        DataError: The file is damaged, coloured, transparent, has several pages or more than 8192 pixels a side, or
+        DataError: The file is damaged, coloured, transparent, has several pages or more than 8192 pixels per side, or
             holds values that are not finite.
     """
     with _opened(path, name) as image:
@@ -63,14 +63,14 @@ def read_picture(path: Path, *, name: str) -> Picture:
 
 
 def picture_kind(path: Path, *, name: str) -> PictureKind:
-    """Return the kind of a picture from its header alone. Raises DataError as `read_picture`."""
+    """Return the kind of a picture from its header only. Raises DataError as `read_picture`."""
     with _opened(path, name) as image:
         return _kind(image, name)
 
 
 @contextmanager
 def _opened(path: Path, name: str) -> Iterator[Image.Image]:
-    """Open a picture; turn whatever Pillow raises, also while it is used, into one line."""
+    """Open a picture; turn any error of Pillow, also while the picture is used, into a DataError."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -87,8 +87,8 @@ def _opened(path: Path, name: str) -> Iterator[Image.Image]:
 
 
 def _too_large_error(name: str) -> DataError:
-    """Return the error for a picture that is not decoded."""
-    return DataError(f"The picture has more than {_LARGEST} pixels a side. Cut it into smaller ones.", file=name)
+    """Return the error for a picture that is too large to decode."""
+    return DataError(f"The picture has more than {_LARGEST} pixels per side. Cut it into smaller ones.", file=name)
 
 
 def _kind(image: Image.Image, name: str) -> PictureKind:
@@ -96,7 +96,7 @@ def _kind(image: Image.Image, name: str) -> PictureKind:
     if max(image.size) > _LARGEST:
         raise _too_large_error(name)
     if getattr(image, "n_frames", 1) != 1:
-        raise DataError("The picture has several pages. Save each as a picture of its own.", file=name)
+        raise DataError("The picture has several pages. Save each page as a separate picture.", file=name)
     if image.mode in ("L", "1", *_COLOURS):
         if any("16" in str(tile[3]) for tile in getattr(image, "tile", ())):
             raise DataError(
@@ -120,7 +120,7 @@ def _decode(image: Image.Image, kind: PictureKind, name: str) -> Picture:
         values: npt.NDArray[Any] = _grey(upright, name, lossy=lossy)
     elif kind is PictureKind.DEEP:
         values = np.asarray(image).astype(np.uint16)
-        if inverted:  # Pillow turns 8 bits round itself, and leaves 16 as they are
+        if inverted:  # Pillow inverts 8 bits itself, but not 16 bits
             values = 65535 - values
     else:
         values = np.asarray(image).astype(np.float64)

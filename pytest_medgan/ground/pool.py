@@ -1,4 +1,4 @@
-"""Share work among processes with loky, which never runs the caller's main module again and never forks threads."""
+"""Distribute work over processes with loky: it does not rerun the caller's main module and does not fork."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Pool:
         self.close(kill=kind is not None)
 
     def close(self, *, kill: bool = False) -> None:
-        """End the workers; `kill` does not wait for the chunks in their hands. The next call starts new ones."""
+        """End the workers; `kill` does not wait for the chunks that they process. The next call starts new ones."""
         executor, self._executor = self._executor, None
         if executor is not None:
             executor.shutdown(wait=True, kill_workers=kill)
@@ -63,7 +63,7 @@ class Pool:
             work: A function of a module; arguments and results are pickled.
             items: The arguments, one per call.
             chunk: Items handed over at a time.
-            timeout: Seconds that one chunk may take; None waits for ever.
+            timeout: Seconds that one chunk may take; None waits without a limit.
 
         Yields:
             The results of chunk after chunk, in the order of the items.
@@ -104,14 +104,14 @@ def map_in_processes(
     progress: Progress = no_progress,
     environment: Mapping[str, str] | None = None,
 ) -> list[Result]:
-    """Apply a function to every item, in worker processes of this call alone.
+    """Apply a function to every item, in worker processes that end with this call.
 
     Args:
         work: A function of a module; arguments and results are pickled.
         items: The arguments, one per call.
         workers: Processes to start; None starts one per core, at most one per chunk.
         chunk: Items handed over at a time.
-        timeout: Seconds that one chunk may take; None waits for ever.
+        timeout: Seconds that one chunk may take; None waits without a limit.
         what: The activity, for `progress`.
         progress: Called with the number of items done.
         environment: Variables set in the workers.

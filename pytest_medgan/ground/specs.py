@@ -108,7 +108,7 @@ def numbers(count: int) -> Callable[[str], tuple[float, ...]]:
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
-    """Return a reader that accepts the given words alone."""
+    """Return a reader that accepts only the given words."""
 
     def read(text: str) -> str:
         if text not in choices:

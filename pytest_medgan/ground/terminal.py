@@ -1,4 +1,4 @@
-"""Text from files and options on a terminal, where control characters would act."""
+"""Make text from files and options safe to print on a terminal, by escaping control characters."""
 
 from __future__ import annotations
 

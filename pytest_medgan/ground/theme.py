@@ -33,7 +33,7 @@ BAD = Colour("bad", "#010a09", "#b3261e", "#ff9d94")
 COLOURS = (INK, MUTED, RULE, SURFACE, REAL, FAKE, BEFORE, GOOD, BAD)
 
 
-_METADATA = re.compile(r"<metadata>.*?</metadata>\s*", re.DOTALL)  # matplotlib names itself there in any case
+_METADATA = re.compile(r"<metadata>.*?</metadata>\s*", re.DOTALL)  # matplotlib always writes its own name there
 
 
 def properties(dark: bool) -> str:

@@ -1,4 +1,4 @@
-"""Authenticity: the share of generated images that are no near-copies of a training image.
+"""Authenticity: the share of generated images that are not near-copies of a training image.
 
 Paper: Alaa et al. 2022, "How Faithful is your Synthetic Data?", section 4. An image is authentic if it is further from
 its nearest training image than that training image is from its own nearest neighbour in the training set.
@@ -52,7 +52,11 @@ def authenticity(*, fake: Any, train: Any) -> float:
 
 
 def authenticity_estimate(look: Look) -> Estimate:
-    """Return authenticity: a rate for a fixed training set; deleting blocks of its patients gives that set's error."""
+    """Return authenticity with its standard errors.
+
+    `se` is the error of a rate, with the training set fixed. `se_total` adds the error of the training set, by a
+    jackknife over blocks of its patients.
+    """
     found, own = look.keep(nearest_training), need(look.reference.train_near, Cause.NO_TRAINING_IMAGES)
     hits, trials = int(found.authentic.sum()), len(found.index)
     se = hits_se(found.authentic.astype(np.float64), look.fake_group)
@@ -63,7 +67,7 @@ def authenticity_estimate(look: Look) -> Estimate:
 
 
 def authenticity_contribution(look: Look) -> Contribution:
-    """Return whether each generated image is authentic."""
+    """Return for each generated image 1 if it is authentic, otherwise 0."""
     return Contribution(np.asarray(look.keep(nearest_training).authentic, np.float64))
 
 

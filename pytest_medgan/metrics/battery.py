@@ -1,4 +1,4 @@
-"""The whole battery against one prepared reference, in passes that the metrics share."""
+"""Measure all metrics of a generated set against one prepared reference, in passes that the metrics share."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ PIXELS = frozenset({"copy_rate", "duplicate_rate", "ms_ssim"})
 
 @dataclass(frozen=True)
 class Battery:
-    """Every metric asked for: an estimate, or the cause why there is none."""
+    """The result of every requested metric: an estimate, or the cause why it could not be measured."""
 
     estimates: Mapping[str, Estimate]
     causes: Mapping[str, Cause] = field(default_factory=dict)  # why a metric was not measured
     evidence: Evidence = field(default_factory=Evidence)
-    contributions: Mapping[str, Contribution] = field(default_factory=dict)  # what each image contributes
+    contributions: Mapping[str, Contribution] = field(default_factory=dict)  # contribution of each image
 
     @property
     def unmeasured(self) -> Mapping[str, str]:
@@ -70,7 +70,7 @@ def measure(
         fake_groups: The group of every image, [M], where images are not independent, as the slices of one patient are
             when real images are measured; both errors then redraw whole groups.
         metrics: Names of the metrics to compute; no others are computed.
-        custom: Metrics of the user's own.
+        custom: Metrics that the user defines.
         evidence: Also gather what pictures and explanations need.
         contributions: Also return what each image contributes to each metric.
         seed: Seed of clusters, parts and pairs, at least 0.
@@ -130,7 +130,7 @@ def measure(
 def _check_count(name: str, found: int, images: int) -> None:
     """Raise MetricInputError where an argument does not have one row per image."""
     if found != images:
-        raise MetricInputError(f"{name} has {found} rows but fake has {images}; give both one row per image")
+        raise MetricInputError(f"{name} has {found} rows but fake has {images}; give one row per image in both")
 
 
 def _measure_all(look: Look) -> dict[str, Estimate | Cause]:
@@ -145,7 +145,7 @@ def _measure_all(look: Look) -> dict[str, Estimate | Cause]:
         found[name] = _measure_one(name, look)
 
     def prepare(shared: Callable[[Look], object]) -> None:
-        with suppress(NotMeasuredError):  # the metrics themselves say why
+        with suppress(NotMeasuredError):  # the metric itself reports the cause
             look.keep(shared)
 
     tasks = [partial(prepare, clustered)] if asked & PRD else []
@@ -153,7 +153,7 @@ def _measure_all(look: Look) -> dict[str, Estimate | Cause]:
     tasks += [partial(measure_one, "fid")] if "fid" in asked else []
     tasks += [partial(prepare, cross)] if asked & CROSS else []
     tasks += [partial(measure_one, name) for name in look.metrics if name != "fid"]
-    kinds = (PRD, CROSS, PIXELS, {"fid"}, {"authenticity"})  # of long work; they share nothing
+    kinds = (PRD, CROSS, PIXELS, {"fid"}, {"authenticity"})  # kinds of long work that share no result
     if sum(bool(asked & kind) for kind in kinds) > 1:
         run_tasks(tasks, look.fake.rows.device)
     else:
@@ -197,14 +197,14 @@ def score_features(
         train_pixels: Training images, uint8 [T,1,H,W].
         window: (HU of grey 0, HU of grey 255), ascending.
         metrics: Names of the metrics to compute.
-        ball_dimensions: Columns, the first ones, in which neighbours are looked for; None means all.
+        ball_dimensions: Number of leading columns in which neighbours are searched for; None means all.
         seed: Seed of clusters, parts and pairs, at least 0.
 
     Returns:
         Values by name, in the catalogue's order.
 
     Raises:
-        MetricInputError: An argument has another shape or value, or there is no such metric.
+        MetricInputError: An argument has another shape or value, or a metric is unknown.
 
     Examples:
         >>> import numpy as np
@@ -216,7 +216,7 @@ def score_features(
     inputs.pair(real, fake, least=2)
     asked = inputs.names(metrics)
     if unknown := [name for name in asked if name not in NAMES]:
-        raise MetricInputError(f"metrics names {', '.join(unknown)}; there are {', '.join(NAMES)}")
+        raise MetricInputError(f"metrics contains unknown names: {', '.join(unknown)}; choose from {', '.join(NAMES)}")
     reference = prepare_reference(
         real,
         pixels=real_pixels,

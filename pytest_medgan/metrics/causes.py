@@ -1,4 +1,4 @@
-"""How a metric says that it cannot be measured."""
+"""The error that a metric raises if it cannot be measured."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class NotMeasuredError(Exception):
-    """A metric cannot be measured on this look; the battery turns it into its cause."""
+    """A metric cannot be measured with these inputs; the battery records the cause."""
 
     def __init__(self, cause: Cause) -> None:
         super().__init__(cause.words)
@@ -18,10 +18,10 @@ class NotMeasuredError(Exception):
 
 
 def need(value: T | None, cause: Cause) -> T:
-    """Return a value that a metric cannot do without.
+    """Return a value that a metric requires.
 
     Raises:
-        NotMeasuredError: There is no value; it carries the cause.
+        NotMeasuredError: The value is None; the error carries the cause.
     """
     if value is None:
         raise NotMeasuredError(cause)

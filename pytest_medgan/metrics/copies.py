@@ -34,7 +34,7 @@ def copy_rate(*, fake: Any, train: Any, distance: float = COPY_DISTANCE) -> floa
         The share, in [0,1].
 
     Raises:
-        MetricInputError: An argument is no such array, or the distance is negative.
+        MetricInputError: An argument is not such an array, or the distance is negative.
 
     Examples:
         >>> import numpy as np
@@ -53,9 +53,9 @@ def find_copies(fake: UInt8, train: UInt8, distance: float) -> Int64:
 
 
 def copy_estimate(look: Look) -> Estimate:
-    """Return the copy rate with its error.
+    """Return the copy rate; `se` and `se_total` are equal.
 
-    No other training set is drawn for the total error: the one that was used is what is copied from.
+    The training set is fixed: copies are copies of the images that the model was trained on.
     """
     hits = copy_contribution(look).units
     se = hits_se(hits, look.fake_group)
@@ -63,7 +63,7 @@ def copy_estimate(look: Look) -> Estimate:
 
 
 def copy_contribution(look: Look) -> Contribution:
-    """Return whether each generated image is a copy."""
+    """Return for each generated image 1 if it is a copy, otherwise 0."""
     return Contribution(np.bincount(look.keep(copies)[:, 0], minlength=len(look.fake)).astype(np.float64))
 
 

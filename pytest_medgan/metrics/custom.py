@@ -12,19 +12,19 @@ from pytest_medgan.metrics.look import Look
 from pytest_medgan.metrics.uncertainty import combine_se, jackknife_se
 from pytest_medgan.records import Estimate
 
-BLOCKS = 20  # deleted from either side for the errors
+BLOCKS = 20  # number of blocks that the jackknife deletes, for each of the two sets
 
 
 @dataclass(frozen=True)
 class CustomMetric:
-    """A metric of the user's own."""
+    """A metric that the user defines."""
 
     metric: Metric  # its name, direction and range, like a row of the catalogue
     function: Callable[..., float]  # function(real=, fake=) of features float32 [N,D] and [M,D], numpy arrays
 
 
 def custom_estimate(custom: CustomMetric, look: Look) -> Estimate:
-    """Return a user's metric; its errors come from deleting blocks, which overstates most functions of neighbours."""
+    """Return a user's metric with the errors of a jackknife over blocks; too large for most metrics of neighbours."""
     real, fake = look.real.raw.cpu().numpy(), look.fake.raw.cpu().numpy()
     value = float(custom.function(real=real, fake=fake))
     errors = []

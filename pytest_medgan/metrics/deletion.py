@@ -1,4 +1,4 @@
-"""What becomes of balls when a block of their owners is deleted: the jackknife without a second pass.
+"""Update balls for a deleted block of their owners, so that the jackknife needs no second pass.
 
 An owner whose k nearest include rows of the deleted block gets a larger ball. All other balls stay, and those of the
 block itself disappear. So it is enough to know, for every owner, the radius without each of the at most k blocks among

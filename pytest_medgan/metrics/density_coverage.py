@@ -29,7 +29,8 @@ def density_coverage(*, real: Any, fake: Any, k: int | Sequence[int] = 5, strict
     Args:
         real: Features [N,D], array or tensor of numbers.
         fake: Generated features [M,D]; one row is enough.
-        k: Neighbour that sets the radius, smaller than N; a sequence of k is measured in one pass.
+        k: The radius of a ball is the distance to the k-th neighbour; smaller than N. A sequence is measured in one
+            pass.
         strict: Exclude the surface of the balls, as prdc does.
 
     Returns:
@@ -70,32 +71,37 @@ def coverages(balls: Balls) -> Float64:
 
 
 def density_estimate(look: Look) -> Estimate:
-    """Return density: a mean over generated images; deleting blocks of patients gives the reference's error."""
+    """Return density with its standard errors.
+
+    `se` is the error of a mean over generated images, with the reference fixed. `se_total` adds the error of the
+    reference, by a jackknife over blocks of patients.
+    """
     k = look.reference.ks.density
     balls = real_balls(look, k)
     counts = balls.counts(k).double().cpu().numpy() / k
     pairs, deletion = int(balls.counts(k).sum()), balls.deletions[k]
     value = pairs / k / len(counts)
     se = mean_se(counts, look.fake_group)
-    if not counts.any():  # that none was seen does not make 0 certain
+    if not counts.any():  # an observed density of 0 is not certain either
         se = rate_se(0, len(counts))
     without = deletion.pairs_without(pairs) / k / len(counts)
     spread = jackknife_se(value, without, deletion.size.cpu().numpy())
-    # both errors hold the noise of single (image, ball) pairs, a variance of value / (k M), so it is removed once
+    # both errors contain the noise of single (image, ball) pairs, of variance value / (k M): subtract it once
     total = sqrt(largest(se**2 + spread**2 - value / k / len(counts), se**2, spread**2))
     return Estimate(value, se, total)
 
 
 def density_contribution(look: Look) -> Contribution:
-    """Return the balls that hold each generated image, over k."""
+    """Return for each generated image the number of balls that contain it, divided by k."""
     k = look.reference.ks.density
     return Contribution(real_balls(look, k).counts(k).double().cpu().numpy() / k)
 
 
 def coverage_estimate(look: Look) -> Estimate:
-    """Return coverage: deleting blocks of generated images overstates its error; deleting patients gives the total.
+    """Return coverage with its standard errors.
 
-    Either jackknife holds what the two sets do to each other, so the larger one is the total.
+    `se` comes from a jackknife over blocks of generated images and overstates the error. `se_total` is the larger of
+    `se` and a jackknife over blocks of patients: both contain the interaction of the two sets, so they are not added.
     """
     k = look.reference.ks.density
     balls = real_balls(look, k)
@@ -110,7 +116,7 @@ def coverage_estimate(look: Look) -> Estimate:
 
 
 def coverage_contribution(look: Look) -> Contribution:
-    """Return pseudo-values of blocks of generated images, which are the same images in both models."""
+    """Return the jackknife's pseudo-values of blocks of generated images; both models use the same blocks."""
     k = look.reference.ks.density
     whole = float(real_balls(look, k).covered(k).double().mean())
     return Contribution(pseudo_values(whole, _coverage_without(look)))

@@ -21,7 +21,7 @@ from pytest_medgan.records import Cause, Contribution, Estimate, Int64, UInt8
 
 
 def duplicate_rate(*, fake: Any, distance: float | None = None, real: Any = None) -> float:
-    """Return the share of generated images that are close to another of them.
+    """Return the share of generated images that are close to another generated image.
 
     Args:
         fake: Generated images, uint8 [M,1,H,W].
@@ -33,7 +33,7 @@ def duplicate_rate(*, fake: Any, distance: float | None = None, real: Any = None
         The share, in [0,1].
 
     Raises:
-        MetricInputError: An argument is no such array, or the distance is negative.
+        MetricInputError: An argument is not such an array, or the distance is negative.
 
     Examples:
         >>> import numpy as np
@@ -56,9 +56,10 @@ def find_duplicates(fake: UInt8, distance: float) -> Int64:
 
 
 def duplicate_estimate(look: Look) -> Estimate:
-    """Return the duplicate rate with the jackknife's error, at least that of a rate.
+    """Return the duplicate rate; `se` and `se_total` are equal.
 
-    Duplicates come in pairs and clusters, so they are not independent.
+    Duplicates come in pairs and clusters, so they are not independent: the error is the larger of a jackknife's and
+    that of a rate.
     """
     trials = len(look.fake)
     group = np.arange(trials) if look.fake_group is None else look.fake_group
@@ -72,7 +73,7 @@ def duplicate_estimate(look: Look) -> Estimate:
 
 
 def duplicate_contribution(look: Look) -> Contribution:
-    """Return pseudo-values: without one image of a lone pair the other one is no duplicate either."""
+    """Return the jackknife's pseudo-values: if one image of a pair is deleted, the other is not a duplicate either."""
     hits, lost = _duplicates_by(np.arange(len(look.fake)), look)
     return Contribution(np.asarray(hits + lost, np.float64))
 

@@ -1,4 +1,4 @@
-"""What pictures and explanations need, from the passes that a look has made anyway."""
+"""Collect the evidence for figures and explanations from passes that were already computed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pytest_medgan.records import Evidence, Float64
 
 
 def gather_evidence(look: Look, measured: Iterable[str]) -> Evidence:
-    """Return the evidence of every metric that was measured; the rest stays None."""
+    """Return the evidence of every metric that was measured; the fields of the others are None."""
     passes, ks, names = look.keep(cross), look.reference.ks, set(measured)
     sweep: dict[str, Float64] = {}
     in_real = in_fake = None

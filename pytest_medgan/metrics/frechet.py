@@ -49,9 +49,9 @@ def frechet_distance(*, real: Any, fake: Any) -> float:
 
 
 def frechet_estimate(look: Look) -> Estimate:
-    """Return FID with the errors of the delete-one jackknife.
+    """Return FID with the standard errors of the delete-one jackknife.
 
-    Of many rows that are redrawn one by one, the first 2,048 show the spread.
+    If rows are independent, only the first 2,048 are deleted: they are enough to estimate the error.
     """
     reference = need(look.reference.moments, Cause.NOT_PREPARED)
     left_out = need(look.reference.left_out, Cause.NOT_PREPARED)

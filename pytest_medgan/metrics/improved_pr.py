@@ -1,10 +1,10 @@
-"""Improved precision and recall: how much of one set lies in the other's manifold of k-nearest-neighbour balls.
+"""Improved precision and recall: the share of one set inside the other set's k-nearest-neighbour balls.
 
 Paper: Kynkaanniemi et al. 2019, "Improved Precision and Recall Metric for Assessing Generative Models". Reference
 code: StyleGAN's precision_recall.py.
 
-Conventions: balls include their surface (`<=`, equation 6); `strict=True` excludes it, as prdc does. A row is never
-its own neighbour, though its duplicate may be.
+Conventions: balls include their surface (`<=`, equation 6); `strict=True` excludes it, as prdc does. A row is
+never its own neighbour, but a duplicate of the row may be.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def improved_precision_recall(
     Args:
         real: Features [N,D], array or tensor of numbers.
         fake: Generated features [M,D].
-        k: Neighbour that sets the radius, smaller than N and M; a sequence of k is measured in one pass.
+        k: The radius of a ball is the distance to the k-th neighbour; smaller than N and M. A sequence is measured in
+            one pass.
         strict: Exclude the surface of the balls, as prdc does.
 
     Returns:
@@ -81,10 +82,11 @@ def member_rates(balls: Balls) -> Float64:
 
 
 def precision_estimate(look: Look) -> Estimate:
-    """Return precision: a rate for a fixed reference; deleting blocks of patients gives the reference's error.
+    """Return improved precision with its standard errors.
 
-    The change that a deletion makes is seen on the same few generated images, whose noise is already in the error of
-    the rate. So this noise is taken out of the jackknife's spread.
+    `se` is the error of a rate, with the reference fixed. `se_total` adds the error of the reference, by a jackknife
+    over blocks of patients. The jackknife evaluates each deletion on the same generated images, so its spread contains
+    noise that `se` already covers; this noise is subtracted.
     """
     k = look.reference.ks.improved
     balls = real_balls(look, k)
@@ -97,13 +99,17 @@ def precision_estimate(look: Look) -> Estimate:
 
 
 def precision_contribution(look: Look) -> Contribution:
-    """Return whether each generated image lies in the real manifold."""
+    """Return for each generated image 1 if it lies in a ball of a real image, otherwise 0."""
     k = look.reference.ks.improved
     return Contribution(real_balls(look, k).members(k).double().cpu().numpy())
 
 
 def recall_estimate(look: Look) -> Estimate:
-    """Return recall: deleting blocks of generated images overstates its error; redrawn patients add to the total."""
+    """Return improved recall with its standard errors.
+
+    `se` comes from a jackknife over blocks of generated images and overstates the error. `se_total` adds the error of
+    drawing other patients for the reference.
+    """
     k = look.reference.ks.improved
     balls = fake_balls(look, k)
     members = balls.members(k).double().cpu().numpy()
@@ -116,7 +122,7 @@ def recall_estimate(look: Look) -> Estimate:
 
 
 def recall_contribution(look: Look) -> Contribution:
-    """Return pseudo-values of blocks of generated images, which are the same images in both models."""
+    """Return the jackknife's pseudo-values of blocks of generated images; both models use the same blocks."""
     k = look.reference.ks.improved
     balls = fake_balls(look, k)
     whole = float(balls.members(k).double().mean())

@@ -50,7 +50,7 @@ def inception_score(*, probabilities: Any, splits: int = SPLITS, seed: int = 0) 
 
 
 def inception_estimate(look: Look) -> Estimate:
-    """Return the score with its error; no reference takes part, so both errors are the same."""
+    """Return the score; no reference is used, so `se` and `se_total` are equal."""
     probabilities = need(look.probabilities, Cause.NO_PROBABILITIES)
     se = mean_se(influence(probabilities, look.seed), look.fake_group)
     return Estimate(inception_score(probabilities=probabilities, seed=look.seed), se, se)

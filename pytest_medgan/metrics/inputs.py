@@ -100,7 +100,9 @@ def pixels(value: Any, name: str, *, like: tuple[int, ...] | None = None) -> UIn
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[1] != 1 or 0 in array.shape:
         raise MetricInputError(f"{name} is {array.dtype} of shape {shape_of(array)}; give uint8 [N,1,H,W]")
     if like is not None and array.shape[2:] != tuple(like):
-        raise MetricInputError(f"{name} has shape {shape_of(array)} but other images are {like[0]}x{like[1]} pixels")
+        raise MetricInputError(
+            f"{name} has shape {shape_of(array)} but other images are {like[0]}x{like[1]} pixels; use one size"
+        )
     return array
 
 

@@ -32,7 +32,7 @@ def intensity_distance(*, real: Any, fake: Any, window: tuple[float, float] | No
         The distance in HU, or in grey levels without a window.
 
     Raises:
-        MetricInputError: An argument is no such array, or the window is empty.
+        MetricInputError: An argument is not such an array, or the window is empty.
 
     Examples:
         >>> import numpy as np
@@ -49,9 +49,9 @@ def intensity_distance(*, real: Any, fake: Any, window: tuple[float, float] | No
 
 
 def intensity_estimate(look: Look) -> Estimate:
-    """Return the distance with its errors.
+    """Return the distance with its standard errors, from the influence of each image.
 
-    The influence of an image is its own area on the side on which its set lies.
+    The influence of an image is the area under its own cumulative histogram, with the sign of the sets' difference.
     """
     below_real = cumulative_shares(need(look.reference.histograms, Cause.NO_PIXELS))
     below_fake = cumulative_shares(look.keep(fake_histograms))

@@ -2,8 +2,8 @@
 
 Paper: Binkowski et al. 2018, "Demystifying MMD GANs". Reference code: torch-fidelity's metric_kid.py.
 
-Convention: the unbiased estimate of all rows at once. Torch-fidelity averages over random subsets, whose spread is no
-standard error. The estimate can be negative.
+Convention: the unbiased estimate of all rows at once. Torch-fidelity averages over random subsets, whose spread is not
+a standard error. The estimate can be negative.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def kernel_distance(*, real: Any, fake: Any) -> float:
 
 
 def kernel_estimate(look: Look) -> Estimate:
-    """Return KID with the errors of first-order projections, less the second-order noise they count twice."""
+    """Return KID with its standard errors: those of first-order projections, minus the noise that they count twice."""
     n, m, kernel = len(look.real), len(look.fake), cross_kernel(look)
     fakes, cross = _fake_means(look), kernel.row_sums / n
     reals = need(look.reference.kernel, Cause.NOT_PREPARED) / (n - 1)

@@ -1,4 +1,4 @@
-"""One generated set and the prepared reference that it is measured against."""
+"""A look: one generated set together with the prepared reference that it is measured against."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """One generated set, ready to be measured. A metric reads it and returns an Estimate."""
+    """A generated set and the reference, checked and ready; every metric reads a look and returns an Estimate.
+
+    The name comes from sequential tests, which measure a growing set of images several times: each time is a look.
+    """
 
     reference: Reference
     fake: Points  # features [M,D]
-    fake_ball_points: Points  # their first columns, as in the reference; `fake` itself where that is all
-    metrics: tuple[str, ...]  # asked for and prepared
+    fake_ball_points: Points  # the columns in which neighbours are searched for; `fake` itself if these are all
+    metrics: tuple[str, ...]  # names of the metrics to measure
     probabilities: Float64 | None = None  # [M,C]
     pixels: UInt8 | None = None  # [M,1,H,W]
     fake_group: Int64 | None = None  # [M], images redrawn together; None: every image is independent
@@ -36,9 +39,9 @@ class Look:
     _locks: dict[Callable[[Look], Any], Any] = field(default_factory=dict)
 
     def keep(self, compute: Callable[[Look], T]) -> T:
-        """Return what `compute(look)` returned the first time: how metrics share a pass.
+        """Return `compute(look)`, which is computed only once, so that metrics share its result.
 
-        A thread that asks for what another one is computing waits for it.
+        A thread waits if another thread is computing the same result.
         """
         with self._locks.setdefault(compute, RLock()):
             if compute not in self._kept:
@@ -58,9 +61,9 @@ class Look:
 
     @cached_property
     def ks(self) -> tuple[int, ...]:
-        """The k of this look, ascending: those the reference has neighbours for.
+        """The numbers of neighbours to measure at, ascending: those for which the reference has neighbours.
 
-        A sweep also ends where the generated set has too few neighbours.
+        A sweep also leaves out those for which the generated set has too few images.
         """
         plain = self.reference.ks.needed(self.metrics, sweep=False)
         swept = self.reference.ks.needed(self.metrics, sweep=True) if self.evidence and plain else ()

@@ -69,7 +69,7 @@ def pair_rows(count: int, pairs: int = PAIRS, seed: int = 0) -> Int64:
 
 
 def ms_ssim_estimate(look: Look) -> Estimate:
-    """Return the mean over pairs with its error; no reference takes part, so both errors are the same."""
+    """Return the mean over pairs; no reference is used, so `se` and `se_total` are equal."""
     values = look.keep(_look_values)
     if len(values) < 2:  # one pair shows no spread
         raise NotMeasuredError(Cause.TOO_FEW_IMAGES)

@@ -62,8 +62,8 @@ def precision_recall_distribution(
     beta, seed = inputs.number(beta, "beta", above=0), inputs.whole(seed, "seed", least=0)
     if min(len(real), len(fake)) * 2 < clusters:
         raise MetricInputError(
-            f"real {inputs.shape_of(real)} and fake {inputs.shape_of(fake)} are too few for clusters={clusters}; "
-            "give at most twice the smaller set"
+            f"real {inputs.shape_of(real)} and fake {inputs.shape_of(fake)} have too few rows for clusters={clusters}; "
+            "give at most twice the number of rows of the smaller set"
         )
     centre = mean_of(real)
     sample = Clustered(points(real, centre), points(fake, centre), clusters, runs, seed)
@@ -91,7 +91,7 @@ def prd_recall_contribution(look: Look) -> Contribution:
 
 
 def clustered(look: Look) -> Clustered:
-    """Return both sets of a look in the clusters of the PRD."""
+    """Return both sets of a look, assigned to the clusters of the PRD."""
     if 2 * len(look.fake) < CLUSTERS:
         raise NotMeasuredError(Cause.TOO_FEW_IMAGES)
     if 2 * len(look.real) < CLUSTERS:
@@ -103,7 +103,8 @@ def _estimate(look: Look, beta: float) -> Estimate:
     """Return the largest F_beta with its errors."""
     sample = look.keep(clustered)
     value, (_, each) = f_pair(sample.curve, BETA)[beta > 1], sample.best(beta)
-    # another set would be clustered another way; each run's own largest F would vary less than its share of the mean
+    # k-means adds an error, since another set gives other clusters; every run is read at the best angle of the mean
+    # curve, because the largest F of each run would vary too little
     runs = float(np.std(each, ddof=1) / np.sqrt(len(each)))
     fake_group = None if look.fake_group is None else look.fake_group[sample.rows_fake]
     se = combine_se(mean_se(sample.influence(beta), fake_group), runs)

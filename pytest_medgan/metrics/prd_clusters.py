@@ -1,4 +1,4 @@
-"""Real and generated rows in shared clusters, and what their histograms say at every trade-off."""
+"""Real and generated rows in shared clusters, and the precision and recall of their histograms."""
 
 from __future__ import annotations
 
@@ -53,11 +53,13 @@ class Clustered:
         return np.asarray(gain * found / len(self.real))
 
     def spread_of_halves(self, group: Int64, fake_group: Int64 | None = None) -> tuple[float, float]:
-        """Return the standard errors of precision and recall in these clusters where both sets are drawn anew.
+        """Return the standard errors of precision and recall in these clusters if both sets are drawn again.
 
         They are the spreads over random halves of both sets (Shao and Wu 1989), in which the real rows of a `group` [n]
         stay together, and the generated ones of a `fake_group` [n]. The influence function would overstate them where
-        both histograms are nearly equal, since it follows the one that noise made the lesser. nan for a single group.
+        both histograms are nearly equal, since it follows the histogram that is smaller by chance.
+
+        nan if there is only one group.
         """
         real = np.unique(group, return_inverse=True)[1]
         fake = np.arange(self.size) if fake_group is None else np.unique(fake_group, return_inverse=True)[1]

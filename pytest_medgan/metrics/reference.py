@@ -1,4 +1,4 @@
-"""What depends on the reference alone, prepared once and used for every model, sample group and look."""
+"""Everything that depends only on the reference, prepared once and used for all generated sets."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Reference:
     """A reference set ready to be measured against."""
 
     points: Points  # features [N,D], as given and centred
-    ball_points: Points  # their first columns, in which neighbours are looked for; `points` itself where that is all
+    ball_points: Points  # the first columns, in which neighbours are searched for; `points` itself if these are all
     centre: torch.Tensor  # float64 [D], their mean
     group: Int64  # [N], the patient's number
     block: Int64  # [N], patients dealt to at most 100 blocks
@@ -70,12 +70,12 @@ class Reference:
         return len(self.points)
 
     def first_columns(self, features: torch.Tensor) -> torch.Tensor:
-        """Return the columns of features [.,D] in which neighbours are looked for."""
+        """Return the columns of features [.,D] in which neighbours are searched for."""
         return first_columns(features, self.ball_points.raw.shape[1])
 
 
 def first_columns(features: torch.Tensor, count: int) -> torch.Tensor:
-    """Return the first columns of features; the same tensor where that is all."""
+    """Return the first columns of features; the same tensor if these are all."""
     return features if count == features.shape[1] else features[:, :count].contiguous()
 
 
@@ -106,10 +106,10 @@ def prepare_reference(
         train_groups: The patient of every training image, [T].
         window: (HU of grey 0, HU of grey 255), ascending.
         metrics: Names of the metrics to prepare for.
-        k: Neighbour that sets the radius for improved precision and recall.
-        density_k: Neighbour that sets the radius for density and coverage.
-        sweep: Further k, measured with evidence.
-        ball_dimensions: Columns, the first ones, in which neighbours are looked for: by improved precision and
+        k: Improved precision and recall: the radius of a ball is the distance to the k-th neighbour.
+        density_k: The same k for density and coverage.
+        sweep: Further values of k, measured only if evidence is requested.
+        ball_dimensions: Number of leading columns in which neighbours are searched for: by improved precision and
             recall, density, coverage, authenticity, and the evidence of nearest images. All other metrics use all
             columns. None means all.
         device: Where to work; by default where `features` are.
@@ -136,7 +136,9 @@ def prepare_reference(
     needed = tuple(each for each in ks.needed(asked, sweep=True) if each < len(real))
     width = real.shape[1] if ball_dimensions is None else inputs.whole(ball_dimensions, "ball_dimensions")
     if width > real.shape[1]:
-        raise MetricInputError(f"ball_dimensions is {width} but features are {real.shape[1]} wide; give at most that")
+        raise MetricInputError(
+            f"ball_dimensions is {width} but features are {real.shape[1]} wide; give at most {real.shape[1]}"
+        )
     if window is not None:
         grey_step(window)
     if pixels is not None:

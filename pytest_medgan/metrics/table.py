@@ -1,4 +1,4 @@
-"""The functions behind every metric of the catalogue, in its order: one row per metric."""
+"""The functions that compute each metric: one row per metric, in the order of the catalogue."""
 
 from __future__ import annotations
 
@@ -38,16 +38,17 @@ from pytest_medgan.records import Contribution, Estimate
 
 @dataclass(frozen=True)
 class Functions:
-    """How a metric is measured, and how two models are compared image by image on common latents.
+    """The two functions of a metric.
 
-    To first order a metric of a generated set is a constant plus the mean of what its images contribute: exactly so
-    where it is a mean (density, improved precision, authenticity, copies), by its influence function or the jackknife
-    elsewhere, with the reference held fixed. Two sets drawn from the same latents then differ by the mean of the
-    differences row by row, whose spread is small where the models draw nearly the same images.
+    `estimate` measures a generated set. `contribution` serves to compare two models whose images come from the same
+    latents: with a fixed reference, a metric is, to first order, a constant plus the mean of one contribution per
+    image. This is exact for metrics that are means (density, improved precision, authenticity, copies); the others
+    use their influence function or the jackknife. The difference of the two models is then the mean of the differences
+    of contributions, image by image. Its standard error is small if the models generate nearly the same images.
     """
 
-    estimate: Callable[[Look], Estimate]  # value and errors of a generated set
-    contribution: Callable[[Look], Contribution]  # what each of its images contributes
+    estimate: Callable[[Look], Estimate]  # value and standard errors of a generated set
+    contribution: Callable[[Look], Contribution]  # contribution of each generated image
 
 
 FUNCTIONS: Mapping[str, Functions] = MappingProxyType(

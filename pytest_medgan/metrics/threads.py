@@ -1,4 +1,4 @@
-"""How many of torch's threads a piece of work gets.
+"""Control how many of torch's threads a task uses.
 
 Torch keeps one number of threads for the whole process, so only one caller may change it at a time.
 """
@@ -33,9 +33,9 @@ def full_float32() -> Iterator[None]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Run on one thread, where a second one gains little.
+    """Run on one thread, for tasks that gain little from a second one.
 
-    Eigenvalue solvers are the case: on a busy machine they wait for the second thread and take up to eight times as
+    Eigenvalue solvers are such tasks: on a busy machine they wait for the second thread and take up to eight times as
     long.
     """
     if not _changed.acquire(blocking=False):
@@ -53,8 +53,8 @@ def one_thread() -> Iterator[None]:
 def run_tasks(tasks: Sequence[Callable[[], T]], device: torch.device) -> list[T]:
     """Return the results of all tasks, of which two run at a time on a CPU with several threads.
 
-    Each of the two gets half of the threads: two halves finish sooner than turns where a task gains little from more
-    threads, as eigenvalue solvers do. On one thread, on a GPU, or inside another call the tasks take turns.
+    Each of the two gets half of the threads. This is faster than one task after the other if a task gains little from
+    more threads, as eigenvalue solvers do. On one thread, on a GPU, or inside another call, tasks run one by one.
 
     Args:
         tasks: Started in this order. One that needs the result of another waits for it by itself.
@@ -79,7 +79,7 @@ def run_tasks(tasks: Sequence[Callable[[], T]], device: torch.device) -> list[T]
 
     try:
         torch.set_num_threads(threads // 2)
-        # chosen here for both: the one that ends first must not reset the precision under the other
+        # set here for both: the task that ends first must not reset the precision of the other
         with full_float32(), ThreadPoolExecutor(1) as pool:
             other = pool.submit(work)
             work()

@@ -8,7 +8,7 @@ import numpy as np
 
 from pytest_medgan.records import Float64, Int64
 
-MOST_BLOCKS = 100  # the standard error itself is then known to 7 percent
+MOST_BLOCKS = 100  # the standard error then has an error of 7 percent
 
 
 def rate_se(hits: float, trials: int) -> float:
@@ -31,7 +31,7 @@ def hits_se(hits: Float64, group: Int64 | None = None) -> float:
     se = rate_se(total, n)
     if group is None:
         return se
-    # deviations from the rate that rate_se assumes, so that groups of hits alone are not certain either
+    # deviations from the rate that rate_se assumes, so that groups of only hits get an error too
     sums = np.bincount(group, weights=np.asarray(hits, np.float64) - (total + 2) / (n + 4))
     groups = len(sums)
     if groups < 2:
@@ -82,7 +82,7 @@ def random_half(group: Int64, rng: np.random.Generator) -> Int64:
 
     Args:
         group: int [N], numbered from 0, every number present and at least two of them.
-        rng: The source of chance.
+        rng: The random generator.
     """
     count = int(group.max()) + 1
     extra = int(rng.integers(2)) if count % 2 else 0

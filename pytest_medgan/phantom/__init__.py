@@ -1,4 +1,4 @@
-"""Procedural thorax studies, written as genuine DICOM: the data a gate runs on when a project has none at hand."""
+"""Procedural thorax studies, written as genuine DICOM: the data for a gate if a project has no data of its own."""
 
 from pytest_medgan.phantom.studies import version, write_studies
 

@@ -39,7 +39,7 @@ class Person:
     height: float
     tilt: tuple[float, float]  # cosine and sine of the rotation about the long axis
     place: tuple[float, float]  # mm from the middle of the image to the body's origin
-    spacing: float  # mm a pixel
+    spacing: float  # mm per pixel
     fat: float  # mm under the skin
     muscle: float  # factor on the muscle layer
     female: bool
@@ -198,6 +198,6 @@ class Body:
         return union(union(first, second, 10.0), centre, 16.0)
 
     def lungs(self, x: Float64, y: Float64, h: Float64 | float, middle: Float64) -> Float64:
-        """Return both lungs: what the cage holds beside the mediastinum and above the diaphragm."""
+        """Return both lungs: the inside of the rib cage without the mediastinum and above the diaphragm."""
         inner = cut(self.cage(x, y, h) + 2.5, -middle, 9.0)
         return cut(inner, -self.domes(x, y, h) + 1.0, 5.0)

@@ -1,4 +1,4 @@
-"""Bones of the phantom: spine, ribs that come and go with height, breastbone, shoulder blades, collar bones."""
+"""Bones of the phantom: spine, ribs that appear at some heights only, breastbone, shoulder blades, collar bones."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def paint_ribs(canvas: Canvas) -> None:
     """Paint the ribs where the slice cuts them."""
     if canvas.h >= 225.0:
         return
-    body, bone, cage, around = canvas.body, canvas.body.person.bone, canvas.cage(), _way(canvas)
+    body, bone, cage, around = canvas.body, canvas.body.person.bone, canvas.cage(), _position_round_chest(canvas)
     tiles = Tiles.where(canvas.above(cage, -0.5) & canvas.below(cage, 10.5) & canvas.above(around, 0.07))
     cage, around, hu = tiles.grow(cage), tiles.grow(around), tiles.take(canvas.hu)
     at = np.nonzero((cage > -0.5) & (cage < 10.5) & (around > 0.07))
@@ -95,8 +95,8 @@ def paint_ribs(canvas: Canvas) -> None:
     tiles.put(canvas.hu, hu)
 
 
-def _way(canvas: Canvas) -> Float64:
-    """Return how far round the chest, on coarse nodes: 0 at the spine, 0.5 at the side, 1 at the breastbone."""
+def _position_round_chest(canvas: Canvas) -> Float64:
+    """Return the position round the chest, on coarse nodes: 0 at the spine, 0.5 at the side, 1 at the breastbone."""
     wide, deep = _CAGE_SIDE(canvas.h), _CAGE_BEHIND(canvas.h)
     u, v = np.abs(canvas.bent_x) / wide, canvas.bent_y / deep
     share = u / (u + np.abs(v) + 1e-6)
@@ -104,7 +104,7 @@ def _way(canvas: Canvas) -> Float64:
 
 
 def paint_breastbone(canvas: Canvas) -> None:
-    """Paint the manubrium above, the body below, and the cartilage beside."""
+    """Paint the manubrium above, the body below, and the cartilage at both sides."""
     h = canvas.h
     if not 46.0 < h < 204.0:
         return
@@ -124,7 +124,7 @@ def paint_shoulders(canvas: Canvas) -> None:
         np.asarray([[8.0, 6.0], [8.0, 6.0]]),
     )
     paint_tubes(canvas, clavicle, 430.0 * bone)
-    paint_tubes(canvas, clavicle, 200.0 * bone, wider=-2.6)
+    paint_tubes(canvas, clavicle, 200.0 * bone, extra_radius=-2.6)
     for side in (-1.0, 1.0):
         parts = _scapula(h, side)
         if h > 226.0:

@@ -15,10 +15,10 @@ from pytest_medgan.phantom.body import Body
 from pytest_medgan.phantom.field import enlarge
 from pytest_medgan.records import Bool, Float64, Int64
 
-SIZE = 512  # pixels a side
+SIZE = 512  # pixels per side
 STEP = 4  # pixels between coarse nodes
-TILE = 16  # pixels a side of a tile
-_NODES = TILE // STEP  # cells a side of a tile
+TILE = 16  # pixels per side of a tile
+_NODES = TILE // STEP  # cells per side of a tile
 _ROUNDING = 1e-6  # mm by which an interpolated distance may lie below all of its nodes, and more
 Box = tuple[slice, slice]
 

@@ -1,4 +1,4 @@
-"""Phantom studies as DICOM: one CT series and one RTSTRUCT a patient, laid out as TCIA lays them out.
+"""Phantom studies as DICOM: one CT series and one RTSTRUCT per patient, in the layout of TCIA.
 
 Every byte follows from the seed: UIDs are hashes, dates are fixed, the implementation names itself.
 """
@@ -118,7 +118,7 @@ def _encode(element: DataElement) -> bytes:
 
 
 def _shared(anatomy: Anatomy, name: str, study: UID, frame: UID) -> Dataset:
-    """Return what image and structure set have in common."""
+    """Return the elements that images and structure set share."""
     shared = Dataset()
     shared.SpecificCharacterSet = "ISO_IR 100"
     shared.StudyDate, shared.StudyTime = _DATE, _TIME
@@ -134,7 +134,7 @@ def _shared(anatomy: Anatomy, name: str, study: UID, frame: UID) -> Dataset:
 
 
 def _image(shared: Dataset, series: UID, spacing: float, step: float) -> Dataset:
-    """Return what the axial images of a series share; `spacing` and `step` are the mm of a pixel and of a slice."""
+    """Return the elements that all images of a series share; `spacing` is mm per pixel, `step` mm per slice."""
     dataset = Dataset()
     dataset.update(shared)
     corner = _decimal(float(patient_axis(spacing)[0]))

@@ -15,7 +15,7 @@ import numpy as np
 
 from pytest_medgan.records import Float64, Int64
 
-# numpy promises these raw streams for ever; it makes no such promise for the methods of numpy.random.Generator
+# numpy guarantees that these raw streams never change, but not the methods of numpy.random.Generator
 _UNIT = 1.0 / 9007199254740992.0  # 2^-53
 
 
@@ -86,7 +86,7 @@ def union(a: Float64, b: Float64, blend: float) -> Float64:
 
 
 def cut(a: Float64, b: Float64, blend: float) -> Float64:
-    """Return the signed distance to what two shapes have in common, its seam rounded over about `blend` mm."""
+    """Return the signed distance to the intersection of two shapes, its seam rounded over about `blend` mm."""
     return -union(-a, -b, blend)
 
 

@@ -37,7 +37,7 @@ _SEAM = 19.0  # mm between the lines of fat in muscle
 
 @dataclass(frozen=True, eq=False)
 class Anatomy:
-    """All that one patient's slices are painted from."""
+    """Everything that is needed to paint the slices of one patient."""
 
     seed: int
     number: int  # the patient's, from 0
@@ -52,13 +52,13 @@ class Anatomy:
 
 
 def draw_disease(seed: int, number: int) -> tuple[Body, Tumour]:
-    """Draw a body and its tumour; even numbers have a large one, and histology alternates every second patient."""
+    """Draw a body and its tumour, which is large for even numbers; histology changes every second patient."""
     body = Body(draw_person(Draws(seed, number, 1)), Draws(seed, number, 2))
     return body, draw_tumour(body, Draws(seed, number, 6), large=number % 2 == 0, squamous=number // 2 % 2 == 0)
 
 
 def draw_anatomy(seed: int, number: int) -> Anatomy:
-    """Draw one patient, whole."""
+    """Draw the complete anatomy of one patient."""
     body, tumour = draw_disease(seed, number)
     pipes = Draws(seed, number, 3)
     widen = pipes.between(0.9, 1.14)
@@ -72,7 +72,7 @@ def draw_anatomy(seed: int, number: int) -> Anatomy:
 
 
 def _bronchi(tree: Tubes) -> Tubes:
-    """Return airways that run beside the thicker arteries."""
+    """Return airways that run next to the thicker arteries."""
     thick = np.flatnonzero((tree.radius[:, 1] > 1.7) & (tree.radius[:, 1] < 3.4))
     radius = tree.radius[thick] * 0.72
     aside = np.stack([radius[:, 0] * 0.9 + 1.6, -radius[:, 0] * 1.1 - 1.6, np.zeros(len(thick))], axis=1)
@@ -108,7 +108,7 @@ def _paint_wall(canvas: Canvas) -> None:
     """Paint skin, fat, and muscle with fat between its layers."""
     medium, fine, broad = canvas.sheet("medium"), canvas.sheet("fine"), canvas.sheet("broad")
     shown = canvas.below(canvas.outline, 0.9)
-    if canvas.h < _APEX:  # what the ribs hold is painted over
+    if canvas.h < _APEX:  # the inside of the rib cage is painted over later
         shown &= canvas.above(canvas.cage(), -2.1)
     tiles = Tiles.where(shown)
     fat = tiles.grow(6.0 * medium + 5.0 * fine)
@@ -121,7 +121,7 @@ def _paint_wall(canvas: Canvas) -> None:
     tiles = Tiles.where(shown & canvas.below(flesh, 0.9))
     muscle = tiles.grow(9.0 * medium + 7.5 * fine)
     muscle += 54.0
-    # the lines between muscles: beside the chest they follow its wall, above it they lose the way
+    # the lines between muscles follow the wall beside the chest; above the chest they are irregular
     away = np.minimum(canvas.cage(200.0), 60.0)
     line = tiles.grow((away + (11.0 + 0.16 * away) * medium + 14.0 * broad + 3.0 * fine) / _SEAM)
     line -= np.floor(line)
@@ -137,12 +137,12 @@ def _paint_wall(canvas: Canvas) -> None:
 
 
 def _paint_chest(canvas: Canvas, anatomy: Anatomy, *, tumour: bool) -> None:
-    """Paint what the ribs hold."""
+    """Paint the organs inside the rib cage."""
     body, h, x, y = canvas.body, canvas.h, canvas.bent_x, canvas.bent_y
     medium, fine, cage = canvas.sheet("medium"), canvas.sheet("fine"), canvas.cage()
     domes = body.domes(x, y, h) + 3.0 * medium
     wall = body.middle(x, y, h, canvas.heart) + 3.5 * medium + 1.5 * fine
-    # the lungs give way to the great vessels
+    # the great vessels displace the lungs
     middle = union(wall, coarse_distance(canvas, anatomy.vessels, 22.0) - 1.5, 7.0)
     lungs = cut(cut(cage + 2.5, -middle, 8.0), -domes + 1.0, 5.0) + 1.4 * fine
     side, surface = anatomy.person.effusion
@@ -164,7 +164,7 @@ def _paint_chest(canvas: Canvas, anatomy: Anatomy, *, tumour: bool) -> None:
     paint_tubes(canvas, anatomy.gullet, 36.0)
     lung = _paint_lung(canvas, anatomy, lungs) if (lungs < 1.0).any() else None
     paint_tubes(canvas, anatomy.vessels, anatomy.person.blood, softness=1.8)
-    paint_tubes(canvas, anatomy.airways, 20.0, wider=1.7, softness=1.6)
+    paint_tubes(canvas, anatomy.airways, 20.0, extra_radius=1.7, softness=1.6)
     paint_tubes(canvas, anatomy.airways, -992.0, softness=1.4)
     if tumour and lung is not None:
         paint_tumour(canvas, anatomy.tumour, anatomy.person.blood, lung)
@@ -248,7 +248,7 @@ def _paint_lung(canvas: Canvas, anatomy: Anatomy, lungs: Float64) -> Float64:
     canvas.paint(part, 0.16 * part.take(lung) * ramp(part.grow(fissure), 1.4), -300.0)
     _, (vessels,) = cover_by_branches(canvas, anatomy.tree)
     canvas.paint(tiles, cover * tiles.take(vessels), 0.8 * person.blood)
-    part, (lumen, wall) = cover_by_branches(canvas, anatomy.bronchi, wider=(0.0, 0.9))
+    part, (lumen, wall) = cover_by_branches(canvas, anatomy.bronchi, extra_radii=(0.0, 0.9))
     air, cover = part.take(lumen), part.take(lung)
     canvas.paint(part, 0.5 * cover * np.maximum(part.take(wall) - air, 0.0), -150.0)
     canvas.paint(part, 0.9 * cover * air, -960.0)

@@ -1,4 +1,4 @@
-"""The scanner's share of a phantom slice: the couch, the grain and place of the noise, whole numbers."""
+"""Add what the scanner adds to a phantom slice: couch and noise, in whole numbers."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _grain(draws: Draws, *, wide: bool) -> npt.NDArray[np.integer]:
     broad = white[:-4] + white[1:-3] + white[2:-2] + white[3:-1] + white[4:]
     broad = broad[:, :-4] + broad[:, 1:-3] + broad[:, 2:-2] + broad[:, 3:-1] + broad[:, 4:]
     blurred = across[1:-1, 1:-1] * 2 - broad
-    if wide:  # starved rays smear along the line of the shoulders
+    if wide:  # noise of weak rays is smeared along the line of the shoulders
         spread = blurred.astype(np.int32)
         blurred = spread[:, :-2] + spread[:, 1:-1] + spread[:, 2:]
     top, left = (blurred.shape[0] - SIZE) // 2, (blurred.shape[1] - SIZE) // 2

@@ -1,7 +1,7 @@
-"""Procedural thorax studies, written as genuine DICOM: the data a gate runs on when a project has none at hand.
+"""Procedural thorax studies, written as genuine DICOM: the data for a gate if a project has no data of its own.
 
 `write_studies` makes any number of patients from a seed. The files hold what NSCLC-Radiomics holds (a CT series and an
-RTSTRUCT with GTV-1 a patient, one clinical table) and come back through the reader that reads a hospital's studies.
+RTSTRUCT with GTV-1 per patient, one clinical table) and are read by the same reader as real studies.
 Equal arguments give equal bytes, on every machine and with any number of processes.
 """
 
@@ -37,14 +37,15 @@ def write_studies(
     """Write studies and their clinical table.
 
     The layout is TCIA's: PHANTOM-001/<study UID>/<series UID>/1-001.dcm. Images are 512x512, 16 bit, Explicit VR Little
-    Endian, 5 mm apart (3 mm from 80 slices on) and lie round the tumour. Large tumours kill more often than small ones,
-    so that the survival label can be learned. Patient N is the same however many others are asked for.
+    Endian, 5 mm apart (3 mm from 80 slices on) and lie round the tumour. Patients with
+    large tumours die more often, so that the survival label can be learned. Patient N does not depend on the number of
+    patients.
 
     Args:
         root: The folder; it is made where it does not exist.
-        patients: How many, at least 1.
-        slices: Images a patient, at least 1.
-        seed: Names the patients, at least 0.
+        patients: Number of patients, at least 1.
+        slices: Images per patient, at least 1.
+        seed: Seed of the patients, at least 0.
         progress: Called with the number of patients done.
 
     Raises:
@@ -73,7 +74,9 @@ def write_studies(
     except OSError as error:
         raise cannot_write(error, root) from error
     except WorkerLostError as error:
-        raise DataError("a process that paints phantom studies ended early; check free memory and run again") from error
+        raise DataError(
+            "A process that paints phantom studies ended early. Check free memory and run again."
+        ) from error
 
 
 def version() -> str:
@@ -90,7 +93,7 @@ def write_patient(root: Path, number: int, *, slices: int, seed: int) -> None:
 
 
 def _table_row(seed: int, number: int) -> str:
-    """Return a row of the clinical table: the wider the tumour, the higher its stage and the surer the death."""
+    """Return a row of the clinical table: a wider tumour has a higher stage and a higher probability of death."""
     draws = Draws(seed, number, 7)
     body, tumour = draw_disease(seed, number)
     radius = tumour.radius

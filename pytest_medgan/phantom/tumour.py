@@ -1,4 +1,4 @@
-"""The tumour of the phantom: a lobed ball with spicules, and the outline a planner would draw round it."""
+"""The tumour of the phantom: a lobed ball with spicules, and the outline that a radiotherapy planner would draw."""
 
 from __future__ import annotations
 

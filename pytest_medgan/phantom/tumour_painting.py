@@ -17,7 +17,7 @@ def paint_tumour(canvas: Canvas, tumour: Tumour, blood: float, lung: Float64) ->
     Args:
         canvas: The slice.
         tumour: In the standard frame.
-        blood: HU of blood, which tells how much contrast medium there is.
+        blood: HU of blood, which depends on the amount of contrast medium.
         lung: How much of each pixel is lung, [rows,columns] in 0..1.
     """
     h = canvas.h
@@ -44,5 +44,5 @@ def paint_tumour(canvas: Canvas, tumour: Tumour, blood: float, lung: Float64) ->
     hu[at] += ramp(ball, 1.8) * (flesh - 26.0 * core - hu[at])
     if tumour.cavity:
         hollow = tumour.distance(x + 3.0, y - 2.0, h) + (1.0 - tumour.cavity) * tumour.radius + 4.0 * grain
-        hollow = np.maximum(hollow, ball + 3.5)  # some wall is left all round
+        hollow = np.maximum(hollow, ball + 3.5)  # a wall of 3.5 mm remains
         hu[at] += ramp(hollow, 2.2) * (-900.0 - hu[at])

@@ -1,6 +1,6 @@
-"""Trivial differences between two sets of images that would give the answer away in a reader study.
+"""Find simple differences between two sets of images that would reveal the answer in a reader study.
 
-A reader, or the reader's eye after twenty images, can use a cue such as blur or a grey level that never occurs. If one
+A reader can learn, within twenty images, to use a cue such as blur or a grey level that never occurs. If one
 simple statistic of an image separates the sets, the study tests that statistic and not realism.
 """
 
@@ -65,8 +65,8 @@ def cue_warning(cue: Cue) -> str:
     """
     return (
         f"The {cue.name} alone separates real from generated images (area under the curve {cue.area:.2f}; it is higher "
-        f"in {cue.higher_in} images). Readers may answer by it. Prepare both sets in the same way, or say so with the "
-        "results."
+        f"in {cue.higher_in} images). Readers may use it to answer. Prepare both sets in the same way, or report this "
+        "with the results."
     )
 
 

@@ -1,7 +1,7 @@
 """Keys of reader studies: which images of a page are real, kept in a file apart from the page.
 
 The page and every answer file carry the commitment of the key, a digest from which the key cannot be computed. Scoring
-accepts only the key that has this commitment, so a key can neither be read from the page nor exchanged afterwards.
+accepts only the key that has this commitment, so a key can neither be read from the page nor replaced later.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def read_key(path: Path) -> PageKey:
         The key.
 
     Raises:
-        DataError: The file cannot be read or is no key file of this version.
+        DataError: The file cannot be read or is not a key file of this version.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -100,7 +100,7 @@ def read_keys(paths: Iterable[Path]) -> Keys:
         The keys by the identity of their page.
 
     Raises:
-        DataError: A file is no key file, or two files hold different keys of one page.
+        DataError: A file is not a key file, or two files hold different keys of one page.
     """
     keys: dict[str, PageKey] = {}
     for path in paths:
@@ -129,5 +129,5 @@ def keys_in_folders_of(paths: Iterable[Path]) -> Keys:
 
 
 def _key_file_error(path: Path) -> DataError:
-    """Return the error for a file that is no key file."""
+    """Return the error for a file that is not a key file."""
     return DataError("The key file cannot be read. Name the file that was written with the page.", file=path.name)

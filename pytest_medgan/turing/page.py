@@ -2,7 +2,7 @@
 
 Jang et al. 2022 name such a test as future work. The page is one file and makes no request. Answers stay in the
 reader's browser until the reader saves them as a file for `turing_accuracy`. The page does not hold the key: which
-images are real is returned beside it and belongs into a file that readers do not get.
+images are real is returned separately and belongs in a file that readers do not get.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def make_page(
     wanted = available if count is None else count
     if not 1 <= wanted <= available:
         raise SettingsError(
-            f"The page shall show {wanted} images of each kind and can show 1 to {available}. Give another count."
+            f"The page cannot show {wanted} images of each kind, only 1 to {available}. Give another count."
         )
     source = secrets.SystemRandom() if randomness is None else randomness
     chosen = [(True, i) for i in source.sample(range(len(real)), wanted)]
@@ -112,7 +112,7 @@ def make_page(
 
 
 def _presets(low: float, high: float) -> list[dict[str, str | float]]:
-    """Return the window presets that show grey levels the images have: the centre lies within the images' window."""
+    """Return the window presets that fit the images: those whose centre lies within the images' window."""
     return [
         {"name": name, "key": key, "centre": centre, "width": width}
         for name, key, centre, width in PRESETS

@@ -68,7 +68,7 @@ def turing_accuracy(answers: Iterable[str | Path], *, keys: Iterable[str | Path]
         The scores of each reader and of all.
 
     Raises:
-        DataError: A file is not an answer file, its key is absent or another one, or one reader has two files of
+        DataError: A file is not an answer file, its key is missing or of another page, or one reader has two files of
             one page.
     """
     files = [(path, read_answers(path)) for path in map(Path, answers)]
@@ -97,7 +97,7 @@ def assert_turing_accuracy_below(
     """Assert that readers cannot tell real from generated images.
 
     The 95% interval of their accuracy must lie within 1 - limit to limit. Too few answers give a wide interval and
-    fail. Readers who tell the two apart and exchange the names fail as well.
+    fail. Readers who tell the two apart but swap the labels fail as well.
 
     Args:
         answers: Files that pages saved, or a score.
@@ -126,11 +126,11 @@ def assert_turing_accuracy_below(
     found = f"readers were right in {pooled.right} of {pooled.answered} answers, {pooled.accuracy:.3f}"
     allowed = f"{1 - limit:.3f} to {limit:.3f}"
     if low > limit or high < 1 - limit:
-        reason = f"They can tell real from generated: the interval lies outside {allowed}. Improve the generator."
+        reason = f"Readers can tell real from generated: the interval lies outside {allowed}. Improve the generator."
     else:
         reason = (
-            f"The interval does not lie within {allowed}, so nothing is shown. Collect more answers or improve the "
-            "generator."
+            f"The interval does not lie within {allowed}, so the test shows nothing. Collect more answers or improve "
+            "the generator."
         )
     raise AssertionError(f"Visual Turing test: {found} (95% interval {low:.3f} to {high:.3f}). {reason}")
 
@@ -139,7 +139,7 @@ def _key_of(file: AnswerFile, keys: Keys, path: Path) -> tuple[bool, ...]:
     """Return for each place of a file's page whether the image is real."""
     if file.page not in keys:
         raise DataError(
-            f"The key of the answers' page is not at hand. Name its {KEY_SUFFIX} file or put it into the folder of "
+            f"The key of the answers' page was not found. Name its {KEY_SUFFIX} file or put it into the folder of "
             "the answers.",
             file=path.name,
         )

@@ -71,7 +71,7 @@ def test_named_key_file_is_written_and_read(
     assert turing.run(made) == 0
     assert not page.with_suffix(".key.json").exists()
     answers = answered(tmp_path, config_of(page), "one")
-    with pytest.raises(DataError, match="key of the answers' page is not at hand"):
+    with pytest.raises(DataError, match="key of the answers' page was not found"):
         turing.run(parsed("score", answers))
     assert turing.run(parsed("score", answers, "--key", str(key))) == 0
     assert "0.500" in capsys.readouterr().out
@@ -94,7 +94,7 @@ def test_absent_option_is_named(tmp_path: Path, sets: tuple[str, str]) -> None:
         turing.run(parsed("--real", sets[0], "--out", "x.html"))
     with pytest.raises(SettingsError, match="No answer file is named"):
         turing.run(parsed("score"))
-    with pytest.raises(SettingsError, match="show 50 images of each kind and can show 1 to 6"):
+    with pytest.raises(SettingsError, match="show 50 images of each kind, only 1 to 6"):
         turing.run(parsed("--real", sets[0], "--fake", sets[1], "--out", str(tmp_path / "x.html")))
     assert not (tmp_path / "x.html").exists()
 

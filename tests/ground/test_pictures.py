@@ -148,7 +148,7 @@ def test_read_picture_larger_than_the_limit_is_refused_undecoded(
 ) -> None:
     (tmp_path / "a.png").write_bytes(png(8, 0, b"", 60000, 60000))
     monkeypatch.setattr(pictures, "_decode", lambda *_: pytest.fail("decoded"))
-    with pytest.raises(DataError, match="8192 pixels a side"):
+    with pytest.raises(DataError, match="8192 pixels per side"):
         read_picture(tmp_path / "a.png", name="a")
 
 

@@ -266,6 +266,6 @@ def test_gpu_gives_the_same_values_and_errors(two_sets):
 
 def test_unknown_metric_is_refused_and_a_single_name_accepted() -> None:
     real, fake = np.random.default_rng(0).standard_normal((2, 64, 4), np.float32)
-    with pytest.raises(MetricInputError, match="names fdi; there are"):
+    with pytest.raises(MetricInputError, match="unknown names: fdi; choose from"):
         score_features(real=real, fake=fake, metrics=("fdi",))
     assert list(score_features(real=real, fake=fake, metrics="fid")) == ["fid"]

@@ -114,7 +114,7 @@ def test_value_is_the_mean_of_the_runs_at_the_best_angle(two_sets):
 
 
 def test_too_few_rows_for_the_clusters_are_refused():
-    with pytest.raises(MetricInputError, match=r"real \[9, 2\] and fake \[30, 2\] are too few for clusters=20"):
+    with pytest.raises(MetricInputError, match=r"real \[9, 2\] and fake \[30, 2\] have too few rows for clusters=20"):
         precision_recall_distribution(real=np.zeros((9, 2)), fake=np.zeros((30, 2)))
 
 

@@ -152,7 +152,7 @@ def test_images_of_two_sizes_are_refused(sides: tuple[Pixels, Pixels]) -> None:
 
 @pytest.mark.parametrize("count", [0, 13, -1])
 def test_count_that_the_sets_cannot_fill_is_refused(sides: tuple[Pixels, Pixels], count: int) -> None:
-    with pytest.raises(SettingsError, match=f"show {count} images of each kind and can show 1 to 12"):
+    with pytest.raises(SettingsError, match=f"show {count} images of each kind, only 1 to 12"):
         made(sides, count=count)
 
 
@@ -165,5 +165,5 @@ def test_count_defaults_to_the_smaller_set(sides: tuple[Pixels, Pixels]) -> None
 def test_page_shows_at_most_500_of_each_kind() -> None:
     many = np.zeros((502, 1, 2, 2), np.uint8)
     assert len(make_page(real=many, fake=many).key.images) == 1000
-    with pytest.raises(SettingsError, match="can show 1 to 500"):
+    with pytest.raises(SettingsError, match="only 1 to 500"):
         make_page(real=many, fake=many, count=501)

@@ -111,7 +111,7 @@ def test_key_may_lie_in_another_folder(save: Save, tmp_path: Path) -> None:
     (tmp_path / "keys").mkdir()
     hidden = tmp_path / "keys" / "k.json"
     (tmp_path / "page.key.json").rename(hidden)
-    with pytest.raises(DataError, match="key of the answers' page is not at hand") as caught:
+    with pytest.raises(DataError, match="key of the answers' page was not found") as caught:
         turing_accuracy([answers])
     assert caught.value.file == "A.json"
     assert turing_accuracy([answers], keys=[str(hidden)]).pooled.accuracy == 1
@@ -160,12 +160,12 @@ def test_gate_passes_readers_who_guess(save: Save) -> None:
 
 
 def test_gate_fails_readers_who_recognise_generated_images(save: Save) -> None:
-    with pytest.raises(AssertionError, match=r"readers were right in 40 of 40 answers, 1.000 .*They can tell real"):
+    with pytest.raises(AssertionError, match=r"readers were right in 40 of 40 answers, 1.000 .*Readers can tell real"):
         assert_turing_accuracy_below([save("A", TRUTH)], 0.65)
 
 
 def test_gate_fails_readers_who_exchange_the_names(save: Save) -> None:
-    with pytest.raises(AssertionError, match="They can tell real from generated"):
+    with pytest.raises(AssertionError, match="Readers can tell real from generated"):
         assert_turing_accuracy_below([save("A", [not is_real for is_real in TRUTH])], 0.65)
 
 
@@ -213,5 +213,5 @@ def test_gate_fails_in_the_test_that_calls_it(save: Save, pytester: pytest.Pytes
     )
     result = pytester.runpytest()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*readers were right in 40 of 40 answers*They can tell real from generated*"])
+    result.stdout.fnmatch_lines(["*readers were right in 40 of 40 answers*Readers can tell real from generated*"])
     result.stdout.no_fnmatch_line("*turing/score.py*")
