@@ -30,7 +30,6 @@ from pytest_medgan.errors import ExtractorError
 OURS = (
     ("folded", "float32"),
     ("onnxruntime", "float32"),
-    ("openvino", "float32"),
     ("compiled", "float32"),
     ("graph", "float32"),
     ("graph", "tf32"),

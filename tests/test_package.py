@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -61,5 +62,5 @@ def test_constraints_pin_every_runtime_dependency() -> None:
     pinned = {
         line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line
     }
-    needed = {requirement.split(">=")[0].lower() for requirement in project["dependencies"]}
+    needed = {re.split("[>=]=", requirement)[0].lower() for requirement in project["dependencies"]}
     assert needed <= pinned

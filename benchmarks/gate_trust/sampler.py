@@ -48,11 +48,12 @@ def draw(training: UInt8, pool: str, chunk: int, count: int = CHUNK) -> UInt8:
     dose = float(dose_text) if dose_text else 0.0
     rng = np.random.default_rng([zlib.crc32(pool.encode()), chunk])
     base = torch.from_numpy(training[rng.integers(len(training), size=count)]).float()
-    images = _gaussian(_warp(base, rng), dose if fault == "blur" else BLUR)
+    images = blurred(moved(base, rng), dose if fault == "blur" else BLUR)
     return _finish(images, fault, dose, rng)
 
 
-def _warp(base: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+def moved(base: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Images [N,1,H,W] turned, zoomed, shifted and changed in gain, each by a random amount."""
     count, size = len(base), base.shape[-1]
     angle = np.deg2rad(rng.uniform(-5, 5, count))
     zoom = rng.uniform(0.96, 1.04, count)
@@ -70,7 +71,8 @@ def _warp(base: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     return warped * torch.from_numpy(gain).float()[:, None, None, None]
 
 
-def _gaussian(images: torch.Tensor, sigma: float) -> torch.Tensor:
+def blurred(images: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Images [N,1,H,W] under a Gaussian of `sigma` pixels."""
     reach = 4
     x = torch.arange(-reach, reach + 1, dtype=torch.float32)
     kernel = torch.exp(-(x**2) / (2 * sigma**2))

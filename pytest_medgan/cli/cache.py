@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.action == "export":
         print(f"{housekeeping.export(folder, arguments.file)} blocks exported")
     else:
-        print(f"{housekeeping.bring_in(folder, arguments.file)} blocks imported")
+        print(f"{housekeeping.import_blocks(folder, arguments.file)} blocks imported")
     return 0
 
 
@@ -50,9 +50,9 @@ def _look(folder: Path) -> None:
     """Print one line per feature space."""
     from datetime import UTC, datetime
 
-    from pytest_medgan.embedding.housekeeping import look
+    from pytest_medgan.embedding.housekeeping import summarise
 
-    spaces = look(folder)
+    spaces = summarise(folder)
     for space in spaces:
         used = datetime.fromtimestamp(space.used, UTC).strftime("%Y-%m-%d %H:%M")
         print(

@@ -1,4 +1,4 @@
-"""Floats as the numeric class says, whatever torch was told elsewhere, and memory that is given back."""
+"""Compute in the arithmetic that a numeric class stands for, whatever torch was set to elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 @contextlib.contextmanager
 def arithmetic(precision: str) -> Iterator[None]:
-    """Products and convolutions in TF32 only for precision "tf32"; torch allows it in convolutions by default."""
+    """Allow TF32 in products and convolutions for precision "tf32" alone; torch's default allows it in convolutions."""
     tf32 = precision == "tf32"
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
@@ -24,9 +24,9 @@ def arithmetic(precision: str) -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-def give_back() -> None:
-    """Hands freed memory back to the system; glibc would keep what networks leave behind while they are made."""
+def release_memory() -> None:
+    """Return freed memory to the system; glibc would keep what is left of networks while they are made."""
     if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
         if trim is not None:
             trim(0)

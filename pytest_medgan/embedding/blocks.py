@@ -1,17 +1,13 @@
-"""One stored block: the features of some images, with a digest of each image, in a file that proves itself whole.
+"""A stored block: the features of some images with a digest of each image, in a file whose checksums show damage.
 
 Layout, little-endian: the magic, the header's length (uint32), the header (JSON: count, width, classes, images), the
-SHA-256 of all that; then the features float32 [n,D], the probabilities float32 [n,C], and the SHA-256 of those two. A
-file appears by an atomic rename, so that a reader finds a whole file or none.
+SHA-256 of all that; then the features float32 [n,D], the probabilities float32 [n,C], and the SHA-256 of those two.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import secrets
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +15,13 @@ from typing import BinaryIO
 
 import numpy as np
 
+from pytest_medgan.ground.files import write_bytes
 from pytest_medgan.records import Float32
 
 MAGIC = b"medgan-features-1\n"
 HASH = 32  # bytes
 LONGEST_HEADER = 64 * 2**20  # bytes; a longer one is damage
 SUFFIX = ".block"
-TEMPORARY = ".tmp-"  # begins the name of a file being written
 
 
 class DamagedBlockError(Exception):
@@ -57,7 +53,14 @@ class Block:
 
 
 def write_block(folder: Path, block: Block) -> Path:
-    """Writes the block under a name made of its images' digests; atomic. Raises OSError as the folder has it."""
+    """Write a block, whole or not at all, under a name made of its images' digests.
+
+    Returns:
+        The file.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
     n, width = block.features.shape
     classes = 0 if block.probabilities is None else block.probabilities.shape[1]
     header = json.dumps({"count": n, "width": width, "classes": classes, "images": block.images}).encode()
@@ -66,33 +69,19 @@ def write_block(folder: Path, block: Block) -> Path:
     if block.probabilities is not None:
         payload += np.ascontiguousarray(block.probabilities, dtype="<f4").tobytes()
     name = hashlib.sha256("".join(block.images).encode()).hexdigest()[:32]
-    return write_atomically(folder / f"{name}{SUFFIX}", [front, _hash(front), payload, _hash(payload)])
-
-
-def write_atomically(file: Path, parts: list[bytes]) -> Path:
-    """Writes beside the file and renames; nobody ever sees a part of it. Raises OSError."""
-    temporary = file.with_name(f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(6)}")
-    try:
-        with temporary.open("xb") as stream:
-            stream.writelines(parts)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(file)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+    file = folder / f"{name}{SUFFIX}"
+    write_bytes(file, b"".join([front, _hash(front), payload, _hash(payload)]))
     return file
 
 
 def read_header(file: Path) -> Header:
-    """What the file holds. Raises DamagedBlockError, or OSError where it is gone."""
+    """Return what a file holds. Raises DamagedBlockError, or OSError where it is gone."""
     with file.open("rb") as stream:
         return _header(stream)
 
 
 def read_block(file: Path) -> Block:
-    """The block, every byte checked. Raises DamagedBlockError, or OSError where it is gone."""
+    """Return the block in a file, every byte checked. Raises DamagedBlockError, or OSError where it is gone."""
     with file.open("rb") as stream:
         header = _header(stream)
         payload = stream.read(header.payload)
@@ -105,6 +94,7 @@ def read_block(file: Path) -> Block:
 
 
 def _header(stream: BinaryIO) -> Header:
+    """Read and check the header; the stream then stands at the features."""
     lead = stream.read(len(MAGIC) + 4)
     if lead[: len(MAGIC)] != MAGIC or len(lead) != len(MAGIC) + 4:
         raise DamagedBlockError("magic")
@@ -119,4 +109,5 @@ def _header(stream: BinaryIO) -> Header:
 
 
 def _hash(data: bytes) -> bytes:
+    """Return the SHA-256 of bytes."""
     return hashlib.sha256(data).digest()

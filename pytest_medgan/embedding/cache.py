@@ -1,9 +1,10 @@
 """Features on disk, found by content: the pixels of each image, the extractor's identity and the numeric class.
 
-A set is computed in blocks, but found image by image: the first eighth of a set is a hit for all of it, in any order,
-and one changed pixel costs one image. Many processes, on one machine or several, may share a folder. Each block is
-computed under a lock; a process that finds a block locked goes on with another and comes back. A lock dies with the
-process that held it. A folder that cannot be written, or is full, makes the cache say so in `trouble` and step aside.
+A set is computed in blocks but found image by image. So the first eighth of a set is found when all of it was stored,
+in any order, and one changed pixel costs one image. Many processes, on one machine or several, may share a folder. Each
+block is computed under a lock; a process that finds a block locked goes on with another block and comes back. A lock
+ends with the process that held it. Where the folder cannot be written or is full, nothing more is stored and `trouble`
+says why.
 """
 
 from __future__ import annotations
@@ -26,28 +27,28 @@ from pytest_medgan.embedding.blocks import (
     Header,
     read_block,
     read_header,
-    write_atomically,
     write_block,
 )
 from pytest_medgan.embedding.housekeeping import ABOUT, make_room
-from pytest_medgan.errors import ExtractorError
+from pytest_medgan.errors import ExtractorError, OutputError
+from pytest_medgan.ground.files import write_text
 from pytest_medgan.records import Float32, UInt8
 
 # (rows of the set to compute, rows of the set that are done) -> their features and probabilities
 Compute = Callable[[list[int], int], tuple[Float32, Float32 | None]]
 
 LIMIT = 4 * 10**9  # bytes of stored blocks
-LOCKS = 256  # lock files; two blocks that share one only wait for each other
+LOCKS = 256  # lock files; two blocks that share one wait for each other
 PATIENCE = 600.0  # seconds to wait for another process's block before computing it anyway
 
 
 @dataclass
 class Counts:
-    """What became of the images asked for."""
+    """Images found and images computed."""
 
     found: int = 0  # read from the folder
     computed: int = 0  # embedded
-    damaged: int = 0  # blocks that were not what was written, and were thrown away
+    damaged: int = 0  # blocks that were not what was written, and were removed
 
     def __str__(self) -> str:
         damaged = f", {self.damaged} damaged blocks recomputed" if self.damaged else ""
@@ -56,7 +57,7 @@ class Counts:
 
 @dataclass
 class Cache:
-    """A folder of stored features, bounded in size; the oldest go first."""
+    """A folder of stored features, bounded in size; those unused for longest are removed first."""
 
     folder: Path
     limit: int = LIMIT  # bytes
@@ -65,29 +66,32 @@ class Cache:
     trouble: str | None = None  # why nothing is stored, in words without a path; None while all is well
 
     def space(self, identity: str, numeric_class: str, *, counted: bool = True) -> Space:
-        """The part of the folder that belongs to one feature space; what is found there counts, or does not."""
+        """Return the part of the folder that belongs to one feature space; `counted` adds to `counts`."""
         return Space(self, identity, numeric_class, self.counts if counted else Counts())
 
-    def step_aside(self, error: OSError) -> None:
-        """Stores nothing from now on, and says why."""
-        reason = error.strerror or type(error).__name__
-        self.trouble = f"features are not stored: {reason}; free space or give another --medgan-cache-dir"
+    def stop_storing(self, error: Exception) -> None:
+        """Store nothing from now on, and keep the reason in `trouble`."""
+        cause = error.__cause__ if isinstance(error, OutputError) else error
+        reason = (getattr(cause, "strerror", None) or "the system gave no reason").lower()
+        self.trouble = f"Features are not stored ({reason}). Free space or give another --medgan-cache-dir."
 
 
 def image_digests(pixels: UInt8) -> list[str]:
-    """A digest of each image of uint8 [N,C,H,W], its shape included."""
+    """Return a digest of each image of uint8 [N,C,H,W], its shape included."""
     shape = str(pixels.shape[1:]).encode()
     return [hashlib.sha256(shape + np.ascontiguousarray(image).tobytes()).hexdigest()[:32] for image in pixels]
 
 
 @dataclass(frozen=True)
 class _Place:
+    """Where an image's features are stored."""
+
     file: Path
     row: int
 
 
 class Rows:
-    """Features of a set's images, filled in as they become known; a duplicate is known with its first."""
+    """Features of a set's images, filled in as they become known; equal images become known together."""
 
     def __init__(self, images: Sequence[str]) -> None:
         self.places: dict[str, list[int]] = {}  # image -> where in the set it stands
@@ -99,11 +103,15 @@ class Rows:
         self._probabilities: Float32 | None = None
 
     def missing(self, images: Sequence[str]) -> list[str]:
-        """Those that are not known yet."""
+        """Return those of `images` that are not known yet."""
         return [image for image in images if image not in self.known]
 
     def put(self, block: Block) -> None:
-        """Takes what the set needs of a block. Raises ExtractorError where its width is not that of the others."""
+        """Take what the set needs of a block.
+
+        Raises:
+            ExtractorError: Its width is not that of the others.
+        """
         classes = None if block.probabilities is None else block.probabilities.shape[1]
         if self._features is None:
             self._features = np.empty((self._count, block.features.shape[1]), np.float32)
@@ -111,7 +119,7 @@ class Rows:
         ours = None if self._probabilities is None else self._probabilities.shape[1]
         if (self._features.shape[1], ours) != (block.features.shape[1], classes):
             raise ExtractorError(
-                "stored and computed features have different widths; give the extractor another identity"
+                "The extractor's stored and computed features have different widths. Give it another identity."
             )
         for row, image in enumerate(block.images):
             if image not in self.known and image in self.places:
@@ -121,7 +129,7 @@ class Rows:
                 self.known.add(image)
 
     def whole(self) -> tuple[Float32, Float32 | None]:
-        """All of them, in the order of the set."""
+        """Return features and probabilities of all images, in the order of the set."""
         if self._features is None or len(self.known) < len(self.places):
             raise ValueError("not all images are known")
         return self._features, self._probabilities
@@ -143,9 +151,15 @@ class Space:
     # ------------------------------------------------------------------------------------------------------- gather
 
     def gather(self, images: Sequence[str], compute: Compute, block: int) -> tuple[Float32, Float32 | None]:
-        """Features and probabilities of every image, in order: read where they are stored, else computed and stored.
+        """Return features and probabilities of every image, in order: read where stored, else computed and stored.
 
-        Raises ExtractorError where the extractor's width has changed under one identity.
+        Args:
+            images: Digests of the images.
+            compute: (rows of the set to compute, rows that are done) -> their features and probabilities.
+            block: Images to compute and store together.
+
+        Raises:
+            ExtractorError: The extractor's width has changed under one identity.
         """
         rows = Rows(images)
         wanted = list(rows.places)
@@ -165,14 +179,14 @@ class Space:
         return rows.whole()
 
     def lacks(self, images: Sequence[str]) -> bool:
-        """Whether one of them, at least, is not stored."""
+        """Whether at least one of the images is not stored."""
         self._scan()
         return any(image not in self._places for image in images)
 
     def _settle(self, part: Sequence[str], rows: Rows, compute: Compute, *, wait: bool) -> bool:
-        """Reads or computes one part of the set; False where another process has it in hand and `wait` is off."""
-        with self._locked(part, wait=wait) as mine:
-            if not mine:
+        """Read or compute one part of the set; return False where another process holds its lock and `wait` is off."""
+        with self._locked(part, wait=wait) as held:
+            if not held:
                 return False
             before = len(rows.known)
             self._read(rows.missing(part), rows)  # another may have stored them meanwhile
@@ -188,7 +202,7 @@ class Space:
 
     @contextlib.contextmanager
     def _locked(self, part: Sequence[str], *, wait: bool) -> Iterator[bool]:
-        """The lock of a part: True when held, or when nothing can be locked here and we go on without."""
+        """Hold the lock of a part. Yields False where another process holds it, True also where no lock can be made."""
         lock = None
         if self.cache.trouble is None:
             slot = int(hashlib.sha256((self.key + part[0]).encode()).hexdigest(), 16) % LOCKS
@@ -203,7 +217,7 @@ class Space:
                     return
             except (OSError, NotImplementedError) as error:
                 lock = None
-                self.cache.step_aside(error if isinstance(error, OSError) else OSError(str(error)))
+                self.cache.stop_storing(error)
         try:
             yield True
         finally:
@@ -213,23 +227,23 @@ class Space:
     # -------------------------------------------------------------------------------------------------- read, write
 
     def _read(self, images: Sequence[str], rows: Rows) -> None:
-        """Fills `rows` with those of `images` that are stored."""
+        """Fill `rows` with those of `images` that are stored."""
         self._scan()
         for file in {place.file for image in images if (place := self._places.get(image)) is not None}:
             try:
                 block = read_block(file)
             except DamagedBlockError:
-                self._throw_away(file)
+                self._remove(file)
                 continue
-            except OSError:  # pruned by another process, or not ours to read
+            except OSError:  # removed by another process, or not readable for us
                 self._forget(file)
                 continue
             with contextlib.suppress(OSError):  # a folder shared for reading only
-                os.utime(file)  # the oldest by use go first
+                os.utime(file)  # those unused for longest are removed first
             rows.put(block)
 
     def _scan(self) -> None:
-        """Learns of the blocks that have appeared, and forgets those that are gone."""
+        """Learn of the blocks that have appeared, and forget those that are gone."""
         try:
             files = {Path(entry.path) for entry in os.scandir(self.folder) if entry.name.endswith(SUFFIX)}
         except OSError:
@@ -240,7 +254,7 @@ class Space:
             try:
                 header = read_header(file)
             except DamagedBlockError:
-                self._throw_away(file)
+                self._remove(file)
                 continue
             except OSError:
                 continue
@@ -249,33 +263,34 @@ class Space:
                 self._places.setdefault(image, _Place(file, row))
 
     def _forget(self, file: Path) -> None:
+        """Forget what a block holds."""
         header = self._headers.pop(file, None)
         for image in header.images if header else ():
             if image in self._places and self._places[image].file == file:
                 del self._places[image]
 
-    def _throw_away(self, file: Path) -> None:
+    def _remove(self, file: Path) -> None:
+        """Remove a damaged block."""
         self.counts.damaged += 1
         self._forget(file)
         with contextlib.suppress(OSError):
             file.unlink()
 
     def _write(self, block: Block) -> None:
-        """Stores the block, and makes room; a folder that will not have it is no reason to stop."""
+        """Store a block. A folder that cannot be written is no reason to stop."""
         if self.cache.trouble is not None:
             return
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
             about = self.folder / ABOUT
             if not about.exists():
-                write_atomically(about, [json.dumps(self.about, indent=1).encode()])
+                write_text(about, json.dumps(self.about, indent=1))
             write_block(self.folder, block)
             self._wrote = True
-        except OSError as error:
-            self.cache.step_aside(error)
+        except OutputError as error:
+            self.cache.stop_storing(error)
 
     def _make_room(self) -> None:
-        """Keeps the whole folder within its limit, once a set, if this process wrote to it."""
+        """Keep the whole folder within its limit, once per set, if this process wrote to it."""
         if self._wrote:
             make_room(self.cache.folder, self.cache.limit)
             self._wrote = False

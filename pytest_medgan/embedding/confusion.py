@@ -1,7 +1,8 @@
-"""How well a classifier of two classes does, told so that class imbalance cannot flatter it."""
+"""How well a classifier separates two classes, also where one class is much larger than the other."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,29 +14,29 @@ CLASSES = ("alive", "deceased")
 
 @dataclass(frozen=True)
 class Confusion:
-    """Counts [true][predicted] of alive (0) and deceased (1), the mean loss, and how well the two are told apart."""
+    """Counts [true][predicted] of alive (0) and deceased (1), the mean loss and the area under the ROC curve."""
 
     table: tuple[tuple[int, int], tuple[int, int]]
-    loss: float  # cross-entropy, nats an image
+    loss: float  # cross-entropy, nats per image
     area: float = float("nan")  # under the ROC curve: 0.5 is chance, wherever the threshold lies; nan for one class
 
     @property
     def count(self) -> int:
+        """Number of images."""
         return sum(map(sum, self.table))
 
     @property
     def accuracy(self) -> float:
-        """Share that is right; nan where there was nothing."""
+        """Share of images classified correctly; nan without images."""
         return (self.table[0][0] + self.table[1][1]) / self.count if self.count else float("nan")
 
     @property
     def balanced_accuracy(self) -> float:
-        """Mean over the classes present of the share that is right: 0.5 is chance, whatever the imbalance."""
+        """Mean over the classes present of the share classified correctly: 0.5 is chance for any imbalance."""
         shares = [row[i] / sum(row) for i, row in enumerate(self.table) if sum(row)]
         return sum(shares) / len(shares) if shares else float("nan")
 
     def __str__(self) -> str:
-        """The table, as a command prints it."""
         width = max(len(str(n)) for row in self.table for n in row) + 2
         head = f"{'':16}{'predicted ' + CLASSES[0]:>20}{CLASSES[1]:>{max(width, 10)}}"
         rows = [
@@ -50,20 +51,20 @@ class Confusion:
 
 
 def confusion(labels: Int64, probabilities: Float32) -> Confusion:
-    """labels int [N] of 0 and 1, probabilities float [N,2] => Confusion; a tie counts as deceased."""
-    predicted = (probabilities[:, 1] >= probabilities[:, 0]).astype(np.int64)
-    cells = np.zeros((2, 2), np.int64)
-    np.add.at(cells, (labels, predicted), 1)
-    chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    loss = float(-np.log(np.maximum(chosen, 1e-12)).mean()) if len(labels) else float("nan")
-    first, second = cells.tolist()
-    return Confusion(((first[0], first[1]), (second[0], second[1])), loss, _area(labels, probabilities[:, 1]))
+    """Compare labels with probabilities.
 
+    Args:
+        labels: [N], 0 or 1.
+        probabilities: [N,2]; equal probabilities count as deceased.
+    """
+    from sklearn.metrics import confusion_matrix, log_loss, roc_auc_score
 
-def _area(labels: Int64, scores: Float32) -> float:
-    """The share of pairs, one of either class, in which the deceased scores higher; ties count half (Mann-Whitney)."""
-    alive, deceased = np.sort(scores[labels == 0]), scores[labels == 1]
-    if not (len(alive) and len(deceased)):
-        return float("nan")
-    below, not_above = (np.searchsorted(alive, deceased, side) for side in ("left", "right"))
-    return float((below + not_above).mean() / (2 * len(alive)))
+    if len(labels) == 0:
+        return Confusion(((0, 0), (0, 0)), math.nan)
+    chances = probabilities.astype(np.float64)
+    chances /= chances.sum(axis=1, keepdims=True)
+    predicted = (chances[:, 1] >= chances[:, 0]).astype(np.int64)
+    (a, b), (c, d) = confusion_matrix(labels, predicted, labels=[0, 1]).tolist()
+    both = len(np.unique(labels)) == 2
+    area = float(roc_auc_score(labels, chances[:, 1])) if both else math.nan
+    return Confusion(((a, b), (c, d)), float(log_loss(labels, chances, labels=[0, 1])), area)

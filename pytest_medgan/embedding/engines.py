@@ -1,64 +1,56 @@
-"""What runs the folded network, and which of them `engine=auto` takes.
+"""The engines that run a folded network, and which of them `engine=auto` stands for.
 
-The order of preference is the order of benchmarks/embedding.md, fixed rather than timed anew on every run, so that the
-same command gives the same digits twice. Every float32 engine agrees with plain eager torchvision within 1e-5 relative;
-a test holds each of them to it.
+The order of preference is that of benchmarks/embedding.md. It is fixed rather than timed on every run, so that the same
+command gives the same digits twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from pytest_medgan.embedding.folded import FoldedInception
-from pytest_medgan.embedding.inception import channel_affine, maps, prepare, to_three_channels
-from pytest_medgan.embedding.onnx_graph import onnx_model
+from pytest_medgan.embedding.cuda import cuda_engine
+from pytest_medgan.embedding.engine import Engine, pad_batches
+from pytest_medgan.embedding.onnx_graph import INPUT, onnx_model
+from pytest_medgan.embedding.operations import Network
 from pytest_medgan.embedding.spec import ExtractorSpec
-from pytest_medgan.embedding.topology import FIRST, Convolution, fold, fold_input
+from pytest_medgan.embedding.torch_network import TorchNetwork
 from pytest_medgan.errors import ExtractorError
 
 CPU_BATCH = 16
-RUNTIME_BATCH = 8  # of ONNX Runtime and OpenVINO, which keep what a batch needed: half the memory, 3% slower than 16
-# (uint8 [N,1,H,W] on the CPU, images at once) -> float32 features of one batch after another, on the CPU
-Stream = Callable[[Tensor, int], Iterator[Tensor]]
+RUNTIME_BATCH = 8  # of ONNX Runtime, which keeps what a batch needed: half the memory, 3% slower than 16
+BLOCK = 128
 
 
-@dataclass(frozen=True, eq=False)
-class Engine:
-    """One way to compute features."""
+def make_engine(network: Network, spec: ExtractorSpec, device: str) -> Engine:
+    """Return the engine that `spec` asks for, on `device`.
 
-    name: str
-    batch: int  # images at once that suit it
-    block: int  # images it likes to be handed together
-    stream: Stream
-
-
-def make_engine(network: nn.Module, spec: ExtractorSpec, device: str) -> Engine:
-    """The engine `spec` asks for, on `device`. Raises ExtractorError where it cannot run here."""
+    Raises:
+        ExtractorError: It does not run here.
+    """
     kind = torch.device(device).type
-    name = spec.engine if spec.engine != "auto" else choose(kind, spec.precision)
+    name = spec.engine if spec.engine != "auto" else preferred_engine(kind, spec.precision)
     if kind == "cpu" and spec.precision == "tf32":
-        raise ExtractorError("precision=tf32 is a CUDA format; on a CPU use float32 or bfloat16")
-    if name in ("onnxruntime", "openvino", "eager") and spec.precision != "float32":
-        raise ExtractorError(f"engine={name} computes in float32; leave engine= out for precision={spec.precision}")
-    if kind != "cpu" and name in ("onnxruntime", "openvino"):
-        raise ExtractorError(f"engine={name} runs on a CPU; leave engine= out on {kind}")
+        raise ExtractorError("precision=tf32 is a format of CUDA devices. Use float32 or bfloat16 on a CPU.")
+    if name in ("onnxruntime", "eager") and spec.precision != "float32":
+        raise ExtractorError(f"engine={name} computes in float32 alone. Leave engine= out for {spec.precision}.")
+    if kind != "cpu" and name == "onnxruntime":
+        raise ExtractorError(f"engine={name} runs on a CPU alone. Leave engine= out on {kind}.")
     if kind == "cpu" and name == "graph":
-        raise ExtractorError("engine=graph captures a CUDA graph; leave engine= out on a CPU")
+        raise ExtractorError("engine=graph captures a CUDA graph. Leave engine= out on a CPU.")
+    if name == "eager" and network.eager is None:
+        raise ExtractorError(f"engine=eager does not exist for {network.name}. Leave engine= out.")
     if kind != "cpu":
-        from pytest_medgan.embedding.cuda import cuda_engine
-
         return cuda_engine(network, spec, name, device)
     return _cpu_engine(network, spec, name)
 
 
-def choose(kind: str, precision: str) -> str:
-    """The name that "auto" stands for on this kind of device: the fastest that is installed."""
+def preferred_engine(kind: str, precision: str) -> str:
+    """Return the name that "auto" stands for on a kind of device: the fastest that is installed."""
     if kind == "cuda":
         return "graph"
     if kind == "cpu" and precision == "float32" and find_spec("onnxruntime") and find_spec("onnx"):
@@ -66,72 +58,50 @@ def choose(kind: str, precision: str) -> str:
     return "folded"
 
 
-def grey_convolutions(network: nn.Module, normalisation: str) -> dict[str, Convolution]:
-    """The folded network for one grey channel in (-1, 1)."""
-    convolutions = fold(network)
-    convolutions[FIRST] = fold_input(convolutions[FIRST], *channel_affine(normalisation))
-    return convolutions
-
-
-def _cpu_engine(network: nn.Module, spec: ExtractorSpec, name: str) -> Engine:
-    if name == "eager":
-        return _simple(name, lambda grey: maps(network, to_three_channels(grey, spec.normalisation)).mean((2, 3)))
-    convolutions = grey_convolutions(network, spec.normalisation)
-    try:
-        if name == "onnxruntime":
-            return _simple(name, _onnxruntime(onnx_model(convolutions)), RUNTIME_BATCH)
-        if name == "openvino":
-            return _simple(name, _openvino(onnx_model(convolutions)), RUNTIME_BATCH)
-    except ImportError as error:
-        raise ExtractorError(
-            f"engine={name} needs the package {error.name}; pip install 'pytest-medgan[onnx]' (and openvino for it), "
-            "or leave engine= out"
-        ) from None
-    folded = FoldedInception(convolutions, torch.bfloat16 if spec.precision == "bfloat16" else torch.float32)
+def _cpu_engine(network: Network, spec: ExtractorSpec, name: str) -> Engine:
+    """Return an engine of the CPU by its name."""
+    if name == "eager" and network.eager is not None:
+        return _batched(network.prepare, name, network.eager("cpu"))
+    if name == "onnxruntime":
+        try:
+            return _batched(network.prepare, name, _onnxruntime(onnx_model(network)), RUNTIME_BATCH)
+        except ImportError as error:
+            raise ExtractorError(
+                f"engine=onnxruntime needs the package {error.name}. Install it by pip install 'pytest-medgan[onnx]', "
+                "or leave engine= out."
+            ) from None
+    folded = TorchNetwork(network, torch.bfloat16 if spec.precision == "bfloat16" else torch.float32)
     if name == "compiled":
-        return _simple(name, torch.compile(folded, dynamic=False), pad=True)
-    return _simple(name, folded)
+        return _batched(network.prepare, name, torch.compile(folded, dynamic=False), pad=True)
+    return _batched(network.prepare, name, folded)
 
 
-def _simple(name: str, forward: Callable[[Tensor], Tensor], batch: int = CPU_BATCH, *, pad: bool = False) -> Engine:
-    """An engine that takes prepared batches one after another, of any size or, where `pad` is set, of one."""
+def _batched(
+    prepare: Callable[[Tensor], Tensor],
+    name: str,
+    forward: Callable[[Tensor], Tensor],
+    batch: int = CPU_BATCH,
+    *,
+    pad: bool = False,
+) -> Engine:
+    """Return an engine that computes one batch after another, each filled up where `pad` is set."""
 
     def stream(pixels: Tensor, size: int) -> Iterator[Tensor]:
-        run = padded(forward, size) if pad else forward
+        run = pad_batches(forward, size) if pad else forward
         for part in torch.split(pixels, size):
-            with torch.inference_mode():  # not around the yield: the caller's code is no part of it
+            with torch.inference_mode():  # not around the yield: the caller's code must not run in it
                 features = run(prepare(part))
             yield features
 
-    return Engine(name, batch, 128, stream)
-
-
-def padded(forward: Callable[[Tensor], Tensor], size: int) -> Callable[[Tensor], Tensor]:
-    """`forward` with every batch filled up to `size` images, so that it is compiled once for each size."""
-
-    def run(images: Tensor) -> Tensor:
-        short = size - len(images)
-        whole = torch.cat([images, images[-1:].expand(short, -1, -1, -1)]) if short > 0 else images
-        result: Tensor = forward(whole)[: len(images)]
-        return result
-
-    return run
+    return Engine(name, batch, BLOCK, stream)
 
 
 def _onnxruntime(model: bytes) -> Callable[[Tensor], Tensor]:
+    """Return a session of ONNX Runtime as a function."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # errors only
     session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    return lambda grey: torch.from_numpy(session.run(None, {"grey": grey.numpy()})[0])
-
-
-def _openvino(model: bytes) -> Callable[[Tensor], Tensor]:
-    import openvino
-
-    core = openvino.Core()
-    hints = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-    ready: Any = core.compile_model(core.read_model(model), "CPU", hints)
-    return lambda grey: torch.from_numpy(ready(grey.numpy())[0].copy())
+    return lambda images: torch.from_numpy(session.run(None, {INPUT: images.numpy()})[0])

@@ -1,14 +1,14 @@
-"""Fine-tuning the feature space on the same kind of image that it will judge (Jang, Yoo, Hong 2022, section 3.2).
+"""Fine-tune InceptionV3 on the same kind of image that it will embed (Jang, Yoo, Hong 2022, section 3.2).
 
 As stated there: ImageNet weights, the auxiliary and the final classifier 1000 to 2 (survival, death), 10 epochs over
-the training images, all layers trained but the new output layers, which stay as initialised (`train_head` trains them
-too). What is not stated follows PyTorch's tutorial "Finetuning Torchvision Models": SGD, momentum 0.9, batch 8, the
-auxiliary loss at 0.4; but for the learning rate, which starts at 0.003 and falls to zero in a straight line, so that a
-run ends where it has settled (benchmarks/embedding.md).
+the training images, and all layers trained but the new output layers, which stay as initialised (`train_head` trains
+them too). What is not stated follows PyTorch's tutorial "Finetuning Torchvision Models": SGD, momentum 0.9, batch 8,
+the auxiliary loss at 0.4. The learning rate differs: it starts at 0.003 and falls linearly to zero, so that the
+threshold between the classes settles (benchmarks/embedding.md).
 
-Everything random is a function of the seed and the place in training: the order of an epoch, the dropout of a step, the
-new heads. So a run is resumed from weights, momenta and a step number alone and ends as it would have ended. Several
-processes take the steps that one would take (finetune_shares).
+Everything random is a function of the seed and the step: the order of an epoch, the dropout of a step, the new heads.
+So a run is resumed from weights, momenta and a step number alone, and ends as it would have ended without the break.
+Several processes take the steps that one would take (`finetune_shares`).
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ from pytest_medgan.embedding.confusion import Confusion, confusion
 from pytest_medgan.embedding.finetune_files import FINISHED, UNFINISHED, RunState, load_run, save_finished, save_run
 from pytest_medgan.embedding.finetune_shares import RowDropout, averaged, share_norms
 from pytest_medgan.embedding.inception import features_and_logits, prepare, to_three_channels
-from pytest_medgan.embedding.sharding import local_device, place, processes, share, shared
-from pytest_medgan.embedding.two_classes import head_names, seen_before, starting_network
+from pytest_medgan.embedding.sharding import place, processes, share, shared
+from pytest_medgan.embedding.two_classes import head_names, patients_before, starting_network
 from pytest_medgan.errors import TrainingError
+from pytest_medgan.ground.processes import local_device
 from pytest_medgan.records import Float32, ImageSet, Int64, Progress, no_progress
 
 
 @dataclass(frozen=True)
 class FinetuneSettings:
-    """The recipe. All of it belongs to the artefact's identity."""
+    """The recipe. All of it enters the key of a run."""
 
     weights: str = "imagenet"  # what to start from: "imagenet", "random" or a file
     epochs: int = 10
@@ -51,7 +52,7 @@ class FinetuneSettings:
 
 @dataclass(frozen=True)
 class EpochReport:
-    """One epoch."""
+    """What one epoch gave."""
 
     epoch: int  # from 1
     loss: float  # mean over the training steps, auxiliary part included
@@ -63,7 +64,7 @@ OnEpoch = Callable[[EpochReport], None]
 
 
 def class_counts(images: ImageSet) -> tuple[int, int, int]:
-    """Images alive, deceased and unknown."""
+    """Return how many images are of survivors, of deceased patients, and without label."""
     if images.labels is None:
         return 0, 0, len(images)
     return int((images.labels == 0).sum()), int((images.labels == 1).sum()), int((images.labels < 0).sum())
@@ -81,29 +82,42 @@ def finetune(
     on_epoch: OnEpoch | None = None,
     progress: Progress = no_progress,
 ) -> Path:
-    """Trains on the labelled images of `training` and returns the artefact, `folder`/inception_v3.safetensors.
+    """Train on the labelled images of `training`. Under torchrun every process calls this alike.
 
-    The artefact names the (pseudonymous) patients it has seen. `checkpoint_every` steps and after every epoch, what is
-    needed to resume is stored; `resume` goes on from it. Under torchrun every process calls this alike.
+    Args:
+        settings: The recipe.
+        training: Images with labels of both classes.
+        folder: The folder of the run.
+        held_out: Images of other patients, judged after every epoch.
+        device: "cpu" or "cuda".
+        resume: Continue the run in `folder`.
+        checkpoint_every: Steps between two files to resume from; one is written after every epoch too.
+        on_epoch: Called after every epoch.
+        progress: Told how many steps are done.
 
-    Raises TrainingError where labels are missing or of one class only, a patient of the held-out images is among the
-    training images, the folder holds another run, or the loss is no number; ExtractorError where the weights to start
-    from cannot be loaded.
+    Returns:
+        `folder`/inception_v3.safetensors, which names the pseudonyms of the patients that it was trained on.
+
+    Raises:
+        TrainingError: Labels are missing or of one class, a patient is both trained on and held out, the folder holds
+            another run, or the loss is not finite.
+        ExtractorError: The weights to start from cannot be loaded.
+        OutputError: The folder cannot be written.
     """
     labelled = _labelled(training, "training")
     judged = None if held_out is None else _labelled(held_out, "held-out")
     both = set() if judged is None else set(labelled.groups.tolist()) & set(judged.groups.tolist())
     if both:
-        raise TrainingError(f"{len(both)} patients are both trained on and held out; split by patient")
+        raise TrainingError(f"{len(both)} patients are both trained on and held out. Split by patient.")
     with processes() as (rank, size):
         if settings.batch % size or settings.batch < 2 * size or len(labelled) < 2 * size:
             raise TrainingError(
-                f"batch {settings.batch} of {len(labelled)} images cannot be shared by {size} processes; "
-                "choose a multiple with at least two images for each (batch norm needs two)"
+                f"A batch of {settings.batch} of {len(labelled)} images cannot be shared by {size} processes. "
+                "Choose a multiple of it with at least two images per process, which batch norm needs."
             )
         tuner = _Tuner(settings, labelled, local_device(device), progress if rank == 0 else no_progress)
         if not resume and any((folder / name).exists() for name in (UNFINISHED, FINISHED)):
-            raise TrainingError("the folder holds a run; --resume goes on with it, or give another --out")
+            raise TrainingError("The folder holds a run. Continue it by --resume, or give another --out.")
         state = load_run(folder, tuner.key) if resume else None
         if state is not None:
             tuner.restore(state)
@@ -118,13 +132,13 @@ def finetune(
                 if writes:
                     on_epoch(report)
         if writes:
-            before = seen_before(settings.weights)
+            before = patients_before(settings.weights)
             save_finished(folder, tuner.network, _metadata(settings, labelled, tuner.key, before))
     return folder / FINISHED
 
 
 def judge(tuner: _Tuner, images: ImageSet | None) -> Confusion | None:
-    """The network as it stands on labelled images that it has not seen; each process looks at its share of them."""
+    """Return how the network does on labelled images; each process takes its share of them."""
     if images is None or images.labels is None or len(images) == 0:
         return None
     network, was = tuner.network, tuner.network.training
@@ -149,19 +163,19 @@ def judge(tuner: _Tuner, images: ImageSet | None) -> Confusion | None:
 
 
 def _labelled(images: ImageSet, what: str) -> ImageSet:
-    """Those images whose label is known. Raises TrainingError where a class is missing."""
+    """Return the images whose label is known. Raises TrainingError where training images lack a class."""
     alive, deceased, unknown = class_counts(images)
     if what == "training" and not (alive and deceased):
         raise TrainingError(
-            f"of the training images {alive} are of survivors, {deceased} of the deceased and {unknown} without label; "
-            "fine-tuning needs both classes"
+            f"Of the training images {alive} are of survivors, {deceased} of deceased patients and {unknown} without "
+            "label. Give images of both classes, which fine-tuning needs."
         )
     known = np.flatnonzero(images.labels >= 0) if images.labels is not None else np.empty(0, np.int64)
     return images.take(known)
 
 
 def _metadata(settings: FinetuneSettings, images: ImageSet, key: str, before: frozenset[str]) -> dict[str, object]:
-    """What the artefact says of itself; pseudonyms only, those the start was trained on among them."""
+    """Return the metadata of the finished network, with the pseudonyms of all patients it was trained on."""
     alive, deceased, _ = class_counts(images)
     return {
         "classes": ["alive", "deceased"],
@@ -178,7 +192,7 @@ def _metadata(settings: FinetuneSettings, images: ImageSet, key: str, before: fr
 
 
 class _Tuner:
-    """Network, momenta and the place in training."""
+    """Network, momenta and the number of steps taken."""
 
     def __init__(self, settings: FinetuneSettings, images: ImageSet, device: str, progress: Progress) -> None:
         self.settings, self.images, self.progress = settings, images, progress
@@ -202,12 +216,12 @@ class _Tuner:
         self._losses: list[float] = []
 
     def advance(self) -> float:
-        """One step; the mean loss of the epoch so far."""
+        """Take one step and return the mean loss of the epoch so far."""
         whole = self._rows()
         index = whole[self.rank :: self.size]
         labels = self.images.labels
         if labels is None:
-            raise TrainingError("the training images have no labels")
+            raise TrainingError("The training images have no labels. Give a clinical table or labelled images.")
         target = torch.from_numpy(labels[index].astype(np.int64)).to(self.device)
         loss = self._loss(torch.from_numpy(self.images.pixels[index]).to(self.device), target, len(whole))
         self.optimiser.zero_grad(set_to_none=True)
@@ -217,7 +231,7 @@ class _Tuner:
             group["lr"] = rate_at(self.settings, self.step, self.steps)
         self.optimiser.step()
         if not isfinite(value):
-            raise TrainingError("the loss is no longer a number; lower --learning-rate and start again")
+            raise TrainingError("The loss is not finite. Lower --learning-rate and start again.")
         if self.step % self.steps_an_epoch == 0:
             self._losses = []
         self._losses.append(value)
@@ -226,14 +240,14 @@ class _Tuner:
         return sum(self._losses) / len(self._losses)
 
     def _rows(self) -> Int64:
-        """The rows of the step's batch: an order an epoch, the last images that fill no batch left out."""
+        """Return the rows of the step's batch: one order per epoch, without the last images that fill no batch."""
         epoch, place_in_epoch = divmod(self.step, self.steps_an_epoch)
         order = np.random.Generator(np.random.PCG64([self.settings.seed, epoch])).permutation(len(self.images))
         batch: Int64 = order[place_in_epoch * self.settings.batch :][: self.settings.batch]
         return batch
 
     def _loss(self, pixels: Tensor, target: Tensor, rows: int) -> Tensor:
-        """Of this process's share; its mean over the processes is the loss of the batch of `rows` images."""
+        """Return the loss of this process's share; the mean over the processes is that of all `rows` images."""
         x = to_three_channels(prepare(pixels), self.settings.normalisation)
         self.network.train()
         self.dropout.step, self.dropout.rows = self.step, rows
@@ -242,7 +256,7 @@ class _Tuner:
         return (main + self.settings.auxiliary * aside) * (self.size / rows)
 
     def state(self) -> RunState:
-        """What resuming needs."""
+        """Return what resuming needs."""
         names = {id(p): name for name, p in self.network.named_parameters()}
         momenta = {
             names[id(p)]: values["momentum_buffer"].detach()
@@ -252,7 +266,7 @@ class _Tuner:
         return RunState(self.key, self.step, tuple(self._losses), dict(self.network.state_dict()), momenta)
 
     def restore(self, state: RunState) -> None:
-        """Goes on where `state` stands."""
+        """Continue from a stored state."""
         self.network.load_state_dict(dict(state.network))
         for name, parameter in self.network.named_parameters():
             if name in state.momenta:
@@ -261,12 +275,12 @@ class _Tuner:
 
 
 def rate_at(settings: FinetuneSettings, step: int, steps: int) -> float:
-    """The learning rate of a step, counted from 0; it depends on nothing that resuming would lose."""
+    """Return the learning rate of a step, counted from 0; it depends on nothing that resuming would lose."""
     return settings.learning_rate * (1 - step / steps)
 
 
 def run_key(settings: FinetuneSettings, images: ImageSet, start: str) -> str:
-    """Hex digest of all that determines the artefact: equal keys, equal artefacts on one machine."""
+    """Return a hex digest of all that determines the result: equal keys give equal results on one machine."""
     rest = replace(settings, weights=start)
     whole = hashlib.sha256(
         repr((rest, images.recipe, images.pixels.shape, images.groups.tolist(), place()[1])).encode()

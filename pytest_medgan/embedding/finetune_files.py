@@ -1,4 +1,4 @@
-"""What a fine-tuning run leaves on disk: the artefact, and one file to resume from. Both are safetensors."""
+"""Files of a fine-tuning run: the finished network, and one file to resume from. Both are safetensors."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from pytest_medgan.embedding.blocks import write_atomically
 from pytest_medgan.embedding.weights import FORMAT
 from pytest_medgan.errors import TrainingError
+from pytest_medgan.ground.files import write_bytes
 
 FINISHED = "inception_v3.safetensors"
 UNFINISHED = "resume.safetensors"
@@ -23,27 +23,28 @@ RUN_FORMAT = "pytest-medgan finetune 1"
 
 @dataclass(frozen=True, eq=False)
 class RunState:
-    """Where a run stands."""
+    """The state of a run that has not ended."""
 
-    key: str  # what determines the run
+    key: str  # digest of all that determines the run
     step: int
-    losses: tuple[float, ...]  # of the steps of this epoch
+    losses: tuple[float, ...]  # of the steps of this epoch so far
     network: Mapping[str, Tensor]
     momenta: Mapping[str, Tensor]  # by the parameter's name
 
 
 def save_run(folder: Path, state: RunState) -> None:
-    """Writes the state whole or not at all. Raises TrainingError where the folder cannot be written."""
+    """Write the state, whole or not at all. Raises OutputError where the folder cannot be written."""
     tensors = {f"network.{name}": _plain(value) for name, value in state.network.items()}
     tensors |= {f"momentum.{name}": _plain(value) for name, value in state.momenta.items()}
     about = {"key": state.key, "step": state.step, "losses": state.losses}
-    _write(folder / UNFINISHED, save(tensors, {"format": RUN_FORMAT, "run": json.dumps(about)}))
+    write_bytes(folder / UNFINISHED, save(tensors, {"format": RUN_FORMAT, "run": json.dumps(about)}))
 
 
 def load_run(folder: Path, key: str) -> RunState | None:
-    """The state to go on from; None where the run has not stored one yet.
+    """Return the state to continue from; None where the run has not stored one yet.
 
-    Raises TrainingError where it belongs to other settings or images, or cannot be read.
+    Raises:
+        TrainingError: It belongs to other settings or images, or cannot be read.
     """
     file = folder / UNFINISHED
     if not file.exists():
@@ -54,10 +55,10 @@ def load_run(folder: Path, key: str) -> RunState | None:
             tensors = {name: reader.get_tensor(name) for name in reader.keys()}  # noqa: SIM118
         about = json.loads(metadata["run"])
     except (safetensors.SafetensorError, OSError, KeyError, ValueError):
-        raise TrainingError("the run to resume cannot be read; delete it and start again", file=str(file)) from None
+        raise TrainingError("The run to resume cannot be read. Delete it and start again.", file=str(file)) from None
     if about["key"] != key:
         raise TrainingError(
-            "the folder holds a run with other settings, images or processes; give another --out", file=str(file)
+            "The folder holds a run with other settings, images or processes. Give another --out.", file=str(file)
         )
     network = {n.removeprefix("network."): t for n, t in tensors.items() if n.startswith("network.")}
     momenta = {n.removeprefix("momentum."): t for n, t in tensors.items() if n.startswith("momentum.")}
@@ -65,19 +66,12 @@ def load_run(folder: Path, key: str) -> RunState | None:
 
 
 def save_finished(folder: Path, network: nn.Module, metadata: Mapping[str, object]) -> None:
-    """The artefact: the network without its auxiliary classifier, and what it says of itself."""
+    """Write the finished network without its auxiliary classifier, and its metadata."""
     tensors = {n: _plain(t) for n, t in network.state_dict().items() if not n.startswith("AuxLogits.")}
     written = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
-    _write(folder / FINISHED, save(tensors, {"format": FORMAT, **written}))
+    write_bytes(folder / FINISHED, save(tensors, {"format": FORMAT, **written}))
 
 
 def _plain(tensor: Tensor) -> Tensor:
+    """Return a contiguous copy on the CPU."""
     return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-
-
-def _write(file: Path, content: bytes) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, [content])
-    except OSError as error:
-        raise TrainingError(f"the run cannot be stored: {error.strerror}; free space or give another --out") from None

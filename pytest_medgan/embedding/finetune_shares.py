@@ -1,8 +1,8 @@
-"""One step of training on several processes is the step of one: what looks at a whole batch looks at all of its shares.
+"""One training step on several processes equals that of one process: everything sees the whole batch.
 
-Batch norm takes its statistics over every process's rows, dropout draws one mask for the whole batch of which each
-process takes its rows, gradients and the loss are averaged. What is left between one process and several is rounding,
-of which torch's own batch norm does more (5e-6 over large channels-last maps on a CPU) than the one below.
+Batch norm takes its statistics over the rows of every process, dropout draws one mask for the whole batch of which each
+process takes its rows, and gradients and the loss are averaged. What differs between one process and several is
+rounding, of which torch's own batch norm has more (5e-6 over large channels-last maps on a CPU) than the one below.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pytest_medgan.embedding.random_weights import whole_numbers
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all processes; the gradient of what all of them made of it is a sum too."""
+    """The sum over all processes, whose gradient is the sum of the processes' gradients."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -29,19 +29,20 @@ class _Sum(torch.autograd.Function):
 
 
 def _summed(x: Tensor) -> Tensor:
+    """Return the sum over all processes."""
     whole = x.detach().clone(memory_format=torch.contiguous_format)
     distributed.all_reduce(whole)
     return whole
 
 
 def over_processes(x: Tensor) -> Tensor:
-    """The sum over all processes, differentiable."""
+    """Return the sum over all processes, differentiable."""
     whole: Tensor = _Sum.apply(x)
     return whole
 
 
 class SharedNorm(nn.BatchNorm2d):
-    """Batch norm over the rows of all processes. torch's own SyncBatchNorm runs on GPUs alone."""
+    """Batch norm over the rows of all processes; torch's own SyncBatchNorm runs on GPUs alone."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.running_mean is None or self.running_var is None or self.momentum is None:
@@ -60,14 +61,14 @@ class SharedNorm(nn.BatchNorm2d):
 
 
 def share_norms(network: nn.Module) -> None:
-    """Makes every batch norm look at all processes, in place; values and names stay."""
+    """Make every batch norm a SharedNorm, in place; values and names stay."""
     for module in network.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = SharedNorm  # the same parameters and buffers under another forward
 
 
 class RowDropout(nn.Module):
-    """Dropout whose mask is a function of the seed, the step and a row's place in the whole batch."""
+    """Dropout whose mask is a function of the seed, the step and a row's position in the whole batch."""
 
     def __init__(self, p: float, seed: int, rank: int, size: int) -> None:
         super().__init__()
@@ -85,7 +86,7 @@ class RowDropout(nn.Module):
 
 
 def averaged(network: nn.Module, loss: Tensor, size: int) -> float:
-    """The loss over all processes; gradients become their means, in place."""
+    """Return the mean loss over all processes and average the gradients in place."""
     if size == 1:
         return float(loss.detach())
     gradients = [p.grad for p in network.parameters() if p.grad is not None]

@@ -1,38 +1,44 @@
-"""Looking after a folder of stored features: what is in it, what to throw out, one file of it for a CI cache."""
+"""Look after a folder of stored features: what is in it, what to remove, one file of it for a CI cache."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import json
-import os
 import re
 import tarfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from pytest_medgan.embedding.blocks import (
-    SUFFIX,
-    TEMPORARY,
-    DamagedBlockError,
-    read_block,
-    read_header,
-    write_atomically,
-)
+from pytest_medgan.embedding.blocks import SUFFIX, DamagedBlockError, read_block, read_header
 from pytest_medgan.errors import DataError, SettingsError
+from pytest_medgan.ground.files import write_bytes, write_file
 
 ABOUT = "about.json"
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-STALE = 3600.0  # seconds after which a file that is still being written belongs to nobody
+STALE = 3600.0  # seconds after which a file that is still being written was left by a killed process
 _MEMBER = re.compile(r"[0-9a-f]{24}/([0-9a-f]{32}\.block|about\.json)")
 
 
 def parse_size(text: str, option: str = "--medgan-cache-limit") -> int:
-    """ "500M" or "2 GB" to bytes. Raises SettingsError, naming the option, on anything else."""
+    """Return a size such as "500M" or "2 GB" in bytes.
+
+    Args:
+        text: A number with k, M, G or T behind it, or none for bytes; powers of 1,000.
+        option: Where the text comes from, as the message calls it.
+
+    Raises:
+        SettingsError: The text is something else.
+
+    Examples:
+        >>> parse_size("2 GB")
+        2000000000
+    """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", text.strip().lower())
     if found is None:
-        raise SettingsError(f"{option} takes a size such as 500M or 2G, not {text!r}")
+        raise SettingsError(f"{option} takes a size such as 500M or 2G, not {text!r}.")
     return int(float(found[1]) * _UNITS[found[2]])
 
 
@@ -51,7 +57,7 @@ class SpaceSummary:
 
 @dataclass(frozen=True)
 class Removed:
-    """What went."""
+    """What was removed."""
 
     files: int
     size: int  # bytes
@@ -59,13 +65,15 @@ class Removed:
 
 @dataclass(frozen=True)
 class _File:
+    """A stored block."""
+
     path: Path
     size: int
     used: float
 
 
 def block_files(folder: Path) -> list[_File]:
-    """Every stored block, the one unused for longest first. A file that vanishes meanwhile is left out."""
+    """Return every stored block, the one unused for longest first; a file that vanishes meanwhile is left out."""
     found = []
     for path in folder.glob(f"*/*{SUFFIX}"):
         with contextlib.suppress(OSError):
@@ -74,8 +82,8 @@ def block_files(folder: Path) -> list[_File]:
     return sorted(found, key=lambda file: (file.used, file.path))
 
 
-def look(folder: Path) -> list[SpaceSummary]:
-    """One summary a feature space, the latest used first."""
+def summarise(folder: Path) -> list[SpaceSummary]:
+    """Return one summary per feature space, the latest used first."""
     summaries = []
     for space in sorted({file.path.parent for file in block_files(folder)}):
         files = block_files_of(space)
@@ -92,11 +100,12 @@ def look(folder: Path) -> list[SpaceSummary]:
 
 
 def block_files_of(space: Path) -> list[_File]:
-    """The stored blocks of one feature space."""
+    """Return the stored blocks of one feature space."""
     return [file for file in block_files(space.parent) if file.path.parent == space]
 
 
 def _about(space: Path) -> dict[str, str]:
+    """Return identity and numeric class of a feature space."""
     try:
         about = json.loads((space / ABOUT).read_text())
         return {"identity": str(about["identity"]), "numeric_class": str(about["numeric_class"])}
@@ -105,7 +114,7 @@ def _about(space: Path) -> dict[str, str]:
 
 
 def make_room(folder: Path, limit: int) -> Removed:
-    """Removes the blocks unused for longest until all together hold at most `limit` bytes."""
+    """Remove the blocks unused for longest until all together hold at most `limit` bytes."""
     files = block_files(folder)
     total = sum(file.size for file in files)
     gone = []
@@ -119,11 +128,17 @@ def make_room(folder: Path, limit: int) -> Removed:
 
 
 def prune(folder: Path, *, limit: int | None = None, older_than: float | None = None, check: bool = False) -> Removed:
-    """Removes what `limit` (bytes) and `older_than` (seconds unused) name, damaged blocks where `check` is set, and
-    always what interrupted writers left behind."""
+    """Remove blocks, and what killed writers left.
+
+    Args:
+        folder: The folder of stored features.
+        limit: Bytes to keep at most; None keeps all.
+        older_than: Seconds unused after which a block is removed; None removes none for its age.
+        check: Whether to read every block and remove damaged ones.
+    """
     now = time.time()
     gone: list[_File] = []
-    for left in folder.glob(f"**/{TEMPORARY}*"):
+    for left in folder.glob("**/.*.part"):
         with contextlib.suppress(OSError):
             facts = left.stat()
             if now - facts.st_mtime > STALE and _remove(left):
@@ -133,12 +148,12 @@ def prune(folder: Path, *, limit: int | None = None, older_than: float | None = 
         if (old or (check and not _whole(file.path))) and _remove(file.path):
             gone.append(file)
     over = make_room(folder, limit) if limit is not None else Removed(0, 0)
-    _sweep(folder)
+    _remove_empty_spaces(folder)
     return Removed(len(gone) + over.files, sum(file.size for file in gone) + over.size)
 
 
-def _sweep(folder: Path) -> None:
-    """Removes the folders of feature spaces that have no block left."""
+def _remove_empty_spaces(folder: Path) -> None:
+    """Remove the folders of feature spaces that have no block left."""
     for about in folder.glob(f"*/{ABOUT}"):
         if not any(about.parent.glob(f"*{SUFFIX}")):
             with contextlib.suppress(OSError):
@@ -147,16 +162,18 @@ def _sweep(folder: Path) -> None:
 
 
 def _whole(file: Path) -> bool:
+    """Whether a block is what was written."""
     try:
         read_block(file)
     except DamagedBlockError:
         return False
     except OSError:
-        return True  # gone, or not ours to read: nothing to remove
+        return True  # gone, or not readable for us: nothing to remove
     return True
 
 
 def _remove(file: Path) -> bool:
+    """Remove a file; return whether it was there and could be removed."""
     try:
         file.unlink()
     except OSError:
@@ -168,43 +185,53 @@ def _remove(file: Path) -> bool:
 
 
 def export(folder: Path, file: Path) -> int:
-    """Writes every whole block into one tar file for a CI cache, and returns how many.
+    """Write every whole block into one tar file for a CI cache. Equal blocks give equal files.
 
-    Equal blocks give equal files. Raises DataError where there is none, or the file cannot be written.
+    Returns:
+        The number of blocks.
+
+    Raises:
+        DataError: There is no block.
+        OutputError: The file cannot be written.
     """
+    spaces = sorted({found.path.parent for found in block_files(folder)})
+    members = [
+        member
+        for space in spaces
+        for member in (space / ABOUT, *sorted(f.path for f in block_files_of(space) if _whole(f.path)))
+    ]
+    if not any(member.suffix == SUFFIX for member in members):
+        raise DataError("There are no stored features to export. Run a gate first, or give --cache-dir.")
     count = 0
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(f"{TEMPORARY}{os.getpid()}-{file.name}")
-        with tarfile.open(temporary, "w") as archive:
-            for space in sorted({f.path.parent for f in block_files(folder)}):
-                members = [space / ABOUT, *sorted(f.path for f in block_files_of(space) if _whole(f.path))]
-                for member in members:
-                    with contextlib.suppress(FileNotFoundError):
-                        _add(archive, f"{space.name}/{member.name}", member.read_bytes())
-                        count += member.name != ABOUT
-        if count:
-            temporary.replace(file)
-        else:
-            temporary.unlink()
-    except OSError as error:
-        raise DataError(f"features cannot be exported: {error.strerror}; name another file", file=str(file)) from None
-    if not count:
-        raise DataError("no stored features to export; run a gate first, or give --cache-dir")
+
+    def write(stream: BinaryIO) -> None:
+        nonlocal count
+        with tarfile.open(fileobj=stream, mode="w") as archive:
+            for member in members:
+                with contextlib.suppress(FileNotFoundError):
+                    _add(archive, f"{member.parent.name}/{member.name}", member.read_bytes())
+                    count += member.name != ABOUT
+
+    write_file(file, write)
     return count
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
-    """A member without owner or time."""
+    """Add a member without owner or time."""
     member = tarfile.TarInfo(name)
     member.size = len(content)
     archive.addfile(member, io.BytesIO(content))
 
 
-def bring_in(folder: Path, file: Path) -> int:
-    """Adds the whole blocks of an exported file to the folder, and returns how many; damaged ones are left out.
+def import_blocks(folder: Path, file: Path) -> int:
+    """Add the whole blocks of an exported file to the folder; damaged ones are left out.
 
-    Raises DataError where the file is no such export or the folder cannot be written.
+    Returns:
+        The number of blocks added.
+
+    Raises:
+        DataError: The file is no such export or cannot be read.
+        OutputError: The folder cannot be written.
     """
     count = 0
     try:
@@ -213,25 +240,28 @@ def bring_in(folder: Path, file: Path) -> int:
                 stream = archive.extractfile(member) if member.isreg() else None
                 if stream is None or not _MEMBER.fullmatch(member.name):
                     raise DataError(
-                        "the file holds something other than stored features; export it again", file=str(file)
+                        "The file holds something other than stored features. Export it again.", file=str(file)
                     )
                 target = folder / member.name
-                target.parent.mkdir(parents=True, exist_ok=True)
                 if target.exists():
                     continue
-                write_atomically(target, [stream.read()])
+                write_bytes(target, stream.read())
                 if target.suffix == SUFFIX:
                     count += _keep_if_whole(target)
     except tarfile.TarError:
         raise DataError(
-            "the file is no export of stored features; make one by `medgan cache export`", file=str(file)
+            "The file is no export of stored features. Make one by `medgan cache export`.", file=str(file)
         ) from None
     except OSError as error:
-        raise DataError(f"features cannot be imported: {error.strerror}", file=str(file)) from None
+        reason = error.strerror or "no reason given"
+        raise DataError(
+            f"The file of stored features cannot be read ({reason}). Check its name and permissions.", file=str(file)
+        ) from None
     return count
 
 
 def _keep_if_whole(file: Path) -> bool:
+    """Remove a damaged block; return whether it was whole."""
     whole = _whole(file)
     if not whole:
         _remove(file)

@@ -1,19 +1,19 @@
-"""weights=random: an InceptionV3 nobody trained, the same on every machine and under every version of torch.
+"""weights=random: an untrained InceptionV3, the same on every machine and under every version of torch.
 
 Random embeddings are a known choice for images far from ImageNet (Naeem et al. 2020, section 4.3). Convolution weights
-are uniform in +-sqrt(6 / fan_in) (He et al. 2015, the uniform form), made from the raw 64-bit output of numpy's PCG64,
-which numpy promises to keep (NEP 19), by integer shifts and one multiplication: no stream or transcendental function
-of any library's version has a part in them.
+are uniform in +-sqrt(6 / fan_in) (He et al. 2015, the uniform form). They are made from the raw 64-bit output of
+numpy's PCG64, which numpy promises to keep (NEP 19), by integer shifts and one multiplication, so they depend on no
+version of any library.
 
 Two settings keep such a network useful, found on chest patches of many patients (benchmarks/embedding.md). Every filter
 but those of the first layer is centred (its weights sum to zero), so that the common brightness of all maps does not
-drown the rest; and batch norm's offset is 0.75, so that most units are in the linear part of their ReLU. Without them
-most of the features' variance lies in a few directions, and fifty layers amplify rounding a thousandfold.
+dominate. And batch norm's offset is 0.75, so that most units are in the linear part of their ReLU. Without them most of
+the features' variance lies in a few directions, and fifty layers amplify rounding a thousandfold.
 
-With untouched batch norm the signal dies or explodes on its way through fifty layers, so each batch norm's mean and
-variance are set from calibration images, layer by layer, in one pass: every convolution's output is standardised
-before the next layer sees it. Statistics are accumulated in float64. The network is named by its seed and by the digest
-of the calibration pixels, never by a float.
+With untouched batch norms the signal vanishes or explodes over fifty layers. So each batch norm's mean and variance are
+set from calibration images, layer by layer, in one pass: every convolution's output is standardised before the next
+layer sees it. Statistics are accumulated in float64. The network is named by its seed and by the digest of the
+calibration pixels, never by a float.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from pytest_medgan.embedding.inception import build, final_layer, maps, prepare, to_three_channels
-from pytest_medgan.embedding.topology import FIRST
+from pytest_medgan.embedding.inception_network import FIRST
 from pytest_medgan.records import Float32, ImageSet, Int64, Progress, UInt8, no_progress
 
 CALIBRATION_IMAGES = 32
@@ -37,18 +37,18 @@ LOGIT_SD = 2.0  # of the difference between the two logits over the calibration 
 
 
 def whole_numbers(bits: np.random.PCG64, count: int) -> Int64:
-    """int64 [count], uniform in -2**23 .. 2**23 - 1: the top 24 bits of each raw number."""
+    """Return int64 [count], uniform in -2**23 .. 2**23 - 1: the top 24 bits of each raw number."""
     raw = np.asarray(bits.random_raw(count), dtype=np.uint64)
     return (raw >> np.uint64(40)).astype(np.int64) - 2**23
 
 
 def uniform(whole: Int64, bound: float) -> Float32:
-    """whole numbers [out,fan_in] => float32 in [-bound, bound)."""
+    """Return whole numbers [out,fan_in] as float32 in [-bound, bound)."""
     return (whole.astype(np.float64) * (bound / 2**23)).astype(np.float32)
 
 
 def centred(whole: Int64, bound: float) -> Float32:
-    """The same with the mean of each row taken away, in integers, so that no order of summation has a part in it."""
+    """Return the same less the mean of each row, taken in integers, so that no order of summation matters."""
     count = whole.shape[1]
     away = whole * count - whole.sum(axis=1, keepdims=True)
     result: Float32 = (away.astype(np.float64) * (bound / (2**23 * count))).astype(np.float32)
@@ -56,7 +56,7 @@ def centred(whole: Int64, bound: float) -> Float32:
 
 
 def draw(seed: int) -> nn.Module:
-    """The network before calibration: weights in the order of torchvision's modules, one stream for all."""
+    """Return the network before calibration: weights in the order of torchvision's modules, from one stream."""
     network = build(2)
     bits = np.random.PCG64(seed)
     with torch.no_grad():
@@ -75,19 +75,19 @@ def draw(seed: int) -> nn.Module:
 
 
 def choose(images: ImageSet, seed: int) -> UInt8:
-    """A seeded choice of at most 32 calibration images, uint8 [K,1,H,W], in the order of the set."""
+    """Return at most 32 calibration images, uint8 [K,1,H,W], chosen by the seed, in the order of the set."""
     order = np.argsort(np.random.PCG64(seed).random_raw(len(images)), kind="stable")
     chosen = np.sort(order[:CALIBRATION_IMAGES])
     return np.ascontiguousarray(images.pixels[chosen])
 
 
 def digest(pixels: UInt8) -> str:
-    """Hex digest of pixels and their shape."""
+    """Return 16 hex digits that name pixels and their shape."""
     return hashlib.sha256(str(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()[:16]
 
 
 class _Calibrate:
-    """A hook on a batch norm: sets its statistics from what is about to pass through it."""
+    """A hook on batch norms: sets the statistics of each from its input."""
 
     def __init__(self, progress: Progress, total: int) -> None:
         self.progress, self.total, self.done = progress, total, 0
@@ -103,7 +103,7 @@ class _Calibrate:
 
 
 def statistics(network: nn.Module) -> Float32:
-    """float32 [S]: all that calibration sets, in the order of the modules; small beside the network."""
+    """Return all that calibration sets, float32 [S], in the order of the modules; it is small."""
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     values = [value for norm in norms for value in (norm.running_mean, norm.running_var) if value is not None]
     last = final_layer(network)
@@ -114,7 +114,7 @@ def statistics(network: nn.Module) -> Float32:
 
 @torch.no_grad()
 def restore(network: nn.Module, values: Float32) -> None:
-    """Sets what `statistics` gave of an equal network, in place."""
+    """Set what `statistics` returned for an equal network, in place."""
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     places = [value for norm in norms for value in (norm.running_mean, norm.running_var) if value is not None]
     last = final_layer(network)
@@ -125,7 +125,7 @@ def restore(network: nn.Module, values: Float32) -> None:
 
 
 def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """[N,C,H,W] => biased variance and mean a channel, float64 [C]: Welford within an image, float64 across images."""
+    """Return biased variance and mean per channel of [N,C,H,W], float64 [C]; within an image in float32."""
     variance, mean = torch.var_mean(x, (2, 3), correction=0)
     variance, mean = variance.double(), mean.double()
     return variance.mean(0) + mean.var(0, correction=0), mean.mean(0)
@@ -133,10 +133,16 @@ def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.inference_mode()
 def calibrate(network: nn.Module, pixels: UInt8, normalisation: str, progress: Progress = no_progress) -> None:
-    """Sets every batch norm's statistics and the last layer's scale from pixels uint8 [K,1,H,W], in place.
+    """Set every batch norm's statistics and the last layer's scale from images, in place.
 
-    The two logits' difference is centred on the calibration images and given a standard deviation of 2, so that
-    probabilities are neither all one half nor all 0 and 1. They mean nothing beyond that.
+    The difference of the two logits is centred on the calibration images and given a standard deviation of 2, so that
+    probabilities are neither all one half nor all 0 and 1. They have no other meaning.
+
+    Args:
+        network: As `draw` returns it.
+        pixels: uint8 [K,1,H,W].
+        normalisation: "symmetric" or "imagenet".
+        progress: Told how many batch norms are set.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     hook = _Calibrate(progress, len(norms))

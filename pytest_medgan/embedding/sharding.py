@@ -1,7 +1,7 @@
-"""Embedding on several processes (`torchrun --nproc-per-node N ...`): each takes whole batches, all get everything.
+"""Embed on several processes (`torchrun --nproc-per-node N ...`): each takes whole batches, all get all features.
 
-The set is cut at multiples of the batch, so that every image stands in the batch it would stand in alone: the features
-of N processes are those of one, to the bit where each has as many threads.
+A set is cut at multiples of the batch, so every image is in the batch that it would be in with one process. The
+features of N processes are those of one, to the bit where each has as many threads.
 """
 
 from __future__ import annotations
@@ -15,38 +15,44 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from torch import distributed
 
 from pytest_medgan.errors import ExtractorError, MedganError
+from pytest_medgan.ground.processes import started_by_torchrun
 from pytest_medgan.records import UInt8
 
 T = TypeVar("T")
 _Part = dict[str, Any]
-LOST = "another process has left early; what it says itself tells why"
-FAREWELL = timedelta(seconds=10)  # that one process waits for the others at the end
+LOST = "Another process ended early. Read its own message for the reason."
+FAREWELL = timedelta(seconds=10)  # how long one process waits for the others at the end
 
 
 def place() -> tuple[int, int]:
-    """This process's rank and the number of processes; (0, 1) where there is no process group."""
+    """Return this process's rank and the number of processes; (0, 1) where there is no process group."""
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
 
 
 def share(count: int, unit: int, rank: int, size: int) -> slice:
-    """The rows of `count` that belong to `rank`: whole units, as even as they come."""
+    """Return the rows of `count` that belong to `rank`: whole units, as evenly as possible."""
     units = -(-count // unit)
     first, last = units * rank // size, units * (rank + 1) // size
     return slice(min(first * unit, count), min(last * unit, count))
 
 
 def shared(work: Callable[[], T], *, of: UInt8, by: str) -> list[T]:
-    """What every process made of its share of the images `of`, in order of rank; `by` names what is done with them.
+    """Return what every process made of its share of the same images, in order of rank.
 
-    What goes wrong in one process is raised in all of them, so that none waits for another. Raises ExtractorError where
-    the processes do not have the same images, or do not do the same with them: one that has left out a step, or taken
-    one more, must not have its answer joined to others.
+    An error in one process is raised in all of them, so that none waits for another.
+
+    Args:
+        work: Makes this process's part.
+        of: All images, the same in every process.
+        by: What is done with them, in words. Processes must agree on it: an answer of another step must not be joined.
+
+    Raises:
+        ExtractorError: A process failed or ended, or the processes have different images or steps.
     """
     _, size = place()
     if size == 1:
@@ -67,19 +73,20 @@ def shared(work: Callable[[], T], *, of: UInt8, by: str) -> list[T]:
         raise failure
     for rank, part in enumerate(parts):
         if part["trouble"] is not None:
-            raise ExtractorError(f"process {rank} of {size}: {part['trouble']}")
+            raise ExtractorError(f"In process {rank} of {size}: {part['trouble']}")
     if len({part["by"] for part in parts}) > 1:
-        raise ExtractorError("the processes have parted: each does something else with its images; start all alike")
+        raise ExtractorError(
+            "The processes do different things with their images. Start all of them with the same settings."
+        )
     if len({part["images"] for part in parts}) > 1:
         raise ExtractorError(
-            "the processes have different images; a generator must draw the same from one seed in all of them"
+            "The processes have different images. A generator must draw the same from one seed in all of them."
         )
     return [part["answer"] for part in parts]
 
 
 def agreed(value: T) -> T:
-    """The first process's value, in all of them: what each has computed may differ in the last bits between machines,
-    and a verdict must not."""
+    """Return the first process's value in all of them: values may differ in their last bits, a verdict must not."""
     if place()[1] == 1:
         return value
     box = [value]
@@ -91,17 +98,20 @@ def agreed(value: T) -> T:
 
 
 def join() -> None:
-    """Joins the processes that torchrun started, for as long as this one lives; without torchrun it does nothing.
+    """Join the process group of torchrun until this process ends; without torchrun do nothing.
 
-    Workers of pytest-xdist stay outside: several would stand in one place.
+    Workers of pytest-xdist stay outside: several of them would have one rank.
     """
-    if _waiting() and "PYTEST_XDIST_WORKER" not in os.environ:
-        atexit.register(_meet())
+    if _must_join() and "PYTEST_XDIST_WORKER" not in os.environ:
+        atexit.register(_join_group())
 
 
-def _meet() -> Callable[[], None]:
-    """Starts the process group; returns how to leave it: together where the others come too, since the first process
-    may hold what all of them meet by, and alone where they are still at work, so that they learn of it."""
+def _join_group() -> Callable[[], None]:
+    """Start the process group and return how to leave it.
+
+    The processes leave together, because the first one may hold the store that all of them use. A process that the
+    others keep waiting leaves alone, so that they notice.
+    """
     distributed.init_process_group("gloo")  # features are gathered on the host, on GPUs too
     # a group of its own: of monitored_barrier, the first process alone heeds the timeout
     farewell: Any = distributed.new_group(timeout=FAREWELL)
@@ -115,27 +125,20 @@ def _meet() -> Callable[[], None]:
     return leave
 
 
-def _waiting() -> bool:
-    """Whether torchrun's environment describes a group that is not there yet."""
-    return "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1 and not distributed.is_initialized()
+def _must_join() -> bool:
+    """Whether torchrun started this process and its group does not exist yet."""
+    return started_by_torchrun() and not distributed.is_initialized()
 
 
 @contextmanager
 def processes() -> Iterator[tuple[int, int]]:
-    """The process group that torchrun describes in the environment, for as long as the body runs: (rank, size).
+    """Hold the process group of torchrun while the body runs, and yield (rank, size).
 
-    A group that is already there is used and left alone; without torchrun it is (0, 1).
+    A group that exists already is used and kept; without torchrun the pair is (0, 1).
     """
-    leave = _meet() if _waiting() else None
+    leave = _join_group() if _must_join() else None
     try:
         yield place()
     finally:
         if leave is not None:
             leave()
-
-
-def local_device(device: str) -> str:
-    """ "cuda" as this process's own GPU under torchrun; anything else as it is."""
-    if device == "cuda" and "LOCAL_RANK" in os.environ:
-        return f"cuda:{int(os.environ['LOCAL_RANK']) % max(torch.cuda.device_count(), 1)}"
-    return device

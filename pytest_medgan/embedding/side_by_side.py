@@ -1,4 +1,4 @@
-"""Two feature spaces side by side: where they disagree about which model is better, no single score should decide."""
+"""Compare how two feature spaces rank models. Where they disagree, no single score should decide."""
 
 from __future__ import annotations
 
@@ -35,10 +35,14 @@ def ranking_disagreements(
     higher_is_better: bool,
     errors: tuple[Mapping[str, float], Mapping[str, float]] = ({}, {}),
 ) -> tuple[Disagreement, ...]:
-    """The pairs of models that the two feature spaces rank differently; ties disagree with nothing.
+    """Return the pairs of models that two feature spaces rank differently; a tie disagrees with nothing.
 
-    first, second: model -> value of the metric in one feature space; models that only one of them has are left out, and
-    so are values that are NaN. errors: model -> standard error, in either; none is an error of zero.
+    Args:
+        metric: The metric's name.
+        first: Model -> value in the first space. Models that only one space has are left out, NaN values too.
+        second: Model -> value in the second space.
+        higher_is_better: The metric's direction.
+        errors: Model -> standard error, in either space; a model without one has an error of zero.
     """
     sign = 1.0 if higher_is_better else -1.0
     models = [name for name in first if name in second]

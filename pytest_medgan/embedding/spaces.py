@@ -1,16 +1,16 @@
-"""Feature spaces of one's own, named by one string, with their own preparation and identity.
+"""Feature spaces of the user's own, named by one string, with their own preparation and identity.
 
-`package.module:callable` names either
-
-  a function   uint8 [N,1,H,W] (numpy) -> features [N,D], or (features [N,D], probabilities [N,C]); its identity is its
-               attribute `identity`, or else a digest of its module's source, which does not see weights read from files
-  an object    with `identity` and `embed(pixels, progress)`, the Extractor protocol itself
+`package.module:callable` names one of
+  a function   uint8 [N,1,H,W] (numpy) -> features [N,D], or (features [N,D], probabilities [N,C]). Its identity is its
+               attribute `identity`, or else a digest of its module's source, which does not cover files that it reads.
+  an object    with `identity`, `numeric_class` and `embed(pixels, progress)`: the Extractor protocol itself
   a class      of such objects, made without arguments
 
 `PATH.pt` is a TorchScript module: uint8 [N,1,H,W] (torch) -> the same; its identity is the digest of the file.
-`PATH.pt2` is the same of an exported program (torch.export.save) whose batch dimension is dynamic.
+`PATH.pt2` is an exported program (torch.export.save) of the same form whose batch dimension is dynamic.
 
-A file and a module are code: they can do whatever Python, or TorchScript, can do. Load only what you would run.
+A module and a TorchScript file are code: they can do whatever Python or TorchScript can do. Load only what you would
+run.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
+import pickle
 import sys
-import warnings
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -30,71 +32,94 @@ import torch
 from torch import Tensor
 
 from pytest_medgan.embedding.arithmetic import arithmetic
-from pytest_medgan.embedding.batches import Answer, Batches, joined
+from pytest_medgan.embedding.batches import Batches, Stream
+from pytest_medgan.embedding.contract import Answer, FeatureSpace, resolve_extractor
 from pytest_medgan.embedding.spec import ExtractorSpec
 from pytest_medgan.errors import ExtractorError
-from pytest_medgan.records import Extractor, Float32, Progress, UInt8, no_progress
+from pytest_medgan.ground.torch_files import FILE_OPERATORS, tensors_only
+from pytest_medgan.records import Float32, UInt8
 
 BATCH = 64
 
+Function = Callable[[UInt8], Any]  # uint8 [N,1,H,W] -> features, or features and probabilities
 
-class OtherExtractor(Batches):
-    """A function over batches behind the Extractor protocol."""
 
-    numeric_class = "float32"
-    module: str | None = None  # the user's, where the function comes from one
+def space_of_function(
+    name: str, identity: str, function: Function, batch: int, modules: tuple[str, ...] = ()
+) -> FeatureSpace:
+    """Return a function over batches as a feature space in float32.
 
-    def __init__(self, name: str, identity: str, answer: Callable[[UInt8], Any], batch: int) -> None:
-        super().__init__(batch)
-        self.identity = identity
-        self.summary = name
-        self.unit = batch  # does not shrink with memory: processes must agree on who embeds what
-        self._answer = answer
+    Args:
+        name: What a header line calls it.
+        identity: Names what it computes.
+        function: uint8 [N,1,H,W] -> features [N,D], or features and probabilities [N,C]; arrays or tensors.
+        batch: Images at once.
+        modules: Modules of the user's that compute it.
+    """
+    return FeatureSpace(
+        run=Batches(_stream(name, function), batch).embed,
+        identity=identity,
+        numeric_class="float32",
+        summary=name,
+        unit=batch,
+        modules=modules,
+    )
 
-    def embed(self, pixels: UInt8, progress: Progress = no_progress) -> Answer:
-        """uint8 [N,1,H,W] => float32 [N,D], float32 [N,C] or None. Raises ExtractorError on any other answer."""
-        return joined(self.through(pixels, self._stream, progress))
 
-    def _stream(self, pixels: UInt8, batch: int) -> Iterator[Answer]:
+def _stream(name: str, function: Function) -> Stream:
+    """Return a function as a stream of answers."""
+
+    def run(pixels: UInt8, batch: int) -> Iterator[Answer]:
         for start in range(0, len(pixels), batch):
             given = pixels[start : start + batch]
-            with arithmetic(self.numeric_class):
-                features, probabilities = _two(self._answer(given))
+            with arithmetic("float32"):
+                features, probabilities = _split_answer(function(given))
             if features.ndim != 2 or len(features) != len(given):
                 raise ExtractorError(
-                    f"{self.summary} returned {list(features.shape)} for {len(given)} images; return [{len(given)},D]"
+                    f"{name} returned {list(features.shape)} for {len(given)} images. Return [{len(given)},D]."
                 )
             yield features, probabilities
 
+    return run
 
-def _two(answer: object) -> Answer:
-    """Features and probabilities, whichever form they came in."""
+
+def _split_answer(answer: object) -> Answer:
+    """Return features and probabilities, in whichever form they came."""
     if isinstance(answer, tuple | list) and len(answer) == 2:
-        return _array(answer[0]), None if answer[1] is None else _array(answer[1])
-    return _array(answer), None
+        return _to_array(answer[0]), None if answer[1] is None else _to_array(answer[1])
+    return _to_array(answer), None
 
 
-def _array(values: Any) -> Float32:
+def _to_array(values: Any) -> Float32:
+    """Return an array or tensor as a float32 array."""
     if isinstance(values, Tensor):
         values = values.detach().float().cpu().numpy()
     return np.asarray(values, dtype=np.float32)
 
 
-def load_other(spec: ExtractorSpec, device: str) -> Extractor:
-    """What `spec` names that is not built in. Raises ExtractorError where it cannot be loaded."""
+def load_other(spec: ExtractorSpec, device: str) -> FeatureSpace:
+    """Return a feature space that is not built in.
+
+    Raises:
+        ExtractorError: It cannot be loaded.
+    """
     if spec != ExtractorSpec(spec.name, batch=spec.batch):
-        raise ExtractorError("an extractor of your own takes no key but batch=; it has its own weights and preparation")
+        raise ExtractorError(
+            "An extractor of your own has its own weights and preparation. Give it batch= alone, or no key."
+        )
     if spec.name.endswith((".pt", ".pt2")):
         return _from_file(spec, device)
     module, colon, name = spec.name.partition(":")
     if not colon or not module.replace(".", "_").isidentifier():
         raise ExtractorError(
-            "no such feature space; give inception_v3, timm:MODEL, package.module:callable or a .pt or .pt2 file"
+            "The extractor's name is unknown. "
+            "Give compact, inception_v3, timm:MODEL, package.module:callable, or a .pt or .pt2 file."
         )
     return _from_module(module, name, spec)
 
 
-def _from_module(module: str, name: str, spec: ExtractorSpec) -> Extractor:
+def _from_module(module: str, name: str, spec: ExtractorSpec) -> FeatureSpace:
+    """Return the space that a name in a Python module stands for."""
     if "" not in sys.path:  # console scripts do not look in the working directory, where a user's module lies
         sys.path.insert(0, "")
     try:
@@ -102,48 +127,52 @@ def _from_module(module: str, name: str, spec: ExtractorSpec) -> Extractor:
         found = getattr(loaded, name)
     except (ImportError, AttributeError) as error:
         raise ExtractorError(
-            f"{spec.name} cannot be imported ({error}); check the name and the working directory"
+            f"{spec.name} cannot be imported ({error}). Check the name and the working directory."
         ) from None
     if inspect.isclass(found):
         found = found()
     if hasattr(found, "embed"):
-        if not isinstance(found, Extractor):
-            raise ExtractorError(f"{spec.name} has embed but no identity and numeric_class; give it both")
-        return found
+        return replace(resolve_extractor(found), modules=(type(found).__module__, module))
     if not callable(found):
-        raise ExtractorError(f"{spec.name} is no function; give one that takes uint8 [N,1,H,W] and returns [N,D]")
-    identity = getattr(found, "identity", None)
+        raise ExtractorError(f"{spec.name} is no function. Give one that takes uint8 [N,1,H,W] and returns [N,D].")
+    identity = vars(found).get("identity") if hasattr(found, "__dict__") else None
     if identity is None:
         identity = f"{spec.name};source {hashlib.sha256(_source(loaded)).hexdigest()[:16]}"
-    extractor = OtherExtractor(spec.name, str(identity), found, spec.batch or BATCH)
-    extractor.module = module
-    return extractor
+    return space_of_function(spec.name, str(identity), found, spec.batch or BATCH, (module,))
 
 
-def _source(module: Any) -> bytes:
+def _source(module: ModuleType) -> bytes:
+    """Return a module's source."""
     try:
         return inspect.getsource(module).encode()
     except (OSError, TypeError):
         raise ExtractorError(
-            f"{module.__name__} has no source to identify; give the function an attribute identity"
+            f"{module.__name__} has no source that could name the extractor. Give the function an attribute identity."
         ) from None
 
 
-def _from_file(spec: ExtractorSpec, device: str) -> Extractor:
+def _from_file(spec: ExtractorSpec, device: str) -> FeatureSpace:
+    """Return the space in a TorchScript file or an exported program."""
     file = Path(spec.name)
     if not file.is_file():
-        raise ExtractorError("the extractor names no file; give one made by torch.jit.save", file=spec.name)
+        raise ExtractorError("The extractor names no file. Give one made by torch.jit.save.", file=spec.name)
     identity = f"{file.suffix[1:]};{hashlib.sha256(file.read_bytes()).hexdigest()[:16]}"
     try:
-        if file.suffix == ".pt2":
-            network: Callable[[Tensor], Any] = torch.export.load(file).module().to(device)
-        else:
-            with warnings.catch_warnings():  # deprecated in favour of torch.export, which is offered beside it
-                warnings.simplefilter("ignore")
-                network = torch.jit.load(str(file), map_location=device).eval()  # type: ignore[no-untyped-call]
+        with tensors_only():
+            if file.suffix == ".pt2":
+                network: Callable[[Tensor], Any] = torch.export.load(file).module().to(device)
+            else:
+                script = torch.jit.load(str(file), map_location=device).eval()  # type: ignore[no-untyped-call]
+                _refuse_file_operators(script, file)
+                network = script
+    except pickle.UnpicklingError:
+        raise ExtractorError(
+            "The extractor's file holds a pickle that is more than tensors, so it is refused. Export it again.",
+            file=spec.name,
+        ) from None
     except (RuntimeError, OSError, ValueError, EOFError, zipfile.BadZipFile):
         raise ExtractorError(
-            "the extractor's file is neither TorchScript nor an exported program; a state_dict goes behind weights=",
+            "The extractor's file is neither TorchScript nor an exported program. A state_dict goes behind weights=.",
             file=spec.name,
         ) from None
 
@@ -151,4 +180,14 @@ def _from_file(spec: ExtractorSpec, device: str) -> Extractor:
         with torch.inference_mode():
             return network(torch.from_numpy(np.ascontiguousarray(pixels)).to(device))
 
-    return OtherExtractor("an extractor from a file", identity, answer, spec.batch or BATCH)
+    return space_of_function("an extractor from a file", identity, answer, spec.batch or BATCH)
+
+
+def _refuse_file_operators(script: torch.jit.ScriptModule, file: Path) -> None:
+    """Raise ExtractorError where TorchScript holds an operator that reads or writes files."""
+    if found := FILE_OPERATORS & set(torch.jit.export_opnames(script)):  # type: ignore[no-untyped-call]
+        raise ExtractorError(
+            f"The extractor's file uses {', '.join(sorted(found))}, which opens files, so it is refused. "
+            "Export it without.",
+            file=str(file),
+        )

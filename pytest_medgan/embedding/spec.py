@@ -1,21 +1,21 @@
-"""The one string that names a feature space: `NAME[,key=value...]`."""
+"""The string that names a feature space: `NAME[,key=value...]`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pytest_medgan.errors import ExtractorError
+from pytest_medgan.ground.specs import Option, one_of, parse_spec, read_options, whole_number
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
-ENGINES = ("auto", "eager", "folded", "compiled", "onnxruntime", "openvino", "graph")
+ENGINES = ("auto", "eager", "folded", "compiled", "onnxruntime", "graph")
 NORMALISATIONS = ("symmetric", "imagenet")
 
 
 @dataclass(frozen=True)
 class ExtractorSpec:
-    """What the string says."""
+    """A parsed extractor string."""
 
-    name: str  # "inception_v3", "package.module:callable" or a TorchScript file
+    name: str  # "compact", "inception_v3", "timm:MODEL", "package.module:callable", or a .pt or .pt2 file
     weights: str = "imagenet"  # "imagenet", "random", or a file
     precision: str = "float32"  # the numeric class: PRECISIONS
     engine: str = "auto"  # how it is computed, float32 engines agreeing: ENGINES
@@ -25,44 +25,30 @@ class ExtractorSpec:
 
 
 def parse(text: str) -> ExtractorSpec:
-    """`inception_v3,weights=random,precision=bfloat16` to an ExtractorSpec.
+    """Parse an extractor string.
 
-    Raises ExtractorError naming the key or value that cannot be used.
+    Args:
+        text: `NAME[,key=value...]`, for example "inception_v3,weights=random,precision=bfloat16".
+
+    Raises:
+        SettingsError: The name is missing, or a key or its value cannot be used; the message names it.
     """
-    name, *pairs = text.split(",")
-    if not name.strip():
-        raise ExtractorError("no feature space is named; give inception_v3, package.module:callable or a .pt file")
-    spec = ExtractorSpec(name.strip())
-    seen: set[str] = set()
-    for pair in pairs:
-        key, equals, value = (part.strip() for part in pair.partition("="))
-        if key not in _KEYS or not equals:
-            raise ExtractorError(f"an extractor takes no {key or pair!r}; it takes {', '.join(sorted(_KEYS))}")
-        if key in seen:
-            raise ExtractorError(f"the extractor's {key} is given twice; give it once")
-        seen.add(key)
-        spec = _with(spec, key, value)
-    return spec
+    spec = parse_spec(text, "The extractor")
+    return replace(ExtractorSpec(spec.name), **read_options(spec.options, _OPTIONS, "The extractor"))
 
 
-_KEYS = ("weights", "precision", "engine", "normalisation", "seed", "batch")
-_CHOICES = {"precision": PRECISIONS, "engine": ENGINES, "normalisation": NORMALISATIONS}
+def _weights(text: str) -> str:
+    """Return what `weights=` names. Raises ValueError where it names nothing."""
+    if not text:
+        raise ValueError(text)
+    return text
 
 
-def _with(spec: ExtractorSpec, key: str, value: str) -> ExtractorSpec:
-    """The spec with one key set."""
-    if key in ("seed", "batch"):
-        if not value.isdigit():
-            raise ExtractorError(f"the extractor's {key} is a whole number, not {value!r}")
-        return replace(spec, seed=int(value)) if key == "seed" else replace(spec, batch=int(value))
-    if key in _CHOICES and value not in _CHOICES[key]:
-        raise ExtractorError(f"the extractor knows no {key}={value}; choose from {', '.join(_CHOICES[key])}")
-    if key == "precision":
-        return replace(spec, precision=value)
-    if key == "engine":
-        return replace(spec, engine=value)
-    if key == "normalisation":
-        return replace(spec, normalisation=value)
-    if not value:
-        raise ExtractorError("the extractor's weights= is empty; give imagenet, random or a file")
-    return replace(spec, weights=value)
+_OPTIONS = {
+    "weights": Option(_weights, "imagenet, random or a file"),
+    "precision": Option(one_of(*PRECISIONS), ", ".join(PRECISIONS)),
+    "engine": Option(one_of(*ENGINES), ", ".join(ENGINES)),
+    "normalisation": Option(one_of(*NORMALISATIONS), ", ".join(NORMALISATIONS)),
+    "seed": Option(whole_number(), "a whole number"),
+    "batch": Option(whole_number(), "a whole number"),
+}

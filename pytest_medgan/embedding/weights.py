@@ -1,29 +1,25 @@
-"""Where an InceptionV3's weights come from: torchvision's ImageNet weights, a file, or nobody (random)."""
+"""The weights of an InceptionV3: torchvision's ImageNet weights, a file, or random values."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import pickle
-import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 
-import numpy as np
-import safetensors
 import torch
 import torchvision
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pytest_medgan.embedding import random_weights
-from pytest_medgan.embedding.arithmetic import give_back
-from pytest_medgan.embedding.batches import Answer
+from pytest_medgan.embedding.arithmetic import release_memory
 from pytest_medgan.embedding.cache import Cache
+from pytest_medgan.embedding.contract import Answer
 from pytest_medgan.embedding.inception import build
 from pytest_medgan.embedding.spec import ExtractorSpec
+from pytest_medgan.embedding.state_files import digest_state, read_metadata, read_state, read_torch_state
 from pytest_medgan.errors import ExtractorError
 from pytest_medgan.records import ImageSet, Progress, no_progress
 
@@ -32,35 +28,43 @@ FORMAT = "pytest-medgan inception_v3 1"  # the `format` key in the metadata of o
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """A network with its values, and what it is called."""
+    """A network with its values, and what names them."""
 
-    network: nn.Module
-    identity: str  # digest of the values, or the recipe where nobody trained them
+    network: nn.Module  # on the CPU, in evaluation mode
+    identity: str  # digest of the values, or the recipe where they are random
     summary: str  # a few words for a header line
-    patients: frozenset[str] = field(default_factory=frozenset)  # pseudonyms it was fine-tuned on
-    normalisation: str | None = None  # what it was fine-tuned with; None where it is not said
+    patients: frozenset[str] = frozenset()  # pseudonyms it was fine-tuned on
+    normalisation: str | None = None  # what it was fine-tuned with; None where unknown
 
 
 def load_weights(
     spec: ExtractorSpec, calibration: ImageSet | None, progress: Progress = no_progress, cache: Cache | None = None
 ) -> Weights:
-    """The network that `spec` names, on the CPU, in evaluation mode.
+    """Return the network that `spec` names.
 
-    `cache` holds how random weights were calibrated. Raises ExtractorError where the file is missing, of the wrong
-    kind, or does not have the promised hash.
+    Args:
+        spec: Its weights, seed and normalisation are read.
+        calibration: Real images, which random weights set their batch norms from.
+        progress: Told how far the calibration is.
+        cache: Keeps the calibration of random weights.
+
+    Raises:
+        ExtractorError: The file is missing, of the wrong kind, or has another hash than promised; or random weights
+            were given no images.
     """
     if spec.weights == "random":
         return _random(spec, calibration, progress, cache)
     if spec.weights == "imagenet":
         state = imagenet_state()
-        return Weights(_fill(state, None), f"imagenet:{state_digest(state)}", "ImageNet weights")
-    return from_file(Path(spec.weights))
+        return Weights(_fill(state, None), f"imagenet:{digest_state(state)}", "ImageNet weights")
+    return _from_file(Path(spec.weights))
 
 
 def _random(spec: ExtractorSpec, calibration: ImageSet | None, progress: Progress, cache: Cache | None) -> Weights:
+    """Return random weights, calibrated now or before."""
     if calibration is None or len(calibration) == 0:
         raise ExtractorError(
-            "weights=random sets its batch norm from real images and was given none; pass calibration="
+            "weights=random sets its batch norms from real images and was given none. Pass calibration=."
         )
     pixels = random_weights.choose(calibration, spec.seed)
     network = random_weights.draw(spec.seed)
@@ -68,7 +72,7 @@ def _random(spec: ExtractorSpec, calibration: ImageSet | None, progress: Progres
 
     def calibrate(_: list[int], done: int) -> Answer:
         random_weights.calibrate(network, pixels, spec.normalisation, progress)
-        give_back()
+        release_memory()
         return random_weights.statistics(network)[None], None
 
     if cache is None:
@@ -83,148 +87,100 @@ def _random(spec: ExtractorSpec, calibration: ImageSet | None, progress: Progres
 
 
 def imagenet_file() -> Path:
-    """Where torchvision's ImageNet weights lie, or would lie."""
+    """Return where torchvision keeps its ImageNet weights, whether or not they are there."""
     url: str = torchvision.models.Inception_V3_Weights.IMAGENET1K_V1.url
     return Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
 
 
 def imagenet_state() -> dict[str, Tensor]:
-    """torchvision's Inception_V3_Weights.IMAGENET1K_V1, its hash checked also when it was there already.
+    """Return torchvision's Inception_V3_Weights.IMAGENET1K_V1; the hash of an existing file is checked too.
 
-    Raises ExtractorError when it cannot be fetched, naming the file and where to put it, or when its hash is wrong.
+    Raises:
+        ExtractorError: They cannot be fetched, or the file has another hash.
     """
     file = imagenet_file()
     url: str = torchvision.models.Inception_V3_Weights.IMAGENET1K_V1.url
     expected = file.stem.rsplit("-", 1)[-1]  # torchvision names its files by the first digits of their SHA-256
     if not file.exists():
         _download(url, file, expected)
-    actual = _file_hash(file)
+    with file.open("rb") as stream:
+        actual = hashlib.file_digest(stream, "sha256").hexdigest()
     if not actual.startswith(expected):
         raise ExtractorError(
-            f"ImageNet weights {file.name} have SHA-256 {actual[:8]}, not {expected}; delete the file, then try again",
+            f"The ImageNet weights {file.name} have SHA-256 {actual[:8]} instead of {expected}. "
+            "Delete the file and try again.",
             file=str(file),
         )
-    return _torch_state(file)
+    return read_torch_state(file)
 
 
 def _download(url: str, file: Path, expected: str) -> None:
-    """torch.hub's own download, atomic and hash-checked; whatever goes wrong is one line."""
+    """Fetch a file by torch.hub, which writes it whole and checks its hash."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(url, str(file), expected, progress=False)
     except RuntimeError:  # torch.hub's own hash check
         raise ExtractorError(
-            f"what was fetched as {file.name} does not have SHA-256 {expected}; try again, or weights=random",
+            f"What was fetched as {file.name} does not have SHA-256 {expected}. Try again, or use the extractor "
+            "compact.",
             file=str(file),
         ) from None
     except (URLError, OSError) as error:
+        reason = getattr(error, "reason", None) or error.strerror or "no connection"
         raise ExtractorError(
-            f"ImageNet weights cannot be fetched ({type(error).__name__}); put {file.name} from {url} into "
-            "$TORCH_HOME/hub/checkpoints, or use weights=random",
+            f"The ImageNet weights cannot be fetched ({reason}). Put {file.name} from {url} into "
+            "$TORCH_HOME/hub/checkpoints, or use the extractor compact, which needs no network.",
             file=str(file),
         ) from None
-
-
-def _file_hash(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 # ------------------------------------------------------------------------------------------------------------- files
 
 
-def from_file(file: Path) -> Weights:
-    """A fine-tuned network (safetensors of ours) or a torchvision state_dict (.pt, .pth).
-
-    Raises ExtractorError where it is neither.
-    """
-    if not file.is_file():
-        raise ExtractorError("weights= names no file; give imagenet, random, or a .safetensors or .pth", file=str(file))
+def _from_file(file: Path) -> Weights:
+    """Return a fine-tuned network (a safetensors file of ours) or a torchvision state_dict (.pt, .pth)."""
+    state = read_state(file)
     if file.suffix != ".safetensors":
-        state = _torch_state(file)
-        return Weights(_fill(state, file), f"file:{state_digest(state)}", "weights from a state_dict")
-    try:
-        with safetensors.safe_open(file, framework="pt") as reader:
-            metadata = dict(reader.metadata() or {})
-        state = load_file(file)
-    except (safetensors.SafetensorError, OSError):
-        raise ExtractorError(
-            "weights are no readable safetensors file; fetch or make it again", file=str(file)
-        ) from None
+        return Weights(_fill(state, file), f"file:{digest_state(state)}", "weights from a state_dict")
+    metadata = read_metadata(file)
     if metadata.get("format") != FORMAT:
-        raise ExtractorError("weights are not an InceptionV3 of ours; make one by `medgan finetune`", file=str(file))
+        raise ExtractorError(
+            "The extractor's weights are no InceptionV3 of this package. Make one by `medgan finetune`.", file=str(file)
+        )
     return Weights(
         _fill(state, file),
-        f"file:{state_digest(state)}",
+        f"file:{digest_state(state)}",
         "fine-tuned weights",
-        frozenset(json.loads(metadata.get("patients", "[]"))),
+        patients_of(file),
         metadata.get("normalisation"),
     )
 
 
 def patients_of(file: Path) -> frozenset[str]:
-    """Pseudonyms that a file says it was fine-tuned on; none where it says nothing."""
-    if file.suffix != ".safetensors" or not file.is_file():
-        return frozenset()
-    with safetensors.safe_open(file, framework="pt") as reader:
-        return frozenset(json.loads((reader.metadata() or {}).get("patients", "[]")))
-
-
-def read_state(file: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors or torch file, nothing of it executed. Raises ExtractorError."""
-    if not file.is_file():
-        raise ExtractorError("weights= names no file; give a .safetensors or .pth", file=str(file))
-    if file.suffix != ".safetensors":
-        return _torch_state(file)
-    try:
-        return load_file(file)
-    except (safetensors.SafetensorError, OSError):
-        raise ExtractorError(
-            "weights are no readable safetensors file; fetch or make it again", file=str(file)
-        ) from None
-
-
-def _torch_state(file: Path) -> dict[str, Tensor]:
-    """A state_dict, read without running anything that the file holds."""
-    try:
-        with warnings.catch_warnings():  # torch warns of unusual pickles before it refuses them, which we say ourselves
-            warnings.simplefilter("ignore")
-            state = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError):
-        raise ExtractorError(
-            "weights are no plain state_dict that torch loads safely; save one by torch.save(model.state_dict(), ...)",
-            file=str(file),
-        ) from None
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ExtractorError("weights hold something other than tensors; save model.state_dict()", file=str(file))
-    return dict(state)
+    """Return the pseudonyms that a file names as those it was fine-tuned on; none where it names none."""
+    return frozenset(json.loads(read_metadata(file).get("patients", "[]")))
 
 
 def _fill(state: Mapping[str, Tensor], file: Path | None) -> nn.Module:
-    """An Inception3 with this state; the auxiliary classifier is dropped, since features do not pass through it."""
+    """Return an Inception3 with this state; the auxiliary classifier is dropped: features do not pass through it."""
     main = {name: value for name, value in state.items() if not name.startswith("AuxLogits.")}
     head = main.get("fc.weight")
     name = None if file is None else str(file)
     if head is None or head.ndim != 2:
-        raise ExtractorError("weights have no fc.weight [classes,2048]: not torchvision's InceptionV3", file=name)
+        raise ExtractorError(
+            "The extractor's weights have no fc.weight [classes,2048]. Give a state of torchvision's InceptionV3.",
+            file=name,
+        )
     network = build(len(head))
     try:
         network.load_state_dict(main)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:160]
-        raise ExtractorError(f"weights do not fit torchvision's InceptionV3: {reason}", file=name) from None
+        raise ExtractorError(
+            f"The extractor's weights do not fit torchvision's InceptionV3 ({reason}). Give a state of it.", file=name
+        ) from None
     if not all(bool(torch.isfinite(value).all()) for value in network.state_dict().values()):
-        raise ExtractorError("weights hold NaN or infinite values; fetch or make the file again", file=name)
+        raise ExtractorError(
+            "The extractor's weights hold NaN or infinite values. Fetch or make the file again.", file=name
+        )
     return network
-
-
-def state_digest(state: Mapping[str, Tensor]) -> str:
-    """Hex digest of names, shapes and values in float32, whatever file they came in; the auxiliary part left out."""
-    whole = hashlib.sha256()
-    for name in sorted(state):
-        if name.startswith("AuxLogits.") or name.endswith("num_batches_tracked"):
-            continue
-        values = np.ascontiguousarray(state[name].detach().cpu().float().numpy())
-        whole.update(f"{name}{values.shape}".encode())
-        whole.update(values.tobytes())
-    return whole.hexdigest()[:16]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pytest_medgan.embedding.contract import FeatureSpace
 from pytest_medgan.evaluate.settings import Settings
 from pytest_medgan.evaluate.shared import SharedScores
 from pytest_medgan.evaluate.workbench import Workbench
-from pytest_medgan.records import Extractor, RealSets
+from pytest_medgan.records import RealSets
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,7 +16,7 @@ class Subject:
     """One set of real images, one feature space, one choice of counts, seeds and metrics."""
 
     real: RealSets
-    extractor: Extractor
+    extractor: FeatureSpace
     settings: Settings
     bench: Workbench
     shared: SharedScores | None = None  # where several processes work for one session
@@ -23,7 +24,7 @@ class Subject:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader of the figures must know of the images and the feature space; no path, no patient."""
-        seen = set(getattr(self.extractor, "trained_on", ()))
+        seen = self.extractor.trained_on
         reference = set(self.real.reference.groups.tolist())
         shared = len(seen & reference)
         if not shared:

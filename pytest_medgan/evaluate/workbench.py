@@ -18,6 +18,7 @@ from pytest_medgan.records import Embeddings, Extractor, Generator, ImageSet, Pr
 
 if TYPE_CHECKING:
     from pytest_medgan.embedding.cache import Cache
+    from pytest_medgan.embedding.contract import FeatureSpace
     from pytest_medgan.gan.architecture import NetworkConfig, TrainingSettings
     from pytest_medgan.metrics import CustomMetric, Reference
 
@@ -92,11 +93,11 @@ class Workbench:
         data = settings.data
         return self.keep(("real", data), lambda: load_real(data, cache_dir=self.folder, progress=self.progress))
 
-    def extractor(self, spec: str, real: RealSets) -> Extractor:
-        """Return the feature space that `spec` names; what is fitted to images is fitted to the reference images."""
+    def extractor(self, spec: str, real: RealSets) -> FeatureSpace:
+        """Return the feature space that `spec` names; random weights are calibrated on the reference images."""
         from pytest_medgan.embedding import load_extractor
 
-        def make() -> Extractor:
+        def make() -> FeatureSpace:
             return load_extractor(
                 spec, device=self.device, calibration=real.reference, cache=self.cache(), progress=self.progress
             )
@@ -146,51 +147,48 @@ class Workbench:
 
     def embed(self, extractor: Extractor, images: ImageSet) -> Embeddings:
         """Return the features of images, through the store on disk; under torchrun each process embeds its share."""
-        from pytest_medgan.embedding import embed_images
+        from pytest_medgan.embedding import embed_images, resolve_extractor
         from pytest_medgan.embedding.sharding import join
 
         join()
-        # a user's code may read files that its identity does not cover
-        foreign = not type(extractor).__module__.startswith("pytest_medgan.") or bool(
-            getattr(extractor, "module", None)
-        )
+        space = resolve_extractor(extractor)
         cache, progress = self.cache(), self.progress
         return embed_images(
-            extractor,
+            space,
             images,
             cache=cache,
             progress=progress,
-            before=lambda: self._check_canary(extractor),
-            always=foreign,
+            before=lambda: self._check_canary(space),
+            always=bool(space.modules),  # a user's code may read files that its identity does not cover
         )
 
-    def embedded(self, extractor: Extractor, real: RealSets, role: str) -> Embeddings:
+    def embedded(self, extractor: FeatureSpace, real: RealSets, role: str) -> Embeddings:
         """Return the features of one role of the real images: "training", "reference" or "held_out"."""
         key = ("embedded", role, real.digest, extractor.identity, extractor.numeric_class)
         return self.keep(key, lambda: self.embed(extractor, getattr(real, role)))
 
-    def canary(self, extractor: Extractor) -> tuple[float, ...]:
+    def canary(self, extractor: FeatureSpace) -> tuple[float, ...]:
         """Return the extractor's features of eight canned images, projected; stored ones where nothing has changed."""
         return self._canary(extractor)[0]
 
-    def _canary(self, extractor: Extractor) -> tuple[tuple[float, ...], bool]:
+    def _canary(self, extractor: FeatureSpace) -> tuple[tuple[float, ...], bool]:
         """Return the canary, and whether this session computed it."""
-        from pytest_medgan.embedding.extract import stored_canary
+        from pytest_medgan.embedding.canaries import stored_canary
 
         key = ("canary", extractor.identity, extractor.numeric_class)
         return self.keep(key, lambda: stored_canary(extractor, self.cache(), self.local_device()))
 
-    def _check_canary(self, extractor: Extractor) -> None:
+    def _check_canary(self, extractor: FeatureSpace) -> None:
         """Check, once per session, that the extractor still computes what is stored."""
-        from pytest_medgan.embedding.extract import vouch
+        from pytest_medgan.embedding.canaries import check_canary
 
         known, fresh = self._canary(extractor)
         if not fresh:
-            key = ("vouched", extractor.identity, extractor.numeric_class)
-            self.keep(key, lambda: vouch(extractor, known))
+            key = ("canary checked", extractor.identity, extractor.numeric_class)
+            self.keep(key, lambda: check_canary(extractor, known))
 
     def reference(
-        self, extractor: Extractor, real: RealSets, metrics: tuple[str, ...], trained_on: str | None
+        self, extractor: FeatureSpace, real: RealSets, metrics: tuple[str, ...], trained_on: str | None
     ) -> Reference:
         """Return what the metrics need of the reference, prepared once.
 
@@ -222,6 +220,7 @@ class Workbench:
                 window=real.reference.window,
                 metrics=metrics,
                 sweep=swept(len(reference)) if self.sweep else (),
+                ball_dimensions=extractor.ball_dimensions,
                 device=self.local_device(),
             )
 

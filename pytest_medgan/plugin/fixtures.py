@@ -113,6 +113,7 @@ def medgan_scores(
 
     With --medgan-runs they are the mean scores of several training runs.
     """
+    from pytest_medgan.embedding import resolve_extractor
     from pytest_medgan.evaluate import ModelEvaluation, RunsEvaluation, Subject
 
     state = state_of(request.config)
@@ -124,7 +125,7 @@ def medgan_scores(
         else None
     )
     name = str(marked.get("name") or model_name(spec, generator))
-    subject = Subject(medgan_real, medgan_extractor, medgan_settings, state.bench, state.shared)
+    subject = Subject(medgan_real, resolve_extractor(medgan_extractor), medgan_settings, state.bench, state.shared)
     identity = getattr(generator, "identity", None) or id(generator)
     key = ("evaluation", name, identity, medgan_real.digest, medgan_extractor.identity, medgan_settings)
 
@@ -144,10 +145,11 @@ def medgan_real_row(
     request: pytest.FixtureRequest, medgan_settings: Settings, medgan_real: RealSets, medgan_extractor: Extractor
 ) -> Row:
     """Return the Real row: held-out real images scored as if generated. `4 * medgan_real_row.fid` is a limit."""
+    from pytest_medgan.embedding import resolve_extractor
     from pytest_medgan.evaluate import Subject, real_row
 
-    state = state_of(request.config)
-    return real_row(Subject(medgan_real, medgan_extractor, medgan_settings, state.bench, state.shared))
+    state, extractor = state_of(request.config), resolve_extractor(medgan_extractor)
+    return real_row(Subject(medgan_real, extractor, medgan_settings, state.bench, state.shared))
 
 
 def model_name(spec: str | None, generator: Any) -> str:

@@ -166,7 +166,7 @@ def findings_of(evaluation: ModelEvaluation | RunsEvaluation, *, evidence: str |
         ),
         extractor=subject.extractor.identity,
         numeric_class=subject.extractor.numeric_class,
-        engine=getattr(subject.extractor, "engine", ""),
+        engine=subject.extractor.engine,
         features=str(subject.bench.cache().counts),
         trouble=subject.bench.trouble,
         seeds=subject.settings.seeds,

@@ -1,4 +1,4 @@
-"""Images that look like something, a small stand-in for an extractor, and one real extractor for the session."""
+"""Images with structure, a cheap extractor, and one real extractor for the session."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ import pytest
 import torch
 from torch import nn
 
+from pytest_medgan.embedding.contract import FeatureSpace
 from pytest_medgan.embedding.engines import make_engine
-from pytest_medgan.embedding.extract import InceptionExtractor
+from pytest_medgan.embedding.inception import inception_network
+from pytest_medgan.embedding.inception_space import make_space
 from pytest_medgan.embedding.spec import ExtractorSpec
 from pytest_medgan.embedding.weights import Weights, load_weights
-from pytest_medgan.records import Extractor, Float32, ImageSet, Progress, UInt8, no_progress
+from pytest_medgan.records import Float32, ImageSet, Progress, UInt8, no_progress
 
 
 def discs(count: int, size: int = 128, seed: int = 0) -> ImageSet:
-    """Two noisy discs an image, of varying place, size and grey; four images a patient; large discs are labelled 1."""
+    """Two noisy discs per image, of varying place, size and grey; four images per patient; large discs have label 1."""
     random = np.random.default_rng(seed)
     y, x = np.mgrid[:size, :size]
     pixels, labels = [], []
@@ -37,7 +39,7 @@ def discs(count: int, size: int = 128, seed: int = 0) -> ImageSet:
 
 @dataclass
 class Quick:
-    """An extractor that costs nothing: block means and a softmax of two of them; it counts what it was asked."""
+    """A cheap extractor: block means and a softmax of two of them; it counts the images it was given."""
 
     identity: str = "quick"
     numeric_class: str = "float32"
@@ -57,7 +59,7 @@ class Quick:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
-    """On a machine that is busy with other work, threads that wait for each other are slower than one."""
+    """Use one thread: on a busy machine, threads that wait for each other are slower."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -86,20 +88,21 @@ def calibration() -> ImageSet:
 
 @pytest.fixture(scope="session")
 def network(calibration: ImageSet) -> nn.Module:
-    """torchvision's InceptionV3 with random weights, calibrated; not to be changed."""
+    """torchvision's InceptionV3 with random weights, calibrated. Tests must not change it."""
     spec = ExtractorSpec("inception_v3", weights="random")
     return load_weights(spec, calibration).network
 
 
 @pytest.fixture(scope="session")
-def inception(network: nn.Module) -> Extractor:
-    """That network, folded."""
+def inception(network: nn.Module) -> FeatureSpace:
+    """That network as a feature space, folded."""
     spec = ExtractorSpec("inception_v3", weights="random", engine="folded")
-    return InceptionExtractor(Weights(network, "test", "test weights"), spec, make_engine(network, spec, "cpu"))
+    engine = make_engine(inception_network(network, "symmetric"), spec, "cpu")
+    return make_space(Weights(network, "test", "test weights"), spec, engine)
 
 
 def gap(ours: Float32, theirs: Float32) -> float:
-    """The largest relative distance between two rows of features."""
+    """Return the largest relative distance between two rows of features."""
     return float((np.linalg.norm(ours - theirs, axis=1) / np.linalg.norm(theirs, axis=1)).max())
 
 

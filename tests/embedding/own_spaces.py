@@ -1,4 +1,4 @@
-"""Feature spaces of one's own, as a user would write them; named by test_spaces.py."""
+"""Feature spaces as a user would write them; test_spaces.py names them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def block_means(pixels: UInt8) -> Float32:
 
 
 def named(pixels: UInt8) -> tuple[Float32, Float32]:
-    """Features and probabilities, under a name of its own."""
+    """Features and probabilities, with an identity of its own."""
     return block_means(pixels), np.full((len(pixels), 2), 0.5, np.float32)
 
 
@@ -49,7 +49,7 @@ class SqueezeNet:
 
 
 class Nameless:
-    """An object that embeds and does not say what it is."""
+    """An object that embeds and has no identity."""
 
     def embed(self, pixels: UInt8, progress: Progress = no_progress) -> tuple[Float32, Float32 | None]:
         return block_means(pixels), None

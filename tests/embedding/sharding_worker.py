@@ -9,13 +9,13 @@ import torch
 
 from pytest_medgan.embedding import embed_images, load_extractor
 from pytest_medgan.embedding.sharding import join, place, processes, shared
-from pytest_medgan.embedding.spaces import OtherExtractor
+from pytest_medgan.embedding.spaces import space_of_function
 from pytest_medgan.errors import ExtractorError
 from pytest_medgan.records import ImageSet
 
 
 def faults() -> list[str]:
-    """What this process is told when all is well, when the second one fails, when images differ, and when work does."""
+    """Return what this process gets: no error, one in the second process, one for other images, one for other work."""
     rank, _ = place()
     images = np.zeros((2, 1, 4, 4), np.uint8)
 
@@ -24,7 +24,7 @@ def faults() -> list[str]:
             raise ExtractorError("no luck")
         return rank
 
-    told = []
+    answers = []
 
     def well() -> int:
         return rank
@@ -32,14 +32,14 @@ def faults() -> list[str]:
     other = images + np.uint8(rank)
     for given, of, by in ((well, images, "a"), (work, images, "a"), (well, other, "a"), (well, images, "ab"[rank])):
         try:
-            told.append(str(shared(given, of=of, by=by)))
+            answers.append(str(shared(given, of=of, by=by)))
         except ExtractorError as error:
-            told.append(str(error))
-    return told
+            answers.append(str(error))
+    return answers
 
 
 def deserted() -> str:
-    """What the first process is told when the second one leaves on its own."""
+    """Return what the first process gets when the second one ends early."""
     images = np.zeros((2, 1, 4, 4), np.uint8)
     if place()[0] == 1:
         return "left"
@@ -56,7 +56,7 @@ def main(spec: str, result: str) -> None:
     images = ImageSet(np.stack(discs)[:, None].astype(np.uint8), np.array(["P"] * 21), "discs")
     if spec == "faults":
         join()
-        join()  # again is nothing
+        join()  # the second call does nothing
         np.savez(result, features=np.array(faults()))
         return
     if spec == "deserted":
@@ -64,7 +64,7 @@ def main(spec: str, result: str) -> None:
             np.savez(result, features=np.array([deserted()]))
         return
     if spec == "means":
-        extractor = OtherExtractor("means", "means", lambda given: given.mean((2, 3)), batch=4)
+        extractor = space_of_function("means", "means", lambda given: given.mean((2, 3)), batch=4)
     else:
         extractor = load_extractor(spec, calibration=images.take(slice(0, 3)))
     with processes():

@@ -1,6 +1,6 @@
 """One of many processes that embed the same images into one folder; run by test_cache_processes.py.
 
-Arguments: the folder, a log to which each embedded image is appended, a result file, seconds an image takes.
+Arguments: the folder, a log to which each embedded image is appended, a result file, seconds per image.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def pixels() -> np.ndarray:
 
 
 def features(given: np.ndarray) -> Float32:
-    """What is right, known to the test as well."""
+    """Return the right features; the test computes them too."""
     return given.reshape(len(given), -1)[:, :32].astype(np.float32) / np.float32(7)
 
 

@@ -1,4 +1,4 @@
-"""The stored file proves itself whole."""
+"""Stored blocks show damage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def block() -> Block:
     return Block(("a", "b", "c"), features.astype(np.float32), chances.astype(np.float32))
 
 
-def test_what_is_written_is_read(block: Block, tmp_path: Path) -> None:
+def test_block_is_read_as_it_was_written(block: Block, tmp_path: Path) -> None:
     file = write_block(tmp_path, block)
     back = read_block(file)
     assert back.images == block.images
@@ -29,14 +29,14 @@ def test_what_is_written_is_read(block: Block, tmp_path: Path) -> None:
     assert (header.images, header.width, header.classes) == (("a", "b", "c"), 5, 2)
 
 
-def test_equal_blocks_are_equal_files(block: Block, tmp_path: Path) -> None:
+def test_equal_blocks_give_equal_files(block: Block, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     first, second = write_block(tmp_path, block), write_block(tmp_path / "other", block)
     assert first.name == second.name
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_every_single_byte_counts(block: Block, tmp_path: Path) -> None:
+def test_any_changed_byte_is_damage(block: Block, tmp_path: Path) -> None:
     file = write_block(tmp_path, block)
     whole = file.read_bytes()
     for place in range(len(whole)):
@@ -47,7 +47,7 @@ def test_every_single_byte_counts(block: Block, tmp_path: Path) -> None:
             read_block(file)
 
 
-def test_every_length_but_the_right_one_is_damage(block: Block, tmp_path: Path) -> None:
+def test_any_other_length_is_damage(block: Block, tmp_path: Path) -> None:
     file = write_block(tmp_path, block)
     whole = file.read_bytes()
     for length in [*range(len(whole)), len(whole) + 1]:
@@ -56,7 +56,7 @@ def test_every_length_but_the_right_one_is_damage(block: Block, tmp_path: Path) 
             read_block(file)
 
 
-def test_an_absurd_length_is_not_read(tmp_path: Path) -> None:
+def test_absurd_header_length_is_damage(tmp_path: Path) -> None:
     file = tmp_path / "huge.block"
     file.write_bytes(MAGIC + struct.pack("<I", 2**32 - 1) + b"x" * 100)
     with pytest.raises(DamagedBlockError, match="length"):

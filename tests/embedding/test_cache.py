@@ -1,4 +1,4 @@
-"""Nothing is computed twice, and nothing wrong is ever read."""
+"""Nothing is computed twice, and nothing damaged is read."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ import pytest
 
 from pytest_medgan.embedding import Cache, embed_images
 from pytest_medgan.embedding import cache as cache_module
-from pytest_medgan.embedding.blocks import SUFFIX, TEMPORARY
+from pytest_medgan.embedding.blocks import SUFFIX
 from pytest_medgan.errors import ExtractorError
+from pytest_medgan.ground import files
 from pytest_medgan.records import Embeddings, ImageSet
 
 MakeImages = Callable[..., ImageSet]
@@ -43,7 +45,7 @@ def filled(tmp_path: Path, images: ImageSet, make_quick: Callable[..., Any]) -> 
     return tmp_path
 
 
-def test_a_second_run_embeds_nothing_and_says_so(filled: Path, images: ImageSet, quick: Any) -> None:
+def test_second_run_embeds_nothing_and_counts_it(filled: Path, images: ImageSet, quick: Any) -> None:
     cache = Cache(filled)
     again = embed_images(quick, images, cache=cache)
     assert quick.asked == 0
@@ -51,7 +53,7 @@ def test_a_second_run_embeds_nothing_and_says_so(filled: Path, images: ImageSet,
     assert same(again, embed_images(quick, images))
 
 
-def test_one_pixel_costs_one_image(filled: Path, images: ImageSet, quick: Any) -> None:
+def test_one_changed_pixel_costs_one_image(filled: Path, images: ImageSet, quick: Any) -> None:
     pixels = images.pixels.copy()
     pixels[77, 0, 3, 5] ^= 1
     changed = embed_images(quick, replace(images, pixels=pixels), cache=Cache(filled))
@@ -60,7 +62,7 @@ def test_one_pixel_costs_one_image(filled: Path, images: ImageSet, quick: Any) -
 
 
 @pytest.mark.parametrize("other", [{"identity": "another weight"}, {"numeric_class": "bfloat16"}])
-def test_another_weight_or_precision_costs_everything(
+def test_another_identity_or_numeric_class_shares_nothing(
     other: dict[str, str], filled: Path, images: ImageSet, make_quick: Callable[..., Any]
 ) -> None:
     extractor = make_quick(**other)
@@ -68,21 +70,21 @@ def test_another_weight_or_precision_costs_everything(
     assert extractor.asked == 150
 
 
-def test_the_first_part_of_a_set_is_a_hit_for_all_of_it(tmp_path: Path, images: ImageSet, quick: Any) -> None:
+def test_longer_set_embeds_only_its_new_images(tmp_path: Path, images: ImageSet, quick: Any) -> None:
     for count, asked in ((19, 19), (37, 37), (75, 75), (150, 150)):
         embedded = embed_images(quick, images.take(slice(0, count)), cache=Cache(tmp_path))
         assert len(embedded) == count
         assert quick.asked == asked
 
 
-def test_order_does_not_matter(filled: Path, images: ImageSet, quick: Any) -> None:
+def test_images_are_found_in_any_order(filled: Path, images: ImageSet, quick: Any) -> None:
     order = np.random.default_rng(0).permutation(150)
     shuffled = embed_images(quick, images.take(order), cache=Cache(filled))
     assert quick.asked == 0
     assert np.array_equal(shuffled.features, embed_images(quick, images).features[order])
 
 
-def test_duplicates_are_embedded_once(tmp_path: Path, images: ImageSet, quick: Any) -> None:
+def test_equal_images_are_embedded_once(tmp_path: Path, images: ImageSet, quick: Any) -> None:
     twice = images.take(np.repeat(np.arange(10), 3))
     embedded = embed_images(quick, twice, cache=Cache(tmp_path))
     assert quick.asked == 10
@@ -90,7 +92,7 @@ def test_duplicates_are_embedded_once(tmp_path: Path, images: ImageSet, quick: A
 
 
 @pytest.mark.parametrize("place", [0.0, 0.005, 0.1, 0.4, 0.7, 0.99, 1.0])
-def test_a_flipped_byte_is_noticed_and_recomputed(place: float, filled: Path, images: ImageSet, quick: Any) -> None:
+def test_block_with_a_flipped_byte_is_recomputed(place: float, filled: Path, images: ImageSet, quick: Any) -> None:
     victim = blocks(filled)[0]
     content = bytearray(victim.read_bytes())
     content[round(place * (len(content) - 1))] ^= 0x10
@@ -106,25 +108,23 @@ def test_a_flipped_byte_is_noticed_and_recomputed(place: float, filled: Path, im
 
 
 @pytest.mark.parametrize("kept", [0, 10, 100, -1])
-def test_a_cut_file_is_noticed_and_recomputed(kept: int, filled: Path, images: ImageSet, quick: Any) -> None:
+def test_truncated_block_is_recomputed(kept: int, filled: Path, images: ImageSet, quick: Any) -> None:
     victim = blocks(filled)[0]
     victim.write_bytes(victim.read_bytes()[:kept])
     embedded = embed_images(quick, images, cache=Cache(filled))
     assert same(embedded, embed_images(quick, images))
 
 
-def test_what_an_interrupted_writer_left_is_never_read(filled: Path, images: ImageSet, quick: Any) -> None:
+def test_file_of_a_killed_writer_is_not_read(filled: Path, images: ImageSet, quick: Any) -> None:
     block = blocks(filled)[0]
-    block.rename(block.with_name(f"{TEMPORARY}123-abc"))
+    block.rename(block.with_name(f".{block.name}.abc.part"))
     embed_images(quick, images, cache=Cache(filled))
     assert 0 < quick.asked < 150
 
 
-def test_a_block_pruned_meanwhile_is_recomputed(
+def test_block_removed_while_reading_is_recomputed(
     filled: Path, images: ImageSet, quick: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was there when the folder was listed, and is gone when it is read."""
-
     def gone(file: Path) -> Any:
         file.unlink()
         raise FileNotFoundError(errno.ENOENT, "No such file")
@@ -135,24 +135,24 @@ def test_a_block_pruned_meanwhile_is_recomputed(
 
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS, errno.EACCES])
-def test_a_full_or_unwritable_folder_does_not_stop_the_gate(
+def test_full_or_read_only_folder_does_not_stop_embedding(
     error: int, tmp_path: Path, images: ImageSet, quick: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(self: Path, target: Path) -> Path:
+    def refuse(*_: object) -> None:
         raise OSError(error, os.strerror(error))
 
-    monkeypatch.setattr(Path, "replace", refuse)
+    monkeypatch.setattr(files, "os", SimpleNamespace(**{**vars(os), "replace": refuse}))
     cache = Cache(tmp_path)
     embedded = embed_images(quick, images, cache=cache)
     assert quick.asked == 150
     assert cache.trouble is not None
-    assert os.strerror(error) in cache.trouble
+    assert os.strerror(error).lower() in cache.trouble
     assert str(tmp_path) not in cache.trouble
     assert same(embedded, embed_images(quick, images))
-    assert [p for p in tmp_path.rglob("*") if p.name.startswith(TEMPORARY)] == []
+    assert [p for p in tmp_path.rglob("*") if p.name.endswith(".part")] == []
 
 
-def test_a_folder_that_cannot_be_made_does_not_stop_the_gate(tmp_path: Path, images: ImageSet, quick: Any) -> None:
+def test_folder_that_cannot_be_made_does_not_stop_embedding(tmp_path: Path, images: ImageSet, quick: Any) -> None:
     (tmp_path / "file").write_text("in the way")
     cache = Cache(tmp_path / "file" / "features")
     assert len(embed_images(quick, images, cache=cache)) == 150
@@ -160,7 +160,7 @@ def test_a_folder_that_cannot_be_made_does_not_stop_the_gate(tmp_path: Path, ima
     assert "--medgan-cache-dir" in cache.trouble
 
 
-def test_a_folder_for_reading_only_is_read(
+def test_folder_for_reading_only_is_read(
     filled: Path, images: ImageSet, quick: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -174,7 +174,7 @@ def test_a_folder_for_reading_only_is_read(
     assert cache.counts.found == 150
 
 
-def test_the_folder_is_bounded_and_the_oldest_by_use_go_first(
+def test_blocks_unused_for_longest_are_removed_at_the_limit(
     tmp_path: Path, make_images: MakeImages, make_quick: Callable[..., Any]
 ) -> None:
     sets = [make_images(40, size=16, seed=seed) for seed in range(4)]
@@ -184,7 +184,7 @@ def test_the_folder_is_bounded_and_the_oldest_by_use_go_first(
         for block in blocks(tmp_path):
             if block.stat().st_mtime > 1e9:
                 os.utime(block, (1e6 + age, 1e6 + age))
-    embed_images(make_quick(), sets[0], cache=one)  # used again: no longer the oldest
+    embed_images(make_quick(), sets[0], cache=one)  # used again: no longer unused for longest
     size = blocks(tmp_path)[0].stat().st_size
     embed_images(make_quick(), sets[3], cache=Cache(tmp_path, limit=3 * size))
     assert len(blocks(tmp_path)) == 3
@@ -207,7 +207,7 @@ def test_another_width_under_one_identity_is_an_error(filled: Path, images: Imag
         embed_images(Narrow(), images, cache=Cache(filled))
 
 
-def test_features_without_probabilities_are_stored_too(tmp_path: Path, images: ImageSet, quick: Any) -> None:
+def test_features_without_probabilities_are_stored(tmp_path: Path, images: ImageSet, quick: Any) -> None:
     class Plain(type(quick)):  # type: ignore[misc]
         def embed(self, pixels: Any, progress: Any = None) -> Any:
             return super().embed(pixels)[0], None

@@ -1,4 +1,4 @@
-"""Eight processes, one folder, one of them killed at a random moment: nothing is wrong, lost, or done thrice."""
+"""Eight processes share one folder, one of them is killed: nothing is wrong, lost, or computed three times."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def expected() -> np.ndarray:
 
 
 def embed_together(folder: Path, *, kill: int, seed: int, pause: float = 0.02) -> None:
-    """Eight processes; `kill` of them die once the first image has been embedded. Everything is checked."""
+    """Run eight processes, kill some once the first image is embedded, and check everything."""
     chance = random.Random(seed)
     workers = [start(folder, rank, pause) for rank in range(PROCESSES)]
     victims = chance.sample(range(PROCESSES), kill)
@@ -61,15 +61,15 @@ def embed_together(folder: Path, *, kill: int, seed: int, pause: float = 0.02) -
     assert len(set(stored)) == len(right)
 
 
-def test_eight_processes_share_the_work(tmp_path: Path) -> None:
+def test_eight_processes_compute_every_image_once(tmp_path: Path) -> None:
     embed_together(tmp_path, kill=0, seed=0, pause=0.005)
 
 
-def test_the_death_of_one_costs_at_most_its_block(tmp_path: Path) -> None:
+def test_killed_process_costs_at_most_its_block(tmp_path: Path) -> None:
     embed_together(tmp_path, kill=1, seed=1, pause=0.01)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2, 12))
-def test_again_and_again(seed: int, tmp_path: Path) -> None:
+def test_killed_process_costs_at_most_its_block_at_other_moments(seed: int, tmp_path: Path) -> None:
     embed_together(tmp_path, kill=1, seed=seed)

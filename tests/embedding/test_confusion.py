@@ -10,7 +10,7 @@ import pytest
 from pytest_medgan.embedding.confusion import confusion
 
 
-def test_a_table_known_by_hand() -> None:
+def test_table_equals_one_counted_by_hand() -> None:
     labels = np.array([0, 0, 0, 1])
     chances = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.4, 0.6]], np.float32)
     found = confusion(labels, chances)
@@ -21,19 +21,19 @@ def test_a_table_known_by_hand() -> None:
     assert "predicted alive" in str(found)
 
 
-def test_imbalance_does_not_flatter() -> None:
+def test_balanced_accuracy_of_one_answer_for_all_is_a_half() -> None:
     found = confusion(np.array([1] * 9 + [0]), np.tile(np.float32([0.1, 0.9]), (10, 1)))
     assert found.accuracy == 0.9
     assert found.balanced_accuracy == 0.5
 
 
-def test_nothing_is_nan() -> None:
+def test_no_images_give_nan() -> None:
     found = confusion(np.empty(0, np.int64), np.empty((0, 2), np.float32))
     assert math.isnan(found.accuracy)
     assert math.isnan(found.loss)
 
 
-def test_the_area_looks_at_the_order_alone() -> None:
+def test_area_depends_on_the_order_alone() -> None:
     labels = np.array([0, 0, 1, 1])
 
     def area(*deceased: float) -> float:

@@ -1,4 +1,4 @@
-"""Every float32 engine computes what plain eager torchvision computes."""
+"""Every float32 engine computes what torchvision's own modules compute."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_medgan.embedding import topology
-from pytest_medgan.embedding.engines import Engine, choose, grey_convolutions, make_engine
-from pytest_medgan.embedding.inception import maps, prepare, to_three_channels
+from pytest_medgan.embedding.engine import Engine
+from pytest_medgan.embedding.engines import make_engine, preferred_engine
+from pytest_medgan.embedding.inception import inception_network, maps, prepare, to_three_channels
+from pytest_medgan.embedding.inception_network import FIRST, fold
+from pytest_medgan.embedding.operations import Network
 from pytest_medgan.embedding.spec import ExtractorSpec
 from pytest_medgan.errors import ExtractorError
 from pytest_medgan.records import Float32, ImageSet
@@ -28,7 +30,7 @@ def features(engine: Engine, pixels: np.ndarray, batch: int = 2) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def plain(network: nn.Module, calibration: ImageSet) -> dict[str, np.ndarray]:
-    """torchvision's modules as they come, contiguous, by normalisation."""
+    """Features by torchvision's modules, contiguous, by normalisation."""
     answers = {}
     for normalisation in ("symmetric", "imagenet"):
         with torch.inference_mode():
@@ -37,85 +39,91 @@ def plain(network: nn.Module, calibration: ImageSet) -> dict[str, np.ndarray]:
     return answers
 
 
-@pytest.mark.parametrize("name", ["eager", "folded", "onnxruntime", "openvino"])
-def test_float32_engines_agree(
-    name: str, network: nn.Module, calibration: ImageSet, plain: dict[str, np.ndarray], relative_gap: Gap
+@pytest.fixture(scope="module")
+def ready(network: nn.Module) -> Network:
+    """The network as engines take it."""
+    return inception_network(network, "symmetric")
+
+
+@pytest.mark.parametrize("name", ["eager", "folded", "onnxruntime"])
+def test_float32_engine_agrees_with_torchvision(
+    name: str, ready: Network, calibration: ImageSet, plain: dict[str, np.ndarray], relative_gap: Gap
 ) -> None:
-    if name in ("onnxruntime", "openvino"):
+    if name == "onnxruntime":
         pytest.importorskip("onnx")
         pytest.importorskip(name)
-    engine = make_engine(network, replace(SPEC, engine=name), "cpu")
+    engine = make_engine(ready, replace(SPEC, engine=name), "cpu")
     assert engine.name == name
     assert relative_gap(features(engine, calibration.pixels[:3]), plain["symmetric"]) < 1e-5
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="torch.compile needs a compiler; CI has one on Linux")
-def test_the_compiled_engine_agrees(
-    network: nn.Module, calibration: ImageSet, plain: dict[str, np.ndarray], relative_gap: Gap
+def test_compiled_engine_agrees_with_torchvision(
+    ready: Network, calibration: ImageSet, plain: dict[str, np.ndarray], relative_gap: Gap
 ) -> None:
-    engine = make_engine(network, replace(SPEC, engine="compiled", batch=2), "cpu")
+    engine = make_engine(ready, replace(SPEC, engine="compiled", batch=2), "cpu")
     assert relative_gap(features(engine, calibration.pixels[:3]), plain["symmetric"]) < 1e-5
 
 
-def test_folding_imagenets_normalisation_into_the_first_layer_is_exact(
+def test_imagenet_normalisation_folds_into_the_first_convolution(
     network: nn.Module, calibration: ImageSet, plain: dict[str, np.ndarray], relative_gap: Gap
 ) -> None:
-    engine = make_engine(network, replace(SPEC, engine="folded", normalisation="imagenet"), "cpu")
+    engine = make_engine(inception_network(network, "imagenet"), replace(SPEC, engine="folded"), "cpu")
     assert relative_gap(features(engine, calibration.pixels[:3]), plain["imagenet"]) < 1e-5
 
 
-def test_bfloat16_is_near_and_not_the_same(
-    network: nn.Module, calibration: ImageSet, plain: dict[str, np.ndarray], relative_gap: Gap
+def test_bfloat16_features_are_close_but_not_equal(
+    ready: Network, calibration: ImageSet, plain: dict[str, np.ndarray], relative_gap: Gap
 ) -> None:
-    engine = make_engine(network, replace(SPEC, precision="bfloat16"), "cpu")
+    engine = make_engine(ready, replace(SPEC, precision="bfloat16"), "cpu")
     assert 1e-4 < relative_gap(features(engine, calibration.pixels[:3]), plain["symmetric"]) < 0.1
 
 
-def test_folding_takes_every_convolution(network: nn.Module) -> None:
-    convolutions = topology.fold(network)
+def test_fold_takes_every_convolution(network: nn.Module) -> None:
+    convolutions = fold(network)
     assert len(convolutions) == 94
     assert sum(c.weight.numel() for c in convolutions.values()) == sum(
         m.weight.numel() for m in network.modules() if isinstance(m, nn.Conv2d)
     )
-    assert grey_convolutions(network, "symmetric")[topology.FIRST].weight.shape == (32, 1, 3, 3)
+    assert inception_network(network, "symmetric").convolutions[FIRST].weight.shape == (32, 1, 3, 3)
 
 
-def test_auto_takes_the_fastest_float32_engine_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_preferred_engine_is_the_fastest_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     installed = {"onnx", "onnxruntime"}
     monkeypatch.setattr("pytest_medgan.embedding.engines.find_spec", lambda name: name in installed or None)
-    assert choose("cpu", "float32") == "onnxruntime"
-    assert choose("cpu", "bfloat16") == "folded"
-    assert choose("cuda", "float32") == "graph"
+    assert preferred_engine("cpu", "float32") == "onnxruntime"
+    assert preferred_engine("cpu", "bfloat16") == "folded"
+    assert preferred_engine("cuda", "float32") == "graph"
     installed.clear()
-    assert choose("cpu", "float32") == "folded"
+    assert preferred_engine("cpu", "float32") == "folded"
 
 
 @pytest.mark.parametrize(
     ("settings", "word"),
     [
-        ({"precision": "tf32"}, "CUDA format"),
+        ({"precision": "tf32"}, "format of CUDA"),
         ({"precision": "bfloat16", "engine": "onnxruntime"}, "float32"),
         ({"precision": "bfloat16", "engine": "eager"}, "float32"),
         ({"engine": "graph"}, "CUDA graph"),
     ],
 )
-def test_what_cannot_run_here_is_said(network: nn.Module, settings: dict[str, str], word: str) -> None:
+def test_engine_that_cannot_run_here_is_an_error(ready: Network, settings: dict[str, str], word: str) -> None:
     with pytest.raises(ExtractorError, match=word):
-        make_engine(network, replace(SPEC, **settings), "cpu")  # type: ignore[arg-type]
+        make_engine(ready, replace(SPEC, **settings), "cpu")  # type: ignore[arg-type]
 
 
-def test_a_missing_runtime_is_named(network: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_onnx_runtime_names_the_extra(ready: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("onnx", "onnx.helper", "onnxruntime"):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ExtractorError, match=r"pytest-medgan\[onnx\]"):
-        make_engine(network, replace(SPEC, engine="onnxruntime"), "cpu")
+        make_engine(ready, replace(SPEC, engine="onnxruntime"), "cpu")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_cuda_without_a_gpu_is_one_line(network: nn.Module) -> None:
+def test_cuda_without_a_gpu_is_an_error(ready: Network) -> None:
     with pytest.raises(ExtractorError, match="no GPU"):
-        make_engine(network, SPEC, "cuda")
+        make_engine(ready, SPEC, "cuda")
 
 
 @pytest.mark.medgan_gpu
@@ -129,8 +137,10 @@ def test_cuda_without_a_gpu_is_one_line(network: nn.Module) -> None:
         ("graph", "bfloat16", 0.1),
     ],
 )
-def test_cuda_engines_agree(name: str, precision: str, allowed: float, request: pytest.FixtureRequest) -> None:
-    network, calibration = request.getfixturevalue("network"), request.getfixturevalue("calibration")
+def test_cuda_engine_agrees_with_the_cpu(
+    name: str, precision: str, allowed: float, request: pytest.FixtureRequest
+) -> None:
+    ready, calibration = request.getfixturevalue("ready"), request.getfixturevalue("calibration")
     plain, relative_gap = request.getfixturevalue("plain"), request.getfixturevalue("relative_gap")
-    engine = make_engine(network, replace(SPEC, engine=name, precision=precision), "cuda")
+    engine = make_engine(ready, replace(SPEC, engine=name, precision=precision), "cuda")
     assert relative_gap(features(engine, calibration.pixels[:3]), plain["symmetric"]) < allowed

@@ -1,4 +1,4 @@
-"""Fine-tuning learns what shows, is reproducible, and ends the same after a kill."""
+"""Fine-tuning learns visible classes, is reproducible, and ends the same after a kill."""
 
 from __future__ import annotations
 
@@ -34,32 +34,32 @@ WORKER = Path(__file__).with_name("finetune_worker.py")
 SHORT = FinetuneSettings(weights="random", epochs=1, batch=2, seed=3)
 
 
-def test_one_class_cannot_be_learned(make_images: MakeImages, tmp_path: Path) -> None:
+def test_images_of_one_class_are_an_error(make_images: MakeImages, tmp_path: Path) -> None:
     images = make_images(4, size=16)
     survivors = replace(images, labels=np.zeros(4, np.int8))
-    with pytest.raises(TrainingError, match="4 are of survivors, 0 of the deceased"):
+    with pytest.raises(TrainingError, match="4 are of survivors, 0 of deceased"):
         finetune(SHORT, survivors, tmp_path)
     with pytest.raises(TrainingError, match="4 without label"):
         finetune(SHORT, replace(images, labels=None), tmp_path)
 
 
-def test_a_patient_on_both_sides_is_refused(make_images: MakeImages, tmp_path: Path) -> None:
+def test_patient_trained_on_and_held_out_is_an_error(make_images: MakeImages, tmp_path: Path) -> None:
     images = make_images(8, size=16)
     with pytest.raises(TrainingError, match="1 patients are both"):
         finetune(SHORT, images, tmp_path, held_out=images.take(slice(0, 4)))
 
 
-def test_a_batch_of_one_is_refused(make_images: MakeImages, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="batch norm needs two"):
+def test_batch_of_one_image_is_an_error(make_images: MakeImages, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="batch norm needs"):
         finetune(replace(SHORT, batch=1), make_images(4, size=16), tmp_path)
 
 
-def test_imbalance_is_counted(make_images: MakeImages) -> None:
+def test_class_counts_include_images_without_label(make_images: MakeImages) -> None:
     images = replace(make_images(6, size=16), labels=np.array([0, 1, 1, 1, -1, -1], np.int8))
     assert class_counts(images) == (1, 3, 2)
 
 
-def test_a_start_from_a_file_keeps_all_but_the_heads(
+def test_network_started_from_a_file_has_new_heads_alone(
     network: nn.Module, make_images: MakeImages, tmp_path: Path
 ) -> None:
     state = {name: value.contiguous() for name, value in network.state_dict().items()}
@@ -77,7 +77,7 @@ def test_a_start_from_a_file_keeps_all_but_the_heads(
         starting_network(str(tmp_path / "b.pth"), make_images(2), 0, "symmetric")
 
 
-def test_a_run_is_stored_whole_and_known_by_its_key(tmp_path: Path) -> None:
+def test_stored_run_is_found_by_its_key(tmp_path: Path) -> None:
     state = RunState("key", 3, (0.1, 0.2), {"a": torch.arange(4.0)}, {"a": torch.ones(4)})
     save_run(tmp_path, state)
     back = load_run(tmp_path, "key")
@@ -93,8 +93,8 @@ def test_a_run_is_stored_whole_and_known_by_its_key(tmp_path: Path) -> None:
     assert load_run(tmp_path / "nowhere", "key") is None
 
 
-def test_the_artefact_is_a_feature_space_that_knows_its_patients(make_images: MakeImages, tmp_path: Path) -> None:
-    """Two steps: the heads stay as initialised, everything else moves, and the file says what it has seen."""
+def test_finished_network_is_a_feature_space_that_names_its_patients(make_images: MakeImages, tmp_path: Path) -> None:
+    """Two steps: the heads stay as initialised, and everything else moves."""
     images = make_images(4)
     before, _ = starting_network("random", images, SHORT.seed, "symmetric")
     start = {key: value.clone() for key, value in before.state_dict().items()}
@@ -114,7 +114,7 @@ def test_the_artefact_is_a_feature_space_that_knows_its_patients(make_images: Ma
         load_extractor(f"inception_v3,weights={artefact},engine=folded,normalisation=imagenet")
 
 
-def test_a_second_tuning_remembers_whom_the_first_has_seen(make_images: MakeImages, tmp_path: Path) -> None:
+def test_second_tuning_keeps_the_patients_of_the_first(make_images: MakeImages, tmp_path: Path) -> None:
     labels = np.array([0, 1, 0, 1], np.int8)
     first = replace(make_images(4, size=16), groups=np.array(list("abcd")), labels=labels)
     later = replace(first, groups=np.array(list("cdef")))
@@ -125,11 +125,11 @@ def test_a_second_tuning_remembers_whom_the_first_has_seen(make_images: MakeImag
     with safe_open(again, framework="pt") as reader:
         seen = set(json.loads(reader.metadata()["patients"]))
     assert seen == set("abcdef")
-    with pytest.raises(TrainingError, match="--resume goes on with it"):
+    with pytest.raises(TrainingError, match="Continue it by --resume"):
         finetune(settings, first, tmp_path / "first")
 
 
-def test_the_key_tells_equal_sized_subsets_of_one_recipe_apart(make_images: MakeImages) -> None:
+def test_run_key_differs_between_subsets_of_one_recipe(make_images: MakeImages) -> None:
     images = make_images(8, size=16)
     first, second = images.take(slice(0, 4)), images.take(slice(4, 8))
     assert first.recipe == second.recipe
@@ -143,12 +143,12 @@ def test_the_key_tells_equal_sized_subsets_of_one_recipe_apart(make_images: Make
     )
 
 
-def test_the_learning_rate_falls_in_a_straight_line() -> None:
+def test_learning_rate_falls_linearly() -> None:
     rates = [rate_at(SHORT, step, 4) / SHORT.learning_rate for step in range(4)]
     assert rates == pytest.approx([1.0, 0.75, 0.5, 0.25])
 
 
-def test_dropout_is_a_function_of_seed_step_and_row() -> None:
+def test_dropout_depends_on_seed_step_and_row_alone() -> None:
     x = torch.ones(4, 2048, 1, 1)
 
     def dropped(rank: int, size: int, step: int = 3, seed: int = 5) -> torch.Tensor:
@@ -189,7 +189,7 @@ def train_apart(folder: Path, *, kill_after: int | None = None) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_run_resumed_ends_the_same_and_a_second_run_too(tmp_path: Path) -> None:
+def test_killed_run_and_second_run_end_with_equal_weights(tmp_path: Path) -> None:
     for name in ("first", "second"):
         train_apart(tmp_path / name)
     train_apart(tmp_path / "killed", kill_after=2)
@@ -232,7 +232,7 @@ def test_two_processes_take_the_steps_of_one() -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_tune_as_one_does(tmp_path: Path) -> None:
+def test_two_processes_tune_inception_as_one_does(tmp_path: Path) -> None:
     """A step of InceptionV3: what moved, moved alike but for rounding; the confusion is that of all held-out images."""
     for name, size in (("one", 1), ("two", 2)):
         train_together(size, str(tmp_path / name), "4", "1", "shared")
@@ -244,18 +244,18 @@ def test_two_processes_tune_as_one_does(tmp_path: Path) -> None:
     moved = torch.cat([(one[name] - before[name]).flatten().double() for name in names])
     apart = torch.cat([(one[name] - two[name]).flatten().double() for name in names])
     assert float(apart.norm() / moved.norm()) < 1e-2
-    told = [(tmp_path / name / "told").read_text().split(maxsplit=1) for name in ("one", "two")]
-    assert float(told[0][0]) == pytest.approx(float(told[1][0]), rel=1e-4)
-    assert told[0][1].rpartition("loss")[0] == told[1][1].rpartition("loss")[0]
+    reports = [(tmp_path / name / "told").read_text().split(maxsplit=1) for name in ("one", "two")]
+    assert float(reports[0][0]) == pytest.approx(float(reports[1][0]), rel=1e-4)
+    assert reports[0][1].rpartition("loss")[0] == reports[1][1].rpartition("loss")[0]
 
 
 @pytest.mark.slow
-def test_what_shows_in_the_image_is_learned(make_images: MakeImages, tmp_path: Path) -> None:
-    """Twelve steps by the recipe as it stands, from weights nobody trained, judged on patients it has not seen."""
-    told: list[EpochReport] = []
+def test_visible_classes_are_learned(make_images: MakeImages, tmp_path: Path) -> None:
+    """Twelve steps of the recipe, from random weights, judged on other patients."""
+    reports: list[EpochReport] = []
     settings = FinetuneSettings(weights="random", epochs=2)
-    finetune(settings, make_images(48), tmp_path, held_out=make_images(24, seed=9), on_epoch=told.append)
-    judged = told[-1].held_out
+    finetune(settings, make_images(48), tmp_path, held_out=make_images(24, seed=9), on_epoch=reports.append)
+    judged = reports[-1].held_out
     assert judged is not None
     assert judged.count == 24
     assert judged.area > 0.8

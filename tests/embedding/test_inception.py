@@ -1,4 +1,4 @@
-"""One preparation, and torchvision's own pass."""
+"""The preparation of images, and torchvision's own pass."""
 
 from __future__ import annotations
 
@@ -34,27 +34,27 @@ def test_prepare_is_bilinear_between_pixel_centres() -> None:
     )  # torch keeps places in float32
 
 
-def test_black_is_minus_one_and_white_is_one() -> None:
+def test_prepare_maps_black_to_minus_one_and_white_to_one() -> None:
     for value, expected in ((0, -1.0), (255, 1.0)):
         grey = prepare(torch.full((1, 1, 64, 64), value, dtype=torch.uint8))
         assert grey.shape == (1, 1, 299, 299)
         assert torch.all(grey == expected)
 
 
-def test_large_images_are_shrunk_without_aliasing() -> None:
-    """A one-pixel checkerboard has no place in a smaller image: only its mean is left."""
+def test_prepare_shrinks_large_images_without_aliasing() -> None:
+    """Of a one-pixel checkerboard only the mean is left."""
     board = torch.from_numpy((np.indices((598, 598)).sum(0) % 2 * 255).astype(np.uint8))[None, None]
-    assert prepare(board).abs().max() < 0.03  # the corners, whose kernel is cut
+    assert prepare(board).abs().max() < 0.03  # at the corners, where the kernel is cut
 
 
 @pytest.mark.parametrize("value", [0, 37, 255])
-def test_imagenet_normalisation_is_torchvisions(value: int) -> None:
+def test_imagenet_normalisation_equals_torchvisions(value: int) -> None:
     grey = prepare(torch.full((1, 1, 64, 64), value, dtype=torch.uint8))
     expected = (value / 255 - np.array(IMAGENET_MEAN)) / np.array(IMAGENET_SD)
     np.testing.assert_allclose(to_three_channels(grey, "imagenet")[0, :, 0, 0].numpy(), expected, atol=2e-6)
 
 
-def test_the_default_repeats_the_channel() -> None:
+def test_symmetric_normalisation_repeats_the_channel() -> None:
     scale, shift = channel_affine("symmetric")
     assert scale.tolist() == [1, 1, 1]
     assert shift.tolist() == [0, 0, 0]
@@ -62,8 +62,7 @@ def test_the_default_repeats_the_channel() -> None:
     assert torch.equal(to_three_channels(grey, "symmetric"), grey.repeat(1, 3, 1, 1))
 
 
-def test_the_pass_is_torchvisions_own(network: nn.Module, calibration: ImageSet) -> None:
-    """The logits of our pass are those of the model's own forward."""
+def test_logits_equal_those_of_torchvisions_forward(network: nn.Module, calibration: ImageSet) -> None:
     with torch.inference_mode():
         pixels = torch.from_numpy(calibration.pixels[:2])
         features, logits = features_and_logits(network, pixels, "symmetric")
@@ -72,7 +71,7 @@ def test_the_pass_is_torchvisions_own(network: nn.Module, calibration: ImageSet)
     torch.testing.assert_close(logits, theirs, rtol=1e-5, atol=1e-5)
 
 
-def test_building_leaves_torchs_random_stream_alone() -> None:
+def test_build_does_not_use_torchs_random_stream() -> None:
     torch.manual_seed(5)
     before = torch.get_rng_state()
     network = build(2, auxiliary=True)
@@ -81,6 +80,6 @@ def test_building_leaves_torchs_random_stream_alone() -> None:
     assert "AuxLogits" in dict(network.named_children())
 
 
-def test_maps_stop_before_the_average_pool(network: nn.Module) -> None:
+def test_maps_are_those_before_the_average_pool(network: nn.Module) -> None:
     with torch.inference_mode():
         assert maps(network, torch.zeros(1, 3, 139, 139)).shape == (1, 2048, 3, 3)

@@ -1,4 +1,4 @@
-"""Weights nobody trained: the same everywhere, and fit for use."""
+"""Random weights: the same everywhere, and fit for use."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pytest_medgan.errors import ExtractorError
 from pytest_medgan.records import ImageSet
 
 
-def test_the_stream_is_pinned() -> None:
+def test_whole_numbers_follow_from_numpys_raw_stream() -> None:
     """PCG64(0)'s raw output is numpy's promise (NEP 19); the rest is shifts and one multiplication."""
     values = random_weights.uniform(random_weights.whole_numbers(np.random.PCG64(0), 4), 1.0)
     raw = np.random.PCG64(0).random_raw(4)
@@ -29,8 +29,8 @@ def test_the_stream_is_pinned() -> None:
     assert int(raw[0]) == 11749869230777074271
 
 
-def test_the_drawn_network_is_pinned() -> None:
-    """A digest made on another machine, numpy's vector paths switched off: should it change, so must RECIPE."""
+def test_drawn_network_has_its_recorded_digest() -> None:
+    """Recorded on another machine with numpy's vector paths switched off. If it changes, RECIPE must change."""
     whole = hashlib.sha256()
     for name, value in sorted(random_weights.draw(0).state_dict().items()):
         if "num_batches" not in name:
@@ -38,7 +38,13 @@ def test_the_drawn_network_is_pinned() -> None:
     assert whole.hexdigest()[:16] == "b6078561711bd7a0"
 
 
-def test_filters_are_centred_but_for_the_first_layer() -> None:
+def test_another_seed_draws_another_network() -> None:
+    first, second = (random_weights.draw(seed).state_dict()["Mixed_5b.branch1x1.conv.weight"] for seed in (0, 1))
+    assert not torch.equal(first, second)
+    assert torch.equal(first, random_weights.draw(0).state_dict()["Mixed_5b.branch1x1.conv.weight"])
+
+
+def test_filters_are_centred_except_in_the_first_layer() -> None:
     network = random_weights.draw(3)
     sums = {
         n: float(m.weight.detach().sum((1, 2, 3)).abs().max())
@@ -69,7 +75,7 @@ def test_every_layer_is_standardised_on_the_calibration_images(network: nn.Modul
     assert max(variance for _, variance in gaps) < 1e-2
 
 
-def test_the_two_classes_are_neither_certain_nor_undecided(network: nn.Module, calibration: ImageSet) -> None:
+def test_logits_differ_with_the_recorded_spread(network: nn.Module, calibration: ImageSet) -> None:
     with torch.inference_mode():
         _, logits = features_and_logits(network, torch.from_numpy(calibration.pixels), "symmetric")
     difference = (logits[:, 0] - logits[:, 1]).double()
@@ -77,8 +83,7 @@ def test_the_two_classes_are_neither_certain_nor_undecided(network: nn.Module, c
     assert float(difference.std(correction=0)) == pytest.approx(random_weights.LOGIT_SD, rel=1e-2)
 
 
-def test_features_do_not_amplify_rounding(network: nn.Module, calibration: ImageSet) -> None:
-    """Noise of 1e-6 in the image moves the features by less than a hundred times as much."""
+def test_features_amplify_noise_less_than_a_hundredfold(network: nn.Module, calibration: ImageSet) -> None:
     double = copy.deepcopy(network).double()
     x = to_three_channels(prepare(torch.from_numpy(calibration.pixels[:2])).double(), "symmetric")[..., :171, :171]
     noise = (
@@ -90,7 +95,7 @@ def test_features_do_not_amplify_rounding(network: nn.Module, calibration: Image
     assert float(gain.max()) < 100
 
 
-def test_the_choice_of_calibration_images_is_seeded(make_images: Callable[..., ImageSet]) -> None:
+def test_calibration_images_are_chosen_by_the_seed(make_images: Callable[..., ImageSet]) -> None:
     images = make_images(80, size=16)
     first, again, other = (random_weights.choose(images, seed) for seed in (0, 0, 1))
     assert len(first) == random_weights.CALIBRATION_IMAGES
@@ -99,13 +104,12 @@ def test_the_choice_of_calibration_images_is_seeded(make_images: Callable[..., I
     assert len(random_weights.choose(images.take(slice(0, 5)), 0)) == 5
 
 
-def test_without_calibration_images_there_are_no_random_weights() -> None:
+def test_random_weights_without_images_are_an_error() -> None:
     with pytest.raises(ExtractorError, match="calibration="):
         load_extractor("inception_v3,weights=random")
 
 
-def test_the_identity_is_a_recipe(calibration: ImageSet) -> None:
-    """Seed, calibration pixels and normalisation tell networks apart; no float has a part in the name."""
+def test_identity_names_seed_and_calibration_pixels(calibration: ImageSet) -> None:
     settings = ExtractorSpec("inception_v3", weights="random")
     first = load_weights(settings, calibration).identity
     assert random_weights.digest(calibration.pixels) in first
@@ -113,7 +117,7 @@ def test_the_identity_is_a_recipe(calibration: ImageSet) -> None:
     assert load_weights(replace(settings, seed=1), calibration).identity != first
 
 
-def test_calibration_is_kept_and_equal_to_the_bit(
+def test_stored_calibration_equals_the_first_one(
     calibration: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, images = ExtractorSpec("inception_v3", weights="random"), calibration.take(slice(0, 2))
@@ -123,7 +127,7 @@ def test_calibration_is_kept_and_equal_to_the_bit(
         cache = Cache(tmp_path)
         again = load_weights(settings, images, cache=cache).network.state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)
-    assert (cache.counts.computed, cache.counts.found) == (0, 0)  # no image of anybody's
+    assert (cache.counts.computed, cache.counts.found) == (0, 0)  # the user's images alone are counted
     monkeypatch.setattr(random_weights, "calibrate", lambda *_: None)
     for other, pixels in ((replace(settings, seed=1), images), (replace(settings, normalisation="imagenet"), images)):
         load_weights(other, pixels, cache=Cache(tmp_path))

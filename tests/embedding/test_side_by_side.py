@@ -1,4 +1,4 @@
-"""Where two feature spaces disagree."""
+"""Models that two feature spaces rank differently."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import math
 from pytest_medgan.embedding.side_by_side import ranking_disagreements
 
 
-def test_agreement_is_silent() -> None:
+def test_equal_ranking_gives_no_disagreement() -> None:
     assert ranking_disagreements("fid", {"a": 1, "b": 2}, {"a": 10, "b": 11}, higher_is_better=False) == ()
 
 
-def test_a_swap_is_named_by_direction() -> None:
+def test_swapped_models_are_named_by_direction() -> None:
     (found,) = ranking_disagreements("fid", {"a": 1, "b": 2, "c": 9}, {"a": 4, "b": 3, "c": 9}, higher_is_better=False)
     assert (found.better_under_first, found.better_under_second) == ("a", "b")
     assert str(found) == "fid: the first feature space prefers a, the second b"
@@ -19,12 +19,12 @@ def test_a_swap_is_named_by_direction() -> None:
     assert (found.better_under_first, found.better_under_second) == ("b", "a")
 
 
-def test_ties_nan_and_strangers_disagree_with_nothing() -> None:
+def test_ties_nan_and_models_of_one_space_give_no_disagreement() -> None:
     first, second = {"a": 1.0, "b": 1.0, "x": 0.0, "n": math.nan}, {"a": 2.0, "b": 1.0, "y": 0.0, "n": 3.0}
     assert ranking_disagreements("kid", first, second, higher_is_better=False) == ()
 
 
-def test_a_swap_within_the_errors_says_so() -> None:
+def test_swap_within_the_errors_is_not_clear() -> None:
     first, second = {"a": 1.0, "b": 2.0}, {"a": 4.0, "b": 3.0}
     small, large = {"a": 0.1, "b": 0.1}, {"a": 0.6, "b": 0.6}
     (clear,) = ranking_disagreements("fid", first, second, higher_is_better=False, errors=(small, small))

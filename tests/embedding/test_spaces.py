@@ -1,8 +1,10 @@
-"""Other feature spaces by one string."""
+"""Feature spaces of the user's own, by one string."""
 
 from __future__ import annotations
 
+import io
 import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,13 +23,13 @@ HERE = Path(__file__).parent
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The working directory of a user whose module lies in it."""
+    """Work in the folder that holds the user's module."""
     monkeypatch.chdir(HERE)
     monkeypatch.syspath_prepend(str(HERE))
 
 
 @pytest.mark.usefixtures("here")
-def test_a_function_is_a_feature_space(make_images: Callable[..., ImageSet]) -> None:
+def test_function_is_a_feature_space(make_images: Callable[..., ImageSet]) -> None:
     images = make_images(70, size=16)
     extractor = load_extractor("own_spaces:block_means,batch=16")
     embedded = embed_images(extractor, images)
@@ -39,7 +41,7 @@ def test_a_function_is_a_feature_space(make_images: Callable[..., ImageSet]) -> 
 
 
 @pytest.mark.usefixtures("here")
-def test_a_function_may_name_itself_and_give_probabilities(make_images: Callable[..., ImageSet]) -> None:
+def test_function_may_have_an_identity_and_give_probabilities(make_images: Callable[..., ImageSet]) -> None:
     extractor = load_extractor("own_spaces:named")
     assert extractor.identity == "my space, version 2"
     embedded = embed_images(extractor, make_images(3, size=16))
@@ -48,8 +50,10 @@ def test_a_function_may_name_itself_and_give_probabilities(make_images: Callable
 
 
 @pytest.mark.usefixtures("here")
-def test_squeezenet_is_a_feature_space(make_images: Callable[..., ImageSet], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trained features tell large discs from small ones: nearest neighbours mostly share the label."""
+def test_trained_object_separates_large_discs_from_small_ones(
+    make_images: Callable[..., ImageSet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nearest neighbours mostly share the label."""
     monkeypatch.setenv("MEDGAN_SHARED_DATA", str(shared_data("weights").parent))
     images = make_images(60)
     features = embed_images(load_extractor("own_spaces:SqueezeNet"), images).features
@@ -68,17 +72,17 @@ def test_squeezenet_is_a_feature_space(make_images: Callable[..., ImageSet], mon
         ("no_such_module:f", "cannot be imported"),
         ("own_spaces:NUMBER", "is no function"),
         ("own_spaces:Nameless", "identity"),
-        ("own_spaces:block_means,weights=random", "takes no key"),
-        ("../own spaces:f", "no such feature space"),
+        ("own_spaces:block_means,weights=random", "own weights and preparation"),
+        ("../own spaces:f", "name is unknown"),
     ],
 )
-def test_what_cannot_be_loaded_is_said(spec: str, word: str) -> None:
+def test_unusable_name_is_an_error(spec: str, word: str) -> None:
     with pytest.raises(ExtractorError, match=word):
         load_extractor(spec)
 
 
 @pytest.mark.usefixtures("here")
-def test_a_wrong_count_is_noticed_before_batches_are_joined(make_images: Callable[..., ImageSet]) -> None:
+def test_wrong_count_in_a_batch_is_an_error(make_images: Callable[..., ImageSet]) -> None:
     with pytest.raises(ExtractorError, match="64 images"):
         embed_images(load_extractor("own_spaces:wrong_count"), make_images(70, size=16))
 
@@ -92,10 +96,10 @@ class Means(nn.Module):
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".pt2"])
-def test_a_file_is_a_feature_space(suffix: str, make_images: Callable[..., ImageSet], tmp_path: Path) -> None:
+def test_exported_file_is_a_feature_space(suffix: str, make_images: Callable[..., ImageSet], tmp_path: Path) -> None:
     images, file = make_images(5, size=16), tmp_path / f"means{suffix}"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TorchScript is deprecated, and still what many have
+        warnings.simplefilter("ignore")  # TorchScript is deprecated and still in use
         example = torch.zeros(2, 1, 16, 16, dtype=torch.uint8)
         if suffix == ".pt":
             torch.jit.trace(Means(), example).save(str(file))
@@ -109,7 +113,7 @@ def test_a_file_is_a_feature_space(suffix: str, make_images: Callable[..., Image
     assert extractor.identity.startswith(f"{suffix[1:]};")
 
 
-def test_a_file_that_is_none_is_an_error(tmp_path: Path) -> None:
+def test_file_of_another_kind_is_an_error(tmp_path: Path) -> None:
     for name in ("a.pt", "a.pt2"):
         (tmp_path / name).write_bytes(b"garbage")
         with pytest.raises(ExtractorError, match="neither TorchScript") as caught:
@@ -117,3 +121,47 @@ def test_a_file_that_is_none_is_an_error(tmp_path: Path) -> None:
         assert str(tmp_path) not in str(caught.value)
     with pytest.raises(ExtractorError, match="names no file"):
         load_extractor(str(tmp_path / "missing.pt"))
+
+
+class Reader(nn.Module):
+    """Opens a file when it is called."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return torch.from_file("stolen", True, 4) + pixels.float().mean()
+
+
+def test_torchscript_that_opens_files_is_refused(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(Reader()).save(str(tmp_path / "reader.pt"))
+    with pytest.raises(ExtractorError, match="aten::from_file, which opens files"):
+        load_extractor(str(tmp_path / "reader.pt"))
+
+
+class _Payload:
+    """Writes a file when it is unpickled, which must not happen."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return Path.touch, (self.file,)
+
+
+def test_exported_program_with_a_pickle_is_refused_unread(tmp_path: Path) -> None:
+    shapes = ({0: torch.export.Dim("n", min=1, max=4096)},)
+    example = torch.zeros(2, 1, 16, 16, dtype=torch.uint8)
+    torch.export.save(torch.export.export(Means(), (example,), dynamic_shapes=shapes), tmp_path / "good.pt2")
+    poisoned = 0
+    with zipfile.ZipFile(tmp_path / "good.pt2") as good, zipfile.ZipFile(tmp_path / "bad.pt2", "w") as bad:
+        for name in good.namelist():
+            content = good.read(name)
+            if "sample_inputs" in name and name.endswith(".pt"):
+                buffer = io.BytesIO()
+                torch.save(_Payload(tmp_path / "executed"), buffer)
+                content, poisoned = buffer.getvalue(), poisoned + 1
+            bad.writestr(name, content)
+    assert poisoned
+    with pytest.raises(ExtractorError):
+        load_extractor(str(tmp_path / "bad.pt2"))
+    assert not (tmp_path / "executed").exists()

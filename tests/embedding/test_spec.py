@@ -1,14 +1,14 @@
-"""The one string."""
+"""The extractor string."""
 
 from __future__ import annotations
 
 import pytest
 
 from pytest_medgan.embedding.spec import ExtractorSpec, parse
-from pytest_medgan.errors import ExtractorError
+from pytest_medgan.errors import SettingsError
 
 
-def test_a_name_alone_has_the_defaults() -> None:
+def test_name_alone_has_the_defaults() -> None:
     assert parse("inception_v3") == ExtractorSpec(
         "inception_v3", weights="imagenet", precision="float32", engine="auto"
     )
@@ -22,16 +22,15 @@ def test_every_key_is_read() -> None:
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("", "no feature space"),
+        ("", "no name"),
         ("inception_v3,layer=3", "layer"),
-        ("inception_v3,weights", "weights"),
-        ("inception_v3,weights=", "empty"),
+        ("inception_v3,weights=", "imagenet, random or a file"),
         ("inception_v3,precision=float16", "bfloat16"),
         ("inception_v3,engine=fast", "onnxruntime"),
         ("inception_v3,seed=-1", "whole number"),
         ("inception_v3,seed=1,seed=2", "twice"),
     ],
 )
-def test_what_cannot_be_used_is_named(text: str, word: str) -> None:
-    with pytest.raises(ExtractorError, match=word):
+def test_unusable_string_names_the_key(text: str, word: str) -> None:
+    with pytest.raises(SettingsError, match=word):
         parse(text)

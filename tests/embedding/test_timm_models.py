@@ -25,14 +25,15 @@ def timm() -> Any:
 
 @pytest.fixture
 def weights(timm: Any, tmp_path: Path) -> Path:
-    """Values for the model, classifier included, as a training script would leave them."""
+    """Values for the model, classifier included, as a training script stores them."""
     torch.manual_seed(0)
     torch.save(timm.create_model(MODEL).state_dict(), tmp_path / "vit.pth")
     return tmp_path / "vit.pth"
 
 
-def test_a_transformer_is_a_feature_space(timm: Any, weights: Path, make_images: Callable[..., ImageSet]) -> None:
-    """Against timm's own model and preparation of the same values."""
+def test_features_equal_those_of_timms_own_model(
+    timm: Any, weights: Path, make_images: Callable[..., ImageSet]
+) -> None:
     images = make_images(3)
     extractor = load_extractor(f"timm:{MODEL},weights={weights}")
     embedded = embed_images(extractor, images)
@@ -59,19 +60,19 @@ def test_a_transformer_is_a_feature_space(timm: Any, weights: Path, make_images:
         (f"timm:{MODEL},precision=bfloat16", "weights= and batch="),
     ],
 )
-def test_what_cannot_be_loaded_is_said(spec: str, word: str) -> None:
+def test_unusable_timm_model_is_an_error(spec: str, word: str) -> None:
     with pytest.raises(ExtractorError, match=word):
         load_extractor(spec)
 
 
 @pytest.mark.usefixtures("timm")
-def test_weights_of_another_model_do_not_fit(tmp_path: Path) -> None:
+def test_weights_of_another_model_are_an_error(tmp_path: Path) -> None:
     torch.save({"conv.weight": torch.ones(1)}, tmp_path / "other.pth")
     with pytest.raises(ExtractorError, match="do not fit"):
         load_extractor(f"timm:{MODEL},weights={tmp_path / 'other.pth'}")
 
 
-def test_without_timm_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_timm_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ExtractorError, match=r"pytest-medgan\[timm\]"):
         load_extractor("timm:vit_small_patch14_dinov2.lvd142m")

@@ -1,4 +1,4 @@
-"""Weights from files: named by their values, refused with one line when anything is wrong."""
+"""Weights from files: named by their values, and refused with one line when anything is wrong."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ from torch import Tensor, nn
 
 from pytest_medgan.embedding import weights
 from pytest_medgan.embedding.spec import ExtractorSpec
-from pytest_medgan.embedding.weights import FORMAT, from_file, imagenet_file, load_weights, state_digest
+from pytest_medgan.embedding.state_files import digest_state
+from pytest_medgan.embedding.weights import FORMAT, Weights, imagenet_file, load_weights
 from pytest_medgan.errors import ExtractorError
 
 State = dict[str, Tensor]
+
+
+def weights_of(file: Path) -> Weights:
+    return load_weights(ExtractorSpec("inception_v3", weights=str(file)), None)
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +32,11 @@ def state(network: nn.Module) -> State:
     return {name: value.contiguous() for name, value in network.state_dict().items()}
 
 
-def test_a_state_dict_and_our_safetensors_have_one_identity(state: State, tmp_path: Path) -> None:
+def test_state_dict_and_safetensors_of_equal_values_have_one_identity(state: State, tmp_path: Path) -> None:
     torch.save(state, tmp_path / "a.pth")
     metadata = {"format": FORMAT, "patients": json.dumps(["P1", "P2"]), "normalisation": "symmetric"}
     save_file(state, tmp_path / "b.safetensors", metadata)
-    first, second = from_file(tmp_path / "a.pth"), from_file(tmp_path / "b.safetensors")
+    first, second = weights_of(tmp_path / "a.pth"), weights_of(tmp_path / "b.safetensors")
     assert first.identity == second.identity
     assert second.patients == {"P1", "P2"}
     assert second.normalisation == "symmetric"
@@ -39,15 +44,15 @@ def test_a_state_dict_and_our_safetensors_have_one_identity(state: State, tmp_pa
     assert not first.network.training
 
 
-def test_one_changed_weight_is_another_identity(state: State) -> None:
+def test_one_changed_weight_changes_the_digest(state: State) -> None:
     changed = dict(state)
     changed["fc.bias"] = state["fc.bias"] + torch.tensor([0.0, 1e-6])
-    assert state_digest(changed) != state_digest(state)
-    assert state_digest({**state, "AuxLogits.fc.weight": torch.ones(1)}) == state_digest(state)
+    assert digest_state(changed) != digest_state(state)
+    assert digest_state({**state, "AuxLogits.fc.weight": torch.ones(1)}) == digest_state(state)
 
 
 class _Payload:
-    """Runs code when unpickled, which must not happen."""
+    """Runs code when it is unpickled, which must not happen."""
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return exec, ("raise SystemExit('the pickle was executed')",)
@@ -59,9 +64,9 @@ def _foreign(state: State, file: Path) -> None:
 
 FAULTS: dict[str, tuple[str, Callable[[State, Path], object], str]] = {
     "missing": (".pth", lambda state, file: None, "names no file"),
-    "pickle with code": (".pth", lambda state, file: file.write_bytes(pickle.dumps(_Payload())), "safely"),
-    "garbage": (".pth", lambda state, file: file.write_bytes(b"\x00" * 100), "safely"),
-    "empty": (".pth", lambda state, file: file.write_bytes(b""), "safely"),
+    "pickle with code": (".pth", lambda state, file: file.write_bytes(pickle.dumps(_Payload())), "no plain state_dict"),
+    "garbage": (".pth", lambda state, file: file.write_bytes(b"\x00" * 100), "no plain state_dict"),
+    "empty": (".pth", lambda state, file: file.write_bytes(b""), "no plain state_dict"),
     "not tensors": (".pth", lambda state, file: torch.save({"fc.weight": [1, 2]}, file), "other than tensors"),
     "another network": (".pth", lambda state, file: torch.save({"conv.weight": torch.ones(1)}, file), "fc.weight"),
     "one layer short": (
@@ -74,18 +79,18 @@ FAULTS: dict[str, tuple[str, Callable[[State, Path], object], str]] = {
         lambda state, file: torch.save({**state, "fc.bias": torch.full((2,), float("nan"))}, file),
         "NaN",
     ),
-    "foreign safetensors": (".safetensors", _foreign, "not an InceptionV3 of ours"),
+    "foreign safetensors": (".safetensors", _foreign, "no InceptionV3 of this package"),
     "truncated safetensors": (".safetensors", lambda state, file: file.write_bytes(b"\x10" + b"\x00" * 9), "readable"),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_wrong_file_is_one_line_without_its_path(fault: str, state: State, tmp_path: Path) -> None:
+def test_unusable_file_is_one_line_without_its_path(fault: str, state: State, tmp_path: Path) -> None:
     suffix, make, word = FAULTS[fault]
     file = tmp_path / f"LUNG1-001{suffix}"
     make(state, file)
     with pytest.raises(ExtractorError, match=word) as caught:
-        from_file(file)
+        weights_of(file)
     assert "LUNG1-001" not in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.file == str(file)
@@ -100,16 +105,16 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "checkpoints"
 
 
-def test_without_a_network_the_error_says_which_file_to_put_where(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_download_says_which_file_to_put_where(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def offline(*_: object, **__: object) -> None:
         raise URLError("no route to host")
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
-    with pytest.raises(ExtractorError, match=r"put inception_v3_google-0cc3c7bd.pth from https://.* into \$TORCH_HOME"):
+    with pytest.raises(ExtractorError, match=r"Put inception_v3_google-0cc3c7bd.pth from https://.* into \$TORCH_HOME"):
         load_weights(ExtractorSpec("inception_v3"), None)
 
 
-def test_a_download_with_another_hash_is_refused(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_download_with_another_hash_is_refused(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(*_: object, **__: object) -> None:
         raise RuntimeError('invalid hash value (expected "0cc3c7bd", got "ffff")')
 
@@ -118,18 +123,18 @@ def test_a_download_with_another_hash_is_refused(hub: Path, monkeypatch: pytest.
         load_weights(ExtractorSpec("inception_v3"), None)
 
 
-def test_a_file_that_was_there_is_hashed_too(hub: Path) -> None:
-    """torch.hub itself looks at the hash only while it downloads."""
+def test_existing_file_with_another_hash_is_refused(hub: Path) -> None:
+    """torch.hub checks the hash while it downloads only."""
     hub.mkdir()
     imagenet_file().write_bytes(b"not the weights")
-    with pytest.raises(ExtractorError, match="not 0cc3c7bd; delete the file"):
+    with pytest.raises(ExtractorError, match=r"instead of 0cc3c7bd\. Delete the file"):
         load_weights(ExtractorSpec("inception_v3"), None)
 
 
-def test_a_good_file_is_loaded_without_its_auxiliary_classifier(
+def test_imagenet_file_is_loaded_without_its_auxiliary_classifier(
     hub: Path, network: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file whose hash is right, played by our own weights under their own hash."""
+    """Other weights take the place of ImageNet's, under their own hash."""
     hub.mkdir()
     made = hub / "made.pth"
     torch.save({**network.state_dict(), "AuxLogits.fc.bias": torch.zeros(2)}, made)
@@ -137,4 +142,4 @@ def test_a_good_file_is_loaded_without_its_auxiliary_classifier(
     made.rename(hub / name)
     monkeypatch.setattr(weights, "imagenet_file", lambda: hub / name)
     loaded = load_weights(ExtractorSpec("inception_v3"), None)
-    assert loaded.identity == f"imagenet:{state_digest(network.state_dict())}"
+    assert loaded.identity == f"imagenet:{digest_state(network.state_dict())}"

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pytest_medgan.embedding import resolve_extractor
 from pytest_medgan.evaluate import ModelEvaluation, Settings, Subject, Workbench
 from pytest_medgan.evaluate.fingerprint import make_fingerprint
 from pytest_medgan.evaluate.real import real_evaluation
@@ -51,7 +52,7 @@ def subject(tmp_path: Path) -> Subject:
     data = DataSettings("studies")
     real = RealSets(images(1, "training"), images(2, "reference"), images(3, "held out"), data, "digest")
     settings = Settings(data, metrics=("fid", "improved_precision"), seeds=(0, 1))
-    return Subject(real, Space(), settings, Workbench(tmp_path))
+    return Subject(real, resolve_extractor(Space()), settings, Workbench(tmp_path))
 
 
 def with_data(**changes: object) -> Callable[[Subject], Subject]:
@@ -70,9 +71,9 @@ CHANGES: dict[str, Callable[[Subject], Subject]] = {
     "crop": with_data(crop="tumour"),
     "crop_size": with_data(crop_size=96),
     "data": lambda subject: replace(subject, real=replace(subject.real, digest="other")),
-    "extractor": lambda subject: replace(subject, extractor=Space("other")),
+    "extractor": lambda subject: replace(subject, extractor=resolve_extractor(Space("other"))),
     "fractions": with_data(fractions=(0.4, 0.3, 0.3)),
-    "numeric_class": lambda subject: replace(subject, extractor=Space(numeric_class="bfloat16")),
+    "numeric_class": lambda subject: replace(subject, extractor=resolve_extractor(Space(numeric_class="bfloat16"))),
     "reference": lambda subject: replace(subject, real=replace(subject.real, reference=images(2, "reference", 80))),
     "samples": with_settings(samples=32),
     "seeds": with_settings(seeds=(0, 2)),
@@ -99,7 +100,7 @@ def test_equal_subjects_have_no_difference(subject: Subject) -> None:
 
 
 def test_features_that_moved_under_one_name_are_a_difference(subject: Subject, tmp_path: Path) -> None:
-    moved = replace(subject, extractor=Space(scale=1.01), bench=Workbench(tmp_path / "other"))
+    moved = replace(subject, extractor=resolve_extractor(Space(scale=1.01)), bench=Workbench(tmp_path / "other"))
     differences = make_fingerprint(subject).differences(make_fingerprint(moved))
     assert [line.partition(":")[0] for line in differences] == ["canary"]
 

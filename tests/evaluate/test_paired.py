@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from pytest_medgan.embedding import resolve_extractor
 from pytest_medgan.evaluate import ModelEvaluation, Settings, Subject, Workbench
 from pytest_medgan.gan.checkpoint import load
 from pytest_medgan.gan.sampling import NetworkGenerator, from_checkpoint
@@ -82,7 +83,7 @@ def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
     images = ImageSet(pixels, np.repeat([f"p{i}" for i in range(16)], 8), "real", window=(-1000.0, 400.0))
     real = RealSets(images, images, images, DataSettings("x"), "digest")
     settings = Settings(metrics=METRICS, samples=256, seeds=(0, 1, 2))
-    return Subject(real, Projections(), settings, Workbench(tmp_path_factory.mktemp("cache")))
+    return Subject(real, resolve_extractor(Projections()), settings, Workbench(tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture(scope="module")

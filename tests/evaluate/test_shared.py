@@ -12,6 +12,7 @@ import filelock
 import numpy as np
 import pytest
 
+from pytest_medgan.embedding import resolve_extractor
 from pytest_medgan.evaluate import ModelEvaluation, Settings, Subject, Workbench
 from pytest_medgan.evaluate.real import real_evaluation
 from pytest_medgan.evaluate.shared import SharedScores
@@ -52,7 +53,8 @@ def subject_of(folder: Path) -> Subject:
     images = ImageSet(pixels, np.repeat([f"p{i}" for i in range(4)], 16), "real")
     real = RealSets(images, images, images, DataSettings("x"), "digest")
     settings = Settings(metrics=("fid", "improved_precision"), seeds=(0, 1))
-    return Subject(real, Means(), settings, Workbench(folder / "cache"), SharedScores(folder / "session"))
+    shared = SharedScores(folder / "session")
+    return Subject(real, resolve_extractor(Means()), settings, Workbench(folder / "cache"), shared)
 
 
 def worker(folder: Path, generator: Noise) -> ModelEvaluation:

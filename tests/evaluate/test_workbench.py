@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_medgan.embedding.spaces import OtherExtractor
+from pytest_medgan.embedding import resolve_extractor
+from pytest_medgan.embedding.spaces import space_of_function
 from pytest_medgan.errors import ExtractorError
 from pytest_medgan.evaluate import Workbench
 from pytest_medgan.records import ImageSet
@@ -32,7 +33,7 @@ class Space:
 
 @pytest.fixture
 def space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A feature space of one's own that reads its weights from a file and counts what it embeds."""
+    """A user's feature space that reads its weights from a file and counts what it embeds."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "counted_space.py").write_text(SPACE)
@@ -54,14 +55,15 @@ def images(seed: int = 0) -> ImageSet:
 def session(space: Any, *sets: ImageSet) -> tuple[tuple[float, ...], int]:
     """One session: its canary, and how many images it embedded in all."""
     bench, before = Workbench(Path("cache")), space.asked
-    canary = bench.canary(space)
+    resolved = resolve_extractor(space)
+    canary = bench.canary(resolved)
     for given in sets:
-        bench.embed(space, given)
+        bench.embed(resolved, given)
     return canary, space.asked - before
 
 
 def test_second_session_embeds_no_image(space: Any) -> None:
-    whole = OtherExtractor("file", "digest of the file", lambda pixels: space.embed(pixels)[0], 64)
+    whole = space_of_function("file", "digest of the file", lambda pixels: space.embed(pixels)[0], 64)
 
     def in_a_session() -> tuple[tuple[float, ...], int]:
         before = type(space).asked

@@ -1,87 +1,67 @@
-"""InceptionV3 (Szegedy et al. 2016, as torchvision lays it out) written once, over abstract operations.
+"""InceptionV3 (Szegedy et al. 2016, as torchvision lays it out) over abstract operations.
 
-Every engine runs this description with its own operations, so that no engine has a network of its own. Batch norm is
-already folded into the convolutions (`fold`). One rearrangement that changes rounding only: a 3x3 average pool before
-a convolution of one pixel is taken after it, on fewer maps.
+One rearrangement changes rounding only: a 3x3 average pool before a 1x1 convolution is taken after it, on fewer maps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from dataclasses import replace
+from typing import TypeVar
 
-import torch
 from torch import Tensor, nn
+
+from pytest_medgan.embedding.operations import Convolution, ConvolutionSettings, Operations, fold_norm
 
 T = TypeVar("T")
 
-INPUT_SIZE = 299  # pixels a side
-FEATURES = 2048  # maps of the last average pool
+INPUT_SIZE = 299  # pixels per side
+FEATURES = 2048  # maps before the last average pool
 FIRST = "Conv2d_1a_3x3"  # the convolution that sees the image
 
 
-@dataclass(frozen=True, eq=False)
-class Convolution:
-    """One convolution with its batch norm folded in."""
-
-    weight: Tensor  # float32 [out,in,h,w]
-    bias: Tensor  # float32 [out]
-    stride: int
-    padding: tuple[int, int]
-
-
-class Operations(Protocol[T]):
-    """What an engine must be able to do; T is its tensor."""
-
-    def convolve(self, name: str, x: T) -> T:
-        """The convolution `name` and a ReLU."""
-
-    def convolve_pooled(self, name: str, x: T) -> T:
-        """A 3x3 average pool (stride 1, zero padding counted), the convolution `name` of one pixel, and a ReLU."""
-
-    def max_pool(self, x: T) -> T:
-        """3x3, stride 2, no padding."""
-
-    def join(self, parts: Sequence[T]) -> T:
-        """Along the maps."""
-
-    def mean(self, x: T) -> T:
-        """[N,C,H,W] to [N,C]."""
-
-
 def fold(network: nn.Module) -> dict[str, Convolution]:
-    """Every convolution of a torchvision Inception3 (auxiliary classifier left out) with its batch norm folded in.
+    """Return every convolution of a torchvision Inception3, auxiliary classifier left out, with its batch norm folded.
 
-    Folding is done in float64 and rounded once.
+    Raises:
+        ValueError: A batch norm has no running statistics.
     """
     folded = {}
     for name, block in network.named_modules():
-        conv, norm = getattr(block, "conv", None), getattr(block, "bn", None)
+        parts = dict(block.named_children())
+        conv, norm = parts.get("conv"), parts.get("bn")
         if not isinstance(conv, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d) or name.startswith("AuxLogits"):
             continue
         if norm.running_mean is None or norm.running_var is None:
             raise ValueError(f"{name} has no running statistics")
-        scale = norm.weight.detach().double() / torch.sqrt(norm.running_var.double() + norm.eps)
-        bias = norm.bias.detach().double() - norm.running_mean.double() * scale
-        weight = conv.weight.detach().double() * scale[:, None, None, None]
+        weight, bias = fold_norm(
+            conv.weight.detach(),
+            gamma=norm.weight.detach(),
+            beta=norm.bias.detach(),
+            mean=norm.running_mean,
+            variance=norm.running_var,
+            epsilon=norm.eps,
+        )
         vertical, horizontal = (int(p) for p in conv.padding)
-        folded[name] = Convolution(weight.float(), bias.float(), int(conv.stride[0]), (vertical, horizontal))
+        settings = ConvolutionSettings(int(conv.stride[0]), (vertical, horizontal, vertical, horizontal))
+        folded[name] = Convolution(weight, bias, settings)
     return folded
 
 
 def fold_input(first: Convolution, scale: Tensor, shift: Tensor) -> Convolution:
-    """The first convolution for one grey channel g in (-1, 1), whose three channels were scale * g + shift.
+    """Return the first convolution for one grey channel g in (-1, 1), whose three channels were scale * g + shift.
 
-    scale, shift: float64 [3]. Exact, since that convolution has no padding.
+    Args:
+        first: The convolution of three channels. It has no padding, so folding is exact.
+        scale: float64 [3].
+        shift: float64 [3].
     """
     weight = (first.weight.double() * scale[None, :, None, None]).sum(1, keepdim=True)
     bias = first.bias.double() + (first.weight.double() * shift[None, :, None, None]).sum((1, 2, 3))
-    return Convolution(weight.float(), bias.float(), first.stride, first.padding)
+    return replace(first, weight=weight.float(), bias=bias.float())
 
 
 def run(ops: Operations[T], x: T) -> T:
-    """x: [N,1,299,299] or [N,3,299,299] => [N,2048]."""
+    """Return features [N,2048] of x, [N,1,299,299] or [N,3,299,299] as the first convolution takes it."""
 
     def each(block: str, *names: str) -> list[T]:
         return [ops.convolve(f"{block}.{name}", x) for name in names]

@@ -1,0 +1,76 @@
+"""The `compact` feature space: few, whitened statistics of the maps of EfficientNet-Lite0 (ImageNet).
+
+Of each image it takes the mean and the mean absolute value of every map that ends a stage of the network, and the means
+over quarters of the maps of one late stage (`efficientnet_lite.run`). These 2,336 numbers are projected to 128 by a map
+that ships with the package. It was fitted once, by `benchmarks/feature_spaces/fit_projection.py`: each number divided
+by its spread, principal components, each divided by its standard deviation, over turned, zoomed, shifted and mirrored
+nodule patches of 87 patients of LIDC-IDRI. So features depend on nothing but the image, whichever reference it
+is compared with. Neighbours are looked for in the first columns alone, which hold most of the variation.
+
+The fitted map is derived from LIDC-IDRI (Armato et al. 2011, doi 10.7937/K9/TCIA.2015.LO9QL9SX), licensed CC BY 3.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pytest_medgan.embedding.arithmetic import release_memory
+from pytest_medgan.embedding.batches import Batches, Stream
+from pytest_medgan.embedding.compact_weights import SHA256, read_compact_weights
+from pytest_medgan.embedding.contract import Answer, FeatureSpace
+from pytest_medgan.embedding.efficientnet_lite import SIZE, make_network
+from pytest_medgan.embedding.engine import TensorStream
+from pytest_medgan.embedding.engines import make_engine
+from pytest_medgan.embedding.projection import Projection, read_projection
+from pytest_medgan.embedding.spec import ExtractorSpec
+from pytest_medgan.errors import ExtractorError
+from pytest_medgan.records import UInt8
+
+NAME = "compact"
+PROJECTION = Path(__file__).with_name("compact_projection.safetensors")
+BALL_DIMENSIONS = 32  # columns in which neighbours are looked for
+
+
+def load_compact(spec: ExtractorSpec, device: str) -> FeatureSpace:
+    """Return the compact space on `device`.
+
+    Raises:
+        ExtractorError: `spec` sets what the space fixes, its weights are missing, or its engine does not run here.
+    """
+    free = ExtractorSpec(NAME, precision=spec.precision, engine=spec.engine, batch=spec.batch)
+    if spec != free:
+        raise ExtractorError(
+            "compact has its own weights and preparation. Give it precision=, engine= and batch= alone."
+        )
+    projection = read_projection(PROJECTION)
+    engine = make_engine(make_network(read_compact_weights()), spec, device)
+    batch = spec.batch or engine.batch
+    space = FeatureSpace(
+        run=Batches(_projected(engine.stream, projection), batch).embed,
+        identity=(
+            f"{NAME};efficientnet_lite0:{SHA256[:16]};bilinear {SIZE};projection:{projection.digest};"
+            f"balls {BALL_DIMENSIONS}"
+        ),
+        numeric_class=spec.precision,
+        summary=f"{NAME}, {spec.precision}, engine {engine.name}",
+        engine=engine.name,
+        unit=batch,
+        block=engine.block,
+        ball_dimensions=BALL_DIMENSIONS,
+    )
+    release_memory()
+    return space
+
+
+def _projected(stream: TensorStream, projection: Projection) -> Stream:
+    """Return the engine's stream with every batch projected."""
+
+    def run(pixels: UInt8, batch: int) -> Iterator[Answer]:
+        for part in stream(torch.from_numpy(np.ascontiguousarray(pixels)), batch):
+            yield projection.apply(part.numpy()), None
+
+    return run

@@ -1,0 +1,76 @@
+"""The `inception_v3` feature space: 2048-d average pool and class probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import nn
+
+from pytest_medgan.embedding.arithmetic import release_memory
+from pytest_medgan.embedding.batches import Batches
+from pytest_medgan.embedding.cache import Cache
+from pytest_medgan.embedding.contract import Answer, FeatureSpace
+from pytest_medgan.embedding.engine import Engine
+from pytest_medgan.embedding.engines import make_engine
+from pytest_medgan.embedding.inception import PREPARATION, final_layer, inception_network
+from pytest_medgan.embedding.spec import ExtractorSpec
+from pytest_medgan.embedding.weights import Weights, load_weights
+from pytest_medgan.errors import ExtractorError
+from pytest_medgan.records import Float32, ImageSet, Progress, UInt8
+
+
+def load_inception(
+    spec: ExtractorSpec, device: str, calibration: ImageSet | None, progress: Progress, cache: Cache | None
+) -> FeatureSpace:
+    """Return InceptionV3 with the weights that `spec` names.
+
+    Raises:
+        ExtractorError: Weights or engine cannot be loaded, or the weights were fine-tuned with another normalisation.
+    """
+    weights = load_weights(spec, calibration, progress, cache)
+    if weights.normalisation not in (None, spec.normalisation):
+        raise ExtractorError(
+            f"The weights were fine-tuned with normalisation={weights.normalisation}. Add it to the extractor."
+        )
+    space = make_space(weights, spec, make_engine(inception_network(weights.network, spec.normalisation), spec, device))
+    del weights  # an engine has its own copy of them
+    release_memory()
+    return space
+
+
+def make_space(weights: Weights, spec: ExtractorSpec, engine: Engine) -> FeatureSpace:
+    """Return the feature space of a network that an engine runs."""
+    batch = spec.batch or engine.batch
+    return FeatureSpace(
+        run=Batches(_Stream(engine, weights.network), batch).embed,
+        identity=f"inception_v3;{weights.identity};pool2048;{spec.normalisation};{PREPARATION}",
+        numeric_class=spec.precision,
+        summary=f"inception_v3, {weights.summary}, {spec.precision}, engine {engine.name}",
+        engine=engine.name,
+        unit=batch,
+        block=engine.block,
+        trained_on=weights.patients,
+    )
+
+
+class _Stream:
+    """Features and probabilities, batch by batch."""
+
+    def __init__(self, engine: Engine, network: nn.Module) -> None:
+        last = final_layer(network)
+        self._engine = engine
+        self._weight, self._bias = last.weight.detach().double().numpy(), last.bias.detach().double().numpy()
+
+    def __call__(self, pixels: UInt8, batch: int) -> Iterator[Answer]:
+        for part in self._engine.stream(torch.from_numpy(np.ascontiguousarray(pixels)), batch):
+            features: Float32 = part.numpy()
+            yield features, self._probabilities(features)
+
+    def _probabilities(self, features: Float32) -> Float32:
+        """Return the softmax of the last layer, [N,C], computed in float64 on the host whatever the engine."""
+        logits = features.astype(np.float64) @ self._weight.T + self._bias
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        result: Float32 = (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
+        return result

@@ -1,0 +1,109 @@
+"""The canary notices a change in what an extractor computes."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pytest_medgan.embedding import Cache, FeatureSpace, canary, resolve_extractor
+from pytest_medgan.embedding.canaries import check_canary, digest_environment, distance, stored_canary
+from pytest_medgan.embedding.canned import canned_images
+from pytest_medgan.embedding.contract import Answer
+from pytest_medgan.errors import ExtractorError
+from pytest_medgan.records import CANARY_TOLERANCE, Progress, UInt8
+
+SUMS = [1345600, 535011, 1320055, 2080769, 2129920, 1894400, 2089292, 1434896]
+
+
+@pytest.fixture
+def space(quick: Any) -> FeatureSpace:
+    return resolve_extractor(quick)
+
+
+def scaled(space: FeatureSpace, factor: float) -> FeatureSpace:
+    """The same space with all features multiplied."""
+
+    def run(pixels: UInt8, progress: Progress) -> Answer:
+        features, chances = space.run(pixels, progress)
+        return features * np.float32(factor), chances
+
+    return replace(space, run=run)
+
+
+def test_canned_images_have_their_recorded_sums() -> None:
+    images = canned_images()
+    assert images.shape == (8, 1, 128, 128)
+    assert images.dtype == np.uint8
+    assert images.reshape(8, -1).sum(1, dtype=np.int64).tolist() == SUMS
+    assert all(len(np.unique(image)) > 1 for image in images)
+
+
+def test_canary_is_128_numbers_proportional_to_the_features(space: FeatureSpace) -> None:
+    numbers = canary(space)
+    assert len(numbers) == 128
+    assert numbers == canary(space)
+    assert distance(canary(scaled(space, 1.01)), numbers) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_canary_of_nan_is_an_error(space: FeatureSpace) -> None:
+    with pytest.raises(ExtractorError, match="NaN"):
+        canary(scaled(space, float("nan")))
+
+
+@pytest.mark.parametrize("numeric_class", CANARY_TOLERANCE)
+def test_check_allows_the_tolerance_of_the_numeric_class(space: FeatureSpace, numeric_class: str) -> None:
+    space, known = replace(space, numeric_class=numeric_class), canary(space)
+    tolerance = CANARY_TOLERANCE[numeric_class]
+    check_canary(scaled(space, 1 + 0.9 * tolerance), known)
+    with pytest.raises(ExtractorError, match="features have moved by"):
+        check_canary(scaled(space, 1 + 1.1 * tolerance), known)
+
+
+def test_check_refuses_a_stored_canary_of_another_length_or_with_nan(space: FeatureSpace) -> None:
+    known = canary(space)
+    for wrong in (known[:-1], (*known[:-1], float("nan"))):
+        with pytest.raises(ExtractorError, match="features have moved"):
+            check_canary(space, wrong)
+
+
+def test_stored_canary_is_computed_once_and_again_for_another_engine(
+    space: FeatureSpace, quick: Any, tmp_path: Path
+) -> None:
+    first, computed = stored_canary(space, Cache(tmp_path))
+    assert computed
+    assert quick.asked == 8
+    again, computed = stored_canary(space, Cache(tmp_path))
+    assert (again, computed, quick.asked) == (first, False, 8)
+    _, computed = stored_canary(replace(space, engine="other"), Cache(tmp_path))
+    assert computed
+    _, computed = stored_canary(replace(space, identity="other"), Cache(tmp_path))
+    assert computed
+
+
+def test_environment_digest_follows_the_users_source(
+    space: FeatureSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = type(sys)("users_space")
+    module.__file__ = str(tmp_path / "users_space.py")
+    monkeypatch.setitem(sys.modules, "users_space", module)
+    space = replace(space, modules=("users_space",))
+    (tmp_path / "users_space.py").write_text("first")
+    first = digest_environment(space, "cpu")
+    (tmp_path / "users_space.py").write_text("second")
+    assert digest_environment(space, "cpu") != first
+    (tmp_path / "users_space.py").unlink()
+    assert digest_environment(space, "cpu") is None
+    assert digest_environment(replace(space, modules=("no_such_module",)), "cpu") is None
+
+
+def test_canary_without_a_source_is_computed_every_time(space: FeatureSpace, quick: Any, tmp_path: Path) -> None:
+    space = replace(space, modules=("no_such_module",))
+    for times in (1, 2):
+        _, computed = stored_canary(space, Cache(tmp_path))
+        assert computed
+        assert quick.asked == 8 * times
