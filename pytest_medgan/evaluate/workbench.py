@@ -1,4 +1,4 @@
-"""The store of one session: images, extractors, embeddings and prepared references, each made once, by content."""
+"""Objects that one session shares: images, extractors, embeddings and references, each computed once."""
 
 from __future__ import annotations
 
@@ -24,24 +24,25 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SWEEP = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100)  # k of the k-sweep; those of the paper's figure 5 among them
+# values of k in the k-sweep; they include those of the paper's figure 5
+SWEEP = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100)
 
 
 @dataclass
 class Workbench:
-    """What the fixtures of a session share. Nothing here is global: a session makes one and drops it."""
+    """Objects that the fixtures of a session share. Every session has its own workbench; nothing is global."""
 
     cache_dir: Path
     device: str = "cpu"
     custom: tuple[CustomMetric, ...] = ()  # the project's own metrics
     progress: Progress = no_progress
-    evidence: bool = False  # gather evidence with the scores, since a report will ask for it
+    evidence: bool = False  # collect evidence with the scores, for a report
     cache_limit: int | None = None  # bytes of stored features; None: the store's own
-    sweep: bool = False  # evidence holds the ball metrics at every k of SWEEP, which pictures show and no gate needs
+    sweep: bool = False  # evidence holds the ball metrics at every k of SWEEP; only figures need them
     _kept: dict[Hashable, Any] = field(default_factory=dict)
 
     def keep(self, key: Hashable, make: Callable[[], T]) -> T:
-        """Return what `make` returned the first time this key was asked for."""
+        """Return `make()`, which is called only once for each key."""
         if key not in self._kept:
             self._kept[key] = make()
         value: T = self._kept[key]
@@ -49,11 +50,11 @@ class Workbench:
 
     @property
     def folder(self) -> Path:
-        """Where files are kept: `cache_dir`, or a temporary folder where `cache_dir` cannot be written."""
+        """The folder for stored files: `cache_dir`, or a temporary folder if `cache_dir` cannot be written."""
         return self.keep("folder", self._writable_folder)
 
     def _writable_folder(self) -> Path:
-        """Return `cache_dir`, or a folder that is removed with the session."""
+        """Return `cache_dir`, or a temporary folder that is removed when the session ends."""
         try:
             make_private_folder(self.cache_dir)
             with tempfile.TemporaryFile(dir=self.cache_dir):
@@ -67,7 +68,7 @@ class Workbench:
 
     @property
     def trouble(self) -> str | None:
-        """Why nothing, or no feature, is kept for the next session, without a path; None while all is well."""
+        """Why files or features are not stored for the next session, without a path; None if they are."""
         if self.folder == self.cache_dir:
             return self.cache().trouble
         why = self._kept["unwritable"]
@@ -78,13 +79,13 @@ class Workbench:
         return self.keep("local device", lambda: local_device(self.device))
 
     def ordinal(self, generator: object) -> int:
-        """Return a number that tells generators without identity apart: the order in which they were met."""
-        met: list[object] = self.keep("generators without identity", list)
-        for number, known in enumerate(met):
+        """Return a number that identifies a generator without an identity: its position in the order of first use."""
+        seen: list[object] = self.keep("generators without identity", list)
+        for number, known in enumerate(seen):
             if known is generator:
                 return number
-        met.append(generator)
-        return len(met) - 1
+        seen.append(generator)
+        return len(seen) - 1
 
     def real(self, settings: Settings) -> RealSets:
         """Return the training, reference and held-out images that the settings name."""

@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from pytest_medgan.records import Row, Score
     from pytest_medgan.report import HistoryPoint
 
-# collections of studies, as their folders are named, and the built-in file of figures published for them
+# name of a collection of studies, as in folder names -> built-in file of the figures published for it
 PUBLISHED = {"nsclc-radiomics": "nsclc_radiomics_jang2022"}
-COMMITS = 30  # commits of a baseline file that a history goes back
+MOST_COMMITS = 30  # a history reads at most this many commits of the baseline file
 
 
 def collection_of(source: str) -> str:
-    """Return the public collection that a source of studies is from, by a folder's name; "" where unknown."""
+    """Return the public collection that a source belongs to, by the names of its folders; "" if unknown."""
     names = [part.casefold().replace("_", "-").replace(" ", "-") for part in PurePath(source).parts]
     return next((name for name in PUBLISHED if any(part.startswith(name) for part in names)), "")
 
 
 def published_for(collection: str, baseline: Baseline | None, *names: str) -> tuple[Baseline, Row] | None:
-    """Find the published file and row for a model.
+    """Find the published figures of a model.
 
     Args:
         collection: As `collection_of` returns it.
-        baseline: The project's own baseline. Where it holds published figures, the row is looked up there, otherwise
-            in the file for the collection.
-        *names: Names of the model; the first that contains the name of a published row decides.
+        baseline: The project's own baseline. If it holds published figures, the row is searched for there, otherwise
+            in the built-in file of the collection.
+        *names: Names of the model. The first one that contains the name of a published row is used.
 
     Returns:
         The file and its row, or None where nothing was published for the model.
@@ -55,17 +55,18 @@ def published_for(collection: str, baseline: Baseline | None, *names: str) -> tu
 
 
 def accepted_history(baseline: Baseline, row: Row, count: int | None = None) -> tuple[HistoryPoint, ...]:
-    """Return the row's accepted values, oldest first, from the version control of the baseline's file.
+    """Return the accepted values of a row, oldest first, from the git history of the baseline file.
 
-    Only values measured under the same settings and inputs are returned, since others may not be compared.
+    Only values measured under the same settings and inputs are returned, because other values are not comparable.
 
     Args:
         baseline: The file as loaded.
-        row: Its row.
-        count: Images per sample group at which the values are wanted; None takes each state's largest.
+        row: A row of the file.
+        count: Return the values measured with this many images per sample group; None takes the largest number of
+            each state.
 
     Returns:
-        The history; empty where there is no git, no repository or no commit of the file.
+        The history; empty if there is no git, no repository or no commit of the file.
     """
     from pytest_medgan.report import HistoryPoint
 
@@ -74,14 +75,14 @@ def accepted_history(baseline: Baseline, row: Row, count: int | None = None) -> 
         settings = earlier.fingerprint
         if settings is not None and row.fingerprint is not None and settings.differences(row.fingerprint):
             continue
-        if earlier.limits and (not states or _values(states[-1][1]) != _values(earlier)):
+        if earlier.limits and (not states or _values_by_metric(states[-1][1]) != _values_by_metric(earlier)):
             states.append((label, earlier))
     points = [HistoryPoint(label, _values_at(state, count), _reason(state)) for label, state in states]
     return tuple(point for point in points if point.metrics)
 
 
 def _values_at(row: Row, count: int | None) -> Mapping[str, Score]:
-    """Return a row's values at a count, at its largest one without; metrics that have none are left out."""
+    """Return a row's values at a number of images, None for the largest; metrics without such a value are left out."""
     at = {m: max(limit.values, default=0) if count is None else count for m, limit in row.limits.items()}
     return MappingProxyType({m: lim.values[at[m]] for m, lim in row.limits.items() if at[m] in lim.values})
 
@@ -97,17 +98,17 @@ def _committed_rows(path: Path, row: str) -> list[tuple[str, Row]]:
 
     folder, found = path.resolve().parent, []
     try:
-        log = git(folder, "log", f"-{COMMITS}", "--format=%h %cs", "--", f"./{path.name}").split("\n")
+        log = git(folder, "log", f"-{MOST_COMMITS}", "--format=%h %cs", "--", f"./{path.name}").split("\n")
         for commit, day in (line.split() for line in reversed(log) if line):
             try:
                 found.append((f"{day} {commit}", parse(git(folder, "show", f"{commit}:./{path.name}"), path.name)))
             except (BaselineError, subprocess.CalledProcessError):
-                continue  # the file cannot be read at this commit, or was not there
+                continue  # the file cannot be read at this commit, or did not exist
     except (OSError, subprocess.SubprocessError):
         return []
     return [(label, document.row(row, path.name)) for label, document in found]
 
 
-def _values(row: Row) -> dict[str, object]:
+def _values_by_metric(row: Row) -> dict[str, object]:
     """Return the row's values by metric and count."""
     return {metric: dict(limit.values) for metric, limit in row.limits.items()}

@@ -17,7 +17,7 @@ from pytest_medgan.records import Float64, UInt8
 from pytest_medgan.turing.statistics import rating_area
 
 CLEAR_AREA = 0.8  # area under the curve above which a statistic separates the sets
-ERRORS = 3.0  # standard errors of the area by which it must exceed 0.5
+STANDARD_ERRORS = 3.0  # the area must exceed 0.5 by this many standard errors
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def find_cues(*, real: UInt8, fake: UInt8, clear: float = CLEAR_AREA) -> tuple[C
         real: uint8 [N,1,H,W], real images.
         fake: uint8 [M,1,H,W], generated images.
         clear: Area under the curve above which a statistic separates the sets, 0.5 to 1. With few images the area must
-            also exceed 0.5 by `ERRORS` standard errors.
+            also exceed 0.5 by `STANDARD_ERRORS` standard errors.
 
     Returns:
         The separating statistics, the clearest first.
@@ -44,7 +44,7 @@ def find_cues(*, real: UInt8, fake: UInt8, clear: float = CLEAR_AREA) -> tuple[C
     n, m = len(real), len(fake)
     is_fake = np.arange(n + m) >= n
     by_chance = math.sqrt((n + m + 1) / (12 * n * m))  # standard error of the area where nothing separates the sets
-    least = max(clear, 0.5 + ERRORS * by_chance)
+    least = max(clear, 0.5 + STANDARD_ERRORS * by_chance)
     found = []
     for name, statistic in STATISTICS.items():
         values = np.concatenate([statistic(real[:, 0]), statistic(fake[:, 0])])

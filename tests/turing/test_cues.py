@@ -12,7 +12,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def pictures(seed: int, *, count: int = 40) -> Pixels:
-    """Images [N,1,32,32] of one ellipse each on noise; their mean grey levels and noise vary from image to image."""
+    """Return images [N,1,32,32] of an ellipse with noise; size of the ellipse and strength of the noise vary."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[-1:1:32j, -1:1:32j]
     axes = rng.uniform(0.4, 0.9, (count, 2, 1, 1))
@@ -21,7 +21,7 @@ def pictures(seed: int, *, count: int = 40) -> Pixels:
     return np.clip(60 + 90 * inside + noise, 1, 254).astype(np.uint8)[:, None]
 
 
-def names(real: Pixels, fake: Pixels) -> dict[str, str]:
+def cues_by_name(real: Pixels, fake: Pixels) -> dict[str, str]:
     return {cue.name: cue.higher_in for cue in find_cues(real=real, fake=fake)}
 
 
@@ -29,32 +29,32 @@ def test_equal_sets_have_no_cue() -> None:
     assert find_cues(real=pictures(1), fake=pictures(2)) == ()
 
 
-def test_blur_is_found_as_sharpness_and_noise_of_real() -> None:
+def test_blurred_generated_images_give_cues_of_sharpness_and_noise() -> None:
     blurred = uniform_filter(pictures(2), (0, 0, 3, 3))
-    found = names(pictures(1), blurred)
+    found = cues_by_name(pictures(1), blurred)
     assert found["sharpness"] == "real"
     assert found["noise"] == "real"
     assert "mean grey level" not in found
 
 
-def test_brighter_images_are_found_as_mean_grey_level_of_generated() -> None:
-    assert names(pictures(1), pictures(2) // 2 + 120)["mean grey level"] == "generated"
+def test_brighter_generated_images_give_a_cue_of_mean_grey_level() -> None:
+    assert cues_by_name(pictures(1), pictures(2) // 2 + 120)["mean grey level"] == "generated"
 
 
-def test_missing_grey_levels_are_found() -> None:
-    found = names(pictures(1), pictures(2) // 8 * 8)
+def test_missing_grey_levels_give_a_cue() -> None:
+    found = cues_by_name(pictures(1), pictures(2) // 8 * 8)
     assert found["number of grey levels"] == "real"
 
 
-def test_clipped_grey_levels_are_found() -> None:
+def test_clipped_grey_levels_give_a_cue() -> None:
     fake = pictures(2)
     fake[:, :, 0] = 0
-    assert names(pictures(1), fake)["share of black and white pixels"] == "generated"
+    assert cues_by_name(pictures(1), fake)["share of black and white pixels"] == "generated"
 
 
-def test_contrast_is_found() -> None:
+def test_lower_contrast_gives_a_cue() -> None:
     fake = (pictures(2).astype(float) * 0.6 + 40).astype(np.uint8)
-    assert names(pictures(1), fake)["contrast"] == "real"
+    assert cues_by_name(pictures(1), fake)["contrast"] == "real"
 
 
 def test_clearest_cue_comes_first() -> None:
@@ -64,10 +64,10 @@ def test_clearest_cue_comes_first() -> None:
     assert all(0.8 < cue.area <= 1 for cue in cues)
 
 
-def test_few_images_need_a_clearer_area() -> None:
-    """With three images on each side chance alone often gives an area above 0.8."""
-    chance = [len(find_cues(real=pictures(2 * i, count=3), fake=pictures(2 * i + 1, count=3))) for i in range(20)]
-    assert sum(chance) == 0
+def test_few_images_need_a_larger_area() -> None:
+    """With three images in each set the area is often above 0.8 by chance."""
+    cue_counts = [len(find_cues(real=pictures(2 * i, count=3), fake=pictures(2 * i + 1, count=3))) for i in range(20)]
+    assert sum(cue_counts) == 0
 
 
 def test_sharpness_and_noise_agree_with_scipy() -> None:
