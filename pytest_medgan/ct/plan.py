@@ -40,6 +40,4 @@ class Plan:
     compressed: bool = False  # whether pixels need a decoder, which then runs in a process of its own
     warnings: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
-    named: Mapping[str, tuple[str, ...]] = field(
-        default_factory=dict
-    )  # reason -> files or names; shown on the terminal only
+    named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # reason -> files; only for the terminal
