@@ -220,7 +220,7 @@ def test_gate_without_a_feature_store_passes_with_a_warning(
     (project.path / "cache" / "features").write_text("a file in the way")
     result = project.runpytest("--medgan-cache-dir=cache")
     result.assert_outcomes(passed=3)
-    result.stdout.fnmatch_lines(["*warning: features are not stored: *give another --medgan-cache-dir"])
+    result.stdout.fnmatch_lines(["*warning: Features are not stored (*give another --medgan-cache-dir."])
 
 
 def test_gate_without_a_cache_folder_passes_with_a_warning(
