@@ -15,7 +15,7 @@ gate-collapsed: .venv/installed ## the same gate on a mode-collapsed model; fail
 	cd examples/gate && ../../$(PYTEST) --medgan-generator=../../fixtures/dcgan_collapsed.safetensors
 
 test: .venv/installed ## everything but the slow tests, and the examples in docstrings
-	$(PYTEST) -m "not slow"
+	OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist loadfile -m "not slow"
 	$(PYTEST) --doctest-modules -q pytest_medgan
 
 lowest: ## the fast tests of metrics, gate and plugin with the lowest versions that pyproject.toml allows
