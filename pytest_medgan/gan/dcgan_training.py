@@ -6,30 +6,29 @@ batch-norm moments of their own, and the generator is updated on the images that
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from copy import deepcopy
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pytest_medgan.errors import SettingsError
+from pytest_medgan.gan.adversarial import AdversarialTrainer, Optimisers
 from pytest_medgan.gan.architecture import Networks
-from pytest_medgan.gan.batches import Batches, training_latents
+from pytest_medgan.gan.batches import training_latents
 from pytest_medgan.gan.dcgan import DCGANDiscriminator, DCGANGenerator, initialise
 from pytest_medgan.gan.dcgan_settings import DCGANConfig, DCGANSettings
-from pytest_medgan.gan.distributed import World, share_batch_norm
-from pytest_medgan.gan.grey import from_grey
+from pytest_medgan.gan.distributed import World
 from pytest_medgan.gan.losses import logistic_loss, squared_gradient
-from pytest_medgan.gan.optimisers import MovingAverage, adam, minimise
-from pytest_medgan.gan.state import TrainingState
+from pytest_medgan.gan.optimisers import adam, minimise
 from pytest_medgan.records import ImageSet
 
 
-class DCGANTrainer:
+class DCGANTrainer(AdversarialTrainer):
     """Hold a DCGAN's networks and optimisers, and update them step by step."""
 
-    explodes = 100.0  # a mean loss beyond this is divergence: a logit of 100 with the wrong sign
+    title = "DCGAN"
+    explodes = 100.0  # a logit of 100 with the wrong sign
 
     def __init__(
         self,
@@ -45,43 +44,26 @@ class DCGANTrainer:
             raise SettingsError(
                 f"shift {settings.shift} is not possible for images of {config.size} pixels. Choose less than that."
             )
-        self.config, self.settings, self._world, self.device, self._dtype = config, settings, world, device, dtype
-        self._augmentation = settings.augmentation
-        self._share = world.share(settings.batch)
-        self._batches = Batches(images, size=config.size, channels=config.channels, seed=settings.seed, device=device)
-        seeded = torch.Generator().manual_seed(settings.seed)
+        self.config, self.settings, self._augmentation = config, settings, settings.augmentation
         generator, discriminator = DCGANGenerator(config), DCGANDiscriminator(config)
+        seeded = torch.Generator().manual_seed(settings.seed)
         for network in (generator, discriminator):
             initialise(network, seeded)
-        twice = settings.penalty > 0
-        self.generator, self.discriminator = (
-            # this layout is faster on CUDA, and by a tenth to a fifth on the CPU
-            share_batch_norm(network, world, device, differentiated_twice=twice)
-            .to(device, dtype)
-            .to(memory_format=torch.channels_last)
-            for network in (generator, discriminator)
-        )
-        self.averaged = deepcopy(self.generator).requires_grad_(False) if settings.average else None
-        self._average = (
-            None if self.averaged is None else MovingAverage(self.averaged, self.generator, settings.average)
-        )
-        betas = (settings.beta1, settings.beta2)
-        self._generator_optimiser = adam(self.generator, settings.learning_rate, betas)
-        self._discriminator_optimiser = adam(
-            self.discriminator, settings.discriminator_learning_rate or settings.learning_rate, betas
+        super().__init__(config, settings, images, generator, discriminator, world=world, device=device, dtype=dtype)
+
+    def _make_optimisers(self) -> Optimisers:
+        """Return new optimisers of both networks."""
+        s = self.settings
+        betas = (s.beta1, s.beta2)
+        return (
+            adam(self.generator, s.learning_rate, betas),
+            adam(self.discriminator, s.discriminator_learning_rate or s.learning_rate, betas),
         )
 
     @property
     def steps(self) -> int:
         """Generator updates at most."""
         return self.settings.steps
-
-    def describe(self) -> str:
-        """Return what a progress line calls the training."""
-        return "training the DCGAN"
-
-    def stage(self, step: int) -> None:
-        """Return None: a DCGAN does not grow."""
 
     def converged(self, history: list[dict[str, float]], log_every: int) -> bool:
         """Whether both losses, smoothed over windows of a twentieth of the budget, have stopped moving."""
@@ -94,18 +76,6 @@ class DCGANTrainer:
             if np.ptp(means) > self.settings.tolerance * abs(float(means.mean())):
                 return False
         return True
-
-    def images_seen(self, step: int) -> int:
-        """Return how many real images were shown before `step`."""
-        return step * self.settings.batch
-
-    def mode(self, step: int) -> tuple[Hashable, Hashable]:
-        """Return the name of the step's shapes, and within these of its kernels: whether it takes the penalty."""
-        return "all", self._penalised(step)
-
-    def _penalised(self, step: int) -> bool:
-        """Return whether a step takes the gradient penalty."""
-        return self.settings.penalty > 0 and step % self.settings.penalty_every == 0
 
     def inputs(self, steps: range) -> dict[str, Tensor]:
         """Return rows of real images, latents, and the numbers of noise and augmentation of some steps."""
@@ -121,8 +91,8 @@ class DCGANTrainer:
 
     def update(self, step: int, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Update both networks with a step's inputs; return the losses, averaged over the processes."""
-        reals = from_grey(self._batches.images(inputs["rows"])).to(self._dtype)
-        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16")
+        reals = self._reals(inputs["rows"])
+        autocast = self._autocast()
         penalised = self._penalised(step)
         with autocast:
             fakes = self._shown(self.generator(inputs["latents"].to(self._dtype)), inputs, side=1)
@@ -143,10 +113,7 @@ class DCGANTrainer:
         self.discriminator.requires_grad_(True)
         if self._average is not None:
             self._average.update()
-        return {
-            "discriminator": self._world.mean(loss_real + loss_fake),
-            "generator": self._world.mean(loss_generator),
-        }
+        return self._means({"discriminator": loss_real + loss_fake, "generator": loss_generator})
 
     def _shown(self, images: Tensor, inputs: Mapping[str, Tensor], *, side: int) -> Tensor:
         """Return what the discriminator sees of real (side 0) or generated images (side 1)."""
@@ -159,29 +126,6 @@ class DCGANTrainer:
         sd = max(0.0, s.noise * (1.0 - step / (s.noise_share * s.steps)))
         seeded = torch.Generator().manual_seed(s.seed * 1_000_003 + step)
         return torch.randn(2, s.batch, config.channels, config.size, config.size, generator=seeded) * sd
-
-    def _state(self) -> TrainingState:
-        """Return the networks and optimisers as checkpoints name them; `generator` is what is sampled."""
-        averaged = {} if self.averaged is None else {"generator": self.averaged}
-        return TrainingState(
-            {
-                "generator" if self.averaged is None else "trained_generator": self.generator,
-                **averaged,
-                "discriminator": self.discriminator,
-            },
-            {
-                "generator_optimiser": self._generator_optimiser,
-                "discriminator_optimiser": self._discriminator_optimiser,
-            },
-        )
-
-    def state(self) -> dict[str, Tensor]:
-        """Return everything the next step depends on; `generator.*` is what is sampled."""
-        return self._state().tensors()
-
-    def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Load what `state` returned."""
-        self._state().restore(tensors)
 
 
 NETWORKS = Networks(DCGANGenerator, DCGANTrainer)

@@ -12,32 +12,31 @@ half the time and works in bfloat16.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from copy import deepcopy
 
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from pytest_medgan.errors import SettingsError
+from pytest_medgan.gan.adversarial import AdversarialTrainer, Optimisers
 from pytest_medgan.gan.architecture import Networks
 from pytest_medgan.gan.augmentation import Augmentation
-from pytest_medgan.gan.batches import Batches, mixing_weights, training_latents
+from pytest_medgan.gan.batches import mixing_weights, training_latents
 from pytest_medgan.gan.distributed import World
 from pytest_medgan.gan.grey import from_grey
 from pytest_medgan.gan.losses import gradient_penalty, in_float32, logistic_loss, squared_gradient
-from pytest_medgan.gan.optimisers import MovingAverage, adam, minimise
+from pytest_medgan.gan.optimisers import adam, minimise
 from pytest_medgan.gan.pggan import PGGANDiscriminator, PGGANGenerator, at_stage, fade, initialise, mixes, upsample
 from pytest_medgan.gan.pggan_settings import PGGANConfig, PGGANSettings, Phase, schedule
-from pytest_medgan.gan.state import TrainingState
 from pytest_medgan.records import ImageSet
 
 StepStage = tuple[int, float | Tensor]  # resolution and fade of a step
 
 
-class PGGANTrainer:
+class PGGANTrainer(AdversarialTrainer):
     """Hold a PGGAN's networks and optimisers, and update them step by step."""
 
-    explodes = 1e6  # a mean loss beyond this is divergence
+    title = "PGGAN"
 
     def __init__(
         self,
@@ -49,7 +48,7 @@ class PGGANTrainer:
         device: torch.device,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        self.config, self.settings, self._world, self.device, self._dtype = config, settings, world, device, dtype
+        self.config, self.settings = config, settings
         self.phases = schedule(config, settings)
         for phase in self.phases:
             share = world.share(phase.batch)
@@ -58,24 +57,20 @@ class PGGANTrainer:
                 raise SettingsError(
                     f"{each} images a process do not divide into minibatch groups of {config.group}. Change the batch."
                 )
-        self._batches = Batches(images, size=config.size, channels=config.channels, seed=settings.seed, device=device)
-        seeded = torch.Generator().manual_seed(settings.seed)
         generator, discriminator = PGGANGenerator(config), PGGANDiscriminator(config)
+        seeded = torch.Generator().manual_seed(settings.seed)
         for network in (generator, discriminator):
             initialise(network, seeded)
-        self.generator = generator.to(device, dtype).to(memory_format=torch.channels_last)
-        self.discriminator = discriminator.to(device, dtype).to(memory_format=torch.channels_last)
-        self.averaged = deepcopy(self.generator).requires_grad_(False)
-        self._average = MovingAverage(self.averaged, self.generator, settings.average)
-        self._reset_optimisers()
+        super().__init__(config, settings, images, generator, discriminator, world=world, device=device, dtype=dtype)
 
-    def _reset_optimisers(self) -> None:
-        """Start both optimisers anew."""
+    def _make_optimisers(self) -> Optimisers:
+        """Return new optimisers of both networks."""
         s = self.settings
-        self._generator_optimiser, self._discriminator_optimiser = (
+        generator, discriminator = (
             adam(network, s.learning_rate, (s.beta1, s.beta2), s.epsilon)
             for network in (self.generator, self.discriminator)
         )
+        return generator, discriminator
 
     @property
     def steps(self) -> int:
@@ -86,10 +81,6 @@ class PGGANTrainer:
         """Return the phase of update number `step` (from 0); the last phase for steps after the end."""
         return next((p for p in self.phases if step < p.first_step + p.steps), self.phases[-1])
 
-    def describe(self) -> str:
-        """Return what a progress line calls the training."""
-        return "training the PGGAN"
-
     def images_seen(self, step: int) -> int:
         """Return how many real images were shown before `step`."""
         return self.phase(step).seen(step)
@@ -99,17 +90,9 @@ class PGGANTrainer:
         phase = self.phase(max(step - 1, 0))
         return phase.resolution, phase.alpha(max(step - 1, 0))
 
-    def converged(self, history: list[dict[str, float]], log_every: int) -> bool:
-        """Return False: the schedule says when the training ends."""
-        return False
-
     def mode(self, step: int) -> tuple[Hashable, Hashable]:
         """Return the name of the step's shapes, its phase, and within it of its kernels: whether R1 is taken."""
         return self.phase(step), self._penalised(step)
-
-    def _penalised(self, step: int) -> bool:
-        """Return whether a step takes the gradient penalty."""
-        return self.settings.penalty > 0 and step % self.settings.penalty_every == 0
 
     def inputs(self, steps: range) -> dict[str, Tensor]:
         """Return rows of real images, latents and fades of some steps of a phase, and what loss and changes draw."""
@@ -135,10 +118,10 @@ class PGGANTrainer:
         """Update both networks with a step's inputs; return the losses, averaged over the processes."""
         phase = self.phase(step)
         if step == phase.first_step and step:
-            self._reset_optimisers()
+            self._generator_optimiser, self._discriminator_optimiser = self._make_optimisers()
         alpha = inputs["alpha"].to(self._dtype) if phase.fading else 1.0
         reals = self._shrink(self._batches.images(inputs["rows"]), phase.resolution, alpha)
-        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16")
+        autocast = self._autocast()
         augmentation = self._augmentation_at(phase)
         stage = (phase.resolution, alpha)
         with autocast:
@@ -156,9 +139,9 @@ class PGGANTrainer:
             loss_generator = -scores.mean() if wasserstein else logistic_loss(scores, real=True)
         minimise(loss_generator, self.generator, self._generator_optimiser, self._world)
         self.discriminator.requires_grad_(True)
-        self._average.update()
-        losses["generator"] = loss_generator
-        return {name: self._world.mean(loss.detach()) for name, loss in losses.items()}
+        if self._average is not None:
+            self._average.update()
+        return self._means({**losses, "generator": loss_generator})
 
     def _wasserstein(
         self, step: int, reals: Tensor, fakes: Tensor, inputs: Mapping[str, Tensor], stage: StepStage
@@ -193,27 +176,8 @@ class PGGANTrainer:
 
     def _shrink(self, pixels: Tensor, resolution: int, alpha: float | Tensor) -> Tensor:
         """Return uint8 images of the full size as float -1..1 at `resolution`, faded as the networks are."""
-        images = from_grey(pixels).to(self._dtype)
-        images = avg_pool2d(images, self.config.size // resolution)
+        images = avg_pool2d(from_grey(pixels).to(self._dtype), self.config.size // resolution)
         return fade(upsample(avg_pool2d(images, 2)), images, alpha) if mixes(alpha) else images
-
-    def _state(self) -> TrainingState:
-        """Return the networks and optimisers as checkpoints name them; `generator`, the average, is what is sampled."""
-        return TrainingState(
-            {"generator": self.averaged, "trained_generator": self.generator, "discriminator": self.discriminator},
-            {
-                "generator_optimiser": self._generator_optimiser,
-                "discriminator_optimiser": self._discriminator_optimiser,
-            },
-        )
-
-    def state(self) -> dict[str, Tensor]:
-        """Return everything the next step depends on; `generator.*`, the average, is what is sampled."""
-        return self._state().tensors()
-
-    def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Load what `state` returned."""
-        self._state().restore(tensors)
 
 
 NETWORKS = Networks(PGGANGenerator, PGGANTrainer, at_stage)

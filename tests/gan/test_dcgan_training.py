@@ -141,17 +141,17 @@ def test_a_shift_beyond_the_image_is_refused(tiny: DCGANConfig, make_images: Mak
 
 
 def test_the_average_follows_weights_and_moments(tiny: DCGANConfig, make_images: MakeImages) -> None:
-    trainer = made(make_images(), tiny, replace(SETTINGS, average=0.5))
+    trainer = made(make_images(), tiny, replace(SETTINGS, average=0.9))
     expected: Mapping[str, torch.Tensor] = {n: t.clone() for n, t in trainer.generator.state_dict().items()}
     for step in range(3):
         Eager(trainer).step(step)
         now = trainer.generator.state_dict()
-        expected = {n: 0.5 * t + 0.5 * now[n] if t.is_floating_point() else now[n] for n, t in expected.items()}
+        expected = {n: 0.9 * t + 0.1 * now[n] if t.is_floating_point() else now[n] for n, t in expected.items()}
     state = trainer.state()
     for name, tensor in expected.items():
         torch.testing.assert_close(state[f"generator.{name}"], tensor)
     assert not torch.equal(state["generator.layers.0.weight"], state["trained_generator.layers.0.weight"])
-    other = made(make_images(), tiny, replace(SETTINGS, average=0.5))
+    other = made(make_images(), tiny, replace(SETTINGS, average=0.9))
     other.restore(state)
     Eager(trainer).step(3)
     Eager(other).step(3)

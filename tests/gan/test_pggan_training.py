@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import avg_pool2d, softplus
 
 from pytest_medgan.errors import SettingsError
 from pytest_medgan.gan import load_generator
 from pytest_medgan.gan.checkpoint import load
 from pytest_medgan.gan.distributed import World
+from pytest_medgan.gan.grey import from_grey
 from pytest_medgan.gan.loop import RunSettings
 from pytest_medgan.gan.losses import gradient_penalty
 from pytest_medgan.gan.pggan import PGGANDiscriminator, initialise
@@ -31,8 +33,8 @@ CPU = torch.device("cpu")
 MakeImages = Callable[..., ImageSet]
 
 
-def trainer(images: ImageSet, settings: PGGANSettings = SETTINGS) -> PGGANTrainer:
-    return PGGANTrainer(CONFIG, settings, images, world=World(), device=CPU)
+def trainer(images: ImageSet, settings: PGGANSettings = SETTINGS, dtype: torch.dtype = torch.float32) -> PGGANTrainer:
+    return PGGANTrainer(CONFIG, settings, images, world=World(), device=CPU, dtype=dtype)
 
 
 def test_the_schedule_is_that_of_the_reference() -> None:
@@ -123,6 +125,56 @@ def test_real_images_fade_with_the_networks(make_images: MakeImages) -> None:
     for alpha in (0.0, 0.3, 1.0):
         expected = (alpha * at8 + (1 - alpha) * at4).float()
         torch.testing.assert_close(made._shrink(pixels, 8, alpha), expected)
+
+
+def literal_step(made: PGGANTrainer, step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, tuple[int, float]]:
+    """Real and generated images of a step, the fade's mixing weights, and the stage, before the step is taken."""
+    phase = made.phase(step)
+    inputs = {name: rows[0] for name, rows in made.inputs(range(step, step + 1)).items()}
+    alpha = phase.alpha(step)
+    real = avg_pool2d(from_grey(made._batches.images(inputs["rows"])).double(), 16 // phase.resolution)
+    coarse = avg_pool2d(real, 2).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    real = alpha * real + (1 - alpha) * coarse
+    stage = (phase.resolution, alpha)
+    fake = made.generator(inputs["latents"].double(), *stage).detach()
+    return real, fake, inputs.get("mixing", torch.empty(0)), stage
+
+
+@pytest.mark.parametrize(("penalty", "target", "drift"), [(10.0, 1.0, 1e-3), (3.0, 2.0, 0.7)])
+def test_wasserstein_loss_is_that_of_the_paper(
+    make_images: MakeImages, penalty: float, target: float, drift: float
+) -> None:
+    """Literally: scores, penalty / target^2 * (|gradient| - target)^2 at mixed images, drift * score^2 of real ones."""
+    made = trainer(make_images(), replace(SETTINGS, penalty=penalty, target=target, drift=drift), dtype=torch.float64)
+    for step in (0, 4, 13):
+        real, fake, mixing, stage = literal_step(made, step)
+        mixed = (real + (fake - real) * mixing[:, None, None, None]).requires_grad_()
+        (gradient,) = torch.autograd.grad(made.discriminator(mixed, *stage).sum(), mixed)
+        norms = gradient.square().sum((1, 2, 3)).sqrt()
+        score = made.discriminator(real, *stage).detach()
+        wasserstein = made.discriminator(fake, *stage).detach().mean() - score.mean()
+        expected = wasserstein + penalty / target**2 * (norms - target).square().mean() + drift * (score**2).mean()
+        losses = Eager(made).step(step)
+        torch.testing.assert_close(losses["discriminator"], expected.detach())
+        torch.testing.assert_close(losses["distance"], -wasserstein)
+        after = made.discriminator(fake, *stage).detach().mean()  # the generator's loss is that of the updated one
+        torch.testing.assert_close(losses["generator"], -after)
+
+
+def test_logistic_loss_takes_its_penalty_on_its_own_steps_weighted_by_pixels(make_images: MakeImages) -> None:
+    """Literally: every third step, 3 * weight / 2 * (resolution / size)^2 times the squared gradient."""
+    settings = replace(SETTINGS, loss="logistic", penalty=4.0, penalty_every=3)
+    made = trainer(make_images(), settings, dtype=torch.float64)
+    for step in range(15):
+        real, fake, _, stage = literal_step(made, step)
+        real.requires_grad_()
+        score = made.discriminator(real, *stage)
+        expected = softplus(-score).mean() + softplus(made.discriminator(fake, *stage)).mean()
+        if step % 3 == 0:
+            (gradient,) = torch.autograd.grad(score.sum(), real)
+            expected = expected + 3 * 2.0 * (stage[0] / 16) ** 2 * gradient.square().sum((1, 2, 3)).mean()
+        losses = Eager(made).step(step)
+        torch.testing.assert_close(losses["discriminator"], expected.detach())
 
 
 def test_optimisers_start_afresh_when_a_fade_begins_and_when_it_ends(make_images: MakeImages) -> None:

@@ -295,6 +295,25 @@ def test_divergence_stops_the_run_and_keeps_the_last_good_checkpoint(
     assert not (tmp_path / "generator.safetensors").exists()
 
 
+def test_weights_that_are_not_finite_are_never_saved(
+    tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The losses of the step before a checkpoint are finite; the weights of the discriminator are not."""
+    step = DCGANTrainer.update
+
+    def poisoned(self: DCGANTrainer, index: int, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        losses = step(self, index, inputs)
+        if index == 7:
+            with torch.no_grad():
+                next(self.discriminator.parameters())[0, 0, 0, 0] = float("inf")
+        return losses
+
+    monkeypatch.setattr(DCGANTrainer, "update", poisoned)
+    with pytest.raises(TrainingError, match="the weights are not finite at step 8"):
+        train(tiny, SETTINGS, make_images(), tmp_path, run=RUN)
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-00000004.safetensors"]
+
+
 def test_exploding_losses_are_divergence_too(tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"training has diverged: .* \((none|the checkpoint of step \d+) is kept\)"):
         train(
