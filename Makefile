@@ -6,7 +6,7 @@ SHARED := $(abspath ../shared/data)
 # Tests on real CT run where the data lies and say why they were skipped where it does not.
 export MEDGAN_SHARED_DATA ?= $(if $(wildcard $(SHARED)),$(SHARED),)
 
-.PHONY: gate gate-collapsed test lowest slow lint wheel clean
+.PHONY: docs gate gate-collapsed test lowest slow lint wheel clean
 
 gate: .venv/installed ## the main job: the example gate on the embedded phantom study
 	cd examples/gate && ../../$(PYTEST)
@@ -27,6 +27,9 @@ lowest: ## the fast tests of metrics, gate and plugin with the lowest versions t
 
 slow: .venv/installed
 	$(PYTEST) -m slow
+
+docs: .venv/installed ## the documentation site, in build/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 lint: .venv/installed
 	$(BIN)/ruff check .
