@@ -25,6 +25,7 @@ COLOURS: Mapping[str, dict[str, bool]] = {
     "FAIL": {"red": True},
     "MISSING": {"red": True},
     "INCOMPARABLE": {"red": True},
+    "BLIND": {"red": True},
     "UNDECIDED": {"yellow": True},
 }
 
@@ -38,6 +39,7 @@ class Controller:
         self._writes = "WORLD_SIZE" not in os.environ or os.environ.get("RANK", "0") == "0"
         self._findings: Findings | None = None  # made with the first finding, since it loads numpy
         self._candidates: dict[str, Path] = {}
+        self._order: list[str] = []  # of the tests of a distributed run
         self._problems: list[str] = []
         self._reports: tuple[Path, ...] = ()
 
@@ -67,10 +69,17 @@ class Controller:
                 mean = None if verdict.measured is None else verdict.measured.mean
                 report.user_properties += [(name, str(mean)), (f"{name}.verdict", str(verdict.outcome))]
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """Remember the order of the tests, which is the same on every worker."""
+        self._order = ids
+
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write candidates and reports; a run with --medgan-gpu in which no GPU test ran is a usage error."""
         options = state_of(self._config).options
         findings = self._findings
+        if findings is not None and self._order:
+            findings.arrange(self._order)
         if findings is not None and findings.models and self._writes:
             self._write_candidates(findings)
         collecting = self._config.getoption("collectonly")

@@ -57,9 +57,16 @@ def medgan_embed(request: pytest.FixtureRequest, medgan_extractor: Extractor) ->
 
 @pytest.fixture
 def medgan_generator(request: pytest.FixtureRequest, medgan_settings: Settings) -> Generator:
-    """Return the model under test: `(count, seed) -> uint8 [N,1,H,W]`. Override it to test your own model."""
+    """Return the model under test: `(count, seed) -> uint8 [N,1,H,W]`. Override it to test your own models."""
     request.node.stash[FROM_SETTINGS] = True
-    return state_of(request.config).bench.generator(medgan_settings)
+    return _named_generator(request, medgan_settings)
+
+
+def _named_generator(request: pytest.FixtureRequest, settings: Settings) -> Generator:
+    """Return the model that the settings name; of several training runs, the first."""
+    named = replace(settings, generator=settings.runs[0]) if settings.runs else settings
+    generator: Generator = state_of(request.config).bench.generator(named)
+    return generator
 
 
 @pytest.fixture
@@ -86,18 +93,20 @@ def medgan_baseline(medgan_settings: Settings) -> Baseline:
 
 
 @pytest.fixture
-def _medgan_models(request: pytest.FixtureRequest, medgan_settings: Settings) -> tuple[Generator, Generator | None]:
-    """Return the model under test and the accepted one, loaded before the real images, which take longer."""
+def _medgan_models(
+    request: pytest.FixtureRequest, medgan_settings: Settings, medgan_generator: Generator
+) -> tuple[Generator, Generator | None]:
+    """Return the model under test and the accepted one, loaded before the real images, which take longer.
+
+    `medgan_generator` is an argument so that a project may override it by a parametrised fixture.
+    """
     bench = state_of(request.config).bench
-    if medgan_settings.runs:
+    generator = medgan_generator
+    overridden = medgan_settings.runs or marker_values(request.node).get("generator") is not None
+    if overridden and not request.node.stash.get(FROM_SETTINGS, False):  # they override an overridden fixture
+        generator = _named_generator(request, medgan_settings)
         request.node.stash[FROM_SETTINGS] = True
-        return bench.generator(replace(medgan_settings, generator=medgan_settings.runs[0])), None
-    if marker_values(request.node).get("generator") is not None:  # a marker overrides an overridden fixture
-        generator: Generator = bench.generator(medgan_settings)
-        request.node.stash[FROM_SETTINGS] = True
-    else:
-        generator = request.getfixturevalue("medgan_generator")
-    beside = medgan_settings.paired_with
+    beside = None if medgan_settings.runs else medgan_settings.paired_with
     return generator, None if beside is None else bench.generator(replace(medgan_settings, generator=beside))
 
 
@@ -144,7 +153,7 @@ def medgan_scores(
 def medgan_real_row(
     request: pytest.FixtureRequest, medgan_settings: Settings, medgan_real: RealSets, medgan_extractor: Extractor
 ) -> Row:
-    """Return the Real row: held-out real images scored as if generated. `4 * medgan_real_row.fid` is a limit."""
+    """Return the Real row: held-out real images scored as if generated. `medgan_real_row.fid + 5.0` is a limit."""
     from pytest_medgan.embedding import resolve_extractor
     from pytest_medgan.evaluate import Subject, real_row
 

@@ -6,7 +6,7 @@ and no patient.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -131,6 +131,19 @@ class Findings:
         for judged in found.verdicts:
             if judged.model in self.models:
                 self.models[judged.model].verdicts.append(replace(judged, nodeid=nodeid))
+
+    def arrange(self, order: Sequence[str]) -> None:
+        """Put models and verdicts into the order of the tests, in which several processes do not finish them."""
+        places = {nodeid: place for place, nodeid in enumerate(order)}
+
+        def place_of(judged: JudgedVerdict) -> int:
+            return places.get(judged.nodeid, len(places))
+
+        for model in self.models.values():
+            model.verdicts.sort(key=place_of)
+        self.models = dict(
+            sorted(self.models.items(), key=lambda item: min(map(place_of, item[1].verdicts), default=len(places)))
+        )
 
 
 def findings_of(evaluation: ModelEvaluation | RunsEvaluation, *, evidence: str | None = None) -> ModelFindings:

@@ -165,3 +165,27 @@ def test_report_of_an_earlier_run_is_removed_when_every_test_errors(project: pyt
     project.runpytest("--medgan-report=html,md,json").assert_outcomes(errors=1)
     left = {path.name for path in folder.iterdir()}
     assert left == {"notes.txt", "candidate-model.yaml"}
+
+
+def test_parametrised_generator_fixture_gates_each_model(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_gate="""
+        import pytest
+        import toy
+        from pytest_medgan import assert_fid_below
+
+        @pytest.fixture(params=[12.0, 0.5], ids=["wide", "narrow"])
+        def medgan_generator(request):
+            def blobs(count, seed):
+                return toy.blobs(count, seed, spread=request.param)
+
+            blobs.identity = f"blobs {request.param}"
+            return blobs
+
+        def test_gate(medgan_scores):
+            assert_fid_below(medgan_scores, 0.15)
+        """
+    )
+    result = project.runpytest("-v")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*test_gate?wide? PASSED*", "*test_gate?narrow? FAILED*"])

@@ -78,3 +78,16 @@ def test_row_is_the_first_row_that_is_not_real(make_model: MakeModel, make_verdi
     assert model.row == "toy"
     model.verdicts += [JudgedVerdict("key", make_verdict(row=row)) for row in (None, "Real", "TOY", "OTHER")]
     assert model.row == "TOY"
+
+
+def test_models_and_verdicts_are_arranged_in_the_order_of_the_tests(
+    make_model: MakeModel, make_verdict: MakeVerdict
+) -> None:
+    both = Findings()
+    for key, nodeid in [("late", "test_d"), ("early", "test_b"), ("early", "test_a"), ("late", "test_c")]:
+        model = replace(make_model(), key=key)
+        both.add(TestFindings((model,), (JudgedVerdict(key, make_verdict()),)), nodeid)
+    both.add(TestFindings((replace(make_model(), key="unjudged"),)), "test_0")
+    both.arrange(["test_a", "test_b", "test_c", "test_d"])
+    assert list(both.models) == ["early", "late", "unjudged"]
+    assert [judged.nodeid for judged in both.models["late"].verdicts] == ["test_c", "test_d"]
