@@ -14,6 +14,12 @@ gate: .venv/installed ## the main job: the example gate on the embedded phantom 
 gate-collapsed: .venv/installed ## the same gate on a mode-collapsed model; fails, as it should
 	cd examples/gate && ../../$(PYTEST) --medgan-generator=../../fixtures/dcgan_collapsed.safetensors
 
+gate-retrained: .venv/installed ## a model trained anew with another seed, against five runs of its recipe
+	cd examples/retrained && ../../$(PYTEST)
+
+gate-worse: .venv/installed ## a model of a worse recipe against the same five runs; fails, as it should
+	cd examples/retrained && ../../$(PYTEST) --medgan-generator=worse.safetensors
+
 test: .venv/installed ## everything but the slow tests, and the examples in docstrings
 	OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist loadfile -m "not slow"
 	$(PYTEST) --doctest-modules -q pytest_medgan
