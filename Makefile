@@ -6,7 +6,7 @@ SHARED := $(abspath ../shared/data)
 # Tests on real CT run where the data lies and say why they were skipped where it does not.
 export MEDGAN_SHARED_DATA ?= $(if $(wildcard $(SHARED)),$(SHARED),)
 
-.PHONY: docs gate gate-collapsed test lowest slow lint wheel clean
+.PHONY: docs gate gate-collapsed gate-retrained gate-worse test lowest slow lint wheel clean
 
 gate: .venv/installed ## the main job: the example gate on the embedded phantom study
 	cd examples/gate && ../../$(PYTEST)
