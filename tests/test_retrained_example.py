@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from pytest_medgan.gan import load_generator
 from pytest_medgan.gate.baseline import load
 
