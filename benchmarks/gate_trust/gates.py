@@ -3,54 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
-from pytest_medgan.gate.margins import auto_margin
 
 from benchmarks.gate_trust.bank import Bank
-from pytest_medgan.catalogue import METRICS, NAMES
+from benchmarks.gate_trust.evaluations import TableEvaluation, judge, reds, row_of
+from pytest_medgan.catalogue import NAMES
 from pytest_medgan.evaluate.combining import combine_groups
-from pytest_medgan.gate.decision import DEFAULT, decide
-from pytest_medgan.records import Evidence, Fingerprint, Limit, LimitValue, Margin, Outcome, Scores, Verdict
+from pytest_medgan.records import Row, Score
 
 Group = tuple[str, int]  # a model and the number of one of its sample groups
 
 
-@dataclass
-class BankEvaluation:
-    """Three sample groups as the gate sees a model; remembers how far it was asked to look."""
+class BankLooks(Mapping[int, Mapping[str, Score]]):
+    """The looks of sample groups, measured when a gate first asks for them."""
 
-    bank: Bank
-    groups: Sequence[Group]
-    furthest: int = 0
+    def __init__(self, bank: Bank, groups: Sequence[Group]) -> None:
+        self.bank, self.groups = bank, groups
 
-    @property
-    def counts(self) -> tuple[int, ...]:
-        return self.bank.looks
-
-    @property
-    def fingerprint(self) -> Fingerprint:
-        return Fingerprint({})
-
-    def at(self, n: int) -> Scores:
-        self.furthest = max(self.furthest, n)
+    def __getitem__(self, n: int) -> Mapping[str, Score]:
         parts = [self.bank.estimates(model, group, n) for model, group in self.groups]
-        scores = {
-            name: combine_groups(
-                METRICS[name],
-                tuple(part[name].value for part in parts),
-                tuple(part[name].se for part in parts),
-                tuple(part[name].se_total for part in parts),
-            )
-            for name in NAMES
-        }
-        return Scores(len(self.bank.reference), n, tuple(str(i) for i in range(len(parts))), scores)
+        return {name: combine_groups([part[name] for part in parts]) for name in NAMES}
 
-    def evidence(self) -> Evidence:
-        return Evidence()
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.bank.looks)
+
+    def __len__(self) -> int:
+        return len(self.bank.looks)
 
 
 @dataclass(frozen=True)
@@ -67,18 +48,9 @@ class Tally:
     candidates: int  # distinct candidates among them
 
 
-def baseline(bank: Bank, groups: Sequence[Group]) -> list[Limit]:
-    """The row that these groups make, with `auto` margins."""
-    looks = [BankEvaluation(bank, groups).at(n) for n in bank.looks]
-    limits = []
-    for name in NAMES:
-        values = {
-            look.n_fake: LimitValue(look[name].mean, look[name].se, look[name].sd, look[name].se_total, len(groups))
-            for look in looks
-        }
-        margin = Margin("auto", auto_margin(METRICS[name], values, DEFAULT))
-        limits.append(Limit(name, MappingProxyType(values), "bank", margin, row="model"))
-    return limits
+def baseline(bank: Bank, groups: Sequence[Group]) -> Row:
+    """Return the row that these groups make, with `auto` margins."""
+    return row_of(dict(BankLooks(bank, groups)))
 
 
 def run(bank: Bank, models: Sequence[str], gates: int, seed: int) -> Tally:
@@ -87,12 +59,11 @@ def run(bank: Bank, models: Sequence[str], gates: int, seed: int) -> Tally:
     failed, furthest, by, fid_only, seen = 0, [], Counter[str](), 0, set()
     thresholds = {n: fid_threshold(bank, n) for n in bank.looks}
     for _ in range(gates):
-        candidate, limits = _draw(bank, models, rng)
-        evaluation = BankEvaluation(bank, candidate)
-        verdicts = decide(evaluation, [(METRICS[limit.metric], limit) for limit in limits])
-        reds = [verdict for verdict in verdicts if _turned_red(verdict)]
-        failed += bool(reds)
-        by.update(verdict.metric.name for verdict in reds)
+        candidate, row = _draw(bank, models, rng)
+        evaluation = TableEvaluation(BankLooks(bank, candidate))
+        found = reds(judge(evaluation, row))
+        failed += bool(found)
+        by.update(found)
         furthest.append(evaluation.furthest / bank.full)
         seen.add(tuple(sorted(candidate)))
         fid_only += _fid(bank, candidate, evaluation.furthest) > thresholds[evaluation.furthest]
@@ -112,7 +83,7 @@ def _fid(bank: Bank, groups: Sequence[Group], n: int) -> float:
     return bank.estimates(model, group, n)["fid"].value
 
 
-def _draw(bank: Bank, models: Sequence[str], rng: np.random.Generator) -> tuple[list[Group], list[Limit]]:
+def _draw(bank: Bank, models: Sequence[str], rng: np.random.Generator) -> tuple[list[Group], Row]:
     used: set[int] = set()
     candidate: list[Group] = []
     for model in models:
@@ -123,7 +94,3 @@ def _draw(bank: Bank, models: Sequence[str], rng: np.random.Generator) -> tuple[
     free = [g for g in range(bank.size("model")) if g not in used]
     chosen = rng.choice(free, 3, replace=False)
     return candidate, baseline(bank, [("model", int(g)) for g in chosen])
-
-
-def _turned_red(verdict: Verdict) -> bool:
-    return not verdict.outcome.green and not (verdict.outcome is Outcome.UNDECIDED and "already" in verdict.reason)
