@@ -19,6 +19,7 @@ from tests.docs.server import Forge, serve
 from tests.plugin.conftest import MODULE
 
 MARK = "<!-- medgan-report -->"
+COMMANDS = ROOT / "tests/docs/commands"
 DELIVER = ROOT / "examples/ci/deliver.py"
 TEST = """from pytest_medgan import assert_fid_below
 
@@ -274,7 +275,7 @@ def test_install_steps_install_the_package(tmp_path: Path) -> None:
     step = next(step for step in action["runs"]["steps"] if step["name"] == "Install")
     gitlab = yaml.safe_load((ROOT / "examples/ci/gitlab-ci.yml").read_text(encoding="utf-8"))["gate"]
     for name, script, more in (
-        ("github", step["run"], {"MEDGAN_ACTION": str(ROOT)}),
+        ("github", step["run"], {"MEDGAN_ACTION": str(ROOT), "MEDGAN_PYTHON": str(COMMANDS / "python-with-pip")}),
         ("gitlab", "\n".join(gitlab["before_script"]), {"MEDGAN_REPOSITORY": ADDRESS}),
     ):
         folder = tmp_path / name
