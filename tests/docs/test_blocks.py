@@ -1,4 +1,4 @@
-"""Every code block of the documentation runs."""
+"""Every code block of the documentation and of README.md runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.docs.blocks import DOCS, ROOT, blocks_of, run_block
 
-PAGES = sorted(DOCS.rglob("*.md"))
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 
 
 def name_of(page: Path) -> str:
