@@ -268,6 +268,12 @@ def test_examples_name_the_repository_and_its_history() -> None:
     assert gitlab["variables"]["GIT_DEPTH"] == 0
 
 
+def test_page_shows_the_example() -> None:
+    page = (ROOT / "docs/how-to/ci.md").read_text(encoding="utf-8")
+    example = (ROOT / "examples/ci/github-actions.yml").read_text(encoding="utf-8").split("\n", 1)[1]
+    assert example in page, "docs/how-to/ci.md shows another workflow than examples/ci/github-actions.yml"
+
+
 @pytest.mark.slow
 def test_install_steps_install_the_package(tmp_path: Path) -> None:
     """Both ways of the examples, into a folder of their own and without dependencies."""
