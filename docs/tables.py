@@ -58,6 +58,11 @@ def commands() -> str:
     return "\n".join(parts)
 
 
+def default_extractor() -> str:
+    """Return a sentence that names the default."""
+    return f"Where none is named, `{data_spec.Settings().extractor}` is used."
+
+
 def action() -> str:
     """Return the inputs of the action."""
     text = (Path(__file__).parents[1] / "action.yml").read_text(encoding="utf-8")
@@ -188,6 +193,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 TABLES: Mapping[str, Callable[..., str]] = {
     "action": action,
+    "default_extractor": default_extractor,
     "options": options,
     "markers": markers,
     "data_keys": data_keys,
