@@ -6,9 +6,11 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import yaml
 
-from tests.docs.blocks import DOCS
+from tests.docs.blocks import DOCS, ROOT
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +28,17 @@ def test_many_small_losses_end_where_the_page_says(drawing: dict[str, Any]) -> N
     assert "about 6 with\nthem" in page
     assert alone == pytest.approx(65, abs=6)
     assert anchored == pytest.approx(6, abs=1)
+
+
+def test_spread_of_the_example_is_what_the_page_says() -> None:
+    """Standard deviation between runs over the sampling error, at 240 images a group."""
+    text = (ROOT / "examples/retrained/medgan-baseline.yaml").read_text(encoding="utf-8")
+    metrics = yaml.safe_load(text)["rows"]["DCGAN"]["metrics"]
+    assert "by six times the sampling error (240 images" in (DOCS / "concepts/runs.md").read_text(encoding="utf-8")
+    for name in ("fid", "kid"):
+        runs = metrics[name]["at"][240]
+        between = np.std([run["value"] for run in runs], ddof=1)
+        assert between / np.sqrt(np.mean([run["se"] ** 2 for run in runs])) == pytest.approx(6, abs=0.5)
 
 
 @pytest.mark.slow
