@@ -11,6 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 __all__ = [
+    "assert_anomaly_rate_below",
     "assert_authenticity_above",
     "assert_copy_rate_below",
     "assert_coverage_above",

@@ -52,6 +52,7 @@ _ROWS = (
     Metric("duplicate_rate", "Duplicate rate", False, 0.0, 1.0, "this project", False, ("pixels",), 4),
     Metric("intensity_distance", "Intensity distance", False, 0.0, inf, "Wasserstein-1", False, ("pixels",), 2),
     Metric("ms_ssim", "MS-SSIM", False, -1.0, 1.0, "Odena et al. 2017; Wang et al. 2003", True, ("pixels",)),
+    Metric("anomaly_rate", "Anomaly rate", False, 0.0, 1.0, "this project", True, ("pixels",), 4),
 )
 
 METRICS: Mapping[str, Metric] = MappingProxyType({row.name: row for row in _ROWS})

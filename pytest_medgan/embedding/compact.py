@@ -49,21 +49,40 @@ def load_compact(spec: ExtractorSpec, device: str) -> FeatureSpace:
     projection = read_projection(PROJECTION)
     engine = make_engine(make_network(read_compact_weights()), spec, device)
     batch = spec.batch or engine.batch
+    weights = f"efficientnet_lite0:{SHA256[:16]};bilinear {SIZE}"
+    maps = FeatureSpace(
+        run=Batches(_raw(engine.stream), batch).embed,
+        identity=f"{NAME} maps;{weights}",
+        numeric_class=spec.precision,
+        summary=f"the maps of {NAME}",
+        engine=engine.name,
+        unit=batch,
+        block=engine.block,
+        is_maps=True,
+    )
     space = FeatureSpace(
         run=Batches(_projected(engine.stream, projection), batch).embed,
-        identity=(
-            f"{NAME};efficientnet_lite0:{SHA256[:16]};bilinear {SIZE};projection:{projection.digest};"
-            f"balls {BALL_DIMENSIONS}"
-        ),
+        identity=f"{NAME};{weights};projection:{projection.digest};balls {BALL_DIMENSIONS}",
         numeric_class=spec.precision,
         summary=f"{NAME}, {spec.precision}, engine {engine.name}",
         engine=engine.name,
         unit=batch,
         block=engine.block,
         ball_dimensions=BALL_DIMENSIONS,
+        maps=maps,
     )
     release_memory()
     return space
+
+
+def _raw(stream: TensorStream) -> Stream:
+    """Return the engine's stream, its numbers as they are."""
+
+    def run(pixels: UInt8, batch: int) -> Iterator[Answer]:
+        for part in stream(torch.from_numpy(np.ascontiguousarray(pixels)), batch):
+            yield part.numpy().astype(np.float32, copy=False), None
+
+    return run
 
 
 def _projected(stream: TensorStream, projection: Projection) -> Stream:

@@ -30,6 +30,8 @@ class FeatureSpace:
     block: int = BATCH  # images it is best handed together
     ball_dimensions: int | None = None  # leading columns in which neighbours are looked for; None: all
     trained_on: frozenset[str] = frozenset()  # pseudonyms of the patients it was fine-tuned on
+    maps: FeatureSpace | None = None  # the many numbers before they are reduced to features; None: it offers none
+    is_maps: bool = False  # it is the `maps` of another space
     modules: tuple[str, ...] = ()  # modules of the user's that compute it; empty where the package does
 
     def embed(self, pixels: UInt8, progress: Progress = no_progress) -> Answer:

@@ -212,11 +212,15 @@ class ModelEvaluation:
         subject, images = self.subject, self.images(seed, n)
         embedded = subject.bench.embed(subject.extractor, images)
         metrics = subject.settings.metrics
+        reference = subject.bench.reference(subject.extractor, subject.real, metrics, self.trained_on)
+        space = subject.extractor.maps
+        maps = None if reference.heads is None or space is None else subject.bench.embed(space, images).features
         return measure(
-            subject.bench.reference(subject.extractor, subject.real, metrics, self.trained_on),
+            reference,
             fake=embedded.features,
             probabilities=embedded.probabilities,
             pixels=images.pixels,
+            maps=maps,
             fake_groups=self._drawn_images.groups(seed, n),
             metrics=metrics,
             custom=subject.bench.custom,

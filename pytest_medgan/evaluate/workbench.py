@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_medgan.embedding.cache import Cache
     from pytest_medgan.embedding.contract import FeatureSpace
     from pytest_medgan.gan.architecture import NetworkConfig, TrainingSettings
-    from pytest_medgan.metrics import CustomMetric, Reference
+    from pytest_medgan.metrics import CustomMetric, Heads, Reference
 
 T = TypeVar("T")
 
@@ -219,6 +219,7 @@ class Workbench:
                 train_pixels=real.training.pixels if knows_training else None,
                 train_groups=real.training.groups if knows_training else None,
                 window=real.reference.window,
+                heads=self._heads(extractor, real) if "anomaly_rate" in metrics else None,
                 metrics=metrics,
                 sweep=swept(len(reference)) if self.sweep else (),
                 ball_dimensions=extractor.ball_dimensions,
@@ -227,6 +228,13 @@ class Workbench:
 
         key = ("reference", real.digest, extractor.identity, extractor.numeric_class, metrics, knows_training)
         return self.keep(key, make)
+
+    def _heads(self, extractor: FeatureSpace, real: RealSets) -> Heads | None:
+        """Return the heads of `anomaly_rate`; None where the reference is too small for them."""
+        from pytest_medgan.evaluate.heads import reference_heads
+
+        key = ("heads", real.digest, extractor.identity, extractor.numeric_class)
+        return self.keep(key, lambda: reference_heads(extractor, real, self.folder / "heads", self.progress))
 
 
 def swept(count: int) -> tuple[int, ...]:

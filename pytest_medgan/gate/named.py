@@ -116,3 +116,11 @@ def assert_ms_ssim_below(
     """Assert a mean MS-SSIM of pairs of generated images, which falls with their diversity, of at most the limit."""
     __tracebackhide__ = True
     return assert_metric(scores, "ms_ssim", limit, confidence=confidence)
+
+
+def assert_anomaly_rate_below(
+    scores: Evaluation | Scores, limit: float | Limit | Row, *, confidence: float | None = None
+) -> Verdict:
+    """Assert an anomaly rate of at most the limit."""
+    __tracebackhide__ = True
+    return assert_metric(scores, "anomaly_rate", limit, confidence=confidence)

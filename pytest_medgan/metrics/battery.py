@@ -10,6 +10,9 @@ from math import isfinite
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+import torch
+
 from pytest_medgan.catalogue import NAMES, ordered
 from pytest_medgan.errors import MetricInputError
 from pytest_medgan.metrics import inputs
@@ -23,7 +26,7 @@ from pytest_medgan.metrics.prd import clustered
 from pytest_medgan.metrics.reference import Reference, prepare_reference
 from pytest_medgan.metrics.table import FUNCTIONS
 from pytest_medgan.metrics.threads import run_tasks
-from pytest_medgan.records import Cause, Contribution, Estimate, Evidence
+from pytest_medgan.records import Cause, Contribution, Estimate, Evidence, Float32
 
 PRD = frozenset({"precision", "recall"})
 OWN = frozenset({"kid", "improved_recall"})
@@ -52,6 +55,7 @@ def measure(
     fake: Any,
     probabilities: Any = None,
     pixels: Any = None,
+    maps: Any = None,
     fake_groups: Any = None,
     metrics: Iterable[str] = NAMES,
     custom: Sequence[CustomMetric] = (),
@@ -67,6 +71,7 @@ def measure(
         fake: Generated features [M,D], array or tensor of numbers, M at least 2.
         probabilities: Class probabilities of the same images [M,C], rows sum to 1.
         pixels: The same images, uint8 [M,1,H,W].
+        maps: What the reference's heads look at, of the same images [M,D2]; None: the features.
         fake_groups: The group of every image, [M], where images are not independent, as the slices of one patient are
             when real images are measured; both errors then redraw whole groups.
         metrics: Names of the metrics to compute; no others are computed.
@@ -108,6 +113,7 @@ def measure(
         metrics=tuple(name for name in asked if name not in causes),
         probabilities=probabilities,
         pixels=pixels,
+        maps=_read_maps(maps, generated, reference),
         fake_group=None if fake_groups is None else inputs.group_numbers(fake_groups, len(generated), "fake_groups"),
         seed=inputs.whole(seed, "seed", least=0),
         evidence=evidence,
@@ -125,6 +131,16 @@ def measure(
         found_evidence,
         MappingProxyType(contributed),
     )
+
+
+def _read_maps(maps: Any, features: torch.Tensor, reference: Reference) -> Float32 | None:
+    """Return what the heads look at, float32 [M,D]; None where there are no heads."""
+    if reference.heads is None:
+        return None
+    width = reference.heads.weights.shape[1]
+    rows = inputs.features(features if maps is None else maps, "maps", width=width).cpu().numpy()
+    _check_count("maps", len(rows), len(features))
+    return np.asarray(rows, np.float32)
 
 
 def _check_count(name: str, found: int, images: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from pytest_medgan.metrics.anomalies import anomalies
 from pytest_medgan.metrics.authenticity import nearest_training
 from pytest_medgan.metrics.copies import copies
 from pytest_medgan.metrics.density_coverage import coverages, densities
@@ -51,6 +52,7 @@ def gather_evidence(look: Look, measured: Iterable[str]) -> Evidence:
         nearest_train_distance=None if train is None else _array(train.squared.sqrt().float()),
         copies=look.keep(copies) if "copy_rate" in names else None,
         duplicates=look.keep(duplicates) if "duplicate_rate" in names else None,
+        anomalies=anomalies(look) if "anomaly_rate" in names else None,
         prd_curve=look.keep(clustered).curve if {"precision", "recall"} & names else None,
         histogram_real=None if histograms is None else histograms.sum(0),
         histogram_fake=None if histograms is None else look.keep(fake_histograms).sum(0),

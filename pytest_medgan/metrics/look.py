@@ -13,7 +13,7 @@ import numpy as np
 from pytest_medgan.metrics.pairwise import Points
 from pytest_medgan.metrics.reference import Reference
 from pytest_medgan.metrics.uncertainty import blocks_of
-from pytest_medgan.records import Float64, Int64, UInt8
+from pytest_medgan.records import Float32, Float64, Int64, UInt8
 
 T = TypeVar("T")
 
@@ -31,6 +31,7 @@ class Look:
     metrics: tuple[str, ...]  # names of the metrics to measure
     probabilities: Float64 | None = None  # [M,C]
     pixels: UInt8 | None = None  # [M,1,H,W]
+    maps: Float32 | None = None  # [M,D], what the heads look at
     fake_group: Int64 | None = None  # [M], images redrawn together; None: every image is independent
     seed: int = 0
     evidence: bool = False

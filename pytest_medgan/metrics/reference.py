@@ -14,6 +14,7 @@ from pytest_medgan.metrics import inputs
 from pytest_medgan.metrics.deletion import kept_neighbours
 from pytest_medgan.metrics.frechet_error import ENOUGH, LeftOutRows, prepare_rows
 from pytest_medgan.metrics.grey_levels import grey_step, histograms
+from pytest_medgan.metrics.heads import Heads
 from pytest_medgan.metrics.kernel_sums import KernelSide, KernelSums
 from pytest_medgan.metrics.moments import Moments, compute_moments
 from pytest_medgan.metrics.neighbours import Neighbours, find_neighbours
@@ -64,6 +65,7 @@ class Reference:
     train_block: Int64 | None = None  # [T], training patients dealt to at most 100 blocks
     train_pixels: UInt8 | None = None  # [T,1,H,W]
     window: tuple[float, float] | None = None  # HU of grey 0 and 255
+    heads: Heads | None = None  # anomaly_rate
     duplicate_distance: float | None = None  # root mean square grey levels; nearer generated images are duplicates
 
     def __len__(self) -> int:
@@ -88,6 +90,7 @@ def prepare_reference(
     train_pixels: Any = None,
     train_groups: Any = None,
     window: tuple[float, float] | None = None,
+    heads: Heads | None = None,
     metrics: Iterable[str] = NAMES,
     k: int = 3,
     density_k: int = 5,
@@ -105,6 +108,7 @@ def prepare_reference(
         train_pixels: The training images, uint8 [T,1,H,W].
         train_groups: The patient of every training image, [T].
         window: (HU of grey 0, HU of grey 255), ascending.
+        heads: What `fit_heads` made of the reference images, for `anomaly_rate`.
         metrics: Names of the metrics to prepare for.
         k: Improved precision and recall: the radius of a ball is the distance to the k-th neighbour.
         density_k: The same k for density and coverage.
@@ -179,6 +183,7 @@ def prepare_reference(
         train_block=None if train is None else train_block,
         train_pixels=train_pixels,
         window=window,
+        heads=heads,
         duplicate_distance=duplicate_distance(pixels) if pixels is not None and "duplicate_rate" in asked else None,
     )
 

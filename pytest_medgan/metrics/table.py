@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from pytest_medgan.metrics.anomalies import anomaly_contribution, anomaly_estimate
 from pytest_medgan.metrics.authenticity import authenticity_contribution, authenticity_estimate
 from pytest_medgan.metrics.copies import copy_contribution, copy_estimate
 from pytest_medgan.metrics.density_coverage import (
@@ -67,5 +68,6 @@ FUNCTIONS: Mapping[str, Functions] = MappingProxyType(
         "duplicate_rate": Functions(duplicate_estimate, duplicate_contribution),
         "intensity_distance": Functions(intensity_estimate, intensity_contribution),
         "ms_ssim": Functions(ms_ssim_estimate, ms_ssim_contribution),
+        "anomaly_rate": Functions(anomaly_estimate, anomaly_contribution),
     }
 )

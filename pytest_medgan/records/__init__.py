@@ -3,6 +3,7 @@
 The middle rooms never import one another; they import this room.
 """
 
+from pytest_medgan.records.alterations import Alteration
 from pytest_medgan.records.arrays import Bool, Float32, Float64, Int64, Names, Progress, Scalar, UInt8, no_progress
 from pytest_medgan.records.causes import Cause
 from pytest_medgan.records.embeddings import Embeddings, Extractor
@@ -38,6 +39,7 @@ from pytest_medgan.records.verdicts import Change, Outcome, Verdict, VerdictCaus
 __all__ = [
     "CANARY_TOLERANCE",
     "PLAIN",
+    "Alteration",
     "Anchor",
     "Bool",
     "Cause",

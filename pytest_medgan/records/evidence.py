@@ -21,6 +21,7 @@ class Evidence:
     nearest_train_distance: Float32 | None = None  # [M]
     copies: Int64 | None = None  # [*,2], (generated, training) pairs that are near-identical in pixels
     duplicates: Int64 | None = None  # [*,2], (generated, generated) pairs that are near-identical
+    anomalies: Int64 | None = None  # [*,2], generated image and what is wrong: its place in `Alteration`
     ks: Int64 | None = None  # [K]
     sweep: Mapping[str, Float64] = field(
         default_factory=dict

@@ -165,6 +165,17 @@ def test_compact_is_the_projected_statistics(space: FeatureSpace, state: State, 
     assert probabilities is None
 
 
+def test_maps_of_compact_are_the_statistics_before_projection(space: FeatureSpace, make_images: MakeImages) -> None:
+    images = make_images(5).pixels
+    assert space.maps is not None
+    maps = space.maps.embed(images)[0]
+    assert maps.shape == (5, WIDTH)
+    assert space.maps.is_maps
+    assert not space.is_maps
+    assert space.maps.identity != space.identity
+    assert np.array_equal(read_projection(PROJECTION).apply(maps), space.embed(images)[0])
+
+
 def test_compact_needs_no_calibration_and_names_all_that_it_computes(space: FeatureSpace) -> None:
     assert space.identity == load_extractor("compact").identity
     for part in (compact_weights.SHA256[:16], read_projection(PROJECTION).digest, f"balls {BALL_DIMENSIONS}", "128"):

@@ -374,7 +374,7 @@ def test_runs_of_equal_recipes_are_red_as_rarely_as_promised():
     rng, red = np.random.default_rng(5), 0
     metrics = [replace(METRICS[name], low=-math.inf, high=math.inf) for name in NAMES]
     for _ in range(400):
-        values = rng.standard_normal((8, 14)) * 5 + rng.standard_normal((8, 14)) + 100
+        values = rng.standard_normal((8, len(NAMES))) * 5 + rng.standard_normal((8, len(NAMES))) + 100
         scores = [[Score(float(value), 1.0) for value in run] for run in values]
         entries = {
             m.name: Entry({64: mean_of_runs([run[i] for run in scores[:5]])}, Margin()) for i, m in enumerate(metrics)

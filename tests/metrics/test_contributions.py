@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pytest_medgan.catalogue import NAMES
-from pytest_medgan.metrics import Reference, measure, prepare_reference
-from pytest_medgan.records import UInt8
+from pytest_medgan.metrics import Heads, Reference, measure, prepare_reference
+from pytest_medgan.records import Alteration, UInt8
 
 TRIALS, COUNT = 12, 64
 PRD = ("precision", "recall")
@@ -34,18 +34,34 @@ def battery(reference: Reference, pixels: UInt8, metrics: tuple[str, ...] = NAME
     )
 
 
+def example_heads(real: np.ndarray) -> Heads:
+    """Return heads whose thresholds a tenth of the images [N,D] exceed."""
+    weights = np.random.default_rng(4).normal(size=(2, real.shape[1], 2))
+    scores = np.einsum("nd,kdh->knh", real, weights)
+    offsets = -np.quantile(scores, 0.95, axis=1)
+    largest = (scores + offsets[:, None]).max((0, 2))
+    names = (Alteration.STREAKS, Alteration.NOISE)
+    return Heads(names, weights, offsets, dict.fromkeys(names, 0.9), (), largest, np.arange(len(real)))
+
+
 @pytest.fixture(scope="module")
 def reference() -> Reference:
     sets = [blobs(RNG.normal(size=(count, 3))) for count in (120, 80)]
     real, train = ((pixels.reshape(len(pixels), -1) / 255.0 @ PROJECTION).astype(np.float32) for pixels in sets)
-    return prepare_reference(real, pixels=sets[0], train=train, train_pixels=sets[1])
+    heads = example_heads(real)
+    return prepare_reference(real, pixels=sets[0], train=train, train_pixels=sets[1], heads=heads)
 
 
 def test_spread_of_contributions_is_the_metrics_error(reference: Reference) -> None:
     found = battery(reference, blobs(np.random.default_rng(1).normal(size=(COUNT, 3))))
     assert set(found.contributions) == set(NAMES)
     for name, one in found.contributions.items():
-        if name in ("copy_rate", "duplicate_rate", "kid"):  # whose errors have a floor, or lose what they hold twice
+        if name in (
+            "copy_rate",
+            "duplicate_rate",
+            "anomaly_rate",
+            "kid",
+        ):  # whose errors have a floor, or lose what they hold twice
             continue
         error = np.sqrt(one.units.var(ddof=1) / len(one.units) * one.share)
         if one.runs is not None:

@@ -15,10 +15,12 @@ import pytest
 import torch
 
 from pytest_medgan.catalogue import METRICS, NAMES
-from pytest_medgan.metrics import Battery, measure, prepare_reference
+from pytest_medgan.metrics import Battery, fit_heads, measure, prepare_reference
+from pytest_medgan.records import Alteration
 
 FILE = Path(__file__).with_name("golden.json")
 WINDOW = (-1000.0, 400.0)
+SHIFTS = np.float32([0.5, 1.0, 1.5])  # of every feature, in place of an alteration
 TOLERANCE = {"ms_ssim": 1e-5}  # relative tolerance of a value; 1e-6 otherwise. Convolutions are float32
 
 
@@ -43,6 +45,7 @@ def measure_fixed_sets(width: int, real_rows: int, fake_rows: int, seed: int) ->
         train_groups=np.arange(len(train)) // 4,
         train_pixels=fake_pixels[3:6] + np.uint8(1),
         window=WINDOW,
+        heads=fit_heads(real, {name: real + shift for name, shift in zip(Alteration, SHIFTS, strict=False)}, patient),
     )
     logits = fake[:, :3].astype(np.float64)
     probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)

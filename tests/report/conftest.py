@@ -46,6 +46,7 @@ ACCEPTED = {
     "duplicate_rate": (0.0005, 0.0003),
     "intensity_distance": (1.20, 0.10),
     "ms_ssim": (0.310, 0.004),
+    "anomaly_rate": (0.052, 0.006),
 }
 REAL = {
     "inception_score": 1.30,
@@ -62,6 +63,7 @@ REAL = {
     "duplicate_rate": 0.0,
     "intensity_distance": 0.20,
     "ms_ssim": 0.290,
+    "anomaly_rate": 0.024,
 }
 
 

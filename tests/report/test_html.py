@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from pytest_medgan.catalogue import NAMES
 from pytest_medgan.errors import SettingsError
 from pytest_medgan.evaluate.pictures import with_pictures
 from pytest_medgan.records import Evidence, ImageSet, Outcome
@@ -154,7 +155,7 @@ def test_baseline_samples_come_from_the_accepted_run_by_row(tmp_path: Path, make
 
 def test_run_without_evidence_has_a_page(make_run: MakeRun) -> None:
     text = page(make_run(fid=9.0, past=False), {})
-    assert "FAIL: 1 of 14 comparisons" in text
+    assert f"FAIL: 1 of {len(NAMES)} comparisons" in text
     assert 'class="plane"' not in text
     assert "What got worse" in text
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from pytest_medgan.catalogue import NAMES
 from pytest_medgan.records import Outcome
 from pytest_medgan.report import ModelRecord, ReportRun
 from pytest_medgan.report.overview import MEANING, cost, headline, next_steps, overview, run_tone, tone
@@ -34,13 +35,13 @@ def first_run(model: ModelRecord) -> ModelRecord:
 
 
 def test_headline_of_a_pass_counts_the_comparisons(make_run: MakeRun) -> None:
-    assert headline(make_run()) == "PASS: all 14 comparisons of one model passed"
+    assert headline(make_run()) == f"PASS: all {len(NAMES)} comparisons of one model passed"
 
 
 def test_headline_of_a_failure_counts_what_failed(make_run: MakeRun, make_model: MakeModel) -> None:
-    assert headline(make_run(fid=9.0, recall=9.0)) == "FAIL: 2 of 14 comparisons of one model failed"
+    assert headline(make_run(fid=9.0, recall=9.0)) == f"FAIL: 2 of {len(NAMES)} comparisons of one model failed"
     two = run_of(make_model("A"), make_model("B", kid=9.0))
-    assert headline(two) == "FAIL: 1 of 28 comparisons of 2 models failed"
+    assert headline(two) == f"FAIL: 1 of {2 * len(NAMES)} comparisons of 2 models failed"
 
 
 def test_headline_of_a_run_without_verdicts_says_so(make_model: MakeModel) -> None:
@@ -54,7 +55,7 @@ def test_headline_of_a_problem_is_the_problem(make_run: MakeRun) -> None:
 def test_headline_does_not_count_undecided_as_failed(make_model: MakeModel) -> None:
     """Once a metric has failed the others are left undecided."""
     text = headline(run_of(judged_as(make_model(fid=9.0), "UNDECIDED", "kid", "recall")))
-    assert text == "FAIL: 1 of 14 comparisons of one model failed, 2 more had no verdict"
+    assert text == f"FAIL: 1 of {len(NAMES)} comparisons of one model failed, 2 more had no verdict"
 
 
 @pytest.mark.parametrize(
@@ -67,12 +68,13 @@ def test_headline_does_not_count_undecided_as_failed(make_model: MakeModel) -> N
 )
 def test_headline_of_other_outcomes_is_not_a_failure(make_model: MakeModel, outcome: str, fate: str) -> None:
     text = headline(run_of(judged_as(make_model(), outcome)))
-    assert text == f"{outcome}: 14 of 14 comparisons of one model {fate}"
+    assert text == f"{outcome}: {len(NAMES)} of {len(NAMES)} comparisons of one model {fate}"
 
 
 def test_headline_of_a_stale_baseline_says_so(make_model: MakeModel) -> None:
     text = headline(run_of(judged_as(make_model(), "STALE", "fid")))
-    assert text == "STALE: all 14 comparisons of one model passed; 1 so much better that the baseline should be renewed"
+    better = "1 so much better that the baseline should be renewed"
+    assert text == f"STALE: all {len(NAMES)} comparisons of one model passed; {better}"
 
 
 def test_first_run_is_neutral_and_asks_to_look(make_model: MakeModel) -> None:
@@ -86,7 +88,7 @@ def test_first_run_is_neutral_and_asks_to_look(make_model: MakeModel) -> None:
 
 def test_missing_value_in_a_known_row_is_no_first_run(make_model: MakeModel) -> None:
     run = run_of(judged_as(make_model(), "MISSING", "fid"))
-    assert headline(run).startswith("MISSING: 1 of 14")
+    assert headline(run).startswith(f"MISSING: 1 of {len(NAMES)}")
     assert run_tone(run) == "warn"
     with_problem = replace(run_of(first_run(make_model())), problems=("no GPU test ran",))
     assert headline(with_problem) == "FAIL: no GPU test ran"
