@@ -34,10 +34,12 @@ class Baseline:
 
     @property
     def kind(self) -> str:
+        """Return "measured" or "published"."""
         return self.document.kind
 
     @property
     def fingerprint(self) -> Fingerprint | None:
+        """Return what scores must agree with before they are compared; None where the file has none."""
         return self.document.fingerprint
 
     @property
@@ -51,20 +53,23 @@ class Baseline:
         return {name: row.sweeps for name, row in self.document.rows.items() if row.sweeps}
 
     def row(self, name: str) -> Row:
-        """The row; of kind "missing" when the file or the row is not there, which no assertion takes for green."""
+        """Return a row; one that the file does not have is of kind "missing", which no assertion takes for green."""
         return self.document.row(name, self.shown)
 
 
 def load(spec: str | os.PathLike[str]) -> Baseline:
-    """Reads a baseline named by path or by built-in name.
+    """Read a baseline named by path or by built-in name.
 
     A name without a suffix and without a separator is looked for among the baselines shipped with the package.
-    A path where there is no file gives a Baseline without rows; a built-in name that is not there is an error.
 
-    Raises
-    ------
-    BaselineError
-        The file is not a baseline; the message names file and line.
+    Args:
+        spec: A path, where there need be no file yet, or the name of a baseline of the package.
+
+    Returns:
+        The baseline, without rows where there is no file.
+
+    Raises:
+        BaselineError: The file is not a baseline, and the message names its line; or no built-in baseline has the name.
     """
     path = find(spec)
     if not path.is_file():
@@ -73,7 +78,11 @@ def load(spec: str | os.PathLike[str]) -> Baseline:
 
 
 def find(spec: str | os.PathLike[str]) -> Path:
-    """The path that a baseline's name or path stands for."""
+    """Return the path that a baseline's name or path stands for.
+
+    Raises:
+        BaselineError: No built-in baseline has the name.
+    """
     path = Path(spec)
     if path.suffix or path.exists() or os.fspath(spec) != path.name:
         return path
@@ -85,12 +94,10 @@ def find(spec: str | os.PathLike[str]) -> Path:
 
 
 def read(path: Path) -> str:
-    """The file's text.
+    """Return the file's text.
 
-    Raises
-    ------
-    BaselineError
-        It cannot be read, or is not UTF-8.
+    Raises:
+        BaselineError: It cannot be read, or is not UTF-8.
     """
     try:
         return path.read_bytes().decode("utf-8")
@@ -101,7 +108,7 @@ def read(path: Path) -> str:
 
 
 def shown(path: Path) -> str:
-    """The path below the working directory, or the file's name where it lies elsewhere."""
+    """Return the path below the working directory, or the file's name where it lies elsewhere."""
     try:
         return path.resolve().relative_to(Path.cwd().resolve()).as_posix()
     except ValueError:
@@ -109,12 +116,15 @@ def shown(path: Path) -> str:
 
 
 def parse(text: str, file: str) -> Document:
-    """Reads a baseline or a candidate; `file` is how messages name it.
+    """Read a baseline or a candidate.
 
-    Raises
-    ------
-    BaselineError
-        A syntax error, a tab, a merge conflict, a duplicated key, an unknown name or a value of the wrong type.
+    Args:
+        text: The file's content.
+        file: How messages name it.
+
+    Raises:
+        BaselineError: A syntax error, a tab, a merge conflict, a key that stands twice, an unknown name or a value of
+            the wrong type.
     """
     for line, content in enumerate(text.split("\n"), 1):
         if _CONFLICT.match(content):
@@ -125,7 +135,7 @@ def parse(text: str, file: str) -> Document:
 
 
 def comments(text: str) -> list[tuple[int, str]]:
-    """Every remark of a YAML text as (line, words); a # inside a string is none."""
+    """Return every remark of a YAML text as (line, words); a # inside a string starts none."""
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     spans = [] if root is None else [(n.start_mark.index, n.end_mark.index) for n in _scalars(root)]
     found: list[tuple[int, str]] = []
@@ -149,7 +159,7 @@ def _scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
 
 
 def _node(node: yaml.Node, file: str, seen: set[int]) -> Node:
-    """YAML's node as ours; an alias would make one line stand for several entries and is refused."""
+    """Convert YAML's node; an alias would make one line stand for several entries and is refused."""
     line = node.start_mark.line + 1
     if id(node) in seen:
         raise BaselineError(f"{file}:{line}: an anchor with an alias; write the value out")
@@ -163,7 +173,7 @@ def _node(node: yaml.Node, file: str, seen: set[int]) -> Node:
 
 
 def _shipped() -> list[Path]:
-    """Where the wheel puts the baselines, and where an editable checkout has them."""
+    """Return the folders where the wheel puts the baselines and where an editable checkout has them."""
     package = Path(__file__).resolve().parent.parent
     return [folder for folder in (package / "baselines", package.parent / "baselines") if folder.is_dir()]
 

@@ -24,16 +24,17 @@ class Node:
 
 
 class NodeReader:
-    """Reads plain values; `file` stands in front of every complaint."""
+    """Read plain values; `file` stands in front of every complaint."""
 
     def __init__(self, file: str) -> None:
         self.file = file
 
     def error(self, node: Node, message: str) -> BaselineError:
+        """Return an error that names the file and the node's line."""
         return BaselineError(f"{self.file}:{node.line}: {message}")
 
     def pairs(self, node: Node, what: str) -> list[tuple[Node, Node]]:
-        """The entries of a mapping, no key twice."""
+        """Return the entries of a mapping; no key may stand twice."""
         if node.kind != "map":
             raise self.error(node, f"{what} should be a mapping, `key: value`")
         seen: set[str] = set()
@@ -46,7 +47,7 @@ class NodeReader:
         return list(node.pairs)
 
     def named(self, node: Node, names: Collection[str], what: str) -> dict[str, Node]:
-        """A mapping whose keys are all among `names`."""
+        """Return a mapping whose keys are all among `names`."""
         pairs = self.pairs(node, what)
         for key, _ in pairs:
             if key.text not in names:
@@ -54,6 +55,7 @@ class NodeReader:
         return {key.text: value for key, value in pairs}
 
     def items(self, node: Node | None, what: str) -> list[Node]:
+        """Return the items of a list; none where the node is absent."""
         if node is None:
             return []
         if node.kind != "list":
@@ -61,9 +63,11 @@ class NodeReader:
         return list(node.items)
 
     def flat(self, node: Node, what: str) -> dict[str, Scalar]:
+        """Return a mapping of plain values."""
         return {self.text(key, what): self.scalar(value, what) for key, value in self.pairs(node, what)}
 
     def scalar(self, node: Node, what: str) -> Scalar:
+        """Return a plain value by its YAML type."""
         tag = node.kind
         if tag == "str":
             return node.text
@@ -78,16 +82,19 @@ class NodeReader:
         raise self.error(node, f"{what} holds a {tag} where text, a number, true, false or null belongs; quote text")
 
     def text(self, node: Node, what: str) -> str:
+        """Return text; a number or a date that was not quoted is refused."""
         if node.kind != "str":
             raise self.error(node, f"{what} should be text; put it in double quotes")
         return node.text
 
     def boolean(self, node: Node, what: str) -> bool:
+        """Return a truth value."""
         if node.kind != "bool":
             raise self.error(node, f"{what} should be true or false")
         return node.text.lower() in ("true", "yes", "on")
 
     def integer(self, node: Node, what: str, low: int | None = 1) -> int:
+        """Return a whole number of at least `low`, in decimal digits."""
         if node.kind != "int" or not re.fullmatch(r"[-+]?(0|[1-9][0-9]*)", node.text):
             raise self.error(node, f"{what} should be a whole number, not {self.seen(node)}")
         if low is not None and int(node.text) < low:
@@ -95,10 +102,11 @@ class NodeReader:
         return int(node.text)
 
     def count(self, node: Node) -> int:
+        """Return a number of images, runs or groups."""
         return self.integer(node, "a count")
 
     def number(self, node: Node, what: str) -> float:
-        """A float or a whole number; never text that looks like one."""
+        """Return a float or a whole number; text that looks like one is refused."""
         tag = node.kind
         if tag == "int":
             return float(self.integer(node, what, low=None))
@@ -107,9 +115,11 @@ class NodeReader:
         return float(node.text.replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan"))
 
     def seen(self, node: Node) -> str:
+        """Say what stands where something else was expected."""
         return "a collection" if node.kind in _COLLECTIONS else f"{node.kind} {node.text!r}"
 
     def choice(self, node: Node, choices: Collection[str], what: str) -> str:
+        """Return text that is one of the choices."""
         value = self.text(node, what)
         if value not in choices:
             raise self.error(node, f"{what} {value!r} is none of {', '.join(choices)}")

@@ -51,7 +51,7 @@ _OLD_REVISION = "1"  # of every metric when files had format 1
 
 
 class Reader(NodeReader):
-    """Turns nodes into records; `file` stands in front of every complaint."""
+    """Turn nodes into records; `file` stands in front of every complaint."""
 
     def __init__(self, file: str) -> None:
         super().__init__(file)
