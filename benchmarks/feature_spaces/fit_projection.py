@@ -21,7 +21,7 @@ from torch.nn import functional
 from benchmarks.feature_spaces.faults import Images, to_grey
 from benchmarks.gate_trust.sampler import split
 from pytest_medgan.embedding.compact_weights import read_compact_weights
-from pytest_medgan.embedding.efficientnet_lite import make_network
+from pytest_medgan.embedding.efficientnet_lite import STATISTICS, make_network
 from pytest_medgan.embedding.engines import make_engine
 from pytest_medgan.embedding.projection import FORMAT
 from pytest_medgan.embedding.spec import ExtractorSpec
@@ -62,7 +62,7 @@ def fit(raw: NDArray[np.float64], components: int = COMPONENTS) -> dict[str, NDA
     return {
         "mean": mean.astype(np.float32),
         "spread": spread.astype(np.float32),
-        "components": vectors.astype(np.float16),
+        "components": np.ascontiguousarray(vectors, dtype=np.float16),  # safetensors writes memory as it lies
         "gain": (1 / np.sqrt(variance[order])).astype(np.float32),
     }
 
@@ -76,7 +76,8 @@ def main() -> None:
     patches = split(arguments.data)["aside"].pixels[:, 0]
     images = np.concatenate([changed(patches, copy) for copy in range(COPIES)])
     engine = make_engine(make_network(read_compact_weights()), ExtractorSpec("compact"), "cpu")
-    raw = torch.cat(list(engine.stream(torch.from_numpy(images)[:, None], engine.batch))).numpy().astype(np.float64)
+    parts = engine.stream(torch.from_numpy(images)[:, None], engine.batch)
+    raw = torch.cat([part[:, :STATISTICS] for part in parts]).numpy().astype(np.float64)
     write_bytes(arguments.out, save(fit(raw), {"format": FORMAT, "source": SOURCE}))
     print(f"fitted to {len(images)} images of {raw.shape[1]} numbers each")
 

