@@ -13,9 +13,19 @@ if TYPE_CHECKING:
     from pytest_medgan.gan.dcgan_settings import DCGANConfig, DCGANSettings
     from pytest_medgan.gan.loading import load_generator
     from pytest_medgan.gan.pggan_settings import PGGANConfig, PGGANSettings
+    from pytest_medgan.gan.stylegan2_settings import StyleGAN2Config, StyleGAN2Settings
     from pytest_medgan.gan.training import train_or_load
 
-__all__ = ["DCGANConfig", "DCGANSettings", "PGGANConfig", "PGGANSettings", "load_generator", "train_or_load"]
+__all__ = [
+    "DCGANConfig",
+    "DCGANSettings",
+    "PGGANConfig",
+    "PGGANSettings",
+    "StyleGAN2Config",
+    "StyleGAN2Settings",
+    "load_generator",
+    "train_or_load",
+]
 
 _HOMES = {"load_generator": "loading", "train_or_load": "training"}
 

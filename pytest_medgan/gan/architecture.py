@@ -98,6 +98,8 @@ class Networks:
     trainer: TrainerMaker
     at_stage: Callable[[nn.Module, Any, Stage | None], nn.Module] = _full_grown
     # (generator, config, stage) -> z [N,latent] -> images at the full size; raises CheckpointError for a false stage
+    truncate: Callable[[nn.Module, float], None] | None = None
+    # (generator, truncation); None: numbers of z beyond the truncation are drawn again
 
 
 class TrainerMaker(Protocol):

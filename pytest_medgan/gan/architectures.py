@@ -11,11 +11,13 @@ from pytest_medgan.gan.architecture import Architecture, NetworkConfig
 from pytest_medgan.gan.dcgan_settings import DCGANConfig, DCGANSettings
 from pytest_medgan.gan.described import added_fields
 from pytest_medgan.gan.pggan_settings import PGGANConfig, PGGANSettings
+from pytest_medgan.gan.stylegan2_settings import StyleGAN2Config, StyleGAN2Settings
 from pytest_medgan.records import Scalar
 
 _ROWS = (
     Architecture("dcgan", "DCGAN", DCGANConfig, DCGANSettings, "pytest_medgan.gan.dcgan_training"),
     Architecture("pggan", "PGGAN", PGGANConfig, PGGANSettings, "pytest_medgan.gan.pggan_training"),
+    Architecture("stylegan2", "StyleGAN2", StyleGAN2Config, StyleGAN2Settings, "pytest_medgan.gan.stylegan2_training"),
 )
 ARCHITECTURES: Mapping[str, Architecture] = {row.name: row for row in _ROWS}
 

@@ -14,7 +14,7 @@ from pytest_medgan.errors import TrainingError
 from pytest_medgan.gan.latents import Stream, normal_by_step, uniform_by_step
 from pytest_medgan.records import ImageSet, Int64
 
-_ORDER, _LATENTS, _MIXING = 101, 102, 103  # numbers of independent streams of one seed
+_ORDER, LATENTS, _MIXING = 101, 102, 103  # numbers of independent streams of one seed
 
 
 class Batches:
@@ -65,9 +65,11 @@ class Batches:
         return self._orders[epoch]
 
 
-def training_latents(seed: int, steps: range, batch: int, dimensions: int, share: slice) -> Tensor:
+def training_latents(
+    seed: int, steps: range, batch: int, dimensions: int, share: slice, *, stream: int = LATENTS
+) -> Tensor:
     """Return float32 [steps, share, dimensions]: this process's rows of the steps' latents."""
-    return torch.from_numpy(normal_by_step(seed, _LATENTS, steps, batch, dimensions)[:, share])
+    return torch.from_numpy(normal_by_step(seed, stream, steps, batch, dimensions)[:, share])
 
 
 def mixing_weights(seed: int, steps: range, batch: int, share: slice) -> Tensor:

@@ -12,13 +12,32 @@ from pytest_medgan.gan.architecture import NetworkConfig, Stage
 from pytest_medgan.gan.architectures import architecture_of
 
 
-def restore_generator(config: NetworkConfig, weights: Mapping[str, Tensor], stage: Stage | None = None) -> nn.Module:
+class TruncatedNetwork(nn.Module):
+    """Draw with a network that truncates its latents itself."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return the images of latents."""
+        images: Tensor = self.network(z)
+        return images
+
+
+def restore_generator(
+    config: NetworkConfig,
+    weights: Mapping[str, Tensor],
+    stage: Stage | None = None,
+    truncation: float | None = None,
+) -> nn.Module:
     """Return the generator with these weights, in eval mode.
 
     Args:
         config: Shape of the networks.
         weights: Name -> tensor.
         stage: Resolution and fade that a growing generator has reached; None is full grown.
+        truncation: For an architecture that truncates latents in its own way; None keeps all.
 
     Returns:
         z [N,latent] -> images [N,C,size,size].
@@ -39,4 +58,7 @@ def restore_generator(config: NetworkConfig, weights: Mapping[str, Tensor], stag
     if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
         raise CheckpointError("The weights hold NaN or infinity. Use an earlier checkpoint.")
     network.eval().requires_grad_(False)
+    if truncation is not None and row.networks.truncate is not None:
+        row.networks.truncate(network, truncation)
+        return TruncatedNetwork(network)
     return row.networks.at_stage(network, config, stage)

@@ -19,7 +19,7 @@ from pytest_medgan.gan.architectures import read_configuration
 from pytest_medgan.gan.checkpoint import Checkpoint, load
 from pytest_medgan.gan.grey import to_grey
 from pytest_medgan.gan.latents import BLOCK, latent_block
-from pytest_medgan.gan.networks import restore_generator
+from pytest_medgan.gan.networks import TruncatedNetwork, restore_generator
 from pytest_medgan.ground.digests import digest_values
 from pytest_medgan.records import Progress, UInt8, no_progress
 
@@ -73,7 +73,7 @@ class NetworkGenerator:
         self._device = choose_device(device)
         self._network = network.to(self._device)
         self._latent = latent
-        self._truncation = truncation
+        self._truncation = None if isinstance(network, TruncatedNetwork) else truncation
         self._progress = progress
 
     def __call__(self, count: int, seed: int) -> UInt8:
@@ -116,15 +116,16 @@ def from_checkpoint(
     Args:
         checkpoint: The checkpoint.
         device: "cpu" or "cuda".
-        truncation: Latent numbers beyond it are drawn again; None keeps all.
+        truncation: How far latents may lie from their mean, in the way of the architecture; None keeps all.
         progress: Called while images are drawn.
 
     Raises:
         CheckpointError: Weights and configuration do not fit, or the weights are not finite.
     """
     config = read_configuration(checkpoint.architecture, checkpoint.configuration)
+    network = restore_generator(config, checkpoint.state("generator"), checkpoint.stage, truncation)
     return NetworkGenerator(
-        restore_generator(config, checkpoint.state("generator"), checkpoint.stage),
+        network,
         latent=config.latent,
         identity=checkpoint.identity(),
         training_recipe=checkpoint.training_recipe,

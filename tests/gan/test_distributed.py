@@ -20,6 +20,7 @@ from pytest_medgan.gan.dcgan_settings import DCGANConfig, DCGANSettings
 from pytest_medgan.gan.distributed import World
 from pytest_medgan.gan.pggan_settings import PGGANConfig, PGGANSettings
 from pytest_medgan.gan.stepping import Eager
+from pytest_medgan.gan.stylegan2_settings import StyleGAN2Config, StyleGAN2Settings
 from pytest_medgan.gan.training import make_trainer
 from pytest_medgan.records import ImageSet
 
@@ -33,26 +34,30 @@ PGGAN = (
     PGGANConfig(16, latent=8, generator_width=8, discriminator_width=8),
     PGGANSettings(fading=48, stable=48, batch=16, seed=3),
 )
+# both penalties are taken and the augmentation's probability rises
+STYLEGAN2 = (
+    StyleGAN2Config(16, latent=8, style=8, mapping=2, generator_width=8, discriminator_width=8),
+    StyleGAN2Settings(batch=16, seed=3, penalty_every=3, path_every=2, adapt_images=200, target=0.05),
+)
 
 SCRIPT = """
 import sys
 from pathlib import Path
 import torch
 from safetensors.torch import save_file
-from pytest_medgan.gan.dcgan_settings import DCGANConfig
-from pytest_medgan.gan.dcgan_settings import DCGANSettings
+from pytest_medgan.gan import DCGANConfig, DCGANSettings, PGGANConfig, PGGANSettings
+from pytest_medgan.gan import StyleGAN2Config, StyleGAN2Settings
 from pytest_medgan.gan.distributed import join
-from pytest_medgan.gan.pggan_settings import PGGANConfig
-from pytest_medgan.gan.pggan_settings import PGGANSettings
 from pytest_medgan.gan.pool import read_npz
 from pytest_medgan.gan.stepping import Eager
+from pytest_medgan.gan.stylegan2_settings import StyleGAN2Config, StyleGAN2Settings
 from pytest_medgan.gan.training import make_trainer
 torch.set_num_threads(1)
 cpu = torch.device("cpu")
 images = read_npz(Path(sys.argv[1]))
 with join(cpu) as world:
     assert world.size == 2
-    for index, (config, settings) in enumerate(({dcgan!r}, {pggan!r})):
+    for index, (config, settings) in enumerate({recipes!r}):
         trainer = make_trainer(config, settings, images, world=world, device=cpu, dtype=torch.float64)
         for step in range(10):
             losses = Eager(trainer).step(step)
@@ -80,7 +85,7 @@ def images_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def two_processes(images_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("two")
-    (folder / "script.py").write_text(SCRIPT.format(dcgan=DCGAN, pggan=PGGAN))
+    (folder / "script.py").write_text(SCRIPT.format(recipes=(DCGAN, PGGAN, STYLEGAN2)))
     torchrun([str(folder / "script.py"), str(images_file), str(folder / "state")])
     return folder
 
@@ -93,7 +98,9 @@ def distance(ours: Mapping[str, torch.Tensor], theirs: Mapping[str, torch.Tensor
     return (gap / size) ** 0.5
 
 
-@pytest.mark.parametrize(("index", "recipe"), [(0, DCGAN), (1, PGGAN)], ids=["dcgan", "pggan"])
+@pytest.mark.parametrize(
+    ("index", "recipe"), [(0, DCGAN), (1, PGGAN), (2, STYLEGAN2)], ids=["dcgan", "pggan", "stylegan2"]
+)
 def test_two_processes_match_one(
     two_processes: Path, images_file: Path, index: int, recipe: tuple[NetworkConfig, TrainingSettings]
 ) -> None:

@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_medgan.gan import DCGANConfig, DCGANSettings, PGGANConfig, PGGANSettings
+from pytest_medgan.gan import (
+    DCGANConfig,
+    DCGANSettings,
+    PGGANConfig,
+    PGGANSettings,
+    StyleGAN2Config,
+    StyleGAN2Settings,
+)
 from pytest_medgan.gan.architecture import NetworkConfig, TrainingSettings
 from pytest_medgan.gan.architectures import ARCHITECTURES, architecture_of
 from pytest_medgan.gan.distributed import World
@@ -38,6 +45,10 @@ RUNS: dict[str, tuple[NetworkConfig, TrainingSettings]] = {
     "pggan, logistic": (
         PGGANConfig(8, latent=8, generator_width=8, discriminator_width=8),
         PGGANSettings(fading=16, stable=16, batch=8, loss="logistic", penalty=0.5, penalty_every=2, shift=1),
+    ),
+    "stylegan2": (
+        StyleGAN2Config(8, latent=8, style=8, mapping=2, generator_width=8, discriminator_width=8),
+        StyleGAN2Settings(batch=8, seed=3, penalty_every=3, path_every=2, adapt_images=100, flip=0.5, average=0.9),
     ),
 }
 

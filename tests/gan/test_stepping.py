@@ -17,6 +17,7 @@ from pytest_medgan.gan.distributed import World
 from pytest_medgan.gan.latents import Stream
 from pytest_medgan.gan.pggan_settings import PGGANConfig, PGGANSettings
 from pytest_medgan.gan.stepping import Eager, Replayed, own_stream, stepper
+from pytest_medgan.gan.stylegan2_settings import StyleGAN2Config, StyleGAN2Settings
 from pytest_medgan.gan.training import make_trainer
 from pytest_medgan.records import ImageSet
 
@@ -35,7 +36,13 @@ PGGAN: Recipe = (
     PGGANSettings(fading=144, stable=144, batch=8, average=0.9),
 )
 LOGISTIC = (PGGAN[0], replace(PGGAN[1], loss="logistic", penalty=1.0, penalty_every=4, shift=2))
-RECIPES = pytest.mark.parametrize("recipe", [DCGAN, PGGAN, LOGISTIC], ids=["dcgan", "wgan-gp", "logistic"])
+STYLEGAN2 = (
+    StyleGAN2Config(16, latent=8, style=8, mapping=2, generator_width=8, discriminator_width=8),
+    StyleGAN2Settings(steps=90, batch=8, penalty_every=8, path_every=4, adapt_images=400),
+)
+RECIPES = pytest.mark.parametrize(
+    "recipe", [DCGAN, PGGAN, LOGISTIC, STYLEGAN2], ids=["dcgan", "wgan-gp", "logistic", "stylegan2"]
+)
 
 
 def trainer(recipe: Recipe, images: ImageSet, device: str = "cpu") -> Trainer:

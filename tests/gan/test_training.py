@@ -27,6 +27,7 @@ from pytest_medgan.gan.loop import RunSettings
 from pytest_medgan.gan.pggan_settings import PGGANConfig, PGGANSettings
 from pytest_medgan.gan.sampling import NetworkGenerator
 from pytest_medgan.gan.stepping import Eager
+from pytest_medgan.gan.stylegan2_settings import StyleGAN2Config, StyleGAN2Settings
 from pytest_medgan.gan.training import train, train_or_load, train_runs
 from pytest_medgan.records import ImageSet
 
@@ -136,12 +137,17 @@ KILLABLE: dict[str, tuple[NetworkConfig, TrainingSettings]] = {
         PGGANConfig(16, latent=8, generator_width=8, discriminator_width=8),
         PGGANSettings(fading=160, stable=160, batch=8, seed=1),
     ),
+    "stylegan2": (
+        StyleGAN2Config(16, latent=8, style=8, mapping=2, generator_width=8, discriminator_width=8),
+        StyleGAN2Settings(steps=40, batch=8, seed=1, penalty_every=3, path_every=2, adapt_images=200),
+    ),
 }
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 import torch
 from pytest_medgan.gan import DCGANConfig, DCGANSettings, PGGANConfig, PGGANSettings
+from pytest_medgan.gan import StyleGAN2Config, StyleGAN2Settings
 from pytest_medgan.gan.loop import RunSettings
 from pytest_medgan.gan.pool import read_npz
 from pytest_medgan.gan.training import train
@@ -165,7 +171,9 @@ train(config, settings, read_npz(images), folder, run=RunSettings(checkpoint_eve
 """
 
 
-@pytest.mark.parametrize("architecture", ["dcgan", pytest.param("pggan", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "architecture", ["dcgan", *(pytest.param(name, marks=pytest.mark.slow) for name in ("pggan", "stylegan2"))]
+)
 def test_run_killed_and_resumed_ends_with_the_same_weights(
     architecture: str, make_images: MakeImages, tmp_path: Path
 ) -> None:
