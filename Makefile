@@ -6,13 +6,20 @@ SHARED := $(abspath ../shared/data)
 # Tests on real CT run where the data lies and say why they were skipped where it does not.
 export MEDGAN_SHARED_DATA ?= $(if $(wildcard $(SHARED)),$(SHARED),)
 
-.PHONY: docs gate gate-collapsed gate-retrained gate-worse test lowest slow lint wheel clean
+.PHONY: docs gate gate-early gate-collapsed gate-blurred gate-retrained gate-worse test lowest slow lint wheel clean
 
 gate: .venv/installed ## the main job: the example gate on the embedded phantom study
 	cd examples/gate && ../../$(PYTEST)
 
+# Each of the next three exits with status 1 and names the metrics that became worse.
+gate-early: .venv/installed ## the same gate on the model after a quarter of its training; fails, as it should
+	cd examples/gate && ../../$(PYTEST) --medgan-generator=../../fixtures/dcgan_early.safetensors
+
 gate-collapsed: .venv/installed ## the same gate on a mode-collapsed model; fails, as it should
-	cd examples/gate && ../../$(PYTEST) --medgan-generator=../../fixtures/dcgan_collapsed.safetensors
+	cd examples/gate && ../../$(PYTEST) --medgan-generator=../../fixtures/dcgan_collapsed_128.safetensors
+
+gate-blurred: .venv/installed ## the same gate on the accepted model, blurred by 0.8 pixels; fails, as it should
+	cd examples/gate && ../../$(PYTEST) --medgan-generator=blurred:draw
 
 gate-retrained: .venv/installed ## a model trained anew with another seed, against five runs of its recipe
 	cd examples/retrained && ../../$(PYTEST)

@@ -21,7 +21,7 @@ class Settings:
 
     data: DataSettings = field(default_factory=DataSettings)
     generator: str | None = None  # a checkpoint, "package.module:callable", images already made
-    extractor: str = "inception_v3,weights=random"
+    extractor: str = "compact"
     baseline: str | None = None  # a file, or the name of one that ships with the package
     samples: int | None = None  # the full count per sample group; None: as many as there are reference images
     seeds: tuple[int, ...] = (0, 1, 2)  # one sample group each

@@ -26,7 +26,7 @@ SETTINGS = (
     ("runs", "SPECS", "several training runs of one recipe in place of --medgan-generator, separated by spaces"),
     ("change", "KIND", "what was changed: checkpoint (the same weights in another form) or recipe (trained anew)"),
     ("paired-with", "SPEC", "the accepted model, as --medgan-generator: what paired=True draws beside the candidate"),
-    ("extractor", "SPEC", "the feature space: inception_v3[,weights=imagenet|random|PATH] or package.module:callable"),
+    ("extractor", "SPEC", "the feature space: compact (default), inception_v3[,weights=W] or package.module:callable"),
     (
         "baseline",
         "FILE",
