@@ -34,7 +34,8 @@ def test_spread_of_the_example_is_what_the_page_says() -> None:
     """Standard deviation between runs over the sampling error, at 240 images a group."""
     text = (ROOT / "examples/retrained/medgan-baseline.yaml").read_text(encoding="utf-8")
     metrics = yaml.safe_load(text)["rows"]["DCGAN"]["metrics"]
-    assert "by about four times the sampling error (240 images" in (DOCS / "concepts/runs.md").read_text(encoding="utf-8")
+    page = (DOCS / "concepts/runs.md").read_text(encoding="utf-8")
+    assert "by about four times the sampling error (240 images" in page
     for name in ("fid", "kid"):
         runs = metrics[name]["at"][240]
         between = np.std([run["value"] for run in runs], ddof=1)
