@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from benchmarks.gate_trust.pools import Images, Inception, SqueezeNet
+from benchmarks.gate_trust.recipes import SAME
 from benchmarks.gate_trust.sampler import UInt8
 from benchmarks.gate_trust.worlds import prepare_process
 from pytest_medgan.catalogue import NAMES
@@ -69,6 +70,11 @@ def measure_run(checkpoint: Path, reference: Reference, network: Network, full: 
     return found
 
 
+def _order(checkpoint: Path) -> tuple[bool, str, str]:
+    """Put the runs of the unchanged recipe first: rows are made of them."""
+    return checkpoint.parent.name != SAME, checkpoint.stem, checkpoint.parent.name
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gate_trust.measuring", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the folder with the weights")
@@ -80,7 +86,7 @@ def main() -> None:
     prepare_process()
     missing = [
         (checkpoint, path)
-        for checkpoint in sorted(arguments.runs.glob("*/*.safetensors"))
+        for checkpoint in sorted(arguments.runs.glob("*/*.safetensors"), key=_order)
         if not (path := arguments.into / checkpoint.parent.name / f"{checkpoint.stem}.json").exists()
     ]
     if not missing:
