@@ -30,6 +30,7 @@ from benchmarks.gate_trust.evaluations import (
 )
 from benchmarks.gate_trust.former import former_is_red
 from benchmarks.gate_trust.recipes import N, simulated_runs
+from pytest_medgan.catalogue import METRICS
 from pytest_medgan.gate.drift import lost_metrics, with_anchors
 from pytest_medgan.gate.risks import DEFAULT
 from pytest_medgan.records import Row, Score, VerdictCause
@@ -78,12 +79,15 @@ def best(spread: float, kept: int, told: bool, trials: int) -> tuple[float, floa
     rng = np.random.default_rng([int(spread), kept, told])
     first_red = red = 0
     for _ in range(trials):
-        trained = sorted(simulated_runs(rng, (spread,) * 14, TRAINED), key=lambda run: run[N]["fid"].mean)
+        law = (spread,) * len(METRICS)
+        trained = simulated_runs(rng, law, TRAINED, sampled=False)
+        seen = [_measure(run, rng) for run in trained]
+        order = sorted(range(TRAINED), key=lambda i: seen[i][N]["fid"].mean)[:kept]
         # a row that is chosen by its scores is measured again, on latent seeds of its own
-        chosen = [_again(run, rng) for run in trained[:kept]] if told else trained[:kept]
+        chosen = [_measure(trained[i], rng) if told else seen[i] for i in order]
         facts = {"selected_from": TRAINED} if told else {}
         row = row_of(joined(chosen), [f"row {i}" for i in range(kept)], **facts)
-        runs = simulated_runs(rng, (spread,) * 14, 3)
+        runs = simulated_runs(rng, law, 3)
         verdicts = judge(TableEvaluation(runs[0]), row)
         unsure = asks_for_more_runs(verdicts) or any(one.cause is VerdictCause.ONE_RUN for one in verdicts)
         in_the_end = is_red(verdicts)
@@ -94,8 +98,8 @@ def best(spread: float, kept: int, told: bool, trials: int) -> tuple[float, floa
     return first_red / trials, red / trials
 
 
-def _again(run: Looks, rng: np.random.Generator) -> Looks:
-    """Return a run with the error of sampling that chose it taken out as far as a new measurement does."""
+def _measure(run: Looks, rng: np.random.Generator) -> Looks:
+    """Return what a run gives on average with the error of sampling added."""
     return {
         n: {name: replace(score, mean=score.mean + rng.standard_normal()) for name, score in scores.items()}
         for n, scores in run.items()

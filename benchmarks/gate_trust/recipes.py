@@ -67,7 +67,9 @@ class Rates:
     trainings: float  # training runs of the candidate that a gate took
 
 
-def simulated_runs(rng: np.random.Generator, law: Sequence[float], count: int, worse: float = 0.0) -> list[Looks]:
+def simulated_runs(
+    rng: np.random.Generator, law: Sequence[float], count: int, worse: float = 0.0, *, sampled: bool = True
+) -> list[Looks]:
     """Return training runs of a law.
 
     Args:
@@ -75,11 +77,12 @@ def simulated_runs(rng: np.random.Generator, law: Sequence[float], count: int, w
         law: Spread of training over the error of sampling, which is 1, for each metric.
         count: Runs.
         worse: Standard deviations of one run by which the metric with the largest spread is worse.
+        sampled: Whether the values have the error of sampling; without it they are what the runs give on average.
     """
     spread = np.array(law)
     shared = rng.standard_normal((count, 1)) * math.sqrt(CORRELATION)
     training = (shared + rng.standard_normal((count, len(law))) * math.sqrt(1 - CORRELATION)) * spread
-    values = 1000.0 + training + rng.standard_normal((count, len(law)))
+    values = 1000.0 + training + (rng.standard_normal((count, len(law))) if sampled else 0.0)
     place = int(np.argmax(spread))
     sign = -1.0 if METRICS[NAMES[place]].higher_is_better else 1.0
     values[:, place] += sign * worse * math.sqrt(1 + spread[place] ** 2)
