@@ -4,8 +4,8 @@
 
 RUNS/dcgan holds `held_out.npz` (the reference) and `training.npz`, each with `pixels` uint8 [N,1,S,S] and `patient`
 [N], and the checkpoints RECIPE/RUN.safetensors. FOLDER/RECIPE/RUN.json is written for each that has none yet, so the
-command can be stopped and taken up again. Features are SqueezeNet's, of images repeated up to 128x128, or those of a
-feature space of the product (`--extractor`).
+command can be stopped and taken up again. Features are SqueezeNet's, of images repeated up to 64x64, or those of a
+feature space of the product (`--extractor`). A gate of these runs has one look, the full count.
 """
 
 from __future__ import annotations
@@ -25,18 +25,17 @@ from benchmarks.gate_trust.sampler import UInt8
 from benchmarks.gate_trust.worlds import prepare_process
 from pytest_medgan.catalogue import NAMES
 from pytest_medgan.evaluate.combining import combine_groups
-from pytest_medgan.evaluate.looks import looks
 from pytest_medgan.gan import load_generator
 from pytest_medgan.metrics import Reference, measure, prepare_reference
 
 SEEDS = (0, 1, 2)  # latent seeds of the sample groups, the same for every run, as in a gate
-SIDE = 128  # pixels of the edge that the feature spaces take
+SIDE = 64  # pixels of the edge of the images that are embedded
 
 Network = SqueezeNet | Inception
 
 
 def embed(network: Network, pixels: UInt8) -> Images:
-    """Return images of any smaller size embedded at 128x128; their own pixels are kept for the metrics of pixels."""
+    """Return images of any smaller size embedded at 64x64; their own pixels are kept for the metrics of pixels."""
     times = SIDE // pixels.shape[-1]
     found = network.embed(pixels.repeat(times, 2).repeat(times, 3))
     return Images(found.features, found.probabilities, pixels)
@@ -57,17 +56,14 @@ def reference_of(folder: Path, network: Network) -> Reference:
 
 
 def measure_run(checkpoint: Path, reference: Reference, network: Network, full: int) -> dict[str, dict[str, object]]:
-    """Return every metric at every look of three sample groups, as plain data."""
+    """Return every metric of three sample groups, as plain data."""
     generator = load_generator(str(checkpoint))
     groups = [embed(network, np.asarray(generator(full, seed))) for seed in SEEDS]
-    found: dict[str, dict[str, object]] = {}
-    for n in looks(full):
-        batteries = [
-            measure(reference, fake=g.features[:n], pixels=g.pixels[:n], probabilities=g.probabilities[:n])
-            for g in groups
-        ]
-        found[str(n)] = {name: asdict(combine_groups([b.estimates[name] for b in batteries])) for name in NAMES}
-    return found
+    batteries = [
+        measure(reference, fake=group.features, pixels=group.pixels, probabilities=group.probabilities)
+        for group in groups
+    ]
+    return {str(full): {name: asdict(combine_groups([b.estimates[name] for b in batteries])) for name in NAMES}}
 
 
 def _order(checkpoint: Path) -> tuple[bool, str, str]:
