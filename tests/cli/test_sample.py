@@ -21,9 +21,7 @@ def pool(tmp_path: Path) -> Path:
     return tmp_path / "pool.npz"
 
 
-def test_an_npz_comes_back_as_the_same_generator(
-    pool: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_npz_comes_back_as_the_same_generator(pool: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "new" / "out.npz"
     assert main(["sample", str(pool), "--out", str(out), "--count=6", "--seed=3", "--seed=4"]) == 0
     assert "12 images of 16x16 from 2 seed(s)" in capsys.readouterr().out
@@ -32,7 +30,7 @@ def test_an_npz_comes_back_as_the_same_generator(
         np.testing.assert_array_equal(again(6, seed), generator(6, seed))
 
 
-def test_a_sheet_and_a_folder_hold_the_pictures(pool: Path, tmp_path: Path) -> None:
+def test_sheet_and_a_folder_hold_the_pictures(pool: Path, tmp_path: Path) -> None:
     expected = load_generator(str(pool))(6, 0)
     assert main(["sample", str(pool), "--out", str(tmp_path / "sheet.png"), "--count=6", "--columns=4"]) == 0
     sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
@@ -54,7 +52,7 @@ def test_a_sheet_and_a_folder_hold_the_pictures(pool: Path, tmp_path: Path) -> N
         (["--columns=0"], "--columns"),
     ],
 )
-def test_what_cannot_be_drawn_is_one_line_and_status_2(
+def test_unusable_count_is_one_line_and_status_2(
     pool: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], words: str
 ) -> None:
     assert main(["sample", str(pool), "--out", str(tmp_path / "out.npz"), *options]) == 2
@@ -64,12 +62,12 @@ def test_what_cannot_be_drawn_is_one_line_and_status_2(
     assert not (tmp_path / "out.npz").exists()
 
 
-def test_a_generator_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_generator_is_one_line_and_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sample", str(tmp_path / "absent.pt"), "--out", str(tmp_path / "out.npz")]) == 2
     assert "absent.pt: The generator does not exist" in capsys.readouterr().err
 
 
-def test_a_generator_in_the_current_folder_is_found(
+def test_generator_in_the_current_folder_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "drawn_here.py").write_text(

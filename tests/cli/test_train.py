@@ -23,9 +23,7 @@ def images(tmp_path: Path) -> Path:
     return tmp_path / "set.npz"
 
 
-def test_a_dcgan_is_trained_resumed_and_loaded(
-    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_dcgan_is_trained_resumed_and_loaded(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = [
         "train",
         "dcgan",
@@ -48,14 +46,14 @@ def test_a_dcgan_is_trained_resumed_and_loaded(
     assert (made.step, made.storage) == (6, "float16")
 
 
-def test_a_pggan_is_trained(images: Path, tmp_path: Path) -> None:
+def test_pggan_is_trained(images: Path, tmp_path: Path) -> None:
     command = ["train", "pggan", "--images", str(images), "--out", str(tmp_path / "run"), *SMALL]
     assert main([*command, "--fading=16", "--stable=16", "--stables=8:24", "--batches=4:16,8:4", "--grid-every=0"]) == 0
     made = load(tmp_path / "run" / "generator.safetensors")
     assert (made.architecture, made.step, made.stage) == ("pggan", 1 + 4 + 6 + 2 + 2, (16, 1.0))
 
 
-def test_the_first_images_alone(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_limit_trains_on_the_first_images(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["train", "dcgan", "--images", str(images), *SMALL, "--steps=2", "--grid-every=0"]
     assert main([*command, "--out", str(tmp_path / "all")]) == 0
     assert main([*command, "--out", str(tmp_path / "few"), "--limit=3"]) == 0
@@ -78,7 +76,7 @@ def test_the_first_images_alone(images: Path, tmp_path: Path, capsys: pytest.Cap
         (["dcgan", "--batch=1"], "batch"),
     ],
 )
-def test_what_cannot_be_done_is_one_line_and_status_2(
+def test_unusable_option_is_one_line_and_status_2(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], words: str
 ) -> None:
     command = ["train", *options, "--images", str(images), "--out", str(tmp_path / "run")]
@@ -104,20 +102,20 @@ def test_value_of_another_kind_is_refused_with_the_usage(
     assert words in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_wrong_options_are_told_before_anything_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_option_is_refused_before_images_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["train", "dcgan", "--images", str(tmp_path / "gone"), "--out", str(tmp_path / "run"), "--size=100"]
     assert main(command) == 2
     assert "size 100 is not possible" in capsys.readouterr().err
 
 
-def test_a_vanished_data_set_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_vanished_data_set_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("gone.npz", "gone"):
         assert main(["train", "dcgan", "--images", str(tmp_path / name), "--out", str(tmp_path / "run")]) == 2
         assert len(capsys.readouterr().err.strip().splitlines()) == 1
     assert not (tmp_path / "run").exists()
 
 
-def test_a_collapse_is_said_and_losses_are_shown(
+def test_collapse_is_reported_and_losses_are_shown(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pytest_medgan.cli.train.LINE", 0.0)
@@ -129,7 +127,7 @@ def test_a_collapse_is_said_and_losses_are_shown(
     assert "images/s, 0 min left" in said.err
 
 
-def test_a_prepared_set_trains_on_its_training_role_alone(tmp_path: Path) -> None:
+def test_prepared_set_trains_on_its_training_role_alone(tmp_path: Path) -> None:
     """The reference and the held-out patients lie in the same file; a generator that saw them could not be judged."""
     prepared = tmp_path / "prepared.npz"
     options = ["--size=16", "--crop=image", "--slices=all", "--cache-dir", str(tmp_path / "cache")]
@@ -143,7 +141,7 @@ def test_a_prepared_set_trains_on_its_training_role_alone(tmp_path: Path) -> Non
     assert made.training_recipe == real.training.recipe
 
 
-def test_a_choice_of_patients_is_refused_where_it_would_be_ignored(
+def test_choice_of_patients_is_refused_where_it_would_be_ignored(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["train", "dcgan", "--images", str(images), "--out", str(tmp_path / "run"), *SMALL]

@@ -40,7 +40,7 @@ def checkpoint(tiny: DCGANConfig) -> Checkpoint:
     )
 
 
-def test_what_is_saved_comes_back(checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_saved_checkpoint_is_read_back(checkpoint: Checkpoint, tmp_path: Path) -> None:
     save(checkpoint, tmp_path / "a.safetensors")
     back = load(tmp_path / "a.safetensors")
     assert (back.training_recipe, back.patients, back.window) == ("abc", ("P0001", "P0002"), (-1000.0, 400.0))
@@ -52,7 +52,7 @@ def test_what_is_saved_comes_back(checkpoint: Checkpoint, tmp_path: Path) -> Non
     assert back.identity() == checkpoint.identity()
 
 
-def test_a_header_of_any_length_is_read(checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_header_of_any_length_is_read(checkpoint: Checkpoint, tmp_path: Path) -> None:
     """A safetensors file begins with its header's length, which may look like the start of a pickle."""
     starts = set()
     for extra in range(0, 256, 8):
@@ -62,7 +62,7 @@ def test_a_header_of_any_length_is_read(checkpoint: Checkpoint, tmp_path: Path) 
     assert 0x80 in starts
 
 
-def test_only_the_generator_is_read_when_asked(checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_prefixes_limit_what_is_read(checkpoint: Checkpoint, tmp_path: Path) -> None:
     save(checkpoint, tmp_path / "a.safetensors")
     assert {n.split(".")[0] for n in load(tmp_path / "a.safetensors", prefixes=("generator",)).tensors} == {"generator"}
 
@@ -88,7 +88,7 @@ def test_half_storage_halves_the_weights_and_says_so(checkpoint: Checkpoint, tmp
     assert back.identity() != checkpoint.identity()
 
 
-def test_the_identity_is_that_of_the_generator_alone(checkpoint: Checkpoint) -> None:
+def test_identity_is_that_of_the_generator_alone(checkpoint: Checkpoint) -> None:
     other = {**checkpoint.tensors, "discriminator.layers.0.weight": torch.zeros(2, 2)}
     assert Checkpoint(**{**checkpoint.__dict__, "tensors": other, "step": 99}).identity() == checkpoint.identity()
     name = "generator.layers.0.weight"
@@ -111,7 +111,7 @@ class Payload:
 
 @pytest.mark.parametrize("kind", ["torch", "legacy torch", "pickle", "protocol 0"])
 @pytest.mark.parametrize("name", ["model.pt", "model.safetensors"])
-def test_a_pickle_is_refused_and_its_payload_does_not_run(tmp_path: Path, kind: str, name: str) -> None:
+def test_pickle_is_refused_and_its_payload_does_not_run(tmp_path: Path, kind: str, name: str) -> None:
     ran, path = tmp_path / "ran", tmp_path / name
     if kind == "pickle":
         path.write_bytes(pickle.dumps(Payload(ran)))

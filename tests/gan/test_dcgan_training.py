@@ -33,7 +33,7 @@ def reals(trainer: DCGANTrainer, step: int, batch: int) -> torch.Tensor:
     return trainer._batches.images(trainer._batches.rows(step * batch, 1, batch, slice(0, batch))[0])
 
 
-def test_a_step_is_bce_behind_a_sigmoid_and_adam(tiny: DCGANConfig, make_images: MakeImages) -> None:
+def test_step_is_cross_entropy_of_a_sigmoid_and_adam(tiny: DCGANConfig, make_images: MakeImages) -> None:
     """The literal procedure of pytorch/examples dcgan/main.py, in float64."""
     trainer, literal = made(make_images(), tiny), made(make_images(), tiny)
     generator, discriminator = literal.generator, literal.discriminator
@@ -79,7 +79,7 @@ def test_noise_falls_to_nothing_over_the_run(tiny: DCGANConfig, make_images: Mak
     assert torch.equal(first, trainer._noise(3)[0])
 
 
-def test_the_penalty_is_the_squared_gradient_at_real_images(tiny: DCGANConfig, make_images: MakeImages) -> None:
+def test_penalty_is_the_squared_gradient_at_real_images(tiny: DCGANConfig, make_images: MakeImages) -> None:
     """Against finite differences of the sum of logits, in float64."""
     trainer = made(make_images(), tiny)
     images = from_grey(reals(trainer, 0, 8)).double().requires_grad_()
@@ -96,9 +96,7 @@ def test_the_penalty_is_the_squared_gradient_at_real_images(tiny: DCGANConfig, m
     assert squared.item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_the_penalty_pulls_on_the_discriminator_on_its_own_steps_alone(
-    tiny: DCGANConfig, make_images: MakeImages
-) -> None:
+def test_penalty_enters_the_loss_on_its_own_steps_only(tiny: DCGANConfig, make_images: MakeImages) -> None:
     """Literally: BCE, and on every third step 3 * weight / 2 times the squared gradient."""
     settings = replace(SETTINGS, penalty=50.0, penalty_every=3)
     trainer, literal = made(make_images(), tiny, settings), made(make_images(), tiny, settings)
@@ -135,12 +133,12 @@ def test_both_networks_see_moved_images(tiny: DCGANConfig, make_images: MakeImag
     torch.testing.assert_close(losses["generator"], softplus(-trainer.discriminator(fakes)).mean().detach())
 
 
-def test_a_shift_beyond_the_image_is_refused(tiny: DCGANConfig, make_images: MakeImages) -> None:
+def test_shift_beyond_the_image_is_refused(tiny: DCGANConfig, make_images: MakeImages) -> None:
     with pytest.raises(SettingsError, match="shift 16 is not possible for images of 16 pixels"):
         made(make_images(), tiny, replace(SETTINGS, shift=16))
 
 
-def test_the_average_follows_weights_and_moments(tiny: DCGANConfig, make_images: MakeImages) -> None:
+def test_average_follows_weights_and_moments(tiny: DCGANConfig, make_images: MakeImages) -> None:
     trainer = made(make_images(), tiny, replace(SETTINGS, average=0.9))
     expected: Mapping[str, torch.Tensor] = {n: t.clone() for n, t in trainer.generator.state_dict().items()}
     for step in range(3):

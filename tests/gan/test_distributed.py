@@ -133,7 +133,7 @@ def test_each_process_takes_its_own_rows() -> None:
 
 
 @pytest.mark.slow
-def test_the_command_runs_under_torchrun_and_resumes(images_file: Path, tmp_path: Path) -> None:
+def test_command_runs_under_torchrun_and_resumes(images_file: Path, tmp_path: Path) -> None:
     """`torchrun -m pytest_medgan train`: rank 0 writes one run, and it can be continued."""
     command = ["-m", "pytest_medgan", "train", "dcgan", "--images", str(images_file), "--out", str(tmp_path / "run")]
     command += ["--size=16", "--latent=8", "--generator-width=4", "--discriminator-width=4", "--batch=8", "--threads=1"]

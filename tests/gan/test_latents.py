@@ -17,7 +17,7 @@ from pytest_medgan.gan.latents import BLOCK, Stream, _inverse_normal, latents
 DIGEST = "2effbd81481be85e108288cdf1a761f1a5b337fa5a0b1277e141824b4a3b27ab"
 
 
-def test_the_quantile_function_is_that_of_the_normal_distribution() -> None:
+def test_quantile_function_is_that_of_the_normal_distribution() -> None:
     p = np.concatenate([np.linspace(1e-6, 1 - 1e-6, 10_001), 10.0 ** -np.arange(1, 17)])
     expected = stats.norm.ppf(p)
     away = expected != 0
@@ -50,7 +50,7 @@ def test_switching_off_numpys_vector_paths_changes_no_bit() -> None:
     assert out.stdout.strip() == DIGEST
 
 
-def test_the_first_n_do_not_depend_on_the_count() -> None:
+def test_first_n_do_not_depend_on_the_count() -> None:
     whole = latents(0, 3 * BLOCK + 5, 1, 4)
     for start, stop in ((0, 1), (0, BLOCK), (BLOCK - 1, BLOCK + 1), (40, 3 * BLOCK + 5), (7, 7)):
         np.testing.assert_array_equal(latents(start, stop, 1, 4), whole[start:stop])
@@ -69,13 +69,13 @@ def test_truncation_draws_again_what_lies_beyond() -> None:
     assert stats.kstest(cut.ravel().astype(float), stats.truncnorm(-0.7, 0.7).cdf).pvalue > 0.01
 
 
-def test_a_permutation_holds_every_number_once() -> None:
+def test_permutation_holds_every_number_once() -> None:
     order = Stream(3).permutation(1000)
     assert sorted(order) == list(range(1000))
     assert list(order) != list(range(1000))
 
 
 @pytest.mark.parametrize("arguments", [(3, 2, 0, 4), (-1, 2, 0, 4), (0, 2, -1, 4), (0, 2, 0, 4, 0.0)])
-def test_what_cannot_be_drawn_is_refused(arguments: tuple[int, int, int, int]) -> None:
+def test_range_without_images_is_refused(arguments: tuple[int, int, int, int]) -> None:
     with pytest.raises(SettingsError):
         latents(*arguments)

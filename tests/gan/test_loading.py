@@ -66,7 +66,7 @@ class Payload:
 
 
 @pytest.mark.parametrize("write", [script, export], ids=["TorchScript", "torch.export"])
-def test_an_exported_model_draws_what_the_model_draws(write: Callable[..., Path], tmp_path: Path) -> None:
+def test_exported_model_draws_the_same_images(write: Callable[..., Path], tmp_path: Path) -> None:
     from pytest_medgan.gan.grey import to_grey
     from pytest_medgan.gan.latents import latents
 
@@ -82,21 +82,21 @@ def test_an_exported_model_draws_what_the_model_draws(write: Callable[..., Path]
     assert generator.identity == load_generator(str(path)).identity
 
 
-def test_the_latent_is_found_in_the_program_or_by_trying(tmp_path: Path) -> None:
+def test_latent_is_found_in_the_program_or_by_trying(tmp_path: Path) -> None:
     assert load_generator(str(export(Draws(12), tmp_path / "any.pt2")))(2, 0).shape == (2, 1, 16, 16)
     assert load_generator(str(script(Draws(512), tmp_path / "any.pt")))(2, 0).shape == (2, 1, 16, 16)
     with pytest.raises(CheckpointError, match="none of the usual latents"):
         load_generator(str(script(Draws(13), tmp_path / "odd.pt")))
 
 
-def test_a_model_that_does_not_end_in_minus_one_to_one_is_refused(tmp_path: Path) -> None:
+def test_model_that_does_not_end_in_minus_one_to_one_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"Make it end in -1\.\.1"):
         load_generator(str(script(Draws(gain=255.0), tmp_path / "wide-z12.pt")))
 
 
 @pytest.mark.parametrize("name", ["model.pt", "model.pth", "model.pkl", "model.bin"])
 @pytest.mark.parametrize("legacy", [False, True])
-def test_a_pickle_with_a_payload_is_refused_and_does_not_run(tmp_path: Path, name: str, legacy: bool) -> None:
+def test_pickle_with_a_payload_is_refused_and_does_not_run(tmp_path: Path, name: str, legacy: bool) -> None:
     ran = tmp_path / "ran"
     torch.save({"model": Payload(ran)}, tmp_path / name, _use_new_zipfile_serialization=not legacy)
     with pytest.raises(CheckpointError) as caught:
@@ -109,7 +109,7 @@ def test_a_pickle_with_a_payload_is_refused_and_does_not_run(tmp_path: Path, nam
 
 
 @pytest.mark.parametrize("protocol", [0, 2])
-def test_a_payload_hidden_in_an_exported_program_does_not_run(tmp_path: Path, protocol: int) -> None:
+def test_payload_hidden_in_an_exported_program_does_not_run(tmp_path: Path, protocol: int) -> None:
     """Every member that could be unpickled is replaced by one that would run code."""
     ran = tmp_path / "ran"
     whole = export(Draws(), tmp_path / "whole.pt2")
@@ -135,7 +135,7 @@ def test_a_payload_hidden_in_an_exported_program_does_not_run(tmp_path: Path, pr
             assert not ran.exists(), f"{suspect} ran"
 
 
-def test_a_truncated_archive_is_refused(tmp_path: Path) -> None:
+def test_truncated_archive_is_refused(tmp_path: Path) -> None:
     path = script(Draws(), tmp_path / "whole-z12.pt")
     cut = tmp_path / "cut-z12.pt"
     for length in (0, 3, 500, path.stat().st_size - 1):
@@ -145,7 +145,7 @@ def test_a_truncated_archive_is_refused(tmp_path: Path) -> None:
         assert caught.value.file == "cut-z12.pt"
 
 
-def test_an_archive_whose_names_are_not_utf_8_is_refused(tmp_path: Path) -> None:
+def test_archive_whose_names_are_not_utf_8_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "names.pt2"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("models/mödel.json", "{}")
@@ -157,7 +157,7 @@ def test_an_archive_whose_names_are_not_utf_8_is_refused(tmp_path: Path) -> None
 # -------------------------------------------------------------------------------------------------------- state dicts
 
 
-def test_a_state_dict_of_pytorchs_own_example_is_loaded_as_weights_only(finished_run: Path, tmp_path: Path) -> None:
+def test_state_dict_of_pytorchs_own_example_is_loaded_as_weights_only(finished_run: Path, tmp_path: Path) -> None:
     checkpoint = load(finished_run / "generator.safetensors")
     theirs = {f"module.{n.replace('layers.', 'main.')}": t for n, t in checkpoint.state("generator").items()}
     torch.save(theirs, tmp_path / "netG.pth")
@@ -180,7 +180,7 @@ def test_a_state_dict_of_pytorchs_own_example_is_loaded_as_weights_only(finished
 
 
 @pytest.mark.parametrize("spec", ["dcgan", "pggan", "dcgan,weights=x,colour=3", "dcgan,weights=x,size=wide"])
-def test_a_built_in_name_says_what_it_needs(spec: str) -> None:
+def test_architecture_name_without_usable_weights_is_refused(spec: str) -> None:
     with pytest.raises(SettingsError):
         load_generator(spec)
 
@@ -219,7 +219,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "my_generators"
 
 
-def test_a_callable_is_checked_and_passed_on(module: str) -> None:
+def test_callable_is_checked_and_passed_on(module: str) -> None:
     plain = load_generator(f"{module}:good")
     np.testing.assert_array_equal(plain(5, 3), plain(5, 3))
     assert plain.identity is None
@@ -238,7 +238,7 @@ def test_a_callable_is_checked_and_passed_on(module: str) -> None:
         ("nothing", "returned NoneType"),
     ],
 )
-def test_what_a_callable_returns_is_not_taken_on_trust(module: str, name: str, words: str) -> None:
+def test_images_of_a_callable_are_checked(module: str, name: str, words: str) -> None:
     with pytest.raises(CheckpointError, match=words):
         load_generator(f"{module}:{name}")(5, 0)
 
@@ -246,12 +246,12 @@ def test_what_a_callable_returns_is_not_taken_on_trust(module: str, name: str, w
 @pytest.mark.parametrize(
     ("name", "words"), [("absent", "no such name"), ("number", "is of type int"), ("good.deep", "no such")]
 )
-def test_a_name_that_is_no_callable_is_refused(module: str, name: str, words: str) -> None:
+def test_name_that_is_no_callable_is_refused(module: str, name: str, words: str) -> None:
     with pytest.raises(CheckpointError, match=words):
         load_generator(f"{module}:{name}")
 
 
-def test_a_module_beside_the_user_is_found_by_console_scripts_too(
+def test_module_in_the_working_directory_is_found_by_console_scripts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`pytest` and `medgan`, unlike `python -m`, do not put the working directory on the path."""
@@ -262,7 +262,7 @@ def test_a_module_beside_the_user_is_found_by_console_scripts_too(
     del sys.modules["generators_beside_me"]
 
 
-def test_a_module_that_is_not_there_is_refused() -> None:
+def test_missing_module_is_refused() -> None:
     with pytest.raises(CheckpointError, match="cannot be imported"):
         load_generator("no_such_module_anywhere:draw")
 
@@ -270,7 +270,7 @@ def test_a_module_that_is_not_there_is_refused() -> None:
 # ------------------------------------------------------------------------------------------------------------- images
 
 
-def test_an_npz_of_seeds_gives_each_seed_its_own(tmp_path: Path) -> None:
+def test_npz_with_seeds_returns_the_images_of_the_seed(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (20, 1, 8, 8), dtype=np.uint8)
     np.savez(tmp_path / "made.npz", pixels=pixels, groups=np.repeat(["0", "7"], 10))
     generator = load_generator(str(tmp_path / "made.npz"))
@@ -292,7 +292,7 @@ def test_images_without_seeds_are_shuffled_by_seed_without_repeats(tmp_path: Pat
         generator(31, 0)
 
 
-def test_a_folder_of_pictures_is_a_generator(tmp_path: Path) -> None:
+def test_folder_of_pictures_is_a_generator(tmp_path: Path) -> None:
     for index in range(5):
         write_png(np.full((8, 8, 1), index * 10, np.uint8), tmp_path / f"{index}.png")
     generator = load_generator(str(tmp_path))
@@ -335,7 +335,7 @@ def test_truncation_is_part_of_the_string_and_of_the_identity(finished_run: Path
 
 
 @pytest.mark.parametrize("spec", ["absent.pt", "absent/folder", "absent.safetensors", "", "C:\\absent.pt"])
-def test_what_is_not_there_is_refused_in_one_line(spec: str) -> None:
+def test_missing_generator_is_refused_in_one_line(spec: str) -> None:
     with pytest.raises(MedganError) as caught:
         load_generator(spec)
     assert "\n" not in str(caught.value)

@@ -73,7 +73,7 @@ def test_equalised_weights_have_unit_variance_at_rest_and_are_scaled_when_used()
 
 
 @pytest.mark.parametrize("resolution", [8, 16, 32])
-def test_a_fade_begins_at_exactly_the_stage_before_and_ends_at_exactly_the_new_one(resolution: int) -> None:
+def test_fade_begins_at_the_stage_before_and_ends_at_the_new_one(resolution: int) -> None:
     generator, discriminator = small(PGGANGenerator), small(PGGANDiscriminator)
     z, images = noise(4, 8), noise(4, 1, resolution, resolution)
     half = resolution // 2
@@ -87,7 +87,7 @@ def test_a_fade_begins_at_exactly_the_stage_before_and_ends_at_exactly_the_new_o
     torch.testing.assert_close(generator(z, resolution, 0.25), 0.75 * old + 0.25 * new)
 
 
-def test_a_stage_does_not_depend_on_layers_beyond_it() -> None:
+def test_stage_does_not_depend_on_layers_beyond_it() -> None:
     generator, discriminator = small(PGGANGenerator), small(PGGANDiscriminator)
     for parameter in generator.blocks[3].parameters():
         nn.init.constant_(parameter, float("nan"))
@@ -124,7 +124,7 @@ def test_minibatch_deviation_uses_the_biased_variance_within_its_group() -> None
         minibatch_deviation(x[:6], 4)
 
 
-def test_the_generator_normalises_behind_the_activation_and_not_after_to_rgb() -> None:
+def test_generator_normalises_behind_the_activation_and_not_after_to_rgb() -> None:
     generator = small(PGGANGenerator)
     z = noise(2, 8)
     x = pixel_norm(leaky_relu(generator.dense(pixel_norm(z)), 0.2))
@@ -132,7 +132,7 @@ def test_the_generator_normalises_behind_the_activation_and_not_after_to_rgb() -
     assert torch.equal(generator(z, 4), generator.to_rgb[0](x))
 
 
-def test_a_growing_generator_is_shown_at_full_size() -> None:
+def test_growing_generator_is_shown_at_full_size() -> None:
     generator = small(PGGANGenerator)
     z = noise(2, 8)
     shown = StagedGenerator(generator, SMALL, 8, 0.5)(z)

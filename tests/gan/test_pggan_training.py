@@ -37,7 +37,7 @@ def trainer(images: ImageSet, settings: PGGANSettings = SETTINGS, dtype: torch.d
     return PGGANTrainer(CONFIG, settings, images, world=World(), device=CPU, dtype=dtype)
 
 
-def test_the_schedule_is_that_of_the_reference() -> None:
+def test_schedule_is_that_of_the_reference() -> None:
     phases = schedule(PGGANConfig(128), PGGANSettings())
     assert [(p.resolution, p.fading) for p in phases] == [
         (4, False),
@@ -51,7 +51,7 @@ def test_the_schedule_is_that_of_the_reference() -> None:
     assert phases[2].alpha(100_000) == 1.0
 
 
-def test_a_batch_a_resolution_counts_images_not_steps() -> None:
+def test_schedule_with_a_batch_per_resolution_counts_images() -> None:
     table = ((4, 128), (8, 128), (16, 128), (32, 64), (64, 32), (128, 16))
     phases = schedule(PGGANConfig(128), PGGANSettings(fading=600_000, stable=600_000, batches=table))
     assert [p.batch for p in phases] == [128, 128, 128, 128, 128, 64, 64, 32, 32, 16, 16]
@@ -82,7 +82,7 @@ def test_logistic_bfloat16_steps_across_fades_stay_near_float32(make_images: Mak
     assert not torch.equal(losses["bfloat16"], losses["float32"])
 
 
-def test_the_gradient_penalty_equals_finite_differences() -> None:
+def test_gradient_penalty_equals_finite_differences() -> None:
     """Of the scores' sum in every pixel, and of the penalty itself in the weights (a second derivative)."""
     discriminator = PGGANDiscriminator(replace(CONFIG, discriminator_width=2))
     initialise(discriminator, torch.Generator().manual_seed(0))
@@ -187,7 +187,7 @@ def test_optimisers_start_afresh_when_a_fade_begins_and_when_it_ends(make_images
     assert counts == [1, 2, 3] * 5
 
 
-def test_the_average_follows_the_generator(make_images: MakeImages) -> None:
+def test_average_follows_the_generator(make_images: MakeImages) -> None:
     made = trainer(make_images(), replace(SETTINGS, average=0.75))
     expected = {name: p.detach().clone() for name, p in made.averaged.named_parameters()}
     for step in range(4):
@@ -199,7 +199,7 @@ def test_the_average_follows_the_generator(make_images: MakeImages) -> None:
     assert torch.equal(made.state()["generator.dense.weight"], made.averaged.dense.weight)
 
 
-def test_a_run_resumed_at_any_step_ends_as_if_it_had_not_stopped(make_images: MakeImages, tmp_path: Path) -> None:
+def test_run_resumed_at_any_step_ends_with_the_same_weights(make_images: MakeImages, tmp_path: Path) -> None:
     """Fifteen steps over three resolutions: checkpoints fall before, on and behind each change."""
     images = make_images()
     whole = train(CONFIG, SETTINGS, images, tmp_path / "whole", run=RUN)
@@ -217,7 +217,7 @@ def test_a_run_resumed_at_any_step_ends_as_if_it_had_not_stopped(make_images: Ma
         assert ours.progress == theirs.progress
 
 
-def test_a_checkpoint_on_the_way_draws_its_own_stage(make_images: MakeImages, tmp_path: Path) -> None:
+def test_unfinished_checkpoint_draws_its_own_stage(make_images: MakeImages, tmp_path: Path) -> None:
     seen: dict[int, NetworkGenerator] = {}
     train(CONFIG, SETTINGS, make_images(), tmp_path, run=RUN, on_checkpoint=lambda s, g: seen.update({s: g}))
     for step, pixels_alike in ((2, 4), (8, 2), (14, 1)):  # 4x4, 8x8 and 16x16, shown at 16x16
@@ -235,7 +235,7 @@ def test_a_checkpoint_on_the_way_draws_its_own_stage(make_images: MakeImages, tm
 
 
 @pytest.mark.slow
-def test_it_learns(make_images: MakeImages) -> None:
+def test_training_approaches_mean_and_spread_of_real_images(make_images: MakeImages) -> None:
     """After growing to 16x16 the mean picture is close to the real one, and pictures vary as real ones do."""
     images = make_images(200)
     settings = PGGANSettings(fading=2000, stable=3000, batch=16, learning_rate=3e-3, average=0.98)

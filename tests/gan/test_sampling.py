@@ -18,7 +18,7 @@ from pytest_medgan.gan.networks import restore_generator
 from pytest_medgan.gan.sampling import from_checkpoint
 
 
-def test_the_images_of_a_seed_do_not_depend_on_the_count(finished_run: Path) -> None:
+def test_images_of_a_seed_do_not_depend_on_the_count(finished_run: Path) -> None:
     generator = load_generator(str(finished_run))
     whole = generator(2 * BLOCK + 3, 5)
     assert whole.dtype == np.uint8
@@ -53,7 +53,7 @@ def test_another_thread_count_moves_few_pixels_by_one_level(finished_run: Path) 
     assert (gap > 0).mean() <= 0.001
 
 
-def test_what_a_generator_says_of_itself(finished_run: Path) -> None:
+def test_generator_offers_identity_recipe_and_window(finished_run: Path) -> None:
     generator = load_generator(str(finished_run / "generator.safetensors"))
     checkpoint = load(finished_run / "generator.safetensors")
     assert generator.identity == checkpoint.identity()
@@ -65,18 +65,18 @@ def test_what_a_generator_says_of_itself(finished_run: Path) -> None:
 
 
 @pytest.mark.parametrize(("start", "stop", "seed"), [(0, 0, 0), (3, 2, 0), (-1, 2, 0), (0, 2, -1)])
-def test_what_cannot_be_drawn_is_refused(finished_run: Path, start: int, stop: int, seed: int) -> None:
+def test_range_without_images_is_refused(finished_run: Path, start: int, stop: int, seed: int) -> None:
     with pytest.raises(SettingsError):
         load_generator(str(finished_run)).sample_range(start, stop, seed)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_a_gpu_that_is_not_there_is_never_replaced_by_the_cpu(finished_run: Path) -> None:
+def test_missing_gpu_is_refused(finished_run: Path) -> None:
     with pytest.raises(SettingsError, match="no GPU"):
         load_generator(str(finished_run), device="cuda")
 
 
-def test_a_device_that_does_not_exist_is_refused(finished_run: Path) -> None:
+def test_device_that_does_not_exist_is_refused(finished_run: Path) -> None:
     with pytest.raises(SettingsError, match="unknown to torch"):
         load_generator(str(finished_run), device="abacus")
 
@@ -95,7 +95,7 @@ def test_weights_of_another_size_are_refused(finished_run: Path, tmp_path: Path)
     assert caught.value.file == "other.safetensors"
 
 
-def test_a_configuration_that_claims_the_world_is_refused_before_memory_is(finished_run: Path, tmp_path: Path) -> None:
+def test_huge_configuration_is_refused_before_memory_is_claimed(finished_run: Path, tmp_path: Path) -> None:
     configured = {**load(finished_run / "generator.safetensors").configuration, "size": 1024, "generator_width": 4096}
     with pytest.raises(CheckpointError, match="not those of"):
         load_generator(str(rewritten(finished_run, tmp_path / "huge.safetensors", configuration=configured)))
@@ -113,7 +113,7 @@ def test_weights_that_are_not_finite_are_refused(finished_run: Path, tmp_path: P
         load_generator(str(rewritten(finished_run, tmp_path / "nan.safetensors", tensors=tensors)))
 
 
-def test_a_name_that_is_nothing_is_refused(tmp_path: Path) -> None:
+def test_missing_file_is_named_on_the_terminal_only(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError) as caught:
         load_generator(str(tmp_path / "absent.safetensors"))
     assert "absent" not in str(caught.value)

@@ -213,7 +213,7 @@ def test_bfloat16_forward_passes_stay_near_float32(make_images: MakeImages) -> N
 
 
 @pytest.mark.slow
-def test_it_learns(make_images: MakeImages) -> None:
+def test_training_approaches_mean_and_spread_of_real_images(make_images: MakeImages) -> None:
     """After 600 steps the mean picture is close to the real one, and pictures vary as real ones do."""
     images = make_images(200)
     settings = StyleGAN2Settings(batch=16, learning_rate=2e-3, average=0.98, penalty=0.1, adapt_images=50_000)

@@ -45,7 +45,7 @@ def assert_equal_weights(ours: Mapping[str, torch.Tensor], theirs: Mapping[str, 
     assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
 
 
-def test_a_run_leaves_what_it_promises(finished_run: Path) -> None:
+def test_run_leaves_checkpoints_history_grids_and_generator(finished_run: Path) -> None:
     names = sorted(path.name for path in finished_run.iterdir())
     assert names == [
         "checkpoint-00000004.safetensors",
@@ -67,7 +67,7 @@ def test_a_run_leaves_what_it_promises(finished_run: Path) -> None:
     assert all(0 < float(row["discriminator"]) < 10 and 0 < float(row["generator"]) < 10 for row in rows)
 
 
-def test_the_same_run_twice_is_the_same_to_the_bit(
+def test_equal_runs_are_equal_to_the_bit(
     finished_run: Path, tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path
 ) -> None:
     train(tiny, SETTINGS, make_images(), tmp_path / "again", run=RUN)
@@ -107,7 +107,7 @@ class InterruptionError(Exception):
     """Stands for whatever ends a process."""
 
 
-def test_a_run_resumed_after_any_checkpoint_ends_as_if_it_had_not_stopped(
+def test_run_resumed_after_an_error_ends_with_the_same_weights(
     finished_run: Path, tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path
 ) -> None:
     calls = []
@@ -193,7 +193,7 @@ def test_run_killed_and_resumed_ends_with_the_same_weights(
     assert_equal_weights(weights(tmp_path / "killed"), weights(tmp_path / "whole"))
 
 
-def test_ctrl_c_saves_and_then_stops(
+def test_interrupt_saves_and_then_stops(
     finished_run: Path, tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path
 ) -> None:
     def press(what: str, done: int, total: int) -> None:
@@ -231,7 +231,7 @@ def test_two_runs_do_not_write_one_folder(tiny: DCGANConfig, make_images: MakeIm
     assert str(tmp_path) not in str(problems[0])
 
 
-def test_a_folder_that_holds_a_run_is_not_overwritten(
+def test_folder_that_holds_a_run_is_not_overwritten(
     finished_run: Path, tiny: DCGANConfig, make_images: MakeImages
 ) -> None:
     before = (finished_run / "generator.safetensors").read_bytes()
@@ -250,7 +250,7 @@ def test_another_run_is_not_resumed(finished_run: Path, tiny: DCGANConfig, make_
         train(replace(tiny, size=32, generator_width=5), SETTINGS, images, finished_run, run=RUN, resume=True)
 
 
-def test_a_run_from_before_a_setting_was_added_is_resumed(
+def test_run_without_a_setting_added_later_is_resumed(
     finished_run: Path, tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path
 ) -> None:
     train(tiny, replace(SETTINGS, steps=4), make_images(), tmp_path, run=RUN)
@@ -266,7 +266,7 @@ def test_a_run_from_before_a_setting_was_added_is_resumed(
     assert_equal_weights(weights(tmp_path), weights(finished_run))
 
 
-def test_an_unreadable_last_checkpoint_falls_back_to_the_one_before(
+def test_unreadable_last_checkpoint_is_passed_over(
     finished_run: Path, tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path
 ) -> None:
     train(tiny, replace(SETTINGS, steps=8), make_images(), tmp_path, run=RUN)
@@ -333,7 +333,7 @@ def test_exploding_losses_are_divergence_too(tiny: DCGANConfig, make_images: Mak
         )
 
 
-def test_a_run_ends_early_once_the_smoothed_losses_have_converged(
+def test_run_ends_early_once_the_smoothed_losses_have_converged(
     tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def settling(self: DCGANTrainer, index: int, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -349,7 +349,7 @@ def test_a_run_ends_early_once_the_smoothed_losses_have_converged(
     assert load(tmp_path / "b" / "generator.safetensors").step == 200
 
 
-def test_what_a_checkpoint_callback_measures_joins_the_history(
+def test_measurements_of_the_checkpoint_callback_join_the_history(
     tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path
 ) -> None:
     def quick(step: int, generator: NetworkGenerator) -> Mapping[str, float]:
@@ -406,7 +406,7 @@ def test_train_or_load_trains_resumes_and_loads(
     assert len(steps) == 23
 
 
-def test_a_second_asker_waits_for_the_first(tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path) -> None:
+def test_second_process_waits_for_the_first(tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path) -> None:
     """Two workers of one test run want the same model: one trains, the other loads what it made."""
     identities: list[str] = []
 
@@ -423,7 +423,7 @@ def test_a_second_asker_waits_for_the_first(tiny: DCGANConfig, make_images: Make
     assert len(set(identities)) == 1
 
 
-def test_a_collapse_is_noticed(tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path) -> None:
+def test_collapse_is_noticed(tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path) -> None:
     """A generator whose images do not vary, as its last layer's weights are next to nothing."""
 
     def shrink(self: DCGANTrainer, index: int, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
