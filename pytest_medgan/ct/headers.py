@@ -153,11 +153,14 @@ def _skip(dataset: Dataset, name: str) -> str | None:
         return "secondary capture"
     # a modality is a code of capital letters; anything else is not repeated, since it may be free text
     coded = f"modality {modality}" if modality.isalpha() and modality.isupper() else "no image"
+    # private or damaged; a CT slice or a contour must not vanish among what is skipped
+    if modality in ("CT", *STRUCTURE_CLASSES.values()) and uid not in CT_CLASSES and UID(uid).name == uid:
+        raise DataError(
+            f"A DICOM file says {modality} but is of no known class. Copy it again, or remove it.", file=name
+        )
     if modality != "CT":
         return coded
     if uid not in CT_CLASSES:
-        if UID(uid).name == uid:  # private or damaged; a CT slice must not vanish among what is skipped
-            raise DataError("A DICOM file says CT but is of no known class. Copy it again, or remove it.", file=name)
         return "no image"
     kinds = [str(part).upper() for part in dataset.get("ImageType") or []]
     return "localizer" if "LOCALIZER" in kinds else None

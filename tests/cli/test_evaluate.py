@@ -177,7 +177,7 @@ def test_what_fails_in_one_process_ends_all(project: Path) -> None:
     assert "process 1 of 2: RuntimeError('the second one fails')" in both[0][2]
     unsteady = together(project, 2, "--extractor", "toy_spaces:Means", "--model", "unsteady=toy_spaces:unsteady")
     assert [status for status, _, _ in unsteady] == [2, 2], unsteady
-    assert "the processes have different images" in unsteady[0][2]
+    assert "The processes have different images." in unsteady[0][2]
 
 
 def test_figures_and_reports_are_written(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

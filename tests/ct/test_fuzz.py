@@ -286,3 +286,14 @@ def test_read_flipped_byte_of_a_header_refuses_warns_or_gives_the_same(small_ben
                 return data
 
             check(small_bench, name, damage)
+
+
+def test_read_contour_file_of_an_unknown_class_is_warned_of(small_bench: Bench) -> None:
+    """A contour file without its preamble whose class is damaged: its modality alone says what it was."""
+
+    def damage(data: bytearray) -> bytearray:
+        data[132] ^= 135
+        data[data.rindex(b"1.2.840.10008.5.1.4.1.1.481.3")] ^= 103
+        return data
+
+    assert check(small_bench, "PAT-001/study/structures/1-1.dcm", damage) == "warned"

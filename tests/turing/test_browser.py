@@ -58,6 +58,13 @@ def reload(watched: Watched) -> None:
     watched.page.wait_for_function("[...document.images].every((image) => image.complete)")
 
 
+def wait_for_text(watched: Watched, selector: str, expected: str) -> None:
+    """Wait until an element has the text; a page that was reloaded draws its first image when it is ready."""
+    watched.page.wait_for_function(
+        "([selector, expected]) => document.querySelector(selector)?.textContent === expected", arg=[selector, expected]
+    )
+
+
 def text(watched: Watched, selector: str) -> str:
     return str(watched.page.locator(selector).text_content())
 
@@ -246,7 +253,7 @@ def test_window_is_kept_over_images_and_on_reload(turing_page: Made, visit: Visi
     assert text(watched, "#zoom-value") == "1×"
     reload(watched)
     press(watched, "Tab", "Enter")
-    assert text(watched, "#place") == "Image 2 of 12"
+    wait_for_text(watched, "#place", "Image 2 of 12")
     assert window_of(watched) == ("40 HU", "400 HU")
 
 
