@@ -77,7 +77,6 @@ INI = """
 [pytest]
 medgan_data = set.npz,crop=image,size=32
 medgan_generator = generator.safetensors
-medgan_extractor = inception_v3,weights=random
 medgan_metrics = fid kid improved_precision improved_recall duplicate_rate
 medgan_samples = 24
 medgan_report = html,md,json

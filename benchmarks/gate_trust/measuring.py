@@ -23,7 +23,6 @@ from benchmarks.gate_trust.pools import Images, Inception, SqueezeNet
 from benchmarks.gate_trust.recipes import SAME
 from benchmarks.gate_trust.sampler import UInt8
 from benchmarks.gate_trust.worlds import prepare_process
-from pytest_medgan.catalogue import NAMES
 from pytest_medgan.evaluate.combining import combine_groups
 from pytest_medgan.gan import load_generator
 from pytest_medgan.metrics import Reference, measure, prepare_reference
@@ -63,7 +62,8 @@ def measure_run(checkpoint: Path, reference: Reference, network: Network, full: 
         measure(reference, fake=group.features, pixels=group.pixels, probabilities=group.probabilities)
         for group in groups
     ]
-    return {str(full): {name: asdict(combine_groups([b.estimates[name] for b in batteries])) for name in NAMES}}
+    names = batteries[0].estimates  # all but those that need a feature space's own heads
+    return {str(full): {name: asdict(combine_groups([b.estimates[name] for b in batteries])) for name in names}}
 
 
 def _order(checkpoint: Path) -> tuple[bool, str, str]:
