@@ -2,8 +2,8 @@
 
 Every function takes soft images float32 [N,H,W] in grey levels and a source of chance, and returns images of the same
 form. Sizes are shares of the image, so that the alterations do not depend on its number of pixels. The numbers below
-were chosen on the patches, sampler and faults that the feature spaces are measured with, so figures for these faults are
-optimistic.
+were chosen on the patches, sampler and faults that the feature spaces are measured with, so figures for
+these faults are optimistic.
 """
 
 from __future__ import annotations
