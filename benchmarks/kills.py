@@ -20,6 +20,7 @@ import hashlib
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import sys
@@ -41,32 +42,10 @@ from pytest_medgan.phantom.paint import draw_anatomy
 
 SLACK = 0.005  # seconds between the write that was chosen and the kill, at most
 WRITING = os.O_WRONLY | os.O_RDWR
-TRAIN = [
-    "train",
-    "dcgan",
-    "--images",
-    "set.npz",
-    "--size",
-    "32",
-    "--latent",
-    "8",
-    "--generator-width",
-    "8",
-    "--discriminator-width",
-    "8",
-    "--batch",
-    "16",
-    "--steps",
-    "12",
-    "--checkpoint-every",
-    "2",
-    "--grid-every",
-    "4",
-    "--threads",
-    "1",
-    "--out",
-    "run",
-]
+TRAIN = shlex.split(
+    "train dcgan --images set.npz --size 32 --latent 8 --generator-width 8 --discriminator-width 8 --batch 16 "
+    "--steps 12 --checkpoint-every 2 --grid-every 4 --threads 1 --out run"
+)
 TEST = """
 from pytest_medgan import assert_no_regression
 
@@ -81,19 +60,9 @@ medgan_metrics = fid kid improved_precision improved_recall duplicate_rate
 medgan_samples = 24
 medgan_report = html,md,json
 """
-ACCEPT = [
-    "baseline",
-    "accept",
-    "candidate.yaml",
-    "--row",
-    "SMALL",
-    "--into",
-    "medgan-baseline.yaml",
-    "--override",
-    "dirty",
-    "--reason",
-    "first",
-]
+ACCEPT = shlex.split(
+    "baseline accept candidate.yaml --row SMALL --into medgan-baseline.yaml --override dirty --reason first"
+)
 
 
 @dataclass(frozen=True)

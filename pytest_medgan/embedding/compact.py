@@ -14,6 +14,7 @@ The fitted map is derived from LIDC-IDRI (Armato et al. 2011, doi 10.7937/K9/TCI
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,16 +65,14 @@ def load_compact(spec: ExtractorSpec, device: str) -> FeatureSpace:
         block=engine.block,
         is_maps=True,
     )
-    space = FeatureSpace(
+    space = replace(
+        maps,
         run=Batches(_finished(engine.stream, projection, classifier), batch).embed,
         identity=f"{NAME};{weights};projection:{projection.digest};balls {BALL_DIMENSIONS}",
-        numeric_class=spec.precision,
         summary=f"{NAME}, {spec.precision}, engine {engine.name}",
-        engine=engine.name,
-        unit=batch,
-        block=engine.block,
         ball_dimensions=BALL_DIMENSIONS,
         maps=maps,
+        is_maps=False,
     )
     del state  # the engine has its own copy
     release_memory()
