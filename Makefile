@@ -11,7 +11,7 @@ export MEDGAN_SHARED_DATA ?= $(if $(wildcard $(SHARED)),$(SHARED),)
 gate: .venv/installed ## the main job: the example gate on the embedded phantom study
 	cd examples/gate && ../../$(PYTEST)
 
-# Each of the next three exits with status 1 and names the metrics that became worse.
+# Each of the next three fails and names the metrics that became worse: pytest exits with 1, and make then with 2.
 gate-early: .venv/installed ## the same gate on the model after a quarter of its training; fails, as it should
 	cd examples/gate && ../../$(PYTEST) --medgan-generator=../../fixtures/dcgan_early.safetensors
 
