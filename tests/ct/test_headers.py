@@ -291,3 +291,14 @@ def test_read_headers_padding_value_of_either_sign_is_the_same(
     (header,) = read_headers(tmp_path, study.files[0].relative_to(tmp_path).as_posix())
     assert isinstance(header, Header)
     assert header.pixels.padding == (stored, stored)
+
+
+@pytest.mark.parametrize("modality", ["CT", "RTSTRUCT", "SEG"])
+def test_read_headers_unknown_class_of_a_modality_that_is_read_is_faulty(tmp_path: Path, modality: str) -> None:
+    dataset = Dataset()
+    dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.SeriesInstanceUID = "1.2.3.4", "1.2.3.5", "1.2.3.6"
+    dataset.Modality = modality
+    dataset.save_as(tmp_path / "a.dcm", implicit_vr=False, little_endian=True)
+    (found,) = read_headers(tmp_path, "a.dcm")
+    assert isinstance(found, Faulty)
+    assert found.message == f"A DICOM file says {modality} but is of no known class. Copy it again, or remove it."
