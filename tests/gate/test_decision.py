@@ -192,6 +192,13 @@ def test_another_revision_of_a_metric_is_incomparable_in_that_metric_alone(evalu
     assert (kid.outcome, kid.cause) == (Outcome.UNDECIDED, VerdictCause.STOPPED)
 
 
+def test_a_metric_of_unknown_revision_is_incomparable(evaluation, row):
+    limit = row(fid=20.0)["fid"]
+    verdict = one(evaluation(fid=20.0), replace(limit, entry=replace(limit.entry, revision="")))
+    assert (verdict.outcome, verdict.cause) == (Outcome.INCOMPARABLE, VerdictCause.OTHER_REVISION)
+    assert "revision unknown" in verdict.reason
+
+
 def test_no_count_in_common_is_incomparable_and_draws_nothing(evaluation, row):
     limit = row(fid=20.0)["fid"]
     limit = replace(limit, entry=replace(limit.entry, at={6080: limit.values[1024]}))
@@ -219,6 +226,12 @@ def test_a_candidate_whose_identity_stands_in_the_row_is_the_same_checkpoint(eva
     assert ask(METRICS["fid"], limit, given, paired=True).change is Change.CHECKPOINT
 
 
+def test_models_without_identity_are_not_the_same_checkpoint(evaluation, row):
+    base, given = replace(row(fid=20.0), runs=(TrainingRun(None),)), evaluation(fid=20.0)
+    given.identity = None
+    assert ask(METRICS["fid"], base["fid"], given).change is Change.RECIPE
+
+
 def test_a_change_of_form_finds_its_run_or_asks_for_it(evaluation, row):
     limit, given = row(fid=(18.0, 20.0, 22.0))["fid"], evaluation(fid=22.0)
     given.change = Change.CHECKPOINT
@@ -233,6 +246,19 @@ def test_other_latent_seeds_are_allowed_for_a_selected_row_alone(evaluation, row
     given.fingerprint = replace(given.fingerprint, inputs={**given.fingerprint.inputs, "seeds": "7,8,9"})
     assert one(given, base["fid"]).cause is VerdictCause.OTHER_CONDITIONS
     assert one(given, replace(base, selected_from=5)["fid"]).outcome is Outcome.PASS
+
+
+def test_other_latent_seeds_are_not_allowed_where_every_run_was_kept(evaluation, row):
+    given, base = evaluation(fid=20.0), row(fid=(19.0, 20.0, 21.0))
+    given.fingerprint = replace(given.fingerprint, inputs={**given.fingerprint.inputs, "seeds": "7,8,9"})
+    assert one(given, replace(base, selected_from=3)["fid"]).cause is VerdictCause.OTHER_CONDITIONS
+    assert one(given, replace(base, selected_from=4)["fid"]).cause is not VerdictCause.OTHER_CONDITIONS
+
+
+def test_a_row_of_a_larger_family_shares_its_risk_among_more_metrics(evaluation, row):
+    given, base = evaluation(fid=20.0), row(fid=20.0)
+    few, many = (one(given, replace(base, family=family)["fid"], every_look=True) for family in (14, 1400))
+    assert many.critical > few.critical
 
 
 RUNS = {

@@ -56,6 +56,12 @@ def test_a_difference_on_both_sides_fails_either_way():
     assert judge_auto(seen(-3.0), 1.0, FRESH, last=True, both_sides=True).outcome is Outcome.PASS
 
 
+def test_a_gain_by_a_change_of_form_within_its_margin_passes_and_is_not_stale():
+    for last in (True, False):
+        assert judge_margin(seen(-5.0), 20.0, FRESH, last=last, both_sides=True).outcome is Outcome.PASS
+    assert judge_margin(seen(-5.0), 20.0, FRESH, last=True).outcome is Outcome.STALE
+
+
 @pytest.mark.parametrize(
     ("loss", "outcome"),
     [

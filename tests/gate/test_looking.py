@@ -9,8 +9,9 @@ from types import MappingProxyType
 import pytest
 
 from pytest_medgan.catalogue import METRICS, NAMES
-from pytest_medgan.gate.looking import Comparison, look, margin_in_units
+from pytest_medgan.gate.looking import Comparison, Spreads, look, margin_in_units
 from pytest_medgan.gate.risks import DEFAULT
+from pytest_medgan.gate.spread import Prior
 from pytest_medgan.gate.words import describe_suspect
 from pytest_medgan.records import (
     PLAIN,
@@ -90,6 +91,13 @@ def test_margins_of_every_kind_are_taken_at_the_full_count():
     assert math.isnan(margin_in_units(Entry({}, Margin("toward_real", 0.1)), 20.0))
     assert margin_in_units(Entry({}, Margin()), 20.0) is None
     assert margin_in_units(Entry({}), 20.0) is None
+
+
+def test_a_change_of_form_is_judged_without_the_spread_of_training_runs(evaluation, row):
+    limit, given, prior = row(fid=20.0)["fid"], evaluation(fid=(20.4, 20.5, 20.6)), Prior(4.0, 1e6)
+    asked = Comparison(METRICS["fid"], limit, FULL, Change.CHECKPOINT, 0)
+    found = look(asked, given.at(1024), DEFAULT, Spreads(prior, prior, prior))
+    assert (found.outcome, found.run_sd) == (Outcome.FAIL, None)
 
 
 def test_a_relative_margin_of_a_higher_is_better_metric_lies_below_it(evaluation, row):

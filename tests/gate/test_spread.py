@@ -38,7 +38,7 @@ def test_one_run_gives_no_prior():
 def test_equal_ratios_give_the_most_confident_prior_at_their_own_location():
     """With no variance left the prior is as strong as allowed; its mean of log x is then that of the data."""
     found = fit_prior([7.0] * 14, 4.0)
-    assert found.freedom == MOST
+    assert found.freedom == MOST == 4.0
     bias = [float(special.digamma(d / 2)) - math.log(d / 2) for d in (4.0, MOST)]
     assert found.location == pytest.approx(7.0 * math.exp(bias[1] - bias[0]))
 
