@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 
 import pytest
 
-from pytest_medgan.gate import baseline, canonical
+from pytest_medgan.gate import baseline, canonical, seal
 from pytest_medgan.gate.document import Document
 from pytest_medgan.gate.seal import check_seal, seal_of, sealed
-from pytest_medgan.records import Anchor, Count, Fingerprint, Margin, Score, Seal, TrainingRun
+from pytest_medgan.records import Anchor, Count, Entry, Fingerprint, Margin, Row, Score, Seal, TrainingRun
+
+ROOT = Path(__file__).parents[2]
 
 
 def filled(row):
@@ -67,13 +70,67 @@ def test_the_seal_covers_every_field(row):
         "revision": {"entries": {**base.entries, "fid": replace(fid, revision="2")}},
         "real": {"entries": {**base.entries, "fid": replace(fid, real=3.0)}},
     }
-    for field in ("mean", "se", "sd", "se_total", "freedom"):
-        runs = (replace(first, **{field: 0.77}), *fid.at[1024].runs[1:])
+    for number in ("mean", "se", "sd", "se_total", "freedom"):
+        runs = (replace(first, **{number: 0.77}), *fid.at[1024].runs[1:])
         at = {**fid.at, 1024: replace(fid.at[1024], runs=runs)}
-        changes[field] = {"entries": {**base.entries, "fid": replace(fid, at=at)}}
+        changes[number] = {"entries": {**base.entries, "fid": replace(fid, at=at)}}
     seals = {name: seal_of(replace(base, **change)) for name, change in changes.items()}
     assert base.seal_text not in seals.values()
     assert len(set(seals.values())) == len(seals)
+
+
+@dataclass(frozen=True)
+class LaterEntry(Entry):
+    """An entry with fields that came after the first seals."""
+
+    unit: str = ""
+    remarks: tuple[str, ...] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class LaterRow(Row):
+    """A row with a field that came after the first seals."""
+
+    owner: str = ""
+
+
+@pytest.fixture
+def later(row, monkeypatch):
+    """Return a filled row, and the same row in classes that have gained fields."""
+    for table in ("_ALWAYS_COVERED", "_NEVER_COVERED"):
+        names = getattr(seal, table)
+        monkeypatch.setattr(seal, table, {**names, LaterEntry: names[Entry], LaterRow: names[Row]})
+    base = filled(row)
+    entries = {name: LaterEntry(**values_of(entry)) for name, entry in base.entries.items()}
+    return base, LaterRow(**{**values_of(base), "entries": entries})
+
+
+def values_of(record):
+    """Return the values of a record's fields by name."""
+    return {one.name: getattr(record, one.name) for one in fields(record)}
+
+
+def test_seal_stays_valid_when_a_record_gains_a_field_with_a_default(later):
+    before, after = later
+    assert check_seal(after, before.seal_text) is Seal.VALID
+
+
+@pytest.mark.parametrize("change", [{"unit": "HU"}, {"remarks": ("checked",)}])
+def test_seal_covers_a_later_field_of_an_entry(later, change):
+    before, after = later
+    fid = replace(after.entries["fid"], **change)
+    assert check_seal(replace(after, entries={**after.entries, "fid": fid}), before.seal_text) is Seal.BROKEN
+
+
+def test_seal_covers_a_later_field_of_a_row(later):
+    before, after = later
+    assert check_seal(replace(after, owner="team"), before.seal_text) is Seal.BROKEN
+
+
+@pytest.mark.parametrize("file", ["baselines/phantom.yaml", "examples/retrained/medgan-baseline.yaml"])
+def test_seals_of_the_files_of_this_repository_are_valid(file):
+    document = baseline.parse((ROOT / file).read_text(encoding="utf-8"), file)
+    assert {name: row.seal for name, row in document.rows.items()} == dict.fromkeys(document.rows, Seal.VALID)
 
 
 def test_places_in_the_file_and_the_environment_are_not_sealed(row):
