@@ -64,6 +64,31 @@ def test_step_is_cross_entropy_of_a_sigmoid_and_adam(tiny: DCGANConfig, make_ima
         torch.testing.assert_close(tensor, discriminator.state_dict()[name])
 
 
+def test_the_discriminator_learns_at_its_own_rate(tiny: DCGANConfig, make_images: MakeImages) -> None:
+    trainer = made(make_images(), tiny, replace(SETTINGS, discriminator_learning_rate=1e-15))
+    networks = (trainer.generator, trainer.discriminator)
+    before = [{n: p.detach().clone() for n, p in net.named_parameters()} for net in networks]
+    Eager(trainer).step(0)
+    moved = [
+        max(float((p.detach() - old[name]).abs().max()) for name, p in net.named_parameters())
+        for net, old in zip(networks, before, strict=True)
+    ]
+    assert moved[0] > 1e-5
+    assert moved[1] < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("falls", "rows", "converged"), [(0.0, 40, True), (0.0, 41, False), (0.0, 30, False), (0.01, 40, False)]
+)
+def test_losses_have_converged_once_whole_windows_of_them_agree(
+    tiny: DCGANConfig, make_images: MakeImages, falls: float, rows: int, converged: bool
+) -> None:
+    """200 steps, each logged: windows of 10 rows, four of which must agree within 2%."""
+    trainer = made(make_images(), tiny, replace(SETTINGS, steps=200, tolerance=0.02))
+    history = [{"discriminator": 1.0, "generator": 2.0 - falls * row} for row in range(rows)]
+    assert trainer.converged(history, 1) is converged
+
+
 def test_noise_falls_to_nothing_over_the_run(tiny: DCGANConfig, make_images: MakeImages) -> None:
     trainer = made(make_images(), tiny, replace(SETTINGS, noise=0.5, batch=64))
     spreads = [[float(noise.std()) for noise in trainer._noise(step)] for step in (0, 5, 9)]
