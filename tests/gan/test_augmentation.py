@@ -35,6 +35,8 @@ def test_draw_covers_its_ranges_and_depends_on_step_and_seed_alone() -> None:
     assert 0.18 < greys[..., 0].max() <= 0.2
     assert 0.6 <= greys[..., 1].min() < 0.63
     assert 1.37 < greys[..., 1].max() <= 1.4
+    for pair in (moves.double(), greys.double(), cuts.double()):  # each number of its own draw
+        assert abs(float(torch.corrcoef(pair.reshape(-1, 2).T)[0, 1])) < 0.25
     assert 0 <= cuts.min() < 0.02
     assert 0.98 < cuts.max() <= 1
     again = augmentation.draw(1, range(3, 4), 64)

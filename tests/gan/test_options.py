@@ -55,21 +55,23 @@ def test_field_without_a_text_is_no_option() -> None:
 
 @dataclass(frozen=True)
 class Small:
-    """Settings of two fields."""
+    """Settings of three described fields."""
 
     share: float = described(0.5, "share, 100% at most")
     pairs: tuple[tuple[int, int], ...] = described(((4, 1),), "by resolution")
+    nothing: float | None = described(None, "may be left out")
     hidden: int = 3
 
 
 def test_percent_sign_survives_the_help() -> None:
-    (share, pairs) = _merged({"small": Small})
+    share, pairs, nothing = _merged({"small": Small})
     assert share.help % {} == "share, 100% at most (default 0.5)"
     assert pairs.metavar == "R:N,..."
+    assert nothing.help == "may be left out (default none)"
 
 
 def test_plain_values_are_those_of_json() -> None:
-    assert plain_values(Small()) == {"share": 0.5, "pairs": [[4, 1]], "hidden": 3}
+    assert plain_values(Small()) == {"share": 0.5, "pairs": [[4, 1]], "nothing": None, "hidden": 3}
 
 
 @pytest.mark.parametrize("size", [0, 4, 12, 2048])
