@@ -21,8 +21,8 @@ import numpy as np
 
 from benchmarks.gate_trust import tasks
 from benchmarks.gate_trust.bank import Bank, Plan
+from benchmarks.gate_trust.evaluations import MEASURED
 from benchmarks.gate_trust.gates import Tally, run
-from pytest_medgan.catalogue import NAMES
 
 FAULTS: dict[str, tuple[str, ...]] = {
     "blur 0.7 to 0.8": ("blur:0.8",) * 3,
@@ -115,7 +115,7 @@ def calibration(bank: Bank) -> None:
     print("| metric | mean | " + " | ".join(f"claimed / true at {n}" for n in bank.looks) + " |")
     print("| --- " * (len(bank.looks) + 2) + "|")
     groups = range(bank.size("model"))
-    for name in NAMES:
+    for name in MEASURED:
         cells = []
         for n in bank.looks:
             found = [bank.estimates("model", group, n)[name] for group in groups]

@@ -15,7 +15,8 @@ import numpy as np
 
 from benchmarks.gate_trust import tasks
 from benchmarks.gate_trust.bank import Bank, Plan
-from pytest_medgan.catalogue import METRICS, NAMES
+from benchmarks.gate_trust.evaluations import MEASURED
+from pytest_medgan.catalogue import METRICS
 
 
 def main() -> None:
@@ -28,12 +29,12 @@ def main() -> None:
     plan = Plan(arguments.data, arguments.work, arguments.full, arguments.groups, arguments.groups)
     bank = tasks.bank(plan)
     of_real = np.bincount(bank.clusters.predict(bank.real.features), minlength=len(bank.shares)) / len(bank.real)
-    print(f"| of the model's images | of the reference | {' | '.join(NAMES)} |")
-    print("| --- " * (len(NAMES) + 2) + "|")
+    print(f"| of the model's images | of the reference | {' | '.join(MEASURED)} |")
+    print("| --- " * (len(MEASURED) + 2) + "|")
     for further in range(int((bank.shares >= 0.05).sum())):
         model = f"modes:0.05+{further}"
         cluster = bank.removed(model.partition(":")[2])[0]
-        cells = [f"{effect(bank, model, name):.1f}" for name in NAMES]
+        cells = [f"{effect(bank, model, name):.1f}" for name in MEASURED]
         print(f"| {bank.shares[cluster]:.1%} | {of_real[cluster]:.1%} | {' | '.join(cells)} |", flush=True)
 
 

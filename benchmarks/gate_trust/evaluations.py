@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pytest_medgan.catalogue import METRICS
+from pytest_medgan.catalogue import METRICS, NAMES
 from pytest_medgan.gate.decision import decide
 from pytest_medgan.gate.seal import sealed
 from pytest_medgan.records import (
@@ -32,6 +32,8 @@ from pytest_medgan.records import (
 
 Float = npt.NDArray[np.float64]
 Looks = Mapping[int, Mapping[str, Score]]  # images per sample group -> metric -> score
+# every metric but the one that needs heads of a feature space of the product
+MEASURED = tuple(name for name in NAMES if name != "anomaly_rate")
 FINGERPRINT = Fingerprint({"numeric_class": "float32"}, (1.0,))
 
 

@@ -19,10 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.gate_trust.evaluations import Float, Looks, TableEvaluation, judge, reds, row_of, score_of
+from benchmarks.gate_trust.evaluations import MEASURED, Float, Looks, TableEvaluation, judge, reds, row_of, score_of
 from benchmarks.gate_trust.former import former_is_red
 from benchmarks.gate_trust.worlds import FULL, WORLDS, Bank, prepare_process
-from pytest_medgan.catalogue import NAMES
 from pytest_medgan.metrics.ms_ssim import PAIRS
 from pytest_medgan.records import Outcome
 
@@ -54,7 +53,7 @@ def looks_of(bank: Bank, estimates: Float, groups: list[int]) -> Looks:
             name: score_of(
                 estimates[groups, place, i, 0].tolist(), estimates[groups, place, i, 1].tolist(), _freedom(name, n)
             )
-            for i, name in enumerate(NAMES)
+            for i, name in enumerate(MEASURED)
         }
         for place, n in enumerate(bank.looks)
     }

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.gate_trust.bank import Bank
-from benchmarks.gate_trust.evaluations import TableEvaluation, judge, reds, row_of
-from pytest_medgan.catalogue import NAMES
+from benchmarks.gate_trust.evaluations import MEASURED, TableEvaluation, judge, reds, row_of
 from pytest_medgan.evaluate.combining import combine_groups
 from pytest_medgan.records import Row, Score
 
@@ -25,7 +24,7 @@ class BankLooks(Mapping[int, Mapping[str, Score]]):
 
     def __getitem__(self, n: int) -> Mapping[str, Score]:
         parts = [self.bank.estimates(model, group, n) for model, group in self.groups]
-        return {name: combine_groups([part[name] for part in parts]) for name in NAMES}
+        return {name: combine_groups([part[name] for part in parts]) for name in MEASURED}
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.bank.looks)

@@ -10,8 +10,8 @@ from collections import Counter
 
 import numpy as np
 
-from benchmarks.gate_trust.evaluations import Float, TableEvaluation, is_red, judge, row_of
-from pytest_medgan.catalogue import METRICS, NAMES
+from benchmarks.gate_trust.evaluations import MEASURED, Float, TableEvaluation, is_red, judge, row_of
+from pytest_medgan.catalogue import METRICS
 from pytest_medgan.gate.risks import DEFAULT
 from pytest_medgan.gate.uncertainty import Error
 from pytest_medgan.records import Outcome, Score
@@ -35,7 +35,7 @@ def simulate(
     full = Error(math.sqrt(2.0 / LOOKS[-1]))
     risks = ((1.0 - DEFAULT.promise) / DEFAULT.metrics, DEFAULT.miss / len(LOOKS))
     sees = sum(full.quantile(risk) for risk in risks) * full.se
-    names = NAMES[:metrics]
+    names = MEASURED[:metrics]
     for _ in range(gates):
         shared = rng.standard_normal((2, 1, len(LOOKS))) * math.sqrt(correlation)
         own = rng.standard_normal((2, metrics, len(LOOKS))) * math.sqrt(1 - correlation)

@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.gate_trust.evaluations import (
+    MEASURED,
     Float,
     Looks,
     TableEvaluation,
@@ -35,7 +36,7 @@ from benchmarks.gate_trust.evaluations import (
     row_of,
 )
 from benchmarks.gate_trust.former import former_is_red
-from pytest_medgan.catalogue import METRICS, NAMES
+from pytest_medgan.catalogue import METRICS
 from pytest_medgan.gate.risks import DEFAULT
 from pytest_medgan.records import Outcome, Score, Verdict
 
@@ -84,14 +85,14 @@ def simulated_runs(
     training = (shared + rng.standard_normal((count, len(law))) * math.sqrt(1 - CORRELATION)) * spread
     values = 1000.0 + training + (rng.standard_normal((count, len(law))) if sampled else 0.0)
     place = int(np.argmax(spread))
-    sign = -1.0 if METRICS[NAMES[place]].higher_is_better else 1.0
+    sign = -1.0 if METRICS[MEASURED[place]].higher_is_better else 1.0
     values[:, place] += sign * worse * math.sqrt(1 + spread[place] ** 2)
     return [_simulated_looks(run) for run in values]
 
 
 def _simulated_looks(values: Float) -> Looks:
     """Return one run as the only look of a gate; values far beyond 1 have no floor that a share would have."""
-    return {N: {name: Score(float(value), 1.0, 1.0, 1.0, 3) for name, value in zip(NAMES, values, strict=True)}}
+    return {N: {name: Score(float(value), 1.0, 1.0, 1.0, 3) for name, value in zip(MEASURED, values, strict=True)}}
 
 
 def rates_of(draws: Iterable[tuple[Sequence[Looks], Sequence[Looks]]]) -> tuple[Rates, list[tuple[Verdict, ...]]]:
@@ -161,14 +162,14 @@ def measured(folder: Path, gates: int, seed: int = 1) -> None:
     for count in (3, 5):
         for name, candidates in runs.items():
             rng = np.random.default_rng([seed, count])
-            rates, first = rates_of(_draws(rng, same, candidates, rows=count, gates=gates))
+            rates, first = rates_of(drawn_gates(rng, same, candidates, rows=count, gates=gates))
             print(f"| {name} | {count} | {gates} | {_cells(rates)} | {_worst(first)} |", flush=True)
 
 
-def _draws(
+def drawn_gates(
     rng: np.random.Generator, same: Sequence[Looks], candidates: Sequence[Looks], *, rows: int, gates: int
 ) -> Iterable[tuple[Sequence[Looks], Sequence[Looks]]]:
-    """Draw gates: a row of the recipe "same" and three other runs of the candidate's."""
+    """Draw gates: a row of the recipe "same" and three other runs of the candidate's recipe."""
     for _ in range(gates):
         order = rng.permutation(len(same))
         left = order[rows:] if candidates is same else rng.permutation(len(candidates))

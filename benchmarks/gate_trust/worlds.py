@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pytest_medgan.catalogue import NAMES
+from benchmarks.gate_trust.evaluations import MEASURED
 from pytest_medgan.metrics import Reference, measure, prepare_reference
 from pytest_medgan.metrics.prd import Clustered
 
@@ -139,11 +139,11 @@ class Bank:
 
     def _group(self, group: int) -> Float:
         rng = np.random.default_rng([self.full, group, 1])
-        features, pixels, probabilities = self._images(self.world.model(rng, self.full), rng)
-        found = np.empty((len(self.looks), len(NAMES), 2))
+        features, pixels, probabilities = self.images(self.world.model(rng, self.full), rng)
+        found = np.empty((len(self.looks), len(MEASURED), 2))
         for place, n in enumerate(self.looks):
             battery = measure(self.reference, fake=features[:n], pixels=pixels[:n], probabilities=probabilities[:n])
-            found[place] = [(battery.estimates[name].value, battery.estimates[name].se) for name in NAMES]
+            found[place] = [(battery.estimates[name].value, battery.estimates[name].se) for name in MEASURED]
         return found
 
     @property
@@ -163,9 +163,9 @@ class Bank:
         group = np.arange(REAL) % world.patients
         means = world.spread * rng.standard_normal((world.patients, world.dimensions))
         latents = (world.real(rng, REAL) + means[group]) / np.sqrt(1 + world.spread**2)
-        return self._images(latents, rng), group
+        return self.images(latents, rng), group
 
-    def _images(
+    def images(
         self, latents: Float, rng: np.random.Generator
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8], Float]:
         """Features, pixels and class probabilities; equal latents give equal pixels."""

@@ -55,6 +55,10 @@ class DrawnImages:
             return self._drawn(seed, self._full)[look_order(seed, self._full)[:n]]
         return self._drawn(seed, n)[:n]
 
+    def sequence(self, seed: int, n: int) -> UInt8:
+        """Return the first `n` images of a seed in the generator's order, or all where all were drawn at once."""
+        return self._drawn(seed, self._full) if self._whole else self._drawn(seed, n)[:n]
+
     def groups(self, seed: int, n: int) -> Names | None:
         """Return the group of each image of a look, [n]; None where images are independent."""
         if self._source.groups is None:

@@ -168,7 +168,9 @@ class ModelEvaluation:
         scores = gather_scores(batteries, settings, len(self.subject.real.reference), n, custom)
         if self._generated:
             groups = [self.images(seed, n).pixels for seed in settings.seeds]
-            scores = replace(scores, suspects=find_suspects(groups, self.subject.real, self.subject.bench))
+            drawn = [self._drawn_images.sequence(seed, n) for seed in settings.seeds]
+            suspects = find_suspects(groups, self.subject.real, self.subject.bench, drawn=drawn)
+            scores = replace(scores, suspects=suspects)
         plain, self._contributions[n] = agreed((to_plain(scores), contributions))
         return from_plain(Scores, plain, "scores")
 

@@ -1,4 +1,4 @@
-"""Find images that are no sample of a generator: seed ignored, constant, or real images handed back.
+"""Find images that are no sample of a generator: seed ignored, constant, blank, or real images handed back.
 
 Such images may score well, so they are looked for on their own, whatever the metrics say. The gate turns each finding
 red and says why.
@@ -26,6 +26,7 @@ CHECKED = 512  # images per sample group, and of each role's own, that are compa
 SAME = 0.5  # share of equal positions from which two sample groups count as the same
 NOISE = 1.0  # grey levels, root mean square, below which an image does not differ from the mean image
 CONSTANT = 0.9  # share of such images from which a generator counts as nearly constant
+BLANK = 0.05  # share of images of a single grey level, beyond that of the reference images
 HANDED_BACK = 0.05  # share of images that are real ones, beyond what held-out patients show by chance
 
 _ROLES = (
@@ -35,13 +36,17 @@ _ROLES = (
 )
 
 
-def find_suspects(groups: Sequence[UInt8], real: RealSets, bench: Workbench) -> tuple[Suspect, ...]:
+def find_suspects(
+    groups: Sequence[UInt8], real: RealSets, bench: Workbench, *, drawn: Sequence[UInt8] | None = None
+) -> tuple[Suspect, ...]:
     """Return why images are no sample of a generator.
 
     Args:
-        groups: The images of each sample group, uint8 [N,1,H,W].
+        groups: The images of each sample group at one look, uint8 [N,1,H,W].
         real: The real images at hand.
         bench: Keeps what depends on the real images alone.
+        drawn: All images drawn so far for each group, in the generator's order, uint8 [M,1,H,W]; by default those of
+            the look. A look that takes a random part of each group holds few of the images that two groups share.
 
     Returns:
         One finding per suspicion, with the share of the images that it concerns; empty where there is none.
@@ -49,7 +54,10 @@ def find_suspects(groups: Sequence[UInt8], real: RealSets, bench: Workbench) -> 
     constant = _constancy(groups, real.reference)
     if constant is not None:
         return (constant,)
-    found = [] if (same := _repeated_groups(groups)) is None else [same]
+    found = [] if (same := _repeated_groups(groups if drawn is None else drawn)) is None else [same]
+    blank = float(np.mean([_blank_share(images) for images in groups]))
+    if blank - _blank_share(real.reference.pixels) >= BLANK:
+        found.append(Suspect(Suspicion.BLANK, blank))
     some = np.concatenate([images[:CHECKED] for images in groups])
     for suspicion, role in _ROLES:
         theirs: ImageSet = getattr(real, role)
@@ -80,13 +88,24 @@ def _flat_share(images: UInt8) -> float:
     return float(np.mean(np.array(gaps) < NOISE))
 
 
+def _blank_share(images: UInt8) -> float:
+    """Return the share of images of a single grey level."""
+    flat = images.reshape(len(images), -1)
+    return float((flat == flat[:, :1]).all(1).mean())
+
+
 def _repeated_groups(groups: Sequence[UInt8]) -> Suspect | None:
-    """Return whether two sample groups of different latent seeds hold the same images, in place or in another order."""
+    """Return whether two sample groups of different latent seeds hold the same images, in place or in another order.
+
+    In place only images that their group holds once are counted: black images in common do not say that the seed is
+    ignored.
+    """
     digests = [[hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images] for images in groups]
     shares = [0.0]
     for left, right in combinations(digests, 2):
-        in_place = sum(a == b for a, b in zip(left, right, strict=True)) / len(left)
-        shares.append(1.0 if Counter(left) == Counter(right) else in_place)
+        times, others = Counter(left), Counter(right)
+        in_place = sum(a == b and times[a] == 1 for a, b in zip(left, right, strict=True)) / len(left)
+        shares.append(1.0 if times == others else in_place)
     worst = max(shares)
     return Suspect(Suspicion.SEED_IGNORED, worst) if worst >= SAME else None
 

@@ -22,6 +22,7 @@ def describe_suspect(suspect: Suspect) -> str:
         Suspicion.SEED_IGNORED: f"the generator ignores its seed: {share} of the images of two groups are the same",
         Suspicion.CONSTANT: "the generator returns one image, whatever its seed",
         Suspicion.NEARLY_CONSTANT: f"{share} of the images differ from their mean by less than one grey level",
+        Suspicion.BLANK: f"{share} of the images are blank: one grey level all over",
         Suspicion.REFERENCE_RETURNED: f"{share} of the images are reference images, pixel by pixel",
         Suspicion.TRAINING_RETURNED: f"{share} of the images are training images, pixel by pixel",
         Suspicion.HELD_OUT_RETURNED: f"{share} of the images are held-out real images, pixel by pixel",

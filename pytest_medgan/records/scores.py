@@ -101,6 +101,7 @@ class Suspicion(enum.StrEnum):
     SEED_IGNORED = "seed_ignored"  # sample groups of different latent seeds hold the same images
     CONSTANT = "constant"  # every image is the same
     NEARLY_CONSTANT = "nearly_constant"  # the images differ by less than noise
+    BLANK = "blank"  # images of a single grey level, more of them than among the real ones
     REFERENCE_RETURNED = "reference_returned"  # images are, pixel by pixel, reference images
     TRAINING_RETURNED = "training_returned"  # images are, pixel by pixel, training images
     HELD_OUT_RETURNED = "held_out_returned"  # images are, pixel by pixel, held-out images

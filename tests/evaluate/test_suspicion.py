@@ -9,7 +9,7 @@ import pytest
 
 from pytest_medgan.evaluate import Workbench
 from pytest_medgan.evaluate.suspicion import HANDED_BACK, find_suspects
-from pytest_medgan.records import DataSettings, ImageSet, RealSets, Suspicion, UInt8
+from pytest_medgan.records import DataSettings, ImageSet, RealSets, Suspect, Suspicion, UInt8
 
 
 def noise(seed: int, count: int = 60, spread: float = 40.0) -> UInt8:
@@ -53,6 +53,29 @@ def test_group_that_repeats_half_of_another_is_found(real: RealSets, bench: Work
     less = np.concatenate([noise(0)[:29], noise(1)[29:]])
     assert suspicions([noise(0), half], real, bench) == {Suspicion.SEED_IGNORED: 0.5}
     assert suspicions([noise(0), less], real, bench) == {}
+
+
+def test_black_images_in_common_are_not_an_ignored_seed(real: RealSets, bench: Workbench) -> None:
+    def late_black(seed: int) -> UInt8:
+        return np.concatenate([noise(seed, 24), np.zeros((36, 1, 32, 32), np.uint8)])
+
+    assert suspicions([late_black(0), late_black(1)], real, bench) == {Suspicion.BLANK: 0.6}
+
+
+def test_blank_images_like_the_real_ones_are_no_suspicion(bench: Workbench) -> None:
+    def with_blank(seed: int, count: int) -> UInt8:
+        return np.concatenate([noise(seed, count - count // 10), np.full((count // 10, 1, 32, 32), seed, np.uint8)])
+
+    sets = (image_set(with_blank(seed, 100)) for seed in (100, 101, 102))
+    real = RealSets(*sets, settings=DataSettings("x"), digest="blank")
+    assert suspicions([with_blank(0, 60), with_blank(1, 60)], real, bench) == {}
+
+
+def test_ignored_seed_is_found_in_all_that_was_drawn(real: RealSets, bench: Workbench) -> None:
+    drawn = [noise(0), noise(0)]
+    looks = [drawn[0][:15], drawn[1][20:35]]  # a look takes other images of each group
+    assert suspicions(looks, real, bench) == {}
+    assert find_suspects(looks, real, bench, drawn=drawn) == (Suspect(Suspicion.SEED_IGNORED, 1.0),)
 
 
 def test_generator_of_few_images_does_not_ignore_its_seed(real: RealSets, bench: Workbench) -> None:
