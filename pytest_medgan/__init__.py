@@ -23,6 +23,7 @@ __all__ = [
     "assert_inception_score_above",
     "assert_intensity_distance_below",
     "assert_kid_below",
+    "assert_memorised_rate_below",
     "assert_metric",
     "assert_ms_ssim_below",
     "assert_no_regression",

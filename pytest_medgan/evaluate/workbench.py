@@ -208,7 +208,7 @@ class Workbench:
             reference = self.embedded(extractor, real, "reference")
             training = (
                 self.embedded(extractor, real, "training").features
-                if knows_training and "authenticity" in metrics
+                if knows_training and {"authenticity", "memorised_rate"} & set(metrics)
                 else None
             )
             return prepare_reference(

@@ -14,6 +14,7 @@ from pytest_medgan.metrics.improved_pr import improved_precision_recall
 from pytest_medgan.metrics.inception_score import inception_score
 from pytest_medgan.metrics.intensity import intensity_distance
 from pytest_medgan.metrics.kernel import kernel_distance
+from pytest_medgan.metrics.memorisation import memorised_rate
 from pytest_medgan.metrics.ms_ssim import ms_ssim_diversity
 from pytest_medgan.metrics.prd import precision_recall_distribution
 from pytest_medgan.metrics.reference import Reference, prepare_reference
@@ -37,6 +38,7 @@ __all__ = [
     "intensity_distance",
     "kernel_distance",
     "measure",
+    "memorised_rate",
     "ms_ssim_diversity",
     "precision_recall_distribution",
     "prepare_reference",

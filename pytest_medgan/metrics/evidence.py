@@ -16,6 +16,8 @@ from pytest_medgan.metrics.duplicates import duplicates
 from pytest_medgan.metrics.improved_pr import member_rates
 from pytest_medgan.metrics.intensity import fake_histograms
 from pytest_medgan.metrics.look import Look
+from pytest_medgan.metrics.membership import membership_curve
+from pytest_medgan.metrics.memorisation import copied_patients, memorised
 from pytest_medgan.metrics.passes import cross
 from pytest_medgan.metrics.prd import clustered
 from pytest_medgan.records import Evidence, Float64
@@ -41,6 +43,7 @@ def gather_evidence(look: Look, measured: Iterable[str]) -> Evidence:
         sweep["improved_recall"] = member_rates(passes.fake_balls)
         in_fake = passes.fake_balls.members(ks.improved).cpu().numpy()
     nearest, train = passes.nearest, look.keep(nearest_training) if "authenticity" in names else None
+    by_patient = "memorised_rate" in names and look.reference.train is not None
     histograms = look.reference.histograms if "intensity_distance" in names else None
     return Evidence(
         fake_in_real=in_real,
@@ -53,6 +56,9 @@ def gather_evidence(look: Look, measured: Iterable[str]) -> Evidence:
         copies=look.keep(copies) if "copy_rate" in names else None,
         duplicates=look.keep(duplicates) if "duplicate_rate" in names else None,
         anomalies=anomalies(look) if "anomaly_rate" in names else None,
+        memorised=memorised(look) if "memorised_rate" in names else None,
+        memorised_patients=copied_patients(look) if by_patient else None,
+        membership=membership_curve(look) if by_patient else None,
         prd_curve=look.keep(clustered).curve if {"precision", "recall"} & names else None,
         histogram_real=None if histograms is None else histograms.sum(0),
         histogram_fake=None if histograms is None else look.keep(fake_histograms).sum(0),

@@ -16,7 +16,9 @@ from pytest_medgan.metrics.frechet_error import ENOUGH, LeftOutRows, prepare_row
 from pytest_medgan.metrics.grey_levels import grey_step, histograms
 from pytest_medgan.metrics.heads import Heads
 from pytest_medgan.metrics.kernel_sums import KernelSide, KernelSums
+from pytest_medgan.metrics.memory import LEAST_NEW, Memory, new_rows, prepare_memory
 from pytest_medgan.metrics.moments import Moments, compute_moments
+from pytest_medgan.metrics.nearest_training import find_nearest_training
 from pytest_medgan.metrics.neighbours import Neighbours, find_neighbours
 from pytest_medgan.metrics.pairwise import Points, mean_of, own_products, points
 from pytest_medgan.metrics.pixel_pairs import duplicate_distance
@@ -63,9 +65,11 @@ class Reference:
     train: Points | None = None  # the generator's training features, the same columns as `ball_points`
     train_near: Neighbours | None = None  # authenticity
     train_block: Int64 | None = None  # [T], training patients dealt to at most 100 blocks
+    train_group: Int64 | None = None  # [T], the training patient's number
     train_pixels: UInt8 | None = None  # [T,1,H,W]
     window: tuple[float, float] | None = None  # HU of grey 0 and 255
     heads: Heads | None = None  # anomaly_rate
+    memory: Memory | None = None  # memorised_rate
     duplicate_distance: float | None = None  # root mean square grey levels; nearer generated images are duplicates
 
     def __len__(self) -> int:
@@ -149,7 +153,7 @@ def prepare_reference(
         pixels = inputs.pixels(pixels, "pixels")
     if train is not None:
         train = inputs.features(train, "train", least=2, width=real.shape[1]).to(real.device)
-        train_block = blocks_of(inputs.group_numbers(train_groups, len(train), "train_groups"))
+        train_group = inputs.group_numbers(train_groups, len(train), "train_groups")
     if train_pixels is not None:
         like = None if pixels is None else (pixels.shape[2], pixels.shape[3])
         train_pixels = inputs.pixels(train_pixels, "train_pixels", like=like)
@@ -163,6 +167,17 @@ def prepare_reference(
         lambda: _prepare_frechet(ready, group) if "fid" in asked else (None, None),
         real.device,
     )
+    train_near = None
+    if train_ready is not None and {"authenticity", "memorised_rate"} & set(asked):
+        train_near = find_neighbours(train_ready, (1,))
+    memory = None
+    if "memorised_rate" in asked and pixels is not None and train_pixels is not None:
+        rows = new_rows(groups, train_groups, len(real))
+        if len(rows) >= LEAST_NEW:
+            distances = None
+            if train_ready is not None and train_near is not None:
+                distances = find_nearest_training(ball_points, train_ready, train_near).squared.cpu().numpy()[rows]
+            memory = prepare_memory(train_pixels, pixels[rows], distances, group[rows])
     return Reference(
         points=ready,
         ball_points=ball_points,
@@ -179,11 +194,13 @@ def prepare_reference(
         image_size=None if pixels is None else (pixels.shape[2], pixels.shape[3]),
         histograms=histograms(pixels) if pixels is not None and "intensity_distance" in asked else None,
         train=train_ready,
-        train_near=find_neighbours(train_ready, (1,)) if train_ready is not None and "authenticity" in asked else None,
-        train_block=None if train is None else train_block,
+        train_near=train_near,
+        train_group=None if train is None else train_group,
+        train_block=None if train is None else blocks_of(train_group),
         train_pixels=train_pixels,
         window=window,
         heads=heads,
+        memory=memory,
         duplicate_distance=duplicate_distance(pixels) if pixels is not None and "duplicate_rate" in asked else None,
     )
 

@@ -27,6 +27,7 @@ from pytest_medgan.metrics.inception_score import inception_contribution, incept
 from pytest_medgan.metrics.intensity import intensity_contribution, intensity_estimate
 from pytest_medgan.metrics.kernel import kernel_contribution, kernel_estimate
 from pytest_medgan.metrics.look import Look
+from pytest_medgan.metrics.memorisation import memorised_contribution, memorised_estimate
 from pytest_medgan.metrics.ms_ssim import ms_ssim_contribution, ms_ssim_estimate
 from pytest_medgan.metrics.prd import (
     prd_precision_contribution,
@@ -69,5 +70,6 @@ FUNCTIONS: Mapping[str, Functions] = MappingProxyType(
         "intensity_distance": Functions(intensity_estimate, intensity_contribution),
         "ms_ssim": Functions(ms_ssim_estimate, ms_ssim_contribution),
         "anomaly_rate": Functions(anomaly_estimate, anomaly_contribution),
+        "memorised_rate": Functions(memorised_estimate, memorised_contribution),
     }
 )

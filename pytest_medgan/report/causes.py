@@ -4,7 +4,8 @@ The rules look at the metrics that got worse. Several may apply.
 
 | cause | rule |
 | --- | --- |
-| copying | copy rate or authenticity |
+| copying | copy rate, memorised rate or authenticity |
+| anomalies | anomaly rate |
 | duplicates | duplicate rate |
 | intensity | intensity distance |
 | collapse | duplicate rate and MS-SSIM, or improved recall halved together with one of these or coverage |
@@ -23,18 +24,19 @@ from __future__ import annotations
 
 import math
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pytest_medgan.records import Evidence, Int64, Outcome
 from pytest_medgan.report.comparisons import Standing, lost, probably_lost, spread, standings
+from pytest_medgan.report.evidence_words import what_is_wrong, who_is_copied
 from pytest_medgan.report.numbers import errors_text
 from pytest_medgan.report.record import ModelRecord
 
 APART = 5.0  # standard errors between one sample group and the mean of the others
 
-COPYING = ("copy_rate", "authenticity")
+COPYING = ("copy_rate", "memorised_rate", "authenticity")
 DIVERSITY = ("recall", "improved_recall", "coverage", "ms_ssim")
 FIDELITY = ("precision", "improved_precision", "density")
 
@@ -57,6 +59,13 @@ _WORDS = {
         "More generated images lie too close to single training images. A model that memorised its training set can "
         "reveal patients. Look at the suspected copies first, and do not share samples before the cause is known.",
         "copies",
+    ),
+    "anomalies": (
+        "some images are wrong in themselves",
+        "More images look like real ones gone wrong: upside-down, joined from two, smeared or the like. A small share "
+        "of such images hardly moves the other metrics. Usual causes: a part of the training images that was prepared "
+        "in another way, an augmentation that reached the output, or artefacts of the generator.",
+        "anomalies",
     ),
     "duplicates": (
         "the model repeats images",
@@ -142,11 +151,12 @@ def causes(model: ModelRecord, evidence: Evidence | None = None) -> tuple[Cause,
     worse = {s.metric: s for s in lost(model) or probably_lost(model)}
     found = [_cause(kind, [worse[n] for n in names if n in worse]) for kind, names in _kinds(model, worse)]
     if evidence is not None:
-        shift = grey_shift(evidence)
-        found = [
-            Cause(c.kind, c.short, c.text, (*c.because, shift), c.look_at) if c.kind == "intensity" and shift else c
-            for c in found
-        ]
+        details = {
+            "intensity": grey_shift(evidence),
+            "anomalies": what_is_wrong(evidence),
+            "copying": who_is_copied(evidence),
+        }
+        found = [replace(c, because=(*c.because, words)) if (words := details.get(c.kind)) else c for c in found]
     return (*found, *_single_seeds(model, worse))
 
 
@@ -223,6 +233,8 @@ def _kinds(model: ModelRecord, worse: dict[str, Standing]) -> list[tuple[str, tu
     kinds: list[tuple[str, tuple[str, ...]]] = []
     if worse.keys() & set(COPYING):
         kinds.append(("copying", COPYING))
+    if "anomaly_rate" in worse:
+        kinds.append(("anomalies", ("anomaly_rate",)))
     if "intensity_distance" in worse:
         kinds.append(("intensity", ("intensity_distance",)))
     kinds += _kinds_of_the_manifold(worse)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,18 +11,23 @@ from pytest_medgan.ground import sheets
 from pytest_medgan.records import Evidence, Int64, UInt8
 from pytest_medgan.report.numbers import percent_share
 from pytest_medgan.report.record import ModelRecord
-from pytest_medgan.report.selection import GRID, duplicate_groups, furthest_outside, suspected_copies
+from pytest_medgan.report.selection import GRID, duplicate_groups, flagged_images, furthest_outside, suspected_copies
 
 COLUMNS = 8  # of a contact sheet
 TELLING = 12  # images of a small sheet on the first screen
 TELLING_COLUMNS = 4
 
 _COPIES_TEXT = (
-    "These images are nearly equal, pixel by pixel, to an image that the model was trained on. The numbers are rows of "
-    "the two sets."
+    "These images are nearly equal to an image that the model was trained on, pixel by pixel or once moved, turned, "
+    "mirrored or windowed anew. The numbers are rows of the two sets. A few images are as alike by chance: the table "
+    "says how many real images of new patients are."
 )
 _DUPLICATES_TEXT = (
     "Different latents give near-identical images. One image of each group is shown, the largest group first."
+)
+_ANOMALIES_TEXT = (
+    "A head that was trained on altered real images takes these for such images, the most frequent kinds first. About "
+    "2 in 100 real images look wrong to some head."
 )
 _OUTSIDE_TEXT = (
     "These images lie outside the manifold of real images (improved precision, k=3), the least realistic first. "
@@ -131,7 +137,8 @@ def galleries(found: Evidence) -> tuple[Gallery, ...]:
         nearest = None if found.nearest_real is None else int(found.nearest_real[i])
         realism = "" if found.realism is None else f", realism {found.realism[i]:.2f}"
         outside.append(_tile(f"No. {i}{realism}", fake.get(i), real.get(nearest)))
-    copied = 0 if found.copies is None else len({int(pair[0]) for pair in found.copies})
+    copied = len({copy.fake for copy in suspected_copies(found, count=sys.maxsize)})
+    wrong = [_tile(f"No. {row} {kind.words}", fake.get(row)) for row, kind in flagged_images(found)]
     repeated = 0 if found.duplicates is None else len(np.unique(found.duplicates))
     beside = _OUTSIDE_TEXT + (
         " The nearest real image is shown with each." if found.thumbnails_real is not None else ""
@@ -139,6 +146,7 @@ def galleries(found: Evidence) -> tuple[Gallery, ...]:
     kinds = (
         ("copies", f"Suspected copies of training images ({copied:,})", _COPIES_TEXT, "copy_rate", copies),
         ("duplicates", f"Repeated images ({repeated:,})", _DUPLICATES_TEXT, "duplicate_rate", groups),
+        ("anomalies", f"Images that look wrong{_share_flagged(found)}", _ANOMALIES_TEXT, "anomaly_rate", wrong),
         ("outside", f"Least realistic images{_share_outside(found)}", beside, "improved_precision", outside),
     )
     return tuple(Gallery(kind, title, text, metric, tuple(t)) for kind, title, text, metric, t in kinds if t)
@@ -189,6 +197,11 @@ def _share_outside(found: Evidence) -> str:
         return ""
     stray = int((~inside).sum())
     return f" ({stray:,} of {len(inside):,} lie outside, {percent_share(stray, len(inside))})"
+
+
+def _share_flagged(found: Evidence) -> str:
+    """Return how many generated images a head flags."""
+    return "" if found.anomalies is None else f" ({len(found.anomalies):,})"
 
 
 def _tile(caption: str, *images: Shown | None) -> Tile:

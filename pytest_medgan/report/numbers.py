@@ -10,7 +10,7 @@ from pytest_medgan.catalogue import Metric
 
 DASH = "–"
 MOST_DECIMALS = 6
-PERCENT_METRICS = ("copy_rate", "duplicate_rate", "anomaly_rate")  # shares near zero, said as percent
+PERCENT_METRICS = ("copy_rate", "duplicate_rate", "anomaly_rate", "memorised_rate")  # shares near zero, said as percent
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ _CRITERIA = (
     ),
     ("Constraint", "Do they keep to what anatomy and physics allow?", ("anomaly_rate",)),
     ("Completeness", "Do they carry everything that the intended task needs?", ()),
-    ("Compliance", "Do they keep patients' data private?", ("copy_rate", "authenticity")),
+    ("Compliance", "Do they repeat training patients?", ("copy_rate", "memorised_rate", "authenticity")),
     ("Comprehension", "Is it clear how they were made and what they are fit for?", ()),
     ("Consistency", "Is their quality stable?", ()),
 )

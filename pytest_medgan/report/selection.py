@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from pytest_medgan.records import Evidence, Int64, Names
+from pytest_medgan.records import Alteration, Evidence, Int64, Names
 
 GRID = 48  # images of a contact sheet
 SHOWN = 12  # tiles of a gallery
@@ -82,17 +82,42 @@ def furthest_outside(evidence: Evidence, count: int = SHOWN) -> tuple[int, ...]:
 
 
 def suspected_copies(evidence: Evidence, count: int = SHOWN) -> tuple[Copy, ...]:
-    """Return pairs of a generated and a training image that are near-identical in pixels.
+    """Return pairs of a generated and a training image that are alike.
 
     Args:
-        evidence: Holds the pairs in `copies`.
+        evidence: Holds the pairs that are near-identical in pixels in `copies`, and those that are alike once moved,
+            turned or mirrored in `memorised`.
         count: Pairs wanted.
 
     Returns:
-        Pairs in the order of the evidence.
+        The near-identical pairs, then the others of images that are not among them.
     """
-    pairs = evidence.copies
-    return () if pairs is None else tuple(Copy(int(fake), int(train)) for fake, train in pairs[:count])
+    equal = [] if evidence.copies is None else evidence.copies.tolist()
+    known = {fake for fake, _ in equal}
+    moved = [] if evidence.memorised is None else [pair for pair in evidence.memorised.tolist() if pair[0] not in known]
+    return tuple(Copy(fake, train) for fake, train in [*equal, *moved][:count])
+
+
+def flagged_images(evidence: Evidence, count: int = SHOWN) -> tuple[tuple[int, Alteration], ...]:
+    """Return generated images that a head flags and what is wrong with them, the kinds in turn, common ones first.
+
+    Args:
+        evidence: Holds them in `anomalies`.
+        count: Images wanted.
+    """
+    if evidence.anomalies is None:
+        return ()
+    kinds = list(Alteration)
+    by_kind = [(kinds[place], rows) for place, rows in _rows_by_kind(evidence.anomalies)]
+    turns = [(turn, place, row, kind) for place, (kind, rows) in enumerate(by_kind) for turn, row in enumerate(rows)]
+    return tuple((row, kind) for _, _, row, kind in sorted(turns, key=lambda one: one[:2])[:count])
+
+
+def _rows_by_kind(anomalies: Int64) -> list[tuple[int, list[int]]]:
+    """Return the places of alterations with the images that show them, most images first."""
+    places, counts = np.unique(anomalies[:, 1], return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    return [(int(place), anomalies[anomalies[:, 1] == place, 0].tolist()) for place in places[order]]
 
 
 def duplicate_groups(evidence: Evidence, count: int = SHOWN) -> tuple[Duplicates, ...]:
@@ -132,6 +157,7 @@ def chosen_images(evidence: Evidence, grid: int = GRID) -> ChosenImages:
     """
     copies, outside = suspected_copies(evidence), furthest_outside(evidence)
     fake = [*range(grid), *outside, *(c.fake for c in copies), *(d.members[0] for d in duplicate_groups(evidence))]
+    fake += [row for row, _ in flagged_images(evidence)]
     real = [] if evidence.real_samples is None else evidence.real_samples[:grid].tolist()
     if evidence.nearest_real is not None:
         real += [int(evidence.nearest_real[i]) for i in outside]

@@ -20,6 +20,7 @@ from pytest_medgan.metrics import (
     intensity_distance,
     kernel_distance,
     measure,
+    memorised_rate,
     ms_ssim_diversity,
     precision_recall_distribution,
     prepare_reference,
@@ -65,6 +66,8 @@ def test_battery_values_equal_single_functions(two_sets, pixels, probabilities, 
         window=window,
     )
     assert tuple(found) == tuple(name for name in NAMES if name != "anomaly_rate")  # which needs heads
+    by_pixels = memorised_rate(fake=fake_pixels, train=train_pixels, real=real_pixels)
+    assert found.pop("memorised_rate") >= by_pixels >= 1 / 300  # features count as well
     precision, recall = precision_recall_distribution(real=real, fake=fake)
     improved, improved_recall = improved_precision_recall(real=real, fake=fake)
     density, coverage = density_coverage(real=real, fake=fake)
@@ -110,6 +113,7 @@ def test_metric_that_cannot_be_measured_has_a_cause(two_sets):
         "inception_score": Cause.NO_PROBABILITIES,
         "authenticity": Cause.NO_TRAINING_IMAGES,
         "copy_rate": Cause.NO_TRAINING_IMAGES,
+        "memorised_rate": Cause.NO_TRAINING_IMAGES,
         "duplicate_rate": Cause.NO_PIXELS,
         "intensity_distance": Cause.NO_PIXELS,
         "ms_ssim": Cause.NO_PIXELS,

@@ -86,7 +86,8 @@ def check_finite(found: Battery) -> None:
 def test_degenerate_set_gives_finite_numbers(real, fake):
     found = battery(real, fake, constant=len(np.unique(fake, axis=0)) == 1)
     check_finite(found)
-    assert set(found.causes) == {"anomaly_rate"}
+    few = {"memorised_rate"} if len(real) < 20 else set()
+    assert set(found.causes) == {"anomaly_rate"} | few
 
 
 def test_constant_model_scores_as_collapsed():

@@ -47,6 +47,7 @@ ACCEPTED = {
     "intensity_distance": (1.20, 0.10),
     "ms_ssim": (0.310, 0.004),
     "anomaly_rate": (0.052, 0.006),
+    "memorised_rate": (0.007, 0.002),
 }
 REAL = {
     "inception_score": 1.30,
@@ -64,6 +65,7 @@ REAL = {
     "intensity_distance": 0.20,
     "ms_ssim": 0.290,
     "anomaly_rate": 0.024,
+    "memorised_rate": 0.007,
 }
 
 

@@ -33,6 +33,8 @@ def changed(model: ModelRecord, name: str, **changes: Any) -> ModelRecord:
         ({}, []),
         ({"copy_rate": 9}, ["copying"]),
         ({"authenticity": 9}, ["copying"]),
+        ({"memorised_rate": 9}, ["copying"]),
+        ({"anomaly_rate": 9, "fid": 9}, ["anomalies"]),
         ({"duplicate_rate": 9}, ["duplicates"]),
         ({"intensity_distance": 9}, ["intensity"]),
         ({"improved_recall": 9, "fid": 9}, ["diversity"]),
@@ -159,7 +161,7 @@ def test_intensity_cause_names_the_shift(make_model: MakeModel) -> None:
 
 
 def test_limits_of_knowledge_name_what_was_not_examined(make_model: MakeModel) -> None:
-    model = make_model(without=("copy_rate", "authenticity", "duplicate_rate"))
+    model = make_model(without=("copy_rate", "memorised_rate", "authenticity", "duplicate_rate"))
     assert limits_of_knowledge(model) == (
         "Copying of training images was not examined (the generator's training set is not known).",
         "Duplicates were not examined.",
@@ -171,3 +173,15 @@ def test_limits_of_knowledge_name_what_was_not_examined(make_model: MakeModel) -
     assert limits_of_knowledge(missing) == (
         "Some comparisons could not be made (MISSING). The table gives the reasons.",
     )
+
+
+def test_wrong_images_and_copied_patients_are_said_with_their_cause(make_model: MakeModel) -> None:
+    evidence = Evidence(
+        count=100,
+        anomalies=np.column_stack([np.arange(10), np.zeros(10, int)]),
+        memorised_patients=np.array([9, 120, 0.4]),
+    )
+    copying, wrong = causes(make_model(memorised_rate=9.0, anomaly_rate=9.0), evidence)
+    assert copying.because[-1] == "9 of 120 training patients are copied (by chance hardly one would be)"
+    assert wrong.because[-1] == "about one image in 10 is upside-down"
+    assert (copying.look_at, wrong.look_at) == ("copies", "anomalies")

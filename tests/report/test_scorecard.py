@@ -27,12 +27,16 @@ def test_criterion_shows_values_with_those_of_real_images(make_model: MakeModel)
     assert "Improved Recall 0.871 (real images: 0.987)" in by_name["Coverage"]
     assert by_name["Compliance"] == (
         "Copy rate 0.11% (real images: 0.00%)",
+        "Memorised rate 0.76% (real images: 0.70%)",
         "Authenticity 0.618 (real images: 0.640)",
     )
 
 
 def test_criterion_without_a_measured_metric_is_empty(make_model: MakeModel) -> None:
-    by_name = {c.name: c.findings for c in scorecard(make_model(without=("copy_rate", "authenticity", "anomaly_rate")))}
+    by_name = {
+        c.name: c.findings
+        for c in scorecard(make_model(without=("copy_rate", "memorised_rate", "authenticity", "anomaly_rate")))
+    }
     for name in ("Compliance", "Constraint", "Completeness", "Comprehension"):
         assert by_name[name] == ()
 
