@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from copy import deepcopy
 from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from pytest_medgan.errors import SettingsError
 from pytest_medgan.gan.architecture import NetworkConfig, Stage
 from pytest_medgan.gan.batches import Batches
 from pytest_medgan.gan.distributed import World, share_batch_norm
 from pytest_medgan.gan.grey import from_grey
-from pytest_medgan.gan.optimisers import MovingAverage
+from pytest_medgan.gan.optimisers import MovingAverage, adam
 from pytest_medgan.gan.state import TrainingState
 from pytest_medgan.records import ImageSet
 
@@ -54,7 +56,7 @@ class SharedSettings(Protocol):
         ...
 
 
-class AdversarialTrainer:
+class AdversarialTrainer(ABC):
     """Hold two networks that train against each other; an architecture adds `steps`, `inputs` and `update`."""
 
     title: ClassVar[str]  # of the architecture, in progress lines
@@ -104,9 +106,31 @@ class AdversarialTrainer:
         )
         self._generator_optimiser, self._discriminator_optimiser = self._make_optimisers()
 
+    @abstractmethod
     def _make_optimisers(self) -> Optimisers:
         """Return new optimisers of both networks."""
-        raise NotImplementedError
+
+    @abstractmethod
+    def inputs(self, steps: range) -> dict[str, Tensor]:
+        """Return everything random of some steps, drawn on the CPU, as a function of the seed and the step."""
+
+    @abstractmethod
+    def update(self, step: int, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Update both networks with a step's inputs; return the losses, averaged over the processes."""
+
+    def _adam(
+        self,
+        rate: float,
+        betas: tuple[float, float],
+        *,
+        discriminator_rate: float | None = None,
+        epsilon: float = 1e-8,
+    ) -> Optimisers:
+        """Return Adam for both networks, with a learning rate of the discriminator's own where one is given."""
+        return (
+            adam(self.generator, rate, betas, epsilon),
+            adam(self.discriminator, discriminator_rate or rate, betas, epsilon),
+        )
 
     def describe(self) -> str:
         """Return what a progress line calls the training."""
@@ -164,3 +188,22 @@ class AdversarialTrainer:
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Load what `state` returned."""
         self._state().restore(tensors)
+
+
+def initialise_all(
+    networks: Iterable[nn.Module], initialise: Callable[[nn.Module, torch.Generator], None], seed: int
+) -> None:
+    """Draw the weights of networks, one network after the other, by what an architecture's `initialise` does."""
+    generator = torch.Generator().manual_seed(seed)
+    for network in networks:
+        initialise(network, generator)
+
+
+def check_minibatch_groups(world: World, batch: int, group: int) -> None:
+    """Raise SettingsError where a process's images do not divide into the groups of a minibatch deviation."""
+    share = world.share(batch)
+    each = share.stop - share.start
+    if each % min(group, each):
+        raise SettingsError(
+            f"{each} images a process do not divide into minibatch groups of {group}. Change the batch."
+        )

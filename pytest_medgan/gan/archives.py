@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import pickle
-import warnings
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -25,26 +22,10 @@ from pytest_medgan.gan.architecture import NetworkConfig
 from pytest_medgan.gan.checkpoint import CONVERSION
 from pytest_medgan.gan.networks import restore_generator
 from pytest_medgan.gan.sampling import NetworkGenerator, choose_device, exact_convolutions
+from pytest_medgan.ground.torch_files import tensors_only
 from pytest_medgan.records import Progress, no_progress
 
 USUAL_LATENTS = (100, 512, 128, 64, 256)
-
-
-@contextmanager
-def _weights_only() -> Iterator[None]:
-    """Make every torch.load in the body, also those inside torch, refuse anything but plain tensors."""
-    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch warns of TorchScript's deprecation on each call
-            yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
 
 
 def from_archive(path: Path, *, device: str = "cpu", progress: Progress = no_progress) -> NetworkGenerator:
@@ -63,7 +44,7 @@ def from_archive(path: Path, *, device: str = "cpu", progress: Progress = no_pro
     candidates = _named_latent(path)
     network: nn.Module
     try:
-        with _weights_only():
+        with tensors_only():
             if kind == "TorchScript":
                 network = torch.jit.load(io.BytesIO(content), map_location=device).eval()  # type: ignore[no-untyped-call]
             else:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf, nextafter
-from typing import TYPE_CHECKING
 
-from pytest_medgan.errors import SettingsError
-from pytest_medgan.gan.described import PRECISIONS, check_between, check_size, described
-
-if TYPE_CHECKING:
-    from pytest_medgan.gan.augmentation import Augmentation
+from pytest_medgan.gan.described import (
+    PRECISIONS,
+    AugmentationSettings,
+    check_between,
+    check_choice,
+    check_size,
+    described,
+)
 
 BELOW_ONE = nextafter(1.0, 0.0)
 
@@ -37,7 +39,7 @@ class DCGANConfig:
 
 
 @dataclass(frozen=True)
-class DCGANSettings:
+class DCGANSettings(AugmentationSettings):
     """How a DCGAN is trained. With the configuration and the images it determines the weights."""
 
     steps: int = described(20_000, "generator updates at most")
@@ -66,16 +68,8 @@ class DCGANSettings:
         check_between(nextafter(0.0, 1.0), inf, learning_rate=self.learning_rate)
         check_between(0, BELOW_ONE, average=self.average)
         check_between(nextafter(0.0, 1.0), 1, noise_share=self.noise_share)
-        if self.precision not in PRECISIONS:
-            raise SettingsError(f"precision {self.precision!r} is unknown. Choose {' or '.join(PRECISIONS)}.")
+        check_choice(PRECISIONS, precision=self.precision)
         _ = self.augmentation  # checks its ranges
-
-    @property
-    def augmentation(self) -> Augmentation:
-        """How the images are changed that the discriminator sees."""
-        from pytest_medgan.gan.augmentation import Augmentation
-
-        return Augmentation(self.shift, self.brightness, self.contrast, self.cutout)
 
     @property
     def extendable(self) -> frozenset[str]:

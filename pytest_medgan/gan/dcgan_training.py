@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from pytest_medgan.errors import SettingsError
-from pytest_medgan.gan.adversarial import AdversarialTrainer, Optimisers
+from pytest_medgan.gan.adversarial import AdversarialTrainer, Optimisers, initialise_all
 from pytest_medgan.gan.architecture import Networks
 from pytest_medgan.gan.batches import training_latents
 from pytest_medgan.gan.dcgan import DCGANDiscriminator, DCGANGenerator, initialise
 from pytest_medgan.gan.dcgan_settings import DCGANConfig, DCGANSettings
 from pytest_medgan.gan.distributed import World
 from pytest_medgan.gan.losses import logistic_loss, squared_gradient
-from pytest_medgan.gan.optimisers import adam, minimise
+from pytest_medgan.gan.optimisers import minimise
 from pytest_medgan.records import ImageSet
 
 
@@ -45,20 +45,14 @@ class DCGANTrainer(AdversarialTrainer):
                 f"shift {settings.shift} is not possible for images of {config.size} pixels. Choose less than that."
             )
         self.config, self.settings, self._augmentation = config, settings, settings.augmentation
-        generator, discriminator = DCGANGenerator(config), DCGANDiscriminator(config)
-        seeded = torch.Generator().manual_seed(settings.seed)
-        for network in (generator, discriminator):
-            initialise(network, seeded)
-        super().__init__(config, settings, images, generator, discriminator, world=world, device=device, dtype=dtype)
+        networks = DCGANGenerator(config), DCGANDiscriminator(config)
+        initialise_all(networks, initialise, settings.seed)
+        super().__init__(config, settings, images, *networks, world=world, device=device, dtype=dtype)
 
     def _make_optimisers(self) -> Optimisers:
         """Return new optimisers of both networks."""
         s = self.settings
-        betas = (s.beta1, s.beta2)
-        return (
-            adam(self.generator, s.learning_rate, betas),
-            adam(self.discriminator, s.discriminator_learning_rate or s.learning_rate, betas),
-        )
+        return self._adam(s.learning_rate, (s.beta1, s.beta2), discriminator_rate=s.discriminator_learning_rate)
 
     @property
     def steps(self) -> int:

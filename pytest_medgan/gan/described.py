@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, field, fields
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from pytest_medgan.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pytest_medgan.gan.augmentation import Augmentation
 
 T = TypeVar("T")
 PRECISIONS = ("float32", "bfloat16")
@@ -15,6 +18,22 @@ class Described(Protocol):
     """A dataclass whose fields may be made by `described`."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+class AugmentationSettings:
+    """Base of settings with the four fields of an augmentation."""
+
+    shift: int
+    brightness: float
+    contrast: float
+    cutout: float
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """How the images are changed that the discriminator sees; raises SettingsError for a value out of range."""
+        from pytest_medgan.gan.augmentation import Augmentation
+
+        return Augmentation(self.shift, self.brightness, self.contrast, self.cutout)
 
 
 def described(default: T, text: str, *, choices: tuple[str, ...] = (), added: bool = False) -> T:
@@ -57,3 +76,10 @@ def check_between(low: float, high: float, **values: float) -> None:
     for name, value in values.items():
         if not low <= value <= high:
             raise SettingsError(f"{name} {value:g} is out of range. Choose {low:g} to {high:g}.")
+
+
+def check_choice(choices: tuple[str, ...], **values: str) -> None:
+    """Raise SettingsError where a value is none of the choices."""
+    for name, value in values.items():
+        if value not in choices:
+            raise SettingsError(f"{name} {value!r} is unknown. Choose {' or '.join(choices)}.")

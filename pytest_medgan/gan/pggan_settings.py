@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf, nextafter
-from typing import TYPE_CHECKING
 
 from pytest_medgan.errors import SettingsError
-from pytest_medgan.gan.described import PRECISIONS, check_between, check_size, described
-
-if TYPE_CHECKING:
-    from pytest_medgan.gan.augmentation import Augmentation
+from pytest_medgan.gan.described import (
+    PRECISIONS,
+    AugmentationSettings,
+    check_between,
+    check_choice,
+    check_size,
+    described,
+)
 
 LOSSES = ("wgan-gp", "logistic")
 
@@ -40,7 +43,7 @@ class PGGANConfig:
 
 
 @dataclass(frozen=True)
-class PGGANSettings:
+class PGGANSettings(AugmentationSettings):
     """How a PGGAN is trained. With the configuration and the images it determines the weights."""
 
     fading: int = described(800_000, "images shown while a resolution fades in")
@@ -73,24 +76,14 @@ class PGGANSettings:
         for name, pairs in (("stables", self.stables), ("batches", self.batches)):
             if min((number for _, number in pairs), default=1) < 1:
                 raise SettingsError(f"{name} holds a number below 1. Give each resolution 1 image or more.")
-        if self.loss not in LOSSES or self.precision not in PRECISIONS:
-            raise SettingsError(
-                f"loss {self.loss!r} or precision {self.precision!r} is unknown. "
-                f"Choose {' or '.join(LOSSES)}, {' or '.join(PRECISIONS)}."
-            )
+        check_choice(LOSSES, loss=self.loss)
+        check_choice(PRECISIONS, precision=self.precision)
         if self.loss == "wgan-gp" and (self.penalty_every != 1 or self.precision != "float32"):
             raise SettingsError(
                 "loss wgan-gp takes its penalty on every step, in float32. Choose loss logistic, or leave "
                 "penalty_every and precision out."
             )
         _ = self.augmentation  # checks its ranges
-
-    @property
-    def augmentation(self) -> Augmentation:
-        """How the images are changed that the discriminator sees at the full resolution."""
-        from pytest_medgan.gan.augmentation import Augmentation
-
-        return Augmentation(self.shift, self.brightness, self.contrast, self.cutout)
 
     @property
     def extendable(self) -> frozenset[str]:

@@ -17,15 +17,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from pytest_medgan.errors import SettingsError
-from pytest_medgan.gan.adversarial import AdversarialTrainer, Optimisers
+from pytest_medgan.gan.adversarial import AdversarialTrainer, Optimisers, check_minibatch_groups, initialise_all
 from pytest_medgan.gan.architecture import Networks
 from pytest_medgan.gan.augmentation import Augmentation
 from pytest_medgan.gan.batches import mixing_weights, training_latents
 from pytest_medgan.gan.distributed import World
 from pytest_medgan.gan.grey import from_grey
 from pytest_medgan.gan.losses import gradient_penalty, in_float32, logistic_loss, squared_gradient
-from pytest_medgan.gan.optimisers import adam, minimise
+from pytest_medgan.gan.optimisers import minimise
 from pytest_medgan.gan.pggan import PGGANDiscriminator, PGGANGenerator, at_stage, fade, initialise, mixes, upsample
 from pytest_medgan.gan.pggan_settings import PGGANConfig, PGGANSettings, Phase, schedule
 from pytest_medgan.records import ImageSet
@@ -51,26 +50,15 @@ class PGGANTrainer(AdversarialTrainer):
         self.config, self.settings = config, settings
         self.phases = schedule(config, settings)
         for phase in self.phases:
-            share = world.share(phase.batch)
-            each = share.stop - share.start
-            if each % min(config.group, each):
-                raise SettingsError(
-                    f"{each} images a process do not divide into minibatch groups of {config.group}. Change the batch."
-                )
-        generator, discriminator = PGGANGenerator(config), PGGANDiscriminator(config)
-        seeded = torch.Generator().manual_seed(settings.seed)
-        for network in (generator, discriminator):
-            initialise(network, seeded)
-        super().__init__(config, settings, images, generator, discriminator, world=world, device=device, dtype=dtype)
+            check_minibatch_groups(world, phase.batch, config.group)
+        networks = PGGANGenerator(config), PGGANDiscriminator(config)
+        initialise_all(networks, initialise, settings.seed)
+        super().__init__(config, settings, images, *networks, world=world, device=device, dtype=dtype)
 
     def _make_optimisers(self) -> Optimisers:
         """Return new optimisers of both networks."""
         s = self.settings
-        generator, discriminator = (
-            adam(network, s.learning_rate, (s.beta1, s.beta2), s.epsilon)
-            for network in (self.generator, self.discriminator)
-        )
-        return generator, discriminator
+        return self._adam(s.learning_rate, (s.beta1, s.beta2), epsilon=s.epsilon)
 
     @property
     def steps(self) -> int:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf, nextafter
 
-from pytest_medgan.errors import SettingsError
-from pytest_medgan.gan.described import PRECISIONS, check_between, check_size, described
+from pytest_medgan.gan.described import PRECISIONS, check_between, check_choice, check_size, described
 
 ABOVE_ZERO, BELOW_ONE = nextafter(0.0, 1.0), nextafter(1.0, 0.0)
 
@@ -77,8 +76,7 @@ class StyleGAN2Settings:
         check_between(0, 1, path_decay=self.path_decay, mixing=self.mixing, target=self.target, flip=self.flip)
         check_between(0, BELOW_ONE, average=self.average, shift=self.shift, zoom=self.zoom, gain=self.gain)
         check_between(0, 180, rotation=self.rotation)
-        if self.precision not in PRECISIONS:
-            raise SettingsError(f"precision {self.precision!r} is unknown. Choose {' or '.join(PRECISIONS)}.")
+        check_choice(PRECISIONS, precision=self.precision)
 
     @property
     def extendable(self) -> frozenset[str]:

@@ -17,15 +17,14 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
-from pytest_medgan.errors import SettingsError
 from pytest_medgan.gan.adaptive import ADAPT_EVERY, Adaptation, Transforms, seen
-from pytest_medgan.gan.adversarial import AdversarialTrainer, Optimisers
+from pytest_medgan.gan.adversarial import AdversarialTrainer, Optimisers, check_minibatch_groups, initialise_all
 from pytest_medgan.gan.architecture import Networks
 from pytest_medgan.gan.batches import training_latents
 from pytest_medgan.gan.distributed import World
 from pytest_medgan.gan.latents import uniform_by_step
 from pytest_medgan.gan.losses import in_float32, logistic_loss, squared_gradient
-from pytest_medgan.gan.optimisers import adam, minimise
+from pytest_medgan.gan.optimisers import minimise
 from pytest_medgan.gan.state import TrainingState
 from pytest_medgan.gan.stylegan2 import (
     Noise,
@@ -69,29 +68,19 @@ class StyleGAN2Trainer(AdversarialTrainer):
         device: torch.device,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        share = world.share(settings.batch)
-        each = share.stop - share.start
-        if each % min(config.group, each):
-            raise SettingsError(
-                f"{each} images a process do not divide into minibatch groups of {config.group}. Change the batch."
-            )
+        check_minibatch_groups(world, settings.batch, config.group)
         self.config, self.settings = config, settings
         s = settings
         self._transforms = Transforms(s.shift, s.rotation, s.zoom, s.flip, s.gain)
         self.controls = Controls(settings).to(device, dtype)
-        generator, discriminator = StyleGAN2Generator(config), StyleGAN2Discriminator(config)
-        seeded = torch.Generator().manual_seed(settings.seed)
-        for network in (generator, discriminator):
-            initialise(network, seeded)
-        super().__init__(config, settings, images, generator, discriminator, world=world, device=device, dtype=dtype)
+        networks = StyleGAN2Generator(config), StyleGAN2Discriminator(config)
+        initialise_all(networks, initialise, settings.seed)
+        super().__init__(config, settings, images, *networks, world=world, device=device, dtype=dtype)
 
     def _make_optimisers(self) -> Optimisers:
         """Return new optimisers of both networks."""
         s = self.settings
-        generator, discriminator = (
-            adam(network, s.learning_rate, (s.beta1, s.beta2)) for network in (self.generator, self.discriminator)
-        )
-        return generator, discriminator
+        return self._adam(s.learning_rate, (s.beta1, s.beta2))
 
     @property
     def steps(self) -> int:

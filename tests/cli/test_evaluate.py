@@ -10,10 +10,10 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from pytest_medgan.cli import main
+from tests.toy_images import write_real_images
 
 SPACES = '''
 """Two toy models and three toy feature spaces."""
@@ -79,12 +79,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "toy_spaces", raising=False)
     (tmp_path / "toy_spaces.py").write_text(SPACES)
-    scope: dict[str, object] = {}
-    exec(SPACES, scope)
-    draw = scope["real"]
-    assert callable(draw)
-    pixels = np.concatenate([draw(16, 100 + patient) for patient in range(16)])
-    np.savez(tmp_path / "images.npz", pixels=pixels, patient=np.repeat(np.arange(16), 16).astype(str))
+    write_real_images(tmp_path / "images.npz", SPACES, "real", each=16)
     return tmp_path
 
 

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 
@@ -17,6 +16,7 @@ from tests.docs.blocks import ADDRESS, ROOT, environment
 from tests.docs.runner import Outcome, run_action, run_gitlab, runner_environment
 from tests.docs.server import Forge, serve
 from tests.plugin.conftest import MODULE
+from tests.toy_images import write_real_images
 
 MARK = "<!-- medgan-report -->"
 COMMANDS = ROOT / "tests/docs/commands"
@@ -54,11 +54,7 @@ def workspace(tmp_path: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / "toy.py").write_text(MODULE, encoding="utf-8")
     (folder / "pytest.ini").write_text(INI, encoding="utf-8")
-    scope: dict[str, object] = {}
-    exec(MODULE, scope)
-    blobs = scope["blobs"]
-    pixels = np.concatenate([blobs(16, 1000 + patient) for patient in range(16)])  # type: ignore[operator]
-    np.savez(folder / "images.npz", pixels=pixels, patient=np.repeat(np.arange(16), 16).astype(str))
+    write_real_images(folder / "images.npz", MODULE, "blobs", each=16, first_seed=1000)
     python = tmp_path / "python"
     python.write_text(PYTHON, encoding="utf-8")
     python.chmod(0o755)

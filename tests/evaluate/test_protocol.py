@@ -7,7 +7,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from pytest_medgan.cli import main
@@ -15,6 +14,7 @@ from pytest_medgan.errors import CheckpointError, DataError
 from pytest_medgan.evaluate import Table, Workbench, jang2022
 from pytest_medgan.metrics import frechet_distance
 from pytest_medgan.records import DataSettings
+from tests.toy_images import write_real_images
 
 MODULE = '''
 """A toy model and a toy feature space with two classes."""
@@ -27,6 +27,9 @@ def model(count, seed, grey=20):
     away = (rows - centre[:, :1, None]) ** 2 + (columns - centre[:, 1:, None]) ** 2
     images = 60 + grey + 100 * np.exp(-away / 40) + rng.normal(0, 4, (count, 32, 32))
     return np.clip(np.rint(images), 0, 255).astype(np.uint8)[:, None]
+
+def real(count, seed):
+    return model(count, seed, grey=0)
 
 class Space:
     identity, numeric_class = "toy", "float32"
@@ -46,12 +49,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "toy_table", raising=False)
     (tmp_path / "toy_table.py").write_text(MODULE)
-    scope: dict[str, object] = {}
-    exec(MODULE, scope)
-    draw = scope["model"]
-    assert callable(draw)
-    pixels = np.concatenate([draw(8, 100 + patient, 0) for patient in range(16)])
-    np.savez("images.npz", pixels=pixels, patient=np.repeat(np.arange(16), 8).astype(str))
+    write_real_images(tmp_path / "images.npz", MODULE, "real", each=8)
     return tmp_path
 
 

@@ -36,6 +36,34 @@ FINGERPRINT = Fingerprint(
     {"torch": "2.15"},
 )
 
+# a file of format 1, which has no seals, with remarks
+OLD_BASELINE = """\
+# the first of all
+format: 1
+kind: measured
+name: phantom
+fingerprint:
+  inputs:
+    crop: image
+  canary_tolerance: 10.0
+  canary:
+    - [0.5, -1.25]
+rows:
+  dcgan:  # ours
+    provenance:
+      accepted: "2026-11-23"
+      checkpoint: "a1"
+      commit: "1234567"
+      torch: "2.15"
+    counts:
+      512: {n_real: 800, groups: 3}
+    metrics:
+      fid:
+        margin: {kind: auto, amount: 0.95}
+        at:
+          512: {value: 120.75, sd: 0.722, se: 0.4, se_total: 0.8}
+"""
+
 
 def make_score(value: float, se: float = 0.01, *, sd: float = 0.02, groups: int = 3) -> Score:
     """Return a score of one training run whose sample groups lie around its value."""

@@ -11,6 +11,7 @@ from pytest_medgan.errors import BaselineError
 from pytest_medgan.gate import baseline, canonical
 from pytest_medgan.gate.seal import seal_of
 from pytest_medgan.records import Margin, Seal
+from tests.gate.conftest import OLD_BASELINE
 
 GOOD = """\
 format: 2
@@ -73,31 +74,6 @@ _SEALS = {name: seal_of(row) for name, row in baseline.parse(GOOD, "base.yaml").
 GOOD = GOOD.replace("SEAL-REAL", _SEALS["Real"]).replace("SEAL-DCGAN", _SEALS["dcgan"])
 LINES = GOOD.splitlines()
 
-OLD = """\
-format: 1
-kind: measured
-name: phantom
-fingerprint:
-  inputs:
-    crop: image
-  canary_tolerance: 10.0
-  canary:
-    - [0.5, -1.25]
-rows:
-  dcgan:
-    provenance:
-      accepted: "2026-11-23"
-      checkpoint: "a1"
-      commit: "1234567"
-    counts:
-      512: {n_real: 800, groups: 3}
-    metrics:
-      fid:
-        margin: {kind: auto, amount: 0.95}
-        at:
-          512: {value: 120.75, sd: 0.722, se: 0.4, se_total: 0.8}
-"""
-
 
 def at_line(text: str) -> int:
     """Return the number of the only line that holds a text."""
@@ -137,12 +113,14 @@ def test_a_row_is_limits_with_origin_margin_real_row_runs_and_fingerprint(tmp_pa
 
 
 def test_a_file_of_format_1_is_read_and_nothing_vouches_for_it():
-    row = baseline.parse(OLD, "old.yaml").rows["dcgan"]
+    row = baseline.parse(OLD_BASELINE, "old.yaml").rows["dcgan"]
     assert row.seal is Seal.ABSENT
     assert [run.checkpoint for run in row.runs] == ["a1"]
     assert row.entries["fid"].margin == Margin()
     assert row.entries["fid"].revision == "1"
-    assert math.isnan(baseline.parse(OLD.replace("sd: 0.722, ", ""), "old.yaml").rows["dcgan"].fid.values[512].sd)
+    assert math.isnan(
+        baseline.parse(OLD_BASELINE.replace("sd: 0.722, ", ""), "old.yaml").rows["dcgan"].fid.values[512].sd
+    )
 
 
 def test_the_example_is_canonical():

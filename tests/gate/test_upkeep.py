@@ -12,33 +12,8 @@ from pytest_medgan.gate import baseline, canonical
 from pytest_medgan.gate.accept import Request, accept
 from pytest_medgan.gate.upkeep import reformat, reseal
 from pytest_medgan.records import Seal
+from tests.gate.conftest import OLD_BASELINE
 
-OLD = """\
-# the first of all
-format: 1
-kind: measured
-name: phantom
-fingerprint:
-  inputs:
-    crop: image
-  canary_tolerance: 10.0
-  canary:
-    - [0.5, -1.25]
-rows:
-  dcgan:  # ours
-    provenance:
-      accepted: "2026-11-23"
-      checkpoint: "a1"
-      commit: "1234567"
-      torch: "2.15"
-    counts:
-      512: {n_real: 800, groups: 3}
-    metrics:
-      fid:
-        margin: {kind: auto, amount: 0.95}
-        at:
-          512: {value: 120.75, sd: 0.722, se: 0.4, se_total: 0.8}
-"""
 BASE = Path("base.yaml")
 
 
@@ -48,10 +23,10 @@ def _here(tmp_path, monkeypatch):
 
 
 def test_an_old_file_is_upgraded_with_a_reason_and_sealed():
-    BASE.write_text(OLD)
+    BASE.write_text(OLD_BASELINE)
     with pytest.raises(BaselineError, match="format FILE --reason"):
         reformat(BASE)
-    assert BASE.read_text() == OLD
+    assert BASE.read_text() == OLD_BASELINE
     assert reformat(BASE, "checked against the last release")
     row = baseline.load(BASE).row("dcgan")
     assert row.seal is Seal.VALID
@@ -107,7 +82,7 @@ def test_a_change_by_hand_is_sealed_with_a_reason(candidate):
 
 
 def test_an_old_file_or_one_without_canary_is_not_sealed(candidate):
-    BASE.write_text(OLD)
+    BASE.write_text(OLD_BASELINE)
     with pytest.raises(BaselineError, match="format 1"):
         reseal(BASE, "why")
     BASE.unlink()
@@ -120,9 +95,9 @@ def test_an_old_file_or_one_without_canary_is_not_sealed(candidate):
 
 
 def test_under_ci_nothing_is_written(monkeypatch):
-    BASE.write_text(OLD)
+    BASE.write_text(OLD_BASELINE)
     monkeypatch.setenv("CI", "true")
     for change in (lambda: reformat(BASE, "why"), lambda: reseal(BASE, "why")):
         with pytest.raises(BaselineError, match="Under CI"):
             change()
-    assert BASE.read_text() == OLD
+    assert BASE.read_text() == OLD_BASELINE

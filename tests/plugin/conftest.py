@@ -7,7 +7,7 @@ from pathlib import Path
 
 # Runs in this process must find the heavy libraries loaded: pytester forgets what was first imported inside a run, and
 # extension modules cannot be loaded twice. The plugin of hypothesis imports its module at the end of every run.
-import numpy as np
+import numpy  # noqa: F401
 import pytest
 import torchvision.models  # noqa: F401
 
@@ -20,6 +20,7 @@ import pytest_medgan.report
 import pytest_medgan.session.run_folder
 import pytest_medgan.session.summary  # noqa: F401
 from pytest_medgan.cli import main
+from tests.toy_images import write_real_images
 
 MODULE = '''
 """A toy model and a toy feature space: blobs on a background, seen through fixed random projections.
@@ -86,10 +87,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     monkeypatch.delenv("TOY_SPREAD", raising=False)
     pytester.makepyfile(toy=MODULE, test_gate=TEST)
     pytester.makefile(".ini", pytest=INI)
-    scope: dict[str, Callable[..., np.ndarray]] = {}
-    exec(MODULE, scope)
-    pixels = np.concatenate([scope["blobs"](32, 1000 + patient) for patient in range(16)])
-    np.savez(pytester.path / "images.npz", pixels=pixels, patient=np.repeat(np.arange(16), 32).astype(str))
+    write_real_images(pytester.path / "images.npz", MODULE, "blobs", each=32, first_seed=1000)
     return pytester
 
 
