@@ -19,6 +19,7 @@ from scipy import stats
 from pytest_medgan.catalogue import METRICS
 from pytest_medgan.gate.anchors import updated
 from pytest_medgan.gate.power import room_for_loss
+from pytest_medgan.gate.risks import ANCHOR_PART
 from pytest_medgan.gate.spread import fit_prior
 
 TEAL, RED, GREY, AMBER = "#00796b", "#c62828", "#757575", "#b26a00"
@@ -156,16 +157,16 @@ def anchors() -> plt.Figure:
 def salami(anchored: bool, seed: int) -> list[float]:
     """Return the true loss of the accepted row after every change; a change that is red is not accepted."""
     rng = np.random.default_rng(seed)
-    shares = ALL * (2 if anchored else 1)
-    critical = float(stats.norm.isf(0.002 / shares))
+    part = ANCHOR_PART if anchored else 0.0  # of the risk, which row and anchor share
+    of_row, of_anchor = (float(stats.norm.isf(0.002 * share / ALL)) for share in (1.0 - part, part or 1.0))
     true, row = 0.0, rng.normal()
     value, error, rows = row, 1.0, 1
     path = [true]
     for _ in range(24):
         candidate = true + 3 + rng.normal()
-        red = candidate - row > critical * math.sqrt(2)
+        red = candidate - row > of_row * math.sqrt(2)
         if anchored:
-            red |= candidate - value > critical * math.hypot(1, error)
+            red |= candidate - value > of_anchor * math.hypot(1, error)
         if not red:
             true, row = true + 3, candidate
             value, error = updated(value, error, rows, row, 1.0)

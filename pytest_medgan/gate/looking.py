@@ -10,7 +10,7 @@ from pytest_medgan.catalogue import Metric
 from pytest_medgan.gate.difference import Difference, against_anchor, difference, expected_difference, from_number
 from pytest_medgan.gate.judging import Ruling, judge_auto, judge_margin, judge_plain, known
 from pytest_medgan.gate.pairing import pair
-from pytest_medgan.gate.risks import Question, Settings, criticals
+from pytest_medgan.gate.risks import ANCHOR_PART, Question, Settings, criticals
 from pytest_medgan.gate.seeing import Sight, checked, sight_of_auto
 from pytest_medgan.gate.spread import Prior
 from pytest_medgan.gate.words import describe_suspect, sentence
@@ -151,7 +151,7 @@ def _with_margin(
         recipe=seen.run_sd is not None,
         runs=verdict.runs,
         both_sides=not recipe,
-        anchored=anchor is not None,
+        risk_part=1.0 if anchor is None else 1.0 - ANCHOR_PART,
     )
     sight = sight_of_auto(
         metric,
@@ -168,7 +168,8 @@ def _with_margin(
     verdict = replace(verdict, run_sd=seen.run_sd, cause=_cause_of(verdict, question, auto=margin is None))
     if anchor is not None:
         drift = against_anchor(metric, anchor, score, n, seen)
-        verdict = _anchored(replace(verdict, anchor=anchor.mean), judge(drift, replace(question, both_sides=False)))
+        of_anchor = replace(question, both_sides=False, risk_part=ANCHOR_PART)
+        verdict = _anchored(replace(verdict, anchor=anchor.mean), judge(drift, of_anchor))
     return _said(checked(verdict, sight, asked.base(asked.full).mean, entry), note)
 
 
@@ -176,9 +177,8 @@ def sight_before(asked: Comparison, spreads: Spreads, settings: Settings) -> Sig
     """Return what a comparison with one training run will see, before a candidate is measured."""
     base, metric = asked.base(asked.full), asked.metric
     expected = expected_difference(metric, base, asked.full, spreads.row_at_full)
-    question = Question(
-        len(asked.looks), recipe=expected.run_sd is not None, anchored=asked.limit.entry.anchor is not None
-    )
+    risk_part = 1.0 if asked.limit.entry.anchor is None else 1.0 - ANCHOR_PART
+    question = Question(len(asked.looks), recipe=expected.run_sd is not None, risk_part=risk_part)
     at = (asked.full, base, spreads.row_at_full)
     sight = sight_of_auto(metric, at, at, settings=settings, question=question, seen=expected)
     margin = margin_in_units(asked.limit.entry, base.mean)

@@ -7,9 +7,11 @@ lies so far off that an unchanged checkpoint would not get there either.
 `miss`: a model that is worse by the margin passes with at most this probability; the margin is what a gate sees.
 
 Each risk to an unchanged model is shared by the metrics (Bonferroni, valid under any dependence and for a single
-helper). The risk of a miss is shared by the looks alone: a gate passes only when every metric passes, so one metric
-that keeps its promise keeps it for all of them (an intersection-union test; Berger 1982). Where the spread of training
-runs counts it is not shared: that spread is the same at every look, so the looks agree or err together.
+helper). A row that has an anchor shares it with the anchor, which takes most of it: the anchor is what stops many small
+losses, and a single large loss is seen by both. The risk of a miss is shared by the looks alone: a gate passes only
+when every metric passes, so one metric that keeps its promise keeps it for all of them (an intersection-union test;
+Berger 1982). Where the spread of training runs counts it is not shared: that spread is the same at every look, so the
+looks agree or err together.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from dataclasses import dataclass
 
 from pytest_medgan.catalogue import METRICS
 from pytest_medgan.gate.uncertainty import Error
+
+ANCHOR_PART = 0.75  # of the risk to an unchanged model; the comparison with the row has the rest
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Question:
     recipe: bool = False  # the spread of training runs is known and counts
     runs: int = 1  # training runs of the candidate
     both_sides: bool = False  # better is a fault as well
-    anchored: bool = False  # row and anchor are compared with, and share the risk
+    risk_part: float = 1.0  # of the risk to an unchanged model; row and anchor share it
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Criticals:
 
 def criticals(settings: Settings, question: Question, error: Error) -> Criticals:
     """Return the critical values for an error of a difference."""
-    shares = settings.metrics * (1 + question.both_sides) * (1 + question.anchored)
+    shares = settings.metrics * (1 + question.both_sides) / question.risk_part
     fresh = (1.0 - settings.promise) / shares
     if not question.recipe:
         alarm = certain = fresh

@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
+from scipy import stats
 
 from pytest_medgan.catalogue import METRICS, NAMES
 from pytest_medgan.gate.looking import Comparison, Spreads, look, margin_in_units
@@ -194,6 +195,15 @@ def test_row_and_anchor_share_the_risk(evaluation, row):
     alone = compare(row(fid=20.0, se=0.1)["fid"], evaluation(fid=20.0, se=0.1))
     both = compare(anchored(row(fid=20.0, se=0.1)["fid"], 20.0, 0.05), evaluation(fid=20.0, se=0.1))
     assert both.margin > alone.margin
+    quarter = stats.norm.isf(0.002 / len(NAMES) / 4) + stats.norm.isf(0.02)
+    assert both.margin == pytest.approx(quarter * math.hypot(0.1, 0.1))
+
+
+def test_anchor_has_three_quarters_of_the_risk(evaluation, row):
+    critical = stats.norm.isf(0.002 / len(NAMES) * 0.75) * math.hypot(0.1, 0.05)
+    for beyond, outcome in ((0.999, Outcome.PASS), (1.001, Outcome.FAIL)):
+        limit = anchored(row(fid=20.4, se=0.1)["fid"], 20.5 - beyond * critical, 0.05)
+        assert compare(limit, evaluation(fid=20.5, se=0.1)).outcome is outcome, beyond
 
 
 def test_a_pass_that_could_not_have_failed_is_blind_and_says_what_is_needed(evaluation, row):

@@ -32,7 +32,7 @@ def test_several_runs_of_a_recipe_are_judged_at_its_own_risk():
 
 
 @pytest.mark.parametrize(
-    ("question", "parts"), [(Question(both_sides=True), 2), (Question(both_sides=True, anchored=True), 4)]
+    ("question", "parts"), [(Question(both_sides=True), 2), (Question(both_sides=True, risk_part=0.25), 8)]
 )
 def test_sides_and_anchors_share_the_risk(question, parts):
     assert criticals(DEFAULT, question, NORMAL).alarm == pytest.approx(stats.norm.isf(0.002 / len(NAMES) / parts))
