@@ -74,6 +74,9 @@ class ModelEvaluation:
         self._evidence: dict[int, Evidence] = {}
         self._contributions: dict[int, Mapping[str, tuple[Contribution, ...]]] = {}
 
+    def __repr__(self) -> str:
+        return f"<scores of {self.name} at {', '.join(map(str, self.counts))} images>"
+
     def _pair_with(self, accepted: ModelEvaluation) -> None:
         """Make a look of both models take the same positions of their sequences."""
         accepted._by_image = True

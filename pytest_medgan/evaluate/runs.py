@@ -47,6 +47,9 @@ class RunsEvaluation:
         self._first = self.runs[0]
         self._scores: dict[int, Scores] = {}
 
+    def __repr__(self) -> str:
+        return f"<mean scores of {len(self.runs)} runs of {self.name} at {', '.join(map(str, self.counts))} images>"
+
     @property
     def subject(self) -> Subject:
         """What the runs are measured against and with."""

@@ -27,6 +27,9 @@ class Baseline:
     document: Document
     exists: bool = True
 
+    def __repr__(self) -> str:
+        return f"<baseline {self.shown}, rows: {', '.join(self.rows) or 'none'}>"
+
     @property
     def shown(self) -> str:
         """The file as messages name it: below the working directory, else by its name alone."""

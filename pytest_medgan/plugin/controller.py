@@ -145,7 +145,7 @@ class Controller:
         """Show one model's table and its candidate."""
         from pytest_medgan.session.summary import model_lines
 
-        for text, outcome in model_lines(model):
+        for text, outcome in model_lines(model, report_only=state_of(self._config).options.report_only):
             reporter.write_line(text, **COLOURS.get(outcome, {}))
         if candidate := self._candidates.get(key):
             reporter.write_line(f"candidate: {shown_path(candidate)}")

@@ -24,6 +24,11 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.pixels)
 
+    def __repr__(self) -> str:
+        return (
+            f"<{len(self)} images of {' x '.join(map(str, self.pixels.shape[1:]))} in {len(set(self.groups))} groups>"
+        )
+
     def take(self, index: Int64 | slice) -> ImageSet:
         """Return the images at `index`; the recipe still names the whole set."""
         labels = None if self.labels is None else self.labels[index]
@@ -62,3 +67,7 @@ class RealSets:
     digest: str  # hex digest of the source's files, the settings and the choice of patients
     warnings: tuple[str, ...] = ()  # shown in every report; hold no path and no patient identifier
     counts: Mapping[str, int] = field(default_factory=dict)  # files read, files skipped by kind, studies, ...
+
+    def __repr__(self) -> str:
+        roles = {"training": self.training, "reference": self.reference, "held out": self.held_out}
+        return f"<real images: {', '.join(f'{len(images)} {role}' for role, images in roles.items())}>"

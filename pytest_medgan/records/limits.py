@@ -93,6 +93,9 @@ class Row:
     real: Row | None = None  # the Real row of the same file, where it was measured alike
     line: int = 0
 
+    def __repr__(self) -> str:
+        return f"<row {self.name} of {len(self.entries)} metrics, {self.origin}>"
+
     @property
     def limits(self) -> Mapping[str, Limit]:
         """One limit per metric."""
@@ -128,6 +131,9 @@ class Limit:
     entry: Entry
     origin: str  # "baselines/phantom.yaml:31", or "test_gate.py:12" for a number
     of: Row | None = None  # the row it belongs to; None for a plain number
+
+    def __repr__(self) -> str:
+        return f"<limit of {self.metric}, {self.row or 'number'}, {self.origin}>"
 
     @property
     def values(self) -> Mapping[int, Score]:

@@ -129,6 +129,9 @@ class Scores:
     custom: Mapping[str, Metric] = field(default_factory=dict)  # the project's own metrics among them
     runs: tuple[str, ...] = ()  # identity of each training run, "" where it has none; empty for one run
 
+    def __repr__(self) -> str:
+        return f"<scores of {len(self.metrics)} metrics at {self.n_fake} images>"
+
     def __getitem__(self, name: str) -> Score:
         return self.metrics[name]
 

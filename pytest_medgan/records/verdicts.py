@@ -96,3 +96,19 @@ class Verdict:
     change: Change | None = None  # what the comparison was made for; None for a plain number
     row_runs: int = 1  # training runs in the row
     runs: int = 1  # training runs of the candidate
+
+    @property
+    def bound(self) -> float | None:
+        """The worst value that still passes: the limit with its margin; None without a limit."""
+        if self.limit is None:
+            return None
+        margin = self.margin or 0.0
+        return self.limit - margin if self.metric.higher_is_better else self.limit + margin
+
+    @property
+    def cannot_fail(self) -> bool:
+        """Whether no value of the metric lies beyond the bound."""
+        if self.bound is None:
+            return False
+        metric = self.metric
+        return self.bound <= metric.low if metric.higher_is_better else self.bound >= metric.high

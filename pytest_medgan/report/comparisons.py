@@ -166,11 +166,6 @@ def _standing(model: ModelRecord, name: str) -> Standing:
     real, real_count = row_value(model.real, name, at, model.full_count), count
     if real is None and (largest := largest_value(model.real, name)) is not None:
         real_count, real = largest
-    bound = None
-    if verdict is not None and verdict.limit is not None:
-        margin = verdict.margin or 0.0
-        bound = verdict.limit - margin if metric.higher_is_better else verdict.limit + margin
-    is_blind = bound is not None and (bound <= metric.low if metric.higher_is_better else bound >= metric.high)
     errors = [measured.se if measured else None, baseline.se if baseline else None]
     return Standing(
         metric=name,
@@ -180,8 +175,8 @@ def _standing(model: ModelRecord, name: str) -> Standing:
         comparison=comparison,
         count=count,
         measured=measured,
-        bound=bound,
-        is_blind=is_blind,
+        bound=verdict.bound if verdict else None,
+        is_blind=verdict is not None and verdict.cannot_fail,
         baseline=baseline,
         real=real,
         real_count=real_count if real is not None else None,

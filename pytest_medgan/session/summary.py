@@ -1,18 +1,27 @@
-"""The table at the end of a run: Real row, measured values, limits, margins and verdicts."""
+"""The table at the end of a run: Real row, measured values, what they have to be, and verdicts, in 80 columns."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from pytest_medgan.catalogue import METRICS, Metric, ordered
-from pytest_medgan.records import Scores, Verdict
+from pytest_medgan.records import Score, Scores, Verdict
+from pytest_medgan.report.numbers import Scale, scale_of
 from pytest_medgan.session.findings import Model
 
-HEADINGS = ("metric", "Real", "measured", "limit", "margin", "verdict")
+HEADINGS = ("metric", "Real", "measured", "has to be", "sees", "verdict")
+COLUMNS = 80  # of a terminal; where the table would be wider, spreads are left out
+DASH = "-"
 
 
-def model_lines(model: Model) -> list[tuple[str, str]]:
-    """Return (text, outcome) lines of one model; the outcome selects the colour and is "" for plain lines."""
+def model_lines(model: Model, *, report_only: bool = False) -> list[tuple[str, str]]:
+    """Return (text, outcome) lines of one model; the outcome selects the colour and is "" for plain lines.
+
+    Args:
+        model: The model.
+        report_only: Whether no verdict fails a test, which the lines then say.
+    """
     found, data = model.findings, model.findings.data
     window = "[{:g}, {:g}] HU".format(*data.window)
     lines = [
@@ -27,17 +36,45 @@ def model_lines(model: Model) -> list[tuple[str, str]]:
     ]
     lines += [(f"warning: {found.trouble}", "UNDECIDED")] if found.trouble else []
     lines += [(f"warning: {warning}", "UNDECIDED") for warning in data.warnings]
+    lines += [("report only: no verdict below fails a test", "UNDECIDED")] if report_only else []
     verdicts = _latest_verdicts(model)
-    table = [
-        (HEADINGS, ""),
-        *((_verdict_cells(model, verdict), str(verdict.outcome)) for verdict in verdicts),
-        *((cells, "") for cells in _unjudged_cells(model)),
-    ]
-    widths = [max(len(cells[i]) for cells, _ in table) for i in range(len(HEADINGS))]
-    for cells, outcome in table:
-        text = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-        lines.append((f"  {text.rstrip()}", outcome))
-    return [*lines, *_reason_lines(verdicts)]
+    return [*lines, *_table_lines(model, verdicts), *_limit_lines(verdicts), *_reason_lines(verdicts)]
+
+
+def _table_lines(model: Model, verdicts: list[Verdict]) -> list[tuple[str, str]]:
+    """Return the table, with the spread over the sample groups where 80 columns have room for it."""
+    lines: list[tuple[str, str]] = []
+    for spreads in (True, False):
+        rows = [
+            (HEADINGS, ""),
+            *((_verdict_cells(model, verdict, spreads=spreads), str(verdict.outcome)) for verdict in verdicts),
+            *((cells, "") for cells in _unjudged_cells(model, spreads=spreads)),
+        ]
+        widths = [max(len(cells[i]) for cells, _ in rows) for i in range(len(HEADINGS))]
+        lines = [
+            ("  " + "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip(), outcome)
+            for cells, outcome in rows
+        ]
+        if max(len(text) for text, _ in lines) <= COLUMNS:
+            break
+    return lines
+
+
+def _limit_lines(verdicts: list[Verdict]) -> list[tuple[str, str]]:
+    """Return one line that says where the limits came from: rows with file and lines, and places of numbers."""
+    places: dict[tuple[str, str], list[int]] = {}
+    for verdict in verdicts:
+        if verdict.limit is not None:
+            file, _, line = verdict.origin.rpartition(":")
+            places.setdefault((verdict.row or "number", file), []).append(int(line) if line.isdigit() else 0)
+    words = [f"{name} ({file}:{_line_range(numbers)})" for (name, file), numbers in places.items()]
+    return [(f"  limits: {', '.join(words)}", "")] if words else []
+
+
+def _line_range(numbers: list[int]) -> str:
+    """Return "12", or "12-40" for several lines."""
+    first, last = min(numbers), max(numbers)
+    return str(first) if first == last else f"{first}-{last}"
 
 
 def _reason_lines(verdicts: list[Verdict]) -> list[tuple[str, str]]:
@@ -57,35 +94,26 @@ def _latest_verdicts(model: Model) -> list[Verdict]:
     return sorted(by_key.values(), key=lambda verdict: position[verdict.metric.name])
 
 
-def _verdict_cells(model: Model, verdict: Verdict) -> tuple[str, ...]:
+def _verdict_cells(model: Model, verdict: Verdict, *, spreads: bool) -> tuple[str, ...]:
     """Return the table's cells for one verdict."""
     metric, measured = verdict.metric, verdict.measured
-    digits = metric.decimals
-    bound = ">=" if metric.higher_is_better else "<="
-    limit = "-" if verdict.limit is None else f"{bound} {verdict.limit:.{digits}f}"
+    scale = _scale(model, metric, [measured])
+    if verdict.cannot_fail:
+        bound = "cannot fail"
+    else:
+        sign = ">=" if metric.higher_is_better else "<="
+        bound = DASH if verdict.bound is None else f"{sign} {_percent(scale, verdict.bound)}"
     return (
         f"{metric.label} {metric.arrow}",
-        _real_cell(model, metric, verdict.n_fake),
-        "-" if measured is None else _mean_and_spread(measured.mean, measured.sd, digits),
-        limit if verdict.limit is None else f"{limit} ({verdict.row or 'number'}, {verdict.origin})",
-        "-" if verdict.margin is None else f"{verdict.margin:.{digits}f}",
+        _real_cell(model, metric, verdict.n_fake, scale),
+        _value_cell(measured, scale, spread=spreads),
+        bound,
+        DASH if verdict.sees is None else _percent(scale, verdict.sees),
         f"{verdict.outcome} at {verdict.n_fake}" if verdict.n_fake else str(verdict.outcome),
     )
 
 
-def _mean_and_spread(mean: float, sd: float, digits: int) -> str:
-    """Return "mean ± sd", without a spread that is unknown or zero."""
-    spread = "" if math.isnan(sd) or sd == 0 else f" ± {sd:.{digits}f}"
-    return f"{mean:.{digits}f}{spread}"
-
-
-def _real_cell(model: Model, metric: Metric, n: int | None) -> str:
-    """Return the Real row's value at a look, or a dash."""
-    scores = None if n is None else model.findings.real.get(n)
-    return "-" if scores is None or metric.name not in scores else f"{scores[metric.name].mean:.{metric.decimals}f}"
-
-
-def _unjudged_cells(model: Model) -> list[tuple[str, ...]]:
+def _unjudged_cells(model: Model, *, spreads: bool) -> list[tuple[str, ...]]:
     """Return the cells of metrics that were measured and compared with nothing, at the largest look."""
     looks = model.findings.looks
     if not looks:
@@ -95,7 +123,32 @@ def _unjudged_cells(model: Model) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for name in ordered(set(scores.metrics) - judged):
         score, metric = scores[name], scores.metric(name)
+        scale = _scale(model, metric, [score])
         label = f"{metric.label} {metric.arrow}" if name in METRICS else name
-        measured = _mean_and_spread(score.mean, score.sd, metric.decimals)
-        rows.append((label, _real_cell(model, metric, scores.n_fake), measured, "-", "-", "not compared"))
+        real, value = _real_cell(model, metric, scores.n_fake, scale), _value_cell(score, scale, spread=spreads)
+        rows.append((label, real, value, DASH, DASH, "not compared"))
     return rows
+
+
+def _scale(model: Model, metric: Metric, scores: Iterable[Score | None]) -> Scale:
+    """Return how to show a metric's values, as reports do."""
+    return scale_of(metric, [None if score is None else score.se for score in scores], model.findings.data.window)
+
+
+def _percent(scale: Scale, value: float) -> str:
+    """Return a value, with its percent sign where it has one; other units would not fit."""
+    return f"{scale.show(value)}%" if scale.unit == "%" else scale.show(value)
+
+
+def _value_cell(score: Score | None, scale: Scale, *, spread: bool) -> str:
+    """Return "mean ± sd", without a spread that is unknown, zero or not asked for."""
+    if score is None:
+        return DASH
+    known = spread and not math.isnan(score.sd) and score.sd != 0
+    return f"{scale.show(score.mean)} ± {scale.show(score.sd)}" if known else scale.show(score.mean)
+
+
+def _real_cell(model: Model, metric: Metric, n: int | None, scale: Scale) -> str:
+    """Return the Real row's value at a look, or a dash."""
+    scores = None if n is None else model.findings.real.get(n)
+    return DASH if scores is None or metric.name not in scores else scale.show(scores[metric.name].mean)

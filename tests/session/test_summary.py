@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pytest_medgan.records import Outcome, Scores, Verdict
+from pytest_medgan.records import Outcome, Score, Scores, Verdict
 from pytest_medgan.session.findings import JudgedVerdict, Model, ModelFindings
 from pytest_medgan.session.summary import model_lines
 
@@ -25,12 +25,43 @@ def judged(*verdicts: Verdict) -> list[JudgedVerdict]:
 
 def test_judged_metric_shows_every_number(make_model: MakeModel, make_verdict: MakeVerdict) -> None:
     rows = table(Model(make_model(), judged(make_verdict())))
-    assert rows["FID ↓"] == (["1.000", "2.000 ± 0.250", "<= 1.500 (TOY, b.yaml:7)", "0.750", "PASS at 64"], "PASS")
+    assert rows["FID ↓"] == (["1.00", "2.00 ± 0.25", "<= 2.25", "-", "PASS at 64"], "PASS")
+    assert ("  limits: TOY (b.yaml:7)", "") in model_lines(Model(make_model(), judged(make_verdict())))
 
 
 def test_higher_is_better_is_a_lower_bound(make_model: MakeModel, make_verdict: MakeVerdict) -> None:
     rows = table(Model(make_model(), judged(make_verdict("density", row=None))))
-    assert rows["Density ↑"][0][2] == ">= 1.500 (number, b.yaml:7)"
+    assert rows["Density ↑"][0][2] == ">= 0.75"
+
+
+def test_bound_beyond_the_range_of_the_metric_cannot_fail(make_model: MakeModel, make_verdict: MakeVerdict) -> None:
+    verdict = make_verdict("density", limit=0.2, margin=0.4, sees=0.3)
+    assert table(Model(make_model(), judged(verdict)))["Density ↑"][0][2:4] == ["cannot fail", "0.30"]
+
+
+def test_table_fits_80_columns_and_leaves_spreads_out_where_it_must(
+    make_model: MakeModel, make_verdict: MakeVerdict
+) -> None:
+    names = ("fid", "kid", "improved_precision", "intensity_distance", "duplicate_rate")
+    for value, error in ((2.0, 0.25), (1234.56, 0.0234)):
+        measured = Score(value, error, error, 2 * error, 3, (value,) * 3)
+        verdicts = [
+            make_verdict(name, Outcome.UNDECIDED, n_fake=120, measured=measured, sees=1.5 * error) for name in names
+        ]
+        lines = [text for text, _ in model_lines(Model(make_model(), judged(*verdicts))) if text.startswith("  ")]
+        assert len(lines) >= len(names)
+        assert max(map(len, lines)) <= 80
+        assert any("±" in line for line in lines) == (value == 2.0)
+
+
+def test_limits_of_one_file_share_a_line(make_model: MakeModel, make_verdict: MakeVerdict) -> None:
+    verdicts = [
+        make_verdict("fid", origin="b.yaml:7"),
+        make_verdict("kid", origin="b.yaml:31"),
+        make_verdict("density", origin="test_a.py:5", row=None),
+    ]
+    lines = [text for text, _ in model_lines(Model(make_model(), judged(*verdicts)))]
+    assert "  limits: TOY (b.yaml:7-31), number (test_a.py:5)" in lines
 
 
 def test_unknown_numbers_are_dashes(make_model: MakeModel, make_verdict: MakeVerdict) -> None:
@@ -40,14 +71,14 @@ def test_unknown_numbers_are_dashes(make_model: MakeModel, make_verdict: MakeVer
 
 def test_unjudged_metric_is_not_compared(make_model: MakeModel, make_verdict: MakeVerdict) -> None:
     rows = table(Model(make_model(), judged(make_verdict())))
-    assert rows["KID ↓"] == (["-", "0.50000", "-", "-", "not compared"], "")
+    assert rows["KID ↓"] == (["-", "0.50", "-", "-", "not compared"], "")
 
 
 def test_unjudged_metric_is_shown_at_the_largest_look(
     make_model: MakeModel, make_scores: Callable[..., Scores]
 ) -> None:
     looks = {32: make_scores(32, kid=0.25), 64: make_scores(64, kid=0.5)}
-    assert table(Model(make_model(looks=looks)))["KID ↓"][0][1] == "0.50000"
+    assert table(Model(make_model(looks=looks)))["KID ↓"][0][1] == "0.50"
 
 
 def test_a_shared_reason_is_said_once(make_model: MakeModel, make_verdict: MakeVerdict) -> None:
@@ -59,6 +90,12 @@ def test_a_shared_reason_is_said_once(make_model: MakeModel, make_verdict: MakeV
 def test_the_last_of_equal_comparisons_is_shown(make_model: MakeModel, make_verdict: MakeVerdict) -> None:
     model = Model(make_model(), judged(make_verdict(outcome=Outcome.UNDECIDED), make_verdict(outcome=Outcome.FAIL)))
     assert [colour for text, colour in model_lines(model) if "FID" in text] == ["FAIL"]
+
+
+def test_a_run_that_only_reports_says_so(make_model: MakeModel) -> None:
+    said = [text for text, _ in model_lines(Model(make_model()), report_only=True)]
+    assert "report only: no verdict below fails a test" in said
+    assert not any("report only" in text for text, _ in model_lines(Model(make_model())))
 
 
 def test_warnings_and_trouble_are_shown(make_model: MakeModel) -> None:
