@@ -1,4 +1,4 @@
-"""The one way in which tests find real data."""
+"""The function by which all tests find real data."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def test_shared_data_absent_skips_and_names_the_variable(tmp_path: Path, monkeyp
         shared_data("weights")
 
 
-def test_no_test_looks_for_shared_data_by_itself() -> None:
+def test_no_other_file_reads_the_variable_of_shared_data() -> None:
     tests = Path(__file__).parent
-    own = [
+    readers = [
         path.relative_to(tests).as_posix()
         for path in sorted(tests.rglob("*.py"))
         if path.name not in ("shared_data.py", "test_shared_data.py")
         and 'environ.get("MEDGAN_SHARED_DATA"' in path.read_text()
     ]
-    assert own == []
+    assert readers == []

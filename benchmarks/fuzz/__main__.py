@@ -1,4 +1,4 @@
-"""Damage sound files by a seeded rule, read each, and count what the reader made of it.
+"""Damage valid files by a seeded rule, read each, and count how the readers respond.
 
     python -m benchmarks.fuzz --cases 12000 --workers 2 --results FILE --write benchmarks/fuzz/README.md
     python -m benchmarks.fuzz --formats npz --show silent
@@ -37,17 +37,17 @@ from pytest_medgan.ground.terminal import printable
 
 SECONDS = 20
 MEMORY = 2 << 30  # bytes
-FEW = 64  # pixels of one image
+FEW = 64  # most changed pixels of an image that count as few
 CHUNK = 25  # cases handed to a worker at a time
 
 OUTCOMES = {
     "same": "the same images and words",
-    "refused": "one line",
-    "said": "other images or not, and a warning or a count that says so",
-    "few pixels": f"in silence: up to {FEW} pixels of the damaged file's own images",
-    "own image": "in silence: more of the damaged file's own images",
-    "own content": "in silence: names, numbers or places that the damaged file alone holds",
-    "others": "in silence: the images of other files",
+    "refused": "refused with an error of one line",
+    "said": "a warning or a count says what is wrong; the images may differ",
+    "few pixels": f"without a message: up to {FEW} pixels of the damaged file's own images",
+    "own image": "without a message: more of the damaged file's own images",
+    "own content": "without a message: names, numbers or places that the damaged file alone holds",
+    "others": "without a message: the images of other files",
     "traceback": "another exception than medgan's own",
     "hang": f"more than {SECONDS} s",
     "memory": f"more than {MEMORY >> 30} GiB",
@@ -58,7 +58,7 @@ FAILURES = ("traceback", "hang", "memory", "crash")
 
 @dataclass(frozen=True)
 class Result:
-    """What one case came to."""
+    """The result of one case."""
 
     case: str  # FORMAT:NUMBER
     outcome: str  # of OUTCOMES
@@ -74,7 +74,7 @@ class Hang(BaseException):
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """A sound sample on disk and what reading it comes to."""
+    """A valid sample on disk and what its reader returns."""
 
     folder: Path
     seen: Seen
@@ -148,10 +148,10 @@ def judge(sound: Bench, seen: Seen) -> tuple[str, str]:
 def limited() -> Iterator[None]:
     """Raise Hang in the body after the time that a case may take."""
 
-    def ring(signal_number: int, frame: object) -> None:
+    def raise_hang(signal_number: int, frame: object) -> None:
         raise Hang
 
-    before = signal.signal(signal.SIGALRM, ring)
+    before = signal.signal(signal.SIGALRM, raise_hang)
     signal.alarm(SECONDS)
     try:
         yield
@@ -200,7 +200,7 @@ def table(results: list[Result]) -> str:
     return "\n".join([*lines, *(f"- {outcome}: {OUTCOMES[outcome]}" for outcome in shown), ""])
 
 
-def kept(path: Path | None) -> dict[str, Result]:
+def earlier_results(path: Path | None) -> dict[str, Result]:
     """Return the results of an earlier run, by case."""
     if path is None or not path.exists():
         return {}
@@ -211,12 +211,14 @@ def kept(path: Path | None) -> dict[str, Result]:
 def main() -> int:
     """Run the cases asked for. Return 1 where one failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fuzz", description=__doc__)
-    parser.add_argument("--cases", type=int, default=12000, help="how many, over all formats (default: %(default)s)")
+    parser.add_argument(
+        "--cases", type=int, default=12000, help="number of cases over all formats (default: %(default)s)"
+    )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--formats", default="", metavar="NAMES", help="only these, separated by semicolons")
     parser.add_argument("--case", default="", metavar="FORMAT:NUMBER", help="one case, in this process")
     parser.add_argument(
-        "--show", default="", metavar="OUTCOMES", help="list the cases of these, separated by semicolons"
+        "--show", default="", metavar="OUTCOMES", help="list the cases with these outcomes, separated by semicolons"
     )
     parser.add_argument("--results", type=Path, metavar="FILE", help="keep the results, one JSON line for each case")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the table to a file")
@@ -227,7 +229,7 @@ def main() -> int:
     chosen = {name: FORMATS[name] for name in filter(None, arguments.formats.split(";"))} or FORMATS
     share = arguments.cases / sum(form.weight for form in chosen.values())
     cases = [f"{name}:{number}" for name, form in chosen.items() for number in range(round(share * form.weight))]
-    results = kept(arguments.results)
+    results = earlier_results(arguments.results)
     for result in run_all([case for case in cases if case not in results], arguments.workers):
         results[result.case] = result
         if arguments.results:
@@ -238,9 +240,9 @@ def main() -> int:
         if len(results) % 500 == 0:
             print(f"{len(results)} of {len(cases)}", file=sys.stderr, flush=True)
     wanted = [results[case] for case in cases]
-    print(told := table(wanted))
+    print(text := table(wanted))
     if arguments.write:
-        arguments.write.write_text(told, encoding="utf-8")
+        arguments.write.write_text(text, encoding="utf-8")
     return int(any(result.outcome in FAILURES for result in wanted))
 
 

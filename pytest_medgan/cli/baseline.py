@@ -1,4 +1,4 @@
-"""medgan baseline accept | diff | format | seal: what a person does with candidates and baseline files."""
+"""`medgan baseline accept | diff | format | seal`: accept candidates and maintain baseline files."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("baseline", help="accept, compare, format or seal a baseline file")
     actions = parser.add_subparsers(dest="action", required=True, metavar="accept|diff|format|seal")
     _add_accept(actions.add_parser("accept", help="make candidates a row of the baseline"))
-    diff = actions.add_parser("diff", help="print a baseline beside a candidate or another baseline")
-    diff.add_argument("baseline", help="a baseline's path or built-in name")
+    diff = actions.add_parser("diff", help="compare a baseline with a candidate or another baseline")
+    diff.add_argument("baseline", help="path or built-in name of a baseline")
     diff.add_argument("candidate", type=Path)
     diff.add_argument("--row", help="only this row")
-    form = actions.add_parser("format", help="write a baseline in canonical form; remarks move to `note`")
-    form.add_argument("baseline", type=Path)
-    form.add_argument("--check", action="store_true", help="write nothing; exit 1 when the file would change")
-    form.add_argument("--reason", help="why the values of a file of an older format are right; kept in its rows")
-    seal = actions.add_parser("seal", help="vouch for rows that were changed by hand")
+    formatting = actions.add_parser("format", help="write a baseline in canonical form; remarks move to `note`")
+    formatting.add_argument("baseline", type=Path)
+    formatting.add_argument("--check", action="store_true", help="write nothing; exit 1 when the file would change")
+    formatting.add_argument(
+        "--reason", help="why the values of a file of an older format can be trusted; kept in its rows"
+    )
+    seal = actions.add_parser("seal", help="seal rows that were changed by hand")
     seal.add_argument("baseline", type=Path)
     seal.add_argument("--reason", required=True, help="why they were changed; kept in the rows")
     return parser
@@ -42,9 +44,9 @@ def _add_accept(accept: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="files that runs wrote; several are training runs of one recipe and make one row",
     )
-    accept.add_argument("--row", help="the row to replace or add (default: the candidate's own)")
+    accept.add_argument("--row", help="the row to replace or add (default: the one that the candidate names)")
     accept.add_argument("--reason", required=True, help="why the change is wanted; kept in the row")
-    accept.add_argument("--into", metavar="FILE", help="the baseline (default: the one it was made for)")
+    accept.add_argument("--into", metavar="FILE", help="the baseline (default: the one that the run was compared with)")
     accept.add_argument(
         "--override",
         action="append",
@@ -64,7 +66,7 @@ def _add_accept(accept: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="K",
-        help="training runs that these were chosen from as the best; measure them again on other latent seeds first",
+        help="number of training runs of which these are the best; first measure these again with other latent seeds",
     )
 
 
@@ -75,6 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _accept(arguments: argparse.Namespace) -> int:
+    """Make candidates a row and print what changed."""
     from pytest_medgan.gate.accept import Request, accept
     from pytest_medgan.gate.baseline import find, shown
 
@@ -103,6 +106,7 @@ def _accept(arguments: argparse.Namespace) -> int:
 
 
 def _diff(arguments: argparse.Namespace) -> int:
+    """Print how the rows of two files differ."""
     from pytest_medgan.gate import baseline
 
     loaded = baseline.load(arguments.baseline)
@@ -130,6 +134,7 @@ def _diff(arguments: argparse.Namespace) -> int:
 
 
 def _format(arguments: argparse.Namespace) -> int:
+    """Write a file in canonical form, or check that it is."""
     from pytest_medgan.gate import baseline, canonical
     from pytest_medgan.gate.upkeep import reformat
 
@@ -139,11 +144,12 @@ def _format(arguments: argparse.Namespace) -> int:
         print(f"{baseline.shown(arguments.baseline)}: {'canonical' if same else 'not canonical'}")
         return 0 if same else 1
     changed = reformat(arguments.baseline, arguments.reason)
-    print(f"{baseline.shown(arguments.baseline)}: {'formatted' if changed else 'canonical already'}")
+    print(f"{baseline.shown(arguments.baseline)}: {'formatted' if changed else 'already canonical'}")
     return 0
 
 
 def _seal(arguments: argparse.Namespace) -> int:
+    """Seal the rows that were changed."""
     from pytest_medgan.gate.baseline import shown
     from pytest_medgan.gate.upkeep import reseal
 
@@ -153,13 +159,14 @@ def _seal(arguments: argparse.Namespace) -> int:
 
 
 def _names(old: Document, new: Document, row: str | None) -> list[str]:
+    """Return the rows to compare: the one asked for, or those of both files."""
     if row is not None and row not in old.rows and row not in new.rows:
-        raise SettingsError(f"Neither file has a row {row!r}. Name one that is there by --row.")
+        raise SettingsError(f"Neither file has a row {row!r}. Give the name of a row of one of the files.")
     return [row] if row is not None else [*new.rows, *(name for name in old.rows if name not in new.rows)]
 
 
 def _row_lines(before: Row | None, after: Row) -> list[str]:
-    """Return old beside new, one line per metric, at the largest count that both have."""
+    """Return one line per metric with its old and new value, at the largest count that both rows have."""
     from pytest_medgan.catalogue import METRICS, ordered
 
     lines = []

@@ -1,4 +1,4 @@
-"""`medgan cache`: list stored features, remove them, carry them in one file."""
+"""`medgan cache`: list stored features, remove them, or move them between machines in one file."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ DAY = 86400.0  # seconds
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """Declare the command's arguments."""
-    parser = subparsers.add_parser("cache", help="look at stored features, prune, export or import them")
+    parser = subparsers.add_parser("cache", help="list, remove, export or import stored features")
     parser.add_argument("--cache-dir", type=Path, default=Path(".medgan"), metavar="DIR", help="default: .medgan")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("look", help="list what is stored, one line per feature space")
-    prune = actions.add_parser("prune", help="remove what is old, too much or damaged")
-    prune.add_argument("--limit", metavar="SIZE", help="keep at most this much, e.g. 500M or 2G; the oldest go first")
-    prune.add_argument("--older-than", type=float, metavar="DAYS", help="remove what was not used for so long")
+    prune = actions.add_parser("prune", help="remove features that are old, damaged or above a size limit")
+    prune.add_argument(
+        "--limit", metavar="SIZE", help="keep at most this much, such as 500M or 2G; the oldest are removed first"
+    )
+    prune.add_argument(
+        "--older-than", type=float, metavar="DAYS", help="remove features that were not used for this many days"
+    )
     prune.add_argument("--check", action="store_true", help="read every block and remove the damaged ones")
     prune.add_argument("--all", action="store_true", help="remove everything")
-    export = actions.add_parser("export", help="write everything into one file for a CI cache")
+    export = actions.add_parser("export", help="write all features into one file, for example for a CI cache")
     export.add_argument("file", type=Path, metavar="FILE.tar")
-    bring_in = actions.add_parser("import", help="add what another machine exported")
-    bring_in.add_argument("file", type=Path, metavar="FILE.tar")
+    importing = actions.add_parser("import", help="add the features of an exported file")
+    importing.add_argument("file", type=Path, metavar="FILE.tar")
     return parser
 
 

@@ -21,15 +21,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Declare the command's arguments."""
     parser = subparsers.add_parser("evaluate", help="score models as the source paper does and print its table")
     parser.add_argument("--protocol", choices=["jang2022"], default="jang2022", help="the protocol (default: jang2022)")
-    parser.add_argument("--data", required=True, metavar="SOURCE", help="real images, as --medgan-data of the plugin")
     parser.add_argument(
-        "--model", action="append", required=True, metavar="NAME=SPEC", help="a row of the table; may be given again"
+        "--data", required=True, metavar="SOURCE", help="real images, written like --medgan-data of the plugin"
+    )
+    parser.add_argument(
+        "--model", action="append", required=True, metavar="NAME=SPEC", help="a row of the table; may be repeated"
     )
     parser.add_argument(
         "--extractor", default="inception_v3,weights=imagenet", metavar="SPEC", help="(default: %(default)s)"
     )
     parser.add_argument(
-        "--beside", metavar="SPEC", help="a second feature space: its table too, and where the two rank differently"
+        "--beside",
+        metavar="SPEC",
+        help="a second feature space: print its table too, and where the two spaces rank models differently",
     )
     parser.add_argument(
         "--samples", default="6080", metavar="N", help="images per sample group; 'all' takes as many as the reference"
@@ -38,19 +42,25 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--metrics", default="", metavar="NAMES", help="default: the six of the paper's Table 1")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     parser.add_argument("--cache-dir", type=Path, default=Path(".medgan"), metavar="DIR", help="default: .medgan")
-    parser.add_argument("--cache-limit", metavar="SIZE", help="the most that stored features may take (default: 4G)")
+    parser.add_argument("--cache-limit", metavar="SIZE", help="largest size of the stored features (default: 4G)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="also store the table as JSON")
     parser.add_argument("--report", default="", metavar="KINDS", help="reports to write: html,md,json")
     parser.add_argument(
-        "--report-dir", type=Path, default=Path("medgan-report"), metavar="DIR", help="where they go (medgan-report)"
+        "--report-dir",
+        type=Path,
+        default=Path("medgan-report"),
+        metavar="DIR",
+        help="folder of the reports (default: %(default)s)",
     )
     parser.add_argument("--figures", type=Path, metavar="DIR", help="write the paper's figures 3, 4 and 5 as PNG files")
-    parser.add_argument("--report-real", action="store_true", help="let pictures show real images: patient data")
+    parser.add_argument(
+        "--report-real", action="store_true", help="show real images, which are patient data, in reports and figures"
+    )
     return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the table, measured figures beside published ones. Return 0.
+    """Print the table of measured and published values. Return 0.
 
     Under torchrun (`torchrun --nproc-per-node N -m pytest_medgan evaluate ...`) the processes share the embedding, and
     the first one prints and writes.
@@ -112,7 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _print_tables(tables: list[Table]) -> None:
-    """Print the tables, with the published figures beside the first."""
+    """Print the tables; the first has the published values too."""
     from pytest_medgan.gate.baseline import load
     from pytest_medgan.session.paper_table import ranking_lines, table_lines
 
@@ -136,7 +146,7 @@ def _write_reports(table: Table, options: RunOptions) -> tuple[Path, ...]:
 
 
 def _options(arguments: argparse.Namespace) -> RunOptions:
-    """Return what holds for the whole run."""
+    """Return the options of the run."""
     from pytest_medgan.session.options import RunOptions
 
     reports = tuple(arguments.report.replace(",", " ").split())

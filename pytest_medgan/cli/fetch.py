@@ -1,4 +1,4 @@
-"""medgan fetch: a public collection from the Imaging Data Commons, or the list of what it holds."""
+"""`medgan fetch`: download a public collection from the Imaging Data Commons, or list its series."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("fetch", help="download NSCLC-Radiomics from the Imaging Data Commons")
     parser.add_argument("collection", metavar="COLLECTION", help="nsclc-radiomics")
     parser.add_argument("--patients", type=int, metavar="N", help="the first N in PatientID order (default: all)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to download into; what it holds is kept")
-    parser.add_argument("--list", action="store_true", help="name every series and stop; needs no network")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder to download into; files that it has already are kept"
+    )
+    parser.add_argument("--list", action="store_true", help="list every series and download nothing; needs no network")
     parser.add_argument("--yes", action="store_true", help="do not ask before downloading more than 1 GB")
     return parser
 
@@ -38,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.list:
         try:
             _print_list(arguments.collection, series)
-        except BrokenPipeError:  # `| head` has seen enough; what is still buffered must not complain at exit
+        except BrokenPipeError:  # a reader such as `head` has closed the pipe; the flush at exit must not fail
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     out: Path = arguments.out
@@ -50,9 +52,10 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     with ConsoleProgress() as progress:
         fetched, present = fetch(series, out, progress=progress)
-    print(f"{fetched} series downloaded ({_readable(size)}), {present} there already")
+    print(f"{fetched} series downloaded ({_readable(size)}), {present} already present")
     print(
-        "The clinical table is not in the Imaging Data Commons: put the collection's CSV from TCIA beside the patients."
+        "The clinical table is not in the Imaging Data Commons. Put the collection's CSV from TCIA next to the "
+        "patients' folders."
     )
     return 0
 
@@ -66,6 +69,7 @@ def _agreed(count: int, size: int) -> bool:
 
 
 def _print_list(collection: str, series: tuple[RemoteSeries, ...]) -> None:
+    """Print one line per series, then the terms."""
     print(f"{'patient':<12} {'kind':<9} {'files':>5} {'MB':>9}  series")
     for one in series:
         print(f"{one.patient:<12} {one.modality:<9} {one.files:>5} {one.size / 1e6:>9.2f}  {one.series}")
@@ -74,14 +78,14 @@ def _print_list(collection: str, series: tuple[RemoteSeries, ...]) -> None:
 
 
 def _print_terms(collection: str, series: tuple[RemoteSeries, ...]) -> None:
-    """Print totals, licence and whom to name."""
+    """Print totals, licence and attribution."""
     from pytest_medgan.ct.fetch import ATTRIBUTION
 
     parts = []
     for kind in ("CT", "RTSTRUCT"):
-        some = [one for one in series if one.modality == kind]
-        size = _readable(sum(one.size for one in some))
-        parts.append(f"{len(some)} {kind} series ({_counted(sum(one.files for one in some), 'file')}, {size})")
+        of_kind = [one for one in series if one.modality == kind]
+        size = _readable(sum(one.size for one in of_kind))
+        parts.append(f"{len(of_kind)} {kind} series ({_counted(sum(one.files for one in of_kind), 'file')}, {size})")
     patients = _counted(len({one.patient for one in series}), "patient")
     print(f"{patients}: {' and '.join(parts)}, {_readable(sum(one.size for one in series))} in all")
     licences = ", ".join(sorted({one.licence for one in series}))

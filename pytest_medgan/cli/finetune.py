@@ -22,7 +22,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--data",
         default="phantom",
         metavar="SOURCE",
-        help="whatever --medgan-data takes: studies with a clinical table, or phantom (default)",
+        help="real images, written like --medgan-data: studies with a clinical table, or phantom (default)",
     )
     parser.add_argument("--cache-dir", type=Path, default=Path(".medgan"), metavar="DIR", help="default: .medgan")
     recipe = parser.add_argument_group("recipe")
@@ -30,7 +30,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     recipe.add_argument("--epochs", type=int, default=10)
     recipe.add_argument("--batch", type=int, default=8, help="images per step (default 8)")
     recipe.add_argument(
-        "--learning-rate", type=float, default=3e-3, help="of the first step; falls to zero (default: %(default)s)"
+        "--learning-rate",
+        type=float,
+        default=3e-3,
+        help="learning rate of the first step; it falls to zero (default: %(default)s)",
     )
     recipe.add_argument(
         "--train-head", action="store_true", help="train the new output layers too (the paper does not)"
@@ -79,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
             progress=progress,
         )
     if rank == 0:
-        print(f"{artefact.name} is ready. Use it by --medgan-extractor=inception_v3,weights=FILE.")
+        print(f"{artefact.name} is ready. Use it with --medgan-extractor=inception_v3,weights=FILE.")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""medgan prepare: studies, or other sources of images, to one .npz that anyone can reproduce."""
+"""`medgan prepare`: turn studies, or other sources of images, into one .npz that anyone can reproduce."""
 
 from __future__ import annotations
 
@@ -16,20 +16,24 @@ if TYPE_CHECKING:
 
 _SHOWN = 3  # names of files in a line of the table
 _READ = ("files", "slices found", "pictures", "volumes")  # counts of what was looked at, in the order of the table
-_OPTIONS = (  # data option, words for its value, help; the same keys as behind a comma after SOURCE
-    ("crop", "tumour|image|auto", "what the crop lies on (default auto)"),
+_OPTIONS = (  # (data option, metavar, help); the keys are those that may follow SOURCE after a comma
+    ("crop", "tumour|image|auto", "what the crop is centred on (default auto)"),
     ("crop_size", "N", "pixels cut from a slice (default 160)"),
     ("size", "N", "pixels of a finished image (default 128)"),
     ("window", "LOW:HIGH", "HU of 0 and 255, as in --window=-1350:150 (default -1000:400)"),
-    ("slices", "N", "a patient, or all (default 64)"),
+    ("slices", "N", "slices of a patient, or all (default 64)"),
     ("patients", "N", "the first N by PatientID, or all (default all)"),
-    ("histologies", "A:B", "only patients of these"),
+    ("histologies", "A:B", "only patients with these histologies"),
     ("roi", "NAME", "the region that crop=tumour lies on (default: what is called a GTV or a tumour)"),
-    ("range", "LOW:HIGH", "values of black and white in pictures that hold numbers, as in --range=0:1"),
+    ("range", "LOW:HIGH", "values shown as black and white where pictures hold numbers, as in --range=0:1"),
     ("patient", "top|folder|file", "what names the patient of a picture (default top: its topmost folder)"),
-    ("split", "patient|slice", "(default patient)"),
-    ("fractions", "T:R:H", "of the images, for split=patient (default 0.5:0.25:0.25)"),
-    ("seed", "N", "of the split (default 0)"),
+    ("split", "patient|slice", "what is divided into the three sets (default patient)"),
+    (
+        "fractions",
+        "T:R:H",
+        "shares of training, reference and held-out images, for split=patient (default 0.5:0.25:0.25)",
+    ),
+    ("seed", "N", "seed of the split (default 0)"),
 )
 
 
@@ -45,11 +49,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("source", metavar="SOURCE[,key=value...]")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.npz")
-    options = parser.add_argument_group("data, as behind SOURCE")
+    options = parser.add_argument_group("data options, which may also follow SOURCE")
     for key, words, text in _OPTIONS:
         options.add_argument(f"--{key.replace('_', '-')}", dest=key, metavar=words, help=text)
     options.add_argument(
-        "--strict", action="store_true", help="refuse what is damaged or does not fit, even if it is not used"
+        "--strict", action="store_true", help="refuse files that are damaged or do not fit, even if they are not used"
     )
     parser.add_argument("--cache-dir", type=Path, default=Path(".medgan"), metavar="DIR", help="(default .medgan)")
     return parser
@@ -100,7 +104,7 @@ def summary(prepared: Prepared, real: RealSets) -> list[str]:
     lines += _table("skipped", skipped, prepared.named)
     for what, names in prepared.named.items():
         if what not in skipped:
-            lines.append(f"{'named':<8} {'':>7}  {printable(what)}: {_some(names)}")
+            lines.append(f"{'named':<8} {'':>7}  {printable(what)}: {_first_names(names)}")
     lines += [f"{'warning':<8} {'':>7}  {printable(warning)}" for warning in real.warnings]
     sizes = f"training {len(real.training)}, reference {len(real.reference)}, held out {len(real.held_out)} images"
     lines.append(f"{sizes}; crop {real.settings.crop}, split {real.settings.split}")
@@ -113,12 +117,12 @@ def _table(title: str, counts: Mapping[str, int], named: Mapping[str, Sequence[s
     lines = []
     for number, (what, count) in enumerate(counts.items()):
         names = (named or {}).get(what, ())
-        behind = f": {_some(names)}" if names else ""
+        behind = f": {_first_names(names)}" if names else ""
         lines.append(f"{'' if number else title:<8} {count:>7}  {what}{behind}")
     return lines
 
 
-def _some(names: Sequence[str]) -> str:
+def _first_names(names: Sequence[str]) -> str:
     """Return the first few names for a terminal, and how many more there are."""
     from pytest_medgan.ground.terminal import printable
 

@@ -6,7 +6,7 @@ import sys
 import time
 from types import TracebackType
 
-LINE = 15.0  # seconds between two lines of a log
+LOG_INTERVAL = 15.0  # seconds between two lines of a log
 
 
 class ConsoleProgress:
@@ -44,6 +44,6 @@ class ConsoleProgress:
             if what not in self._tasks:
                 self._tasks[what] = self._bars.add_task(what, total=total)
             self._bars.update(self._tasks[what], completed=done, total=total)  # type: ignore[arg-type]
-        elif not self._quiet and time.monotonic() - self._shown >= LINE:
+        elif not self._quiet and time.monotonic() - self._shown >= LOG_INTERVAL:
             self._shown = time.monotonic()
             print(f"medgan: {what} {done}/{total}", file=sys.stderr, flush=True)

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 
-def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add the parser of `medgan report`.
-
-    Args:
-        subparsers: What `ArgumentParser.add_subparsers` returned.
-
-    Returns:
-        The new parser.
-    """
-    parser: argparse.ArgumentParser = subparsers.add_parser(
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Declare the command's arguments."""
+    parser = subparsers.add_parser(
         "report",
         help="draw the reports of a run again",
         description="Writes report.html and report.md into the folder of a run, from its scores.json and its evidence.",
@@ -36,18 +28,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the command.
-
-    Args:
-        arguments: Parsed by the parser of `add_parser`.
-
-    Returns:
-        The exit status.
-
-    Raises:
-        SettingsError: A format is unknown or a folder cannot be read.
-        OutputError: A report cannot be written.
-    """
+    """Draw the reports and print their paths. Return 0."""
     from pytest_medgan.report import render
 
     formats = [name.strip() for name in arguments.format.split(",") if name.strip()]

@@ -1,4 +1,4 @@
-"""medgan sample: images of a generator, as an .npz, pictures, a contact sheet or DICOM files."""
+"""`medgan sample`: draw images from a generator, as an .npz, pictures, a contact sheet or DICOM files."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from pytest_medgan.errors import SettingsError
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """Declare the command's arguments."""
     parser = subparsers.add_parser("sample", help="draw images from a generator")
-    parser.add_argument("generator", metavar="GENERATOR", help="a checkpoint, or whatever --medgan-generator takes")
+    parser.add_argument(
+        "generator", metavar="GENERATOR", help="a checkpoint, or another value that --medgan-generator takes"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE|DIR", help=".npz, .png (one sheet) or folder")
     parser.add_argument(
         "--dicom", type=Path, metavar="DIR", help="a new folder of secondary captures marked as synthetic data"
     )
-    parser.add_argument("--count", type=int, default=64, help="images a seed (default 64)")
+    parser.add_argument("--count", type=int, default=64, help="images per seed (default 64)")
     parser.add_argument("--seed", type=int, action="append", help="latent seed, may be repeated (default 0)")
-    parser.add_argument("--columns", type=int, default=8, help="of a contact sheet (default 8)")
+    parser.add_argument("--columns", type=int, default=8, help="columns of a contact sheet (default 8)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
     return parser
 
@@ -34,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     seeds = arguments.seed or [0]
     if arguments.count < 1 or arguments.columns < 1 or min(seeds) < 0:
-        raise SettingsError("--count and --columns must be at least 1, --seed not negative")
+        raise SettingsError("--count and --columns must be at least 1, and --seed at least 0.")
     if arguments.out is None and arguments.dicom is None:
         raise SettingsError("medgan sample has nothing to write. Give --out FILE or --dicom DIR.")
     with ConsoleProgress() as progress:

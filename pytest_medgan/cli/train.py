@@ -1,4 +1,4 @@
-"""medgan train: a generator on images of one's own.
+"""`medgan train`: train a generator on your own images.
 
 On several processes: `torchrun --nproc-per-node N -m pytest_medgan train ...`.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_medgan.gan.loop import RunSettings
     from pytest_medgan.records import ImageSet, Progress
 
-LINE = 15.0  # seconds between two lines of losses
+LOG_INTERVAL = 15.0  # seconds between two lines of losses
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -31,12 +31,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("train", help="train a generator on a set of images")
     parser.add_argument("architecture", choices=tuple(ARCHITECTURES))
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
-    parser.add_argument("--resume", action="store_true", help="continue the run in DIR, to the bit")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue the run in DIR; it ends bit-identical to a run without interruption",
+    )
     parser.add_argument(
         "--runs",
         type=int,
         metavar="N",
-        help="train N runs with seeds --seed, --seed+1, ..., each in DIR/seed-SEED; under torchrun side by side",
+        help="train N runs with seeds --seed, --seed+1, ..., each in DIR/seed-SEED; under torchrun in parallel",
     )
     _add_images(parser.add_argument_group("images"))
     networks, training = offered_options()
@@ -44,7 +48,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     group = parser.add_argument_group("training")
     _add_options(group, training)
     group.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
-    group.add_argument("--threads", type=int, help="of the CPU; a fixed number makes a run repeatable to the bit")
+    group.add_argument("--threads", type=int, help="CPU threads; with a fixed number, equal runs give equal bits")
     group.add_argument("--no-graph", action="store_true", help="on a GPU, launch every kernel by itself")
     files = parser.add_argument_group("files")
     files.add_argument("--checkpoint-every", type=int, default=1000, metavar="STEPS")
@@ -63,7 +67,7 @@ def _add_options(group: argparse._ArgumentGroup, offered: tuple[Offered, ...]) -
 
 
 def _reader(one: Offered) -> Any:
-    """Return a reader that words its error as argparse shows it."""
+    """Return the reader of an option's value, which raises the error that argparse shows."""
 
     def read(text: str) -> object:
         try:
@@ -85,10 +89,12 @@ def _add_images(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--split", choices=("patient", "slice"), default="patient")
     group.add_argument("--split-seed", type=int, default=0)
     group.add_argument("--crop", choices=("auto", "tumour", "image"), default="auto")
-    group.add_argument("--slices", type=int, default=64, help="a patient, at most; 0 takes all (default 64)")
+    group.add_argument("--slices", type=int, default=64, help="slices of a patient at most; 0 takes all (default 64)")
     group.add_argument("--patients", type=int, help="the first N in PatientID order (default all)")
     group.add_argument("--limit", type=int, help="train on the first N images only")
-    group.add_argument("--cache-dir", type=Path, default=Path(".medgan"), help="kept images (default .medgan)")
+    group.add_argument(
+        "--cache-dir", type=Path, default=Path(".medgan"), help="where prepared images are kept (default .medgan)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -102,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
         torch.set_num_threads(max(1, arguments.threads))
     if arguments.runs is not None and arguments.runs < 1:
         raise SettingsError(f"--runs {arguments.runs} is out of range. Choose 1 or more.")
-    config, settings = _made(arguments)  # before studies are read, which can take minutes
+    config, settings = _config_and_settings(arguments)  # before studies are read, which can take minutes
     with ConsoleProgress(quiet=process() > 0) as progress:
         images = training_images(arguments, config.size, progress)
         config = _with_channels(config, images.pixels.shape[1])
@@ -168,8 +174,8 @@ def _report_diversity(folder: Path) -> None:
         print(f"The generated images hardly vary ({share:.0%} of the real ones): the generator has collapsed.")
 
 
-def _made(arguments: argparse.Namespace) -> tuple[NetworkConfig, TrainingSettings]:
-    """Return the configuration, apart from the channels, which the images decide, and the settings."""
+def _config_and_settings(arguments: argparse.Namespace) -> tuple[NetworkConfig, TrainingSettings]:
+    """Return configuration and settings; the images decide the channels later."""
     row = ARCHITECTURES[arguments.architecture]
     networks, training = offered_options()
     every = (*networks, *training)
@@ -185,20 +191,20 @@ def _of(row: Architecture, offered: tuple[Offered, ...], typed: Mapping[str, Any
 
 
 def _with_channels(config: NetworkConfig, channels: int) -> NetworkConfig:
-    """Return the configuration for images of so many channels."""
+    """Return the configuration for images with this number of channels."""
     changed: Any = config
     made: NetworkConfig = replace(changed, channels=channels)
     return made
 
 
 class _LogLines:
-    """Print a line of losses every quarter of a minute, above the progress bar or in the log."""
+    """Print a line of losses every 15 seconds, above the progress bar or in the log."""
 
     def __init__(self) -> None:
         self._shown = time.monotonic()
 
     def __call__(self, step: int, row: Mapping[str, float]) -> None:
-        if time.monotonic() - self._shown < LINE:
+        if time.monotonic() - self._shown < LOG_INTERVAL:
             return
         self._shown = time.monotonic()
         rate, left = row["images_per_second"], row["seconds_left"] / 60

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_medgan.errors import SettingsError
 
@@ -17,16 +17,9 @@ _EPILOG = (
 )
 
 
-def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add the parser of `medgan turing`.
-
-    Args:
-        subparsers: What `ArgumentParser.add_subparsers` returned.
-
-    Returns:
-        The new parser.
-    """
-    parser: argparse.ArgumentParser = subparsers.add_parser(
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Declare the command's arguments."""
+    parser = subparsers.add_parser(
         "turing",
         help="make a visual Turing test, or score its answers",
         description="Makes a self-contained page on which readers tell real slices from generated ones. "
@@ -43,26 +36,15 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument("--count", type=int, default=50, help="images of each kind (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="latent seed of the generator (default: %(default)s)")
     parser.add_argument("--key", type=Path, metavar="KEY.json", help="the key file to write or, with score, to read")
-    parser.add_argument("--device", default="cpu", help="to generate on (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="device of the generator (default: %(default)s)")
     parser.add_argument(
-        "--cache-dir", type=Path, default=Path(".medgan"), help="for prepared studies (default: %(default)s)"
+        "--cache-dir", type=Path, default=Path(".medgan"), help="where prepared studies are kept (default: %(default)s)"
     )
     return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the command.
-
-    Args:
-        arguments: Parsed by the parser of `add_parser`.
-
-    Returns:
-        The exit status.
-
-    Raises:
-        SettingsError: An option is absent or does not belong to the action.
-        DataError: Images, answers or the key cannot be read.
-    """
+    """Make a page or score its answers. Return 0."""
     return _score(arguments) if arguments.action == "score" else _make(arguments)
 
 
@@ -102,7 +84,7 @@ def _score(arguments: argparse.Namespace) -> int:
 
 
 def _real(arguments: argparse.Namespace) -> tuple[UInt8, tuple[float, float] | None]:
-    """Return images as they are where the set is images, otherwise the held-out images of studies, and their window."""
+    """Return the images of an image set, or the held-out images of studies and their window."""
     from pytest_medgan.turing import read_pixels
 
     pixels = read_pixels(Path(arguments.real))
@@ -118,7 +100,7 @@ def _real(arguments: argparse.Namespace) -> tuple[UInt8, tuple[float, float] | N
 
 
 def _fake(arguments: argparse.Namespace) -> UInt8:
-    """Return images as they are where the set is images, otherwise samples of the generator."""
+    """Return the images of an image set, or samples of a generator."""
     from pytest_medgan.turing import read_pixels
 
     pixels = read_pixels(Path(arguments.fake))

@@ -1,4 +1,4 @@
-"""Files to images: CT studies, or other sources of the same shape of data, to the sets the protocol asks for."""
+"""Read CT studies, or other sources of images, into the training, reference and held-out sets."""
 
 from pytest_medgan.ct.load import load_real
 

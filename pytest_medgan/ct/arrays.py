@@ -1,7 +1,7 @@
 """A .npy or .npz of grey pictures.
 
 It holds `pixels` [N,H,W] or [N,1,H,W], uint8 or, with `range=`, any numbers, and in an .npz optionally `patient` (or
-`groups`) [N] and `labels` [N]. A set that `medgan prepare` wrote is taken as it is (see `store`).
+`groups`) [N] and `labels` [N]. A set that `medgan prepare` wrote is read by `store`.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def read_pictures(
 
     Args:
         path: The file.
-        name: What messages call it.
+        name: Its name in messages.
         limits: The values of black and white; None for uint8.
 
     Returns:
@@ -90,7 +90,7 @@ def read_pictures(
     """
     wanted = (PIXELS, "labels", "description", *_PATIENT_KEYS)
     arrays = read_arrays(path, name=name, only=wanted)
-    if "description" in arrays:  # a sound one is read by store.load_prepared
+    if "description" in arrays:  # a valid one is read by store.load_prepared
         raise DataError(
             "An array file was written by medgan prepare and is damaged, or of another version. Make it again.",
             file=name,

@@ -31,7 +31,7 @@ from pytest_medgan.records import DataSettings, UInt8
 
 @dataclass(frozen=True)
 class SliceJob:
-    """One slice of a CT series to one image."""
+    """The task of making one image from one slice of a CT series."""
 
     header: Header
     centre: Centre | None  # of the crop; None takes the image's middle
@@ -39,7 +39,7 @@ class SliceJob:
     size: int
     window: tuple[float, float]
     neighbours: tuple[Header, ...] = ()  # given where only they reveal damage
-    sample: bool = False  # whether the whole slice is looked at: does it show air and tissue?
+    sample: bool = False  # whether to check that the whole slice shows air and tissue
 
     @property
     def file(self) -> str:
@@ -74,7 +74,7 @@ def plan_studies(
 
     Args:
         reading: The source.
-        found: What every DICOM file's header said.
+        found: The result of reading each DICOM file's header.
         structures: RTSTRUCT and SEG; empty where crop=image.
         table: The clinical table, PatientID -> row.
 
@@ -164,7 +164,7 @@ def _same_pixels(root: Path) -> Callable[[Header, Header], bool]:
 
 
 def _note_leaks(headers: Sequence[Header], findings: Findings) -> None:
-    """Warn if a study or an image has two PatientIDs: they are one person under two names."""
+    """Warn if a study or an image has two PatientIDs, which then belong to one person."""
     owners: dict[str, set[str]] = defaultdict(set)
     for header in headers:
         owners[header.study].add(patient_or_study(header))

@@ -1,4 +1,4 @@
-"""A folded network as an ONNX model, written node by node, for ONNX Runtime (extra `onnx`)."""
+"""A network with folded batch norms as an ONNX model, written node by node, for ONNX Runtime (extra `onnx`)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Graph:
         self.constants: dict[str, npt.NDArray[np.float32]] = {}
 
     def _constant(self, name: str, values: npt.NDArray[np.float32]) -> str:
-        """Return the name of a constant, kept once."""
+        """Keep a constant and return its name."""
         self.constants[name] = values
         return name
 
@@ -60,7 +60,7 @@ class _Graph:
         return y
 
     def convolve_pooled(self, name: str, x: str) -> str:
-        """Return a 3x3 average pool, the 1x1 convolution `name` and a ReLU, the pool taken last."""
+        """Return a 3x3 average pool, the 1x1 convolution `name` and a ReLU; the equal result of convolving first."""
         attributes = {"kernel_shape": [3, 3], "strides": [1, 1], "pads": [1, 1, 1, 1], "count_include_pad": 1}
         y = self._node("AveragePool", [self._convolution(name, x, bias=False)], attributes)
         bias = self._constant(f"{name}.bias", self._network.convolutions[name].bias.numpy()[:, None, None])
@@ -108,7 +108,7 @@ def onnx_model(network: Network) -> bytes:
     whole = helper.make_graph(graph.nodes, network.name, [images], [features])
     opsets = [helper.make_opsetid("", OPSET)]
     model = helper.make_model(whole, opset_imports=opsets, ir_version=INTERMEDIATE_REPRESENTATION)
-    for name, values in graph.constants.items():  # put in place: the helpers would copy all of them twice
+    for name, values in graph.constants.items():  # added directly, because the helpers would copy each array twice
         tensor = model.graph.initializer.add()
         tensor.name, tensor.data_type, tensor.raw_data = name, TensorProto.FLOAT, values.astype("<f4").tobytes()
         tensor.dims.extend(values.shape)

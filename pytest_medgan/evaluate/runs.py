@@ -31,7 +31,7 @@ class RunsEvaluation:
         """Prepare; nothing is computed yet.
 
         Args:
-            name: What tables call the recipe.
+            name: The name of the recipe in tables.
             runs: One evaluation per training run, all on the same subject.
 
         Raises:
@@ -40,7 +40,7 @@ class RunsEvaluation:
         known = [run.identity for run in runs if run.identity is not None]
         if len(runs) < 2 or len(set(known)) < len(known):
             raise SettingsError(
-                "--medgan-runs needs at least two different training runs: the same checkpoint twice is one run."
+                "--medgan-runs does not name two different training runs. Give two or more checkpoints, each once."
             )
         self.name = name
         self.runs = tuple(runs)
@@ -83,12 +83,12 @@ class RunsEvaluation:
 
     @property
     def change(self) -> Change | None:
-        """Training runs are a recipe, unless something else was said."""
+        """The change that the settings name; a recipe where they name none."""
         return self._first.change or Change.RECIPE
 
     @cached_property
     def key(self) -> str:
-        """Names this evaluation among a session's."""
+        """Identifies this evaluation within a session."""
         return digest_values("runs", self.name, *(run.key for run in self.runs))
 
     @property

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import unicodedata
 
-# control and format characters (bidirectional overrides too), line separators, what is unassigned
-_ACTING = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+# Unicode categories of control and format characters (bidirectional overrides too), surrogates, private and
+# unassigned characters, and line and paragraph separators
+_UNSAFE_CATEGORIES = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
 def printable(text: str, *, keep: str = "") -> str:
     r"""Return text whose control and format characters are shown as escapes.
 
     Args:
-        text: Anything that a file, a folder or an option named.
-        keep: Characters that stay as they are, such as a line feed.
+        text: Text from a file, a folder name or an option.
+        keep: Characters that are not escaped, such as a line feed.
 
     Examples:
         >>> printable("model\x1b]0;title\x07")
@@ -21,7 +22,7 @@ def printable(text: str, *, keep: str = "") -> str:
     """
     return "".join(
         character
-        if character in keep or unicodedata.category(character) not in _ACTING
+        if character in keep or unicodedata.category(character) not in _UNSAFE_CATEGORIES
         else character.encode("unicode_escape").decode()
         for character in text
     )

@@ -1,6 +1,7 @@
 """The pytest plugin. The hooks are here; options, fixtures, state, channel and controller have files of their own.
 
-Loading it imports neither torch nor pydicom nor numpy: a project with no medgan test pays for an argument parser only.
+Loading it imports neither torch nor pydicom nor numpy: a project without medgan tests pays only for the declaration of
+the options.
 """
 
 from __future__ import annotations
@@ -76,8 +77,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
         if not torch.cuda.is_available():
             raise pytest.UsageError(
-                "--medgan-gpu: no CUDA device is usable here; leave the option out to run on the CPU, "
-                "or run on a machine with a GPU and a CUDA build of torch"
+                "--medgan-gpu needs a CUDA device, and torch finds none. Leave the option out to run on the CPU, "
+                "or use a machine with a GPU and a CUDA build of torch."
             )
 
 
@@ -85,15 +86,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_configure_node(node: Any) -> None:
     """Give the workers of pytest-xdist one folder for the scores they share.
 
-    It is made in the system's temporary folder: whether any test is ours is not known yet, and the project's folder may
-    not be writable.
+    The folder is made in the system's temporary directory, because it is not known yet whether any test uses the
+    plugin, and because the project's folder may not be writable.
     """
     stash = node.config.stash
     if SHARED_FOLDER not in stash:
         try:
             stash[SHARED_FOLDER] = tempfile.mkdtemp(prefix="medgan-session-")
         except OSError:
-            stash[SHARED_FOLDER] = None  # every worker computes for itself
+            stash[SHARED_FOLDER] = None  # every worker then computes all scores itself
     if stash[SHARED_FOLDER] is not None:
         node.workerinput[SHARED] = stash[SHARED_FOLDER]
 
@@ -117,7 +118,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run tests marked medgan_gpu under --medgan-gpu alone, and with pytest-xdist on one worker."""
+    """Skip tests marked medgan_gpu without --medgan-gpu; with it, run them on one worker of pytest-xdist."""
     gpu = state_of(config).options.gpu
     for item in items:
         if item.get_closest_marker("medgan_gpu") is None:
@@ -135,7 +136,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
         with state_of(item.config).recording(item):
             result = yield
     except (KeyboardInterrupt, pytest.exit.Exception):
-        raise  # whoever stops the run does not wait for one more table
+        raise  # a run that is stopped ends at once, without its findings
     except BaseException:
         hand_over(item)
         raise
@@ -147,7 +148,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show our own errors as one line in every report; the file they concern goes to the terminal alone."""
+    """Show the plugin's own errors as one line in every report; only the terminal names the file concerned."""
     report = yield
     error = call.excinfo.value if call.excinfo is not None else None
     if isinstance(error, MedganError):

@@ -1,4 +1,4 @@
-"""Carry a test's findings to the process that writes, as plain data in `report.user_properties`.
+"""Carry a test's findings to the process that writes files, as plain data in `report.user_properties`.
 
 pytest-xdist sends user properties from its workers to the controller; a single process uses the same channel. The
 records are imported when a test has findings, since they load numpy.
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from pytest_medgan.evaluate import ModelEvaluation, RunsEvaluation
     from pytest_medgan.session.findings import ModelFindings, TestFindings
 
-PROPERTY = "medgan"  # the entry that carries everything; taken out before a JUnit file could show it
+PROPERTY = "medgan"  # the property that carries the findings; removed before a JUnit file is written
 
 
 def hand_over(item: pytest.Item) -> None:
-    """Attach what a test found to its report. Whatever goes wrong here must not hide how the test ended."""
+    """Attach what a test found to its report. An error in here must not hide the outcome of the test."""
     gpu = item.get_closest_marker("medgan_gpu") is not None
     if not item.stash.get(EVALUATIONS, []) and not gpu:
         return
@@ -32,11 +32,14 @@ def hand_over(item: pytest.Item) -> None:
         json.dumps(plain)  # a type that JSON does not know would break a worker's channel
         item.user_properties.append((PROPERTY, plain))
     except Exception as error:
-        hand_over_line(item, f"{item.nodeid}: The findings of this test are lost ({error!r}). Report this.")
+        hand_over_line(
+            item,
+            f"{item.nodeid}: The findings of this test are lost ({error!r}). Report this as a bug of pytest-medgan.",
+        )
 
 
 def hand_over_line(item: pytest.Item, line: str) -> None:
-    """Attach a line for the terminal alone; it may name files of the data."""
+    """Attach a line that only the terminal shows, because it may name files of the data."""
     from pytest_medgan.ground.plain import to_plain
     from pytest_medgan.session.findings import TestFindings
 
@@ -44,13 +47,13 @@ def hand_over_line(item: pytest.Item, line: str) -> None:
 
 
 def take_findings(report: pytest.TestReport) -> list[Any]:
-    """Remove our entries from a report and return their plain data."""
-    ours: list[Any] = [value for name, value in report.user_properties if name == PROPERTY]
+    """Remove the plugin's properties from a report and return their plain data."""
+    findings: list[Any] = [value for name, value in report.user_properties if name == PROPERTY]
     report.user_properties = [entry for entry in report.user_properties if entry[0] != PROPERTY]
-    return ours
+    return findings
 
 
-def received(plain: Any) -> TestFindings:
+def findings_from_plain(plain: Any) -> TestFindings:
     """Return the findings that plain data describe."""
     from pytest_medgan.ground.plain import from_plain
     from pytest_medgan.session.findings import TestFindings

@@ -1,4 +1,4 @@
-"""The hooks of the one process that writes: gather findings, then write candidates, reports and the summary."""
+"""Hooks of the process that writes files: gather findings, then write candidates, reports and the summary."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_medgan.errors import OutputError
-from pytest_medgan.plugin.channel import received, take_findings
+from pytest_medgan.plugin.channel import findings_from_plain, take_findings
 from pytest_medgan.plugin.state import state_of
 from pytest_medgan.session.candidates import candidate_path, shown_path, write_model_candidate
 
@@ -31,11 +31,11 @@ COLOURS: Mapping[str, dict[str, bool]] = {
 
 
 class Controller:
-    """Registered on the controller of a distributed run and on the only process of any other run."""
+    """Gather and write; registered in the controller of a distributed run, or in the only process of another run."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        # of torchrun's processes only the first writes; RANK without WORLD_SIZE has another meaning
+        # under torchrun only the first process writes; RANK without WORLD_SIZE does not come from torchrun
         self._writes = "WORLD_SIZE" not in os.environ or os.environ.get("RANK", "0") == "0"
         self._findings: Findings | None = None  # made with the first finding, since it loads numpy
         self._candidates: dict[str, Path] = {}
@@ -45,7 +45,7 @@ class Controller:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> None:
-        """Remove the report of an earlier run: where no test gets as far as a finding, it would pass for this run's."""
+        """Remove the report of an earlier run, which readers would take for this run's where no test has findings."""
         options = state_of(self._config).options
         if not options.reports or not self._writes or self._config.getoption("collectonly"):
             return
@@ -61,7 +61,7 @@ class Controller:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take a test's findings out of its report, and leave one plain property per metric for JUnit files."""
         for plain in take_findings(report):
-            found = received(plain)
+            found = findings_from_plain(plain)
             if report.when != "teardown":  # the teardown report repeats the properties, and JUnit files read it
                 self._gathered().add(found, report.nodeid, ran=not report.skipped)
             for judged in found.verdicts:
@@ -85,7 +85,7 @@ class Controller:
         collecting = self._config.getoption("collectonly")
         gpu_tests = 0 if findings is None else findings.gpu_tests_run
         if options.gpu and not gpu_tests and exitstatus in (0, 5) and not collecting:
-            self._problems.append("--medgan-gpu: no test marked medgan_gpu ran; mark one, or leave the option out")
+            self._problems.append("--medgan-gpu: no test marked medgan_gpu ran. Mark one, or leave the option out.")
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
         if options.reports and findings is not None and findings.models and self._writes:
             self._write_reports(findings)
@@ -99,7 +99,7 @@ class Controller:
         return self._findings
 
     def _write_reports(self, findings: Findings) -> None:
-        """Write the reports; whatever goes wrong is shown beside the verdicts, which stand."""
+        """Write the reports. An error is shown with the verdicts, which stay valid."""
         from pytest_medgan.session.run_folder import write_reports
 
         try:
@@ -122,7 +122,7 @@ class Controller:
                 path.unlink(missing_ok=True)  # an earlier run's candidate must not be taken for this one's
                 if model.findings.looks:
                     self._candidates[key] = write_model_candidate(model.findings, model.row, report_dir)
-            except Exception as error:  # the verdicts stand and must be shown
+            except Exception as error:  # the verdicts stay valid and must be shown
                 self._problems.append(f"The candidate of {model.name} could not be written: {_reason(error)}")
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
@@ -152,5 +152,5 @@ class Controller:
 
 
 def _reason(error: Exception) -> Any:
-    """Return what the system or our own message says of an error, without a path."""
+    """Return the message of an error, without a path."""
     return error.strerror if isinstance(error, OSError) else error

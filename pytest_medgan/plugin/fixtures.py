@@ -1,4 +1,4 @@
-"""The fixtures: function-scope handles over one session-wide store.
+"""The fixtures: function-scope handles to one session-wide store.
 
 The store is keyed by content, so that a marker can choose per test and nothing is computed twice. An override may have
 any scope.
@@ -102,12 +102,12 @@ def _medgan_models(
     """
     bench = state_of(request.config).bench
     generator = medgan_generator
-    overridden = medgan_settings.runs or marker_values(request.node).get("generator") is not None
-    if overridden and not request.node.stash.get(FROM_SETTINGS, False):  # they override an overridden fixture
+    takes_precedence = medgan_settings.runs or marker_values(request.node).get("generator") is not None
+    if takes_precedence and not request.node.stash.get(FROM_SETTINGS, False):  # the project overrides the fixture
         generator = _named_generator(request, medgan_settings)
         request.node.stash[FROM_SETTINGS] = True
-    beside = None if medgan_settings.runs else medgan_settings.paired_with
-    return generator, None if beside is None else bench.generator(replace(medgan_settings, generator=beside))
+    accepted = None if medgan_settings.runs else medgan_settings.paired_with
+    return generator, None if accepted is None else bench.generator(replace(medgan_settings, generator=accepted))
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def medgan_scores(
 def medgan_real_row(
     request: pytest.FixtureRequest, medgan_settings: Settings, medgan_real: RealSets, medgan_extractor: Extractor
 ) -> Row:
-    """Return the Real row: held-out real images scored as if generated. `medgan_real_row.fid + 5.0` is a limit."""
+    """Return the Real row: held-out real images scored like generated ones. `medgan_real_row.fid + 5.0` is a limit."""
     from pytest_medgan.embedding import resolve_extractor
     from pytest_medgan.evaluate import Subject, real_row
 
@@ -162,7 +162,7 @@ def medgan_real_row(
 
 
 def model_name(spec: str | None, generator: Any) -> str:
-    """Return what tables call a model that no marker names.
+    """Return the name that tables show for a model whose marker gives none.
 
     Args:
         spec: The generator's string; None where a fixture made it.

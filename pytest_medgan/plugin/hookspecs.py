@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @pytest.hookspec
 def pytest_medgan_metrics() -> Sequence[CustomMetric]:
-    """Return metrics of the project's own, measured beside the catalogue's on every model.
+    """Return the project's own metrics, which are measured on every model in addition to the catalogue's.
 
     Each is a `pytest_medgan.metrics.CustomMetric(metric=Metric(...), function=f)` with `f(real=, fake=) -> float` of
     features float32 [N,D] and [M,D]. `assert_metric(scores, name, limit)` then knows its direction.

@@ -21,11 +21,19 @@ if TYPE_CHECKING:
 
 # (name, metavar, help); each is an option --medgan-NAME and an ini key medgan_NAME
 SETTINGS = (
-    ("data", "SOURCE", "real images: a folder of DICOM studies, images or an .npz, or 'phantom'; then ,key=value"),
-    ("generator", "SPEC", "a checkpoint, package.module:callable, or a folder or .npz of images already made"),
+    (
+        "data",
+        "SOURCE",
+        "real images: a folder of DICOM studies or pictures, an .npz, or 'phantom'; options follow as ,key=value",
+    ),
+    ("generator", "SPEC", "a checkpoint, package.module:callable, or a folder or .npz of generated images"),
     ("runs", "SPECS", "several training runs of one recipe in place of --medgan-generator, separated by spaces"),
     ("change", "KIND", "what was changed: checkpoint (the same weights in another form) or recipe (trained anew)"),
-    ("paired-with", "SPEC", "the accepted model, as --medgan-generator: what paired=True draws beside the candidate"),
+    (
+        "paired-with",
+        "SPEC",
+        "the accepted model, written like --medgan-generator; paired=True compares the candidate with it",
+    ),
     ("extractor", "SPEC", "the feature space: compact (default), inception_v3[,weights=W] or package.module:callable"),
     (
         "baseline",
@@ -40,15 +48,15 @@ SETTINGS = (
     (
         "cache-limit",
         "SIZE",
-        "the most that stored features may take, such as 500M; oldest removed first (default: 4G)",
+        "largest size of the stored features, such as 500M; the oldest are removed first (default: 4G)",
     ),
     ("report", "KINDS", "reports to write after the run: html,md,json"),
     ("report-dir", "DIR", "where candidates and reports go (default: medgan-report under the rootdir)"),
 )
 FLAGS = (
-    ("gpu", "select CUDA and run everything, tests marked medgan_gpu included; without a GPU a usage error"),
+    ("gpu", "run on CUDA, tests marked medgan_gpu included; without a GPU a usage error"),
     ("full", "compute every look, so that the candidate can be accepted as a baseline"),
-    ("report-only", "show verdicts and fail nothing: how a team adopts a gate"),
+    ("report-only", "show verdicts and fail no test, while a team adopts a gate"),
     ("report-real", "let reports show real images; they are patient data"),
 )
 MARKERS = (
@@ -190,7 +198,7 @@ def _given_runs(config: pytest.Config, marker: dict[str, Any]) -> str | None:
 
 
 def _located(value: Any, base: Path) -> Any:
-    """Return a value with the paths in it that exist under `base` made relative to the working directory."""
+    """Return a value whose paths, where they exist under `base`, are made relative to the working directory."""
     if isinstance(value, Path):
         value = str(value)
     if not isinstance(value, str):

@@ -1,7 +1,7 @@
-"""Refuse `--option PATH` with a space where it moves pytest's rootdir.
+"""Refuse `--option PATH`, written with a space, where it moves pytest's rootdir.
 
-pytest looks for its ini file before plugins have declared their options, so it takes an existing path behind a plugin's
-option for a test path and silently misses the ini file beside the tests. With `--option=PATH` it does not.
+pytest looks for its ini file before plugins have declared their options, so it takes an existing path that follows a
+plugin's option for a test path, and silently misses the ini file next to the tests. With `--option=PATH` it does not.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 
 from pytest_medgan.errors import SettingsError
 
-# what makes a file an ini file of pytest's, in its order of precedence
+# (file name, text that makes it an ini file of pytest), in pytest's order of precedence
 INI_FILES = (
     ("pytest.toml", ""),
     (".pytest.toml", ""),
@@ -26,7 +26,7 @@ INI_FILES = (
 
 
 def check_rootdir(config: pytest.Config) -> None:
-    """Check that pytest did not take a value of ours for a test path.
+    """Check that pytest did not take the value of a plugin option for a test path.
 
     Raises:
         SettingsError: It did, and missed an ini file.
@@ -36,8 +36,8 @@ def check_rootdir(config: pytest.Config) -> None:
     arguments = [str(argument) for argument in config.invocation_params.args]
     here = config.invocation_params.dir
     for option, value in pairwise(arguments):
-        apart = option.startswith("--medgan-") and "=" not in option and not value.startswith("-")
-        if apart and (here / value).exists() and (expected := ini_file(here)) not in (None, config.inipath):
+        is_separate = option.startswith("--medgan-") and "=" not in option and not value.startswith("-")
+        if is_separate and (here / value).exists() and (expected := ini_file(here)) not in (None, config.inipath):
             raise SettingsError(
                 f"pytest took the value of {option} for a test path and missed {expected.name if expected else ''}. "
                 f"Write {option}={value}."

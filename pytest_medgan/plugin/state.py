@@ -1,4 +1,4 @@
-"""What one pytest session of ours holds: its options, its store, and what each test looked at."""
+"""The plugin's state in a pytest session: options, store, and the evaluations and verdicts of each test."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SHARED = "medgan_shared"  # the key under which a worker receives the folder tha
 
 
 class PluginState:
-    """Made when the session is configured; loads nothing heavy before a test asks."""
+    """Hold the options and the store of a session; heavy libraries are loaded when a test needs them."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -86,7 +86,7 @@ class PluginState:
         from pytest_medgan.session.findings import JudgedVerdict
 
         verdicts = item.stash.setdefault(VERDICTS, [])
-        before = context.get() or GateContext()  # what a fixture of the project's own may have set
+        before = context.get() or GateContext()  # a fixture of the project may have set one
 
         def record(verdict: Verdict) -> None:
             if evaluations:  # the test may have asked for its scores only after it had begun

@@ -35,10 +35,10 @@ def with_accepted(evidence: Evidence, accepted: Evidence | None) -> Evidence:
 
     Args:
         evidence: Evidence of a run.
-        accepted: What `worth_keeping` returned for the accepted model; None where it is not at hand.
+        accepted: What `worth_keeping` returned for the accepted model; None where it is not available.
 
     Returns:
-        The evidence. Curves of another number of images, or over other k, are left out: they do not compare.
+        The evidence. Curves of another number of images, or over other k, are left out: they cannot be compared.
     """
     if accepted is None:
         return evidence

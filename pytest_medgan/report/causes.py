@@ -30,7 +30,7 @@ import numpy as np
 
 from pytest_medgan.records import Evidence, Int64, Outcome
 from pytest_medgan.report.comparisons import Standing, lost, probably_lost, spread, standings
-from pytest_medgan.report.evidence_words import what_is_wrong, who_is_copied
+from pytest_medgan.report.evidence_words import anomaly_text, copied_patients_text
 from pytest_medgan.report.numbers import errors_text
 from pytest_medgan.report.record import ModelRecord
 
@@ -61,8 +61,8 @@ _WORDS = {
         "copies",
     ),
     "anomalies": (
-        "some images are wrong in themselves",
-        "More images look like real ones gone wrong: upside-down, joined from two, smeared or the like. A small share "
+        "some generated images look wrong",
+        "More images look like altered real ones: upside-down, joined from two, smeared or the like. A small share "
         "of such images hardly moves the other metrics. Usual causes: a part of the training images that was prepared "
         "in another way, an augmentation that reached the output, or artefacts of the generator.",
         "anomalies",
@@ -113,13 +113,13 @@ _WORDS = {
     ),
     "distance": (
         "the images are too far from the real ones",
-        "There is no earlier value of precision, recall or similar metrics that would tell a loss of fidelity from a "
-        "loss of diversity. The column Real says which values real images reach.",
+        "There is no earlier value of precision, recall or similar metrics that would distinguish a loss of "
+        "fidelity from a loss of diversity. The column Real says which values real images reach.",
         "table",
     ),
     "class balance": (
-        "the classes have another balance",
-        "Only the classifier's view changed: the two classes are generated in another ratio, or less distinctly. For "
+        "the balance of the two classes has changed",
+        "Only the classifier's output changed: the two classes are generated in another ratio, or less distinctly. For "
         "two classes this score is coarse, so look at the other metrics before you draw a conclusion.",
         "samples",
     ),
@@ -138,7 +138,7 @@ _WORDS = {
 
 
 def causes(model: ModelRecord, evidence: Evidence | None = None) -> tuple[Cause, ...]:
-    """Return the probable causes of what got worse, the most telling first.
+    """Return the probable causes of what got worse, the most important first.
 
     Args:
         model: One model of a run.
@@ -153,15 +153,15 @@ def causes(model: ModelRecord, evidence: Evidence | None = None) -> tuple[Cause,
     if evidence is not None:
         details = {
             "intensity": grey_shift(evidence),
-            "anomalies": what_is_wrong(evidence),
-            "copying": who_is_copied(evidence),
+            "anomalies": anomaly_text(evidence),
+            "copying": copied_patients_text(evidence),
         }
         found = [replace(c, because=(*c.because, words)) if (words := details.get(c.kind)) else c for c in found]
     return (*found, *_single_seeds(model, worse))
 
 
 def limits_of_knowledge(model: ModelRecord) -> tuple[str, ...]:
-    """Return what was not examined, so that silence is not read as health.
+    """Return what was not examined, so that readers do not take it for good.
 
     Args:
         model: One model of a run.
@@ -211,14 +211,14 @@ def grey_shift(evidence: Evidence) -> str:
 
 
 def group_apart(values: tuple[float, ...], error: float) -> int | None:
-    """Return the place of the one value that stands apart from the others.
+    """Return the index of the one value that lies far from the others.
 
     Args:
         values: One value per sample group, at least three.
         error: Standard error of a single group. The spread of the others counts where it is larger.
 
     Returns:
-        The place, or None where no value or more than one stands apart.
+        The index, or None where no value or more than one lies far from the others.
     """
     median = statistics.median(values)
     place = max(range(len(values)), key=lambda i: abs(values[i] - median))
@@ -244,7 +244,7 @@ def _kinds(model: ModelRecord, worse: dict[str, Standing]) -> list[tuple[str, tu
 
 
 def _kinds_of_the_manifold(worse: dict[str, Standing]) -> list[tuple[str, tuple[str, ...]]]:
-    """Return the causes that precision and recall settle together."""
+    """Return the causes that precision and recall decide together."""
     diverse, faithful = bool(worse.keys() & set(DIVERSITY)), bool(worse.keys() & set(FIDELITY))
     if _is_collapse(worse):
         collapse: tuple[str, tuple[str, ...]] = ("collapse", (*DIVERSITY, "duplicate_rate"))

@@ -1,4 +1,4 @@
-"""What a comparison says, metric by metric: the value, what it had to be, what it was, and by how much it moved."""
+"""The numbers of each comparison: the value, its bound, the baseline's value, and the change."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pytest_medgan.records import Outcome, Score
 from pytest_medgan.report.numbers import Scale, errors_text, percent_change, scale_of
 from pytest_medgan.report.record import Comparison, ModelRecord, largest_value, row_value
 
-CLEARLY_WORSE = 3.0  # standard errors by which a metric that nobody judged must be worse to count as lost
-PROBABLY_WORSE = 2.0  # the same for a metric whose comparison stayed open
+CLEARLY_WORSE = 3.0  # standard errors; a metric that no test judged counts as lost from here on
+PROBABLY_WORSE = 2.0  # the same for a metric whose comparison was not decided
 _OPEN = ("UNDECIDED", "BLIND")
 CANNOT_FAIL = "cannot fail"
 NO_BREAK = "\u00a0"  # keeps a sign and its number on one line
@@ -26,7 +26,7 @@ class Standing:
     label: str
     higher_is_better: bool
     scale: Scale
-    comparison: Comparison | None  # the worst one; None where nobody judged the metric
+    comparison: Comparison | None  # the worst one; None where no test judged the metric
     count: int | None  # images per sample group at this look
     measured: Score | None
     bound: float | None  # the worst value that still passes: the limit with its margin
@@ -59,7 +59,7 @@ class Standing:
 
     @property
     def bound_text(self) -> str:
-        """What the value has to be, such as "≥ 0.47"; empty without a limit, "cannot fail" where any value passes."""
+        """The values that pass, such as "≥ 0.47"; empty without a limit, "cannot fail" where any value passes."""
         if self.bound is None:
             return ""
         if self.is_blind:
@@ -96,7 +96,7 @@ def lost(model: ModelRecord) -> tuple[Standing, ...]:
         model: One model of a run.
 
     Returns:
-        Metrics whose comparison failed, and metrics that nobody judged and that are clearly worse than the baseline.
+        Metrics whose comparison failed, and metrics that no test judged and that are clearly worse than the baseline.
     """
     return _worst_first(s for s in standings(model) if _is_lost(s))
 
@@ -202,14 +202,14 @@ def _errors_worse(
 
 
 def _is_lost(standing: Standing) -> bool:
-    """Return whether the comparison failed, or nobody judged the metric and it is clearly worse."""
+    """Return whether the comparison failed, or no test judged the metric and it is clearly worse."""
     if standing.comparison is not None:
         return standing.comparison.outcome == Outcome.FAIL
     return standing.errors is not None and standing.errors >= CLEARLY_WORSE
 
 
 def _is_probably_lost(standing: Standing) -> bool:
-    """Return whether the comparison stayed open and the metric is worse by two standard errors or more."""
+    """Return whether the comparison was not decided and the metric is worse by two standard errors or more."""
     return standing.outcome in _OPEN and standing.errors is not None and standing.errors >= PROBABLY_WORSE
 
 

@@ -109,7 +109,7 @@ def _arrays(evidence: Evidence) -> Arrays:
 
 
 def _evidence(arrays: Arrays) -> Evidence:
-    """Return evidence; names that this version does not know are left out, so that a newer file can be drawn."""
+    """Return evidence; names that this version does not know are left out, so that newer files can be shown."""
     given: dict[str, Any] = {name: array for name, array in arrays.items() if name in _NAMES}
     if "window" in given:
         given["window"] = tuple(float(edge) for edge in given["window"])
@@ -139,5 +139,5 @@ def _read(path: Path) -> Arrays:
 
 
 def _damaged(path: Path) -> SettingsError:
-    """Return the error for a file that is not what was written."""
+    """Return the error for a damaged file."""
     return SettingsError("The evidence of the run cannot be read. Run the tests again.", file=path.name)

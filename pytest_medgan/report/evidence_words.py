@@ -1,4 +1,4 @@
-"""What the evidence says of wrong images and of copied patients, in words."""
+"""Text about images that look wrong and about copied patients, from the evidence."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from pytest_medgan.records import Alteration, Evidence
 
 
-def what_is_wrong(evidence: Evidence, least: float = 0.005) -> str:
+def anomaly_text(evidence: Evidence, least: float = 0.005) -> str:
     """Return which images look wrong, the most frequent kinds first: "about one image in 10 is upside-down".
 
     Args:
@@ -25,8 +25,8 @@ def what_is_wrong(evidence: Evidence, least: float = 0.005) -> str:
     return ", ".join(f"about one image in {round(total / counts[place])} {kinds[place].words}" for place in order)
 
 
-def who_is_copied(evidence: Evidence) -> str:
-    """Return how many training patients are copied, by chance too, and how well an attack tells them from others.
+def copied_patients_text(evidence: Evidence) -> str:
+    """Return how many training patients are copied, how many by chance, and how well an attack recognises them.
 
     Args:
         evidence: Holds the counts and the area under the attack's curve.
@@ -37,9 +37,9 @@ def who_is_copied(evidence: Evidence) -> str:
     words = []
     if evidence.memorised_patients is not None:
         copied, every, by_chance = evidence.memorised_patients
-        chance = f"about {by_chance:.0f} would be by chance" if by_chance >= 1 else "by chance hardly one would be"
+        chance = f"about {by_chance:.0f} by chance" if by_chance >= 1 else "hardly one by chance"
         words.append(f"{copied:.0f} of {every:.0f} training patients are copied ({chance})")
     if evidence.membership is not None:
         area, error = evidence.membership
-        words.append(f"a membership attack by patient has an area of {area:.2f} ± {error:.2f} (0.5 tells nothing)")
+        words.append(f"a membership attack by patient has an area of {area:.2f} ± {error:.2f} (0.5 is chance)")
     return "; ".join(words)

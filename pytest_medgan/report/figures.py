@@ -21,7 +21,7 @@ from pytest_medgan.report.comparisons import Standing
 from pytest_medgan.report.numbers import errors_text, scale_of
 from pytest_medgan.report.record import ModelRecord
 
-WIDTH, HEIGHT = 4.2, 2.8  # inches; about the width of a phone, so that letters keep their size on one
+WIDTH, HEIGHT = 4.2, 2.8  # inches; about the width of a phone, so that the text is not shrunk there
 
 STYLE: Any = {  # matplotlib types the keys from 3.11 on and not before
     "axes.axisbelow": True,
@@ -141,7 +141,7 @@ def histogram_figure(evidence: Evidence, label: str) -> Picture | None:
         axes.stairs(shares[0], edges, color=REAL.stand_in, fill=True, alpha=0.25)
         axes.stairs(shares[0], edges, color=REAL.stand_in, label="real", linewidth=1)
         axes.stairs(shares[1], edges, color=FAKE.stand_in, label=label, linewidth=1.2)
-        # The two ends hold everything that the window cut off, and would flatten all the rest.
+        # The first and the last bin count all values outside the window, and would make the other bins look flat.
         inner = max(float(np.max(share[1:-1])) for share in shares)
         axes.set(xlabel=unit, ylabel="% of pixels", ylim=(0, 1.1 * inner or 1.0), xlim=(edges[0], edges[-1]))
         axes.legend(loc="best", fontsize=8)
@@ -221,7 +221,7 @@ def history_figure(model: ModelRecord, name: str) -> Picture | None:
 
 
 def picture(figure: Figure, title: str, alt: str) -> Picture:
-    """Return a figure as themed SVG without date or maker.
+    """Return a figure as themed SVG, without the date and the program that made it.
 
     Args:
         figure: Drawn with stand-in colours.
@@ -269,7 +269,7 @@ def _bar_colour(standing: Standing, errors: float) -> Colour:
 
 
 def _ticks_apart(ks: Sequence[int]) -> list[int]:
-    """Return those of the ascending k whose labels have room on a logarithmic axis."""
+    """Return those of the ascending k whose labels do not overlap on a logarithmic axis."""
     room = (ks[-1] / ks[0]) ** (1 / 12)
     kept = [ks[-1]]
     for k in reversed(ks[:-1]):

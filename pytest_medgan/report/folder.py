@@ -1,7 +1,7 @@
 """The run folder: `scores.json` (strict JSON, versioned), the evidence it names, and the reports drawn from both.
 
-`scores.json` is written last and names its evidence file, whose name holds a digest of its content. A reader therefore
-finds a whole run or none, whenever the writer was stopped. Files that do not belong to a run stay as they are.
+`scores.json` is written last and names its evidence file, whose name holds a digest of its content. A reader
+therefore finds a complete run or none, even if the writer is stopped. Files that do not belong to a run are kept.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def write_run(
         folder: Made where it does not exist.
         run: The record.
         evidence: What pictures need, by name of the model.
-        include_real: Whether to keep pictures of real and training images. A run folder often becomes a public
-            artifact of a CI job, so they are left out unless asked for, whoever put them into the evidence.
+        include_real: Whether to keep pictures of real and training images. The default leaves them out, because a
+            run folder often becomes a public artifact of a CI job.
 
     Raises:
         OutputError: A file cannot be written.
@@ -152,11 +152,11 @@ def _evidence_name(content: bytes) -> str:
 
 
 def _read_evidence(path: Path) -> dict[int, Evidence]:
-    """Return the evidence of a file whose content is the one it is named for."""
+    """Return the evidence of a file, after its content was checked against the digest in its name."""
     try:
         genuine = _evidence_name(path.read_bytes()) == path.name
     except OSError:
-        genuine = True  # which reading then reports
+        genuine = True  # read_bundle reports the error
     if not genuine:
         raise SettingsError("The evidence of the run is damaged. Run the tests again.", file=path.name)
     return read_bundle(path)

@@ -21,7 +21,7 @@ def page(run: ReportRun, evidence: Mapping[str, Evidence]) -> str:
         evidence: Its evidence, by name of the model.
 
     Returns:
-        A page that stands by itself and makes no request.
+        One self-contained page that makes no network request.
     """
     models = [model_view(model, evidence.get(model.name), f"m{place}") for place, model in enumerate(run.models)]
     outcome = run.outcome

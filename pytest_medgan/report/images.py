@@ -18,16 +18,16 @@ TELLING = 12  # images of a small sheet on the first screen
 TELLING_COLUMNS = 4
 
 _COPIES_TEXT = (
-    "These images are nearly equal to an image that the model was trained on, pixel by pixel or once moved, turned, "
-    "mirrored or windowed anew. The numbers are rows of the two sets. A few images are as alike by chance: the table "
-    "says how many real images of new patients are."
+    "These images are nearly equal to an image that the model was trained on, pixel by pixel or after it was "
+    "moved, turned, mirrored or shown in another window. The numbers are rows of the two sets. Some images are this "
+    "similar by chance; the table gives the rate of real images of new patients."
 )
 _DUPLICATES_TEXT = (
     "Different latents give near-identical images. One image of each group is shown, the largest group first."
 )
 _ANOMALIES_TEXT = (
-    "A head that was trained on altered real images takes these for such images, the most frequent kinds first. About "
-    "2 in 100 real images look wrong to some head."
+    "A classifier that was trained on altered real images takes these for altered ones, the most frequent kinds first. "
+    "It flags about 2 in 100 real images too."
 )
 _OUTSIDE_TEXT = (
     "These images lie outside the manifold of real images (improved precision, k=3), the least realistic first. "
@@ -37,7 +37,7 @@ _OUTSIDE_TEXT = (
 
 @dataclass(frozen=True)
 class Shown:
-    """An image of the page with its words."""
+    """An image of the page with its text."""
 
     source: str  # data URI
     alt: str
@@ -54,7 +54,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Images that stand for one kind of fault."""
+    """Images that show one kind of fault."""
 
     anchor: str
     title: str
@@ -64,7 +64,7 @@ class Gallery:
 
 
 def contact_sheets(found: Evidence) -> dict[str, Shown]:
-    """Return the contact sheets of baseline, this run and real images, as far as they are at hand.
+    """Return the contact sheets of baseline, this run and real images, where they are available.
 
     Args:
         found: Evidence with thumbnails.
@@ -107,11 +107,11 @@ def why_no_baseline_samples(model: ModelRecord) -> str:
         One sentence.
     """
     if model.is_the_accepted_model:
-        return "The baseline was measured on this very model, so its samples are the same."
+        return "The baseline was measured on this same model, so its samples are the same."
     if model.baseline is None:
         return "There is no baseline yet whose samples could be shown."
     return (
-        "The samples of the baseline are not at hand: its file keeps figures only, and the cache has no images of it."
+        "The samples of the baseline are not available: its file keeps figures only, and the cache has no images of it."
     )
 
 
@@ -140,14 +140,14 @@ def galleries(found: Evidence) -> tuple[Gallery, ...]:
     copied = len({copy.fake for copy in suspected_copies(found, count=sys.maxsize)})
     wrong = [_tile(f"No. {row} {kind.words}", fake.get(row)) for row, kind in flagged_images(found)]
     repeated = 0 if found.duplicates is None else len(np.unique(found.duplicates))
-    beside = _OUTSIDE_TEXT + (
+    outside_text = _OUTSIDE_TEXT + (
         " The nearest real image is shown with each." if found.thumbnails_real is not None else ""
     )
     kinds = (
         ("copies", f"Suspected copies of training images ({copied:,})", _COPIES_TEXT, "copy_rate", copies),
         ("duplicates", f"Repeated images ({repeated:,})", _DUPLICATES_TEXT, "duplicate_rate", groups),
         ("anomalies", f"Images that look wrong{_share_flagged(found)}", _ANOMALIES_TEXT, "anomaly_rate", wrong),
-        ("outside", f"Least realistic images{_share_outside(found)}", beside, "improved_precision", outside),
+        ("outside", f"Least realistic images{_share_outside(found)}", outside_text, "improved_precision", outside),
     )
     return tuple(Gallery(kind, title, text, metric, tuple(t)) for kind, title, text, metric, t in kinds if t)
 
@@ -195,12 +195,12 @@ def _share_outside(found: Evidence) -> str:
     inside = found.fake_in_real
     if inside is None:
         return ""
-    stray = int((~inside).sum())
-    return f" ({stray:,} of {len(inside):,} lie outside, {percent_share(stray, len(inside))})"
+    outside = int((~inside).sum())
+    return f" ({outside:,} of {len(inside):,} lie outside, {percent_share(outside, len(inside))})"
 
 
 def _share_flagged(found: Evidence) -> str:
-    """Return how many generated images a head flags."""
+    """Return how many generated images a classifier head flags."""
     return "" if found.anomalies is None else f" ({len(found.anomalies):,})"
 
 

@@ -11,7 +11,9 @@ from pytest_medgan.report.overview import MEANING, Step, cost, headline, overvie
 from pytest_medgan.report.record import ModelRecord, ReportRun
 from pytest_medgan.report.table import comparison_texts, table_columns, table_rows
 
-PUBLISHED_NOTE = "Published values are shown for orientation: they hold for their own features and counts."
+PUBLISHED_NOTE = (
+    "Published values are shown for orientation: they were measured with the publication's own features and counts."
+)
 TABLE_NOTE = "Mean ± standard deviation over the sample groups. SE: standard errors."
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!$@&])")
@@ -45,7 +47,7 @@ def markdown(run: ReportRun, evidence: Mapping[str, Evidence] | None = None) -> 
 
 
 def escape(text: str) -> str:
-    """Return text that Markdown shows as it is, on one line; it can neither open a tag nor end a cell."""
+    """Escape text: Markdown shows it unchanged, on one line, and it cannot open a tag or end a table cell."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
@@ -82,7 +84,7 @@ def _overview(model: ModelRecord, evidence: Evidence | None) -> list[str]:
 
 
 def _step(step: Step) -> str:
-    """Return one step as a list item, its command in a code span that nothing in it can end."""
+    """Return one step as a list item; no backtick in its command can end the code span."""
     command = step.command.replace("`", "'")
     return f"- {escape(step.text)} `{command}`" if command else f"- {escape(step.text)}"
 
@@ -105,7 +107,7 @@ def _table(model: ModelRecord) -> list[str]:
 
 
 def _comparisons(model: ModelRecord) -> list[str]:
-    """Return the comparisons that are not green and the metrics that were not measured."""
+    """Return a line for each comparison that is not green and for each metric that was not measured."""
     texts = [t for t in comparison_texts(model) if t.outcome not in ("PASS", "STALE")]
     return [*(f"- {escape(t.label)} ({t.outcome}): {escape(t.detail)}" for t in texts), ""] if texts else []
 

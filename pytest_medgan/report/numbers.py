@@ -10,7 +10,12 @@ from pytest_medgan.catalogue import Metric
 
 DASH = "–"
 MOST_DECIMALS = 6
-PERCENT_METRICS = ("copy_rate", "duplicate_rate", "anomaly_rate", "memorised_rate")  # shares near zero, said as percent
+PERCENT_METRICS = (
+    "copy_rate",
+    "duplicate_rate",
+    "anomaly_rate",
+    "memorised_rate",
+)  # shares near zero, shown in percent
 
 
 @dataclass(frozen=True)
@@ -42,9 +47,9 @@ def scale_of(metric: Metric, errors: Iterable[float | None] = (), window: tuple[
 
     Args:
         metric: The metric.
-        errors: Standard errors of the values to show. The smallest one that is above zero decides the digits, by the
-            rule of the Particle Data Group: two digits of the error are shown up to 354, one digit above, whatever its
-            decimal point. Without any, the metric's own decimals hold.
+        errors: Standard errors of the values to show. The smallest one above zero decides the digits, by the rule of
+            the Particle Data Group: where the first three digits of the error are 100 to 354, two of them are shown,
+            otherwise one. Without an error, the metric's own decimals are used.
         window: HU of grey 0 and 255; None where unknown, and intensity distances are then in grey levels.
 
     Returns:
@@ -73,8 +78,8 @@ def percent_change(before: float, now: float, error: float) -> str:
         error: Standard error of the earlier value.
 
     Returns:
-        A signed whole percentage, or "×N" from a tenfold on. Empty where it rounds to zero, and where the value before
-        is not clearly different from zero.
+        A signed whole percentage, or "×N" for a tenfold change and more. Empty where it rounds to zero, and where the
+        value before is not clearly different from zero.
     """
     if not math.isfinite(now) or before == 0 or abs(before) < 3 * error:
         return ""

@@ -11,7 +11,7 @@ from pytest_medgan.report.record import ModelRecord, ReportRun
 
 LISTED = 5  # metrics that the first screen names
 
-# what an outcome means
+# outcome -> what it means
 MEANING = {
     "PASS": "within the margin of the baseline",
     "FAIL": "worse than the baseline by more than the margin",
@@ -22,7 +22,7 @@ MEANING = {
     "STALE": "so much better that the baseline should be renewed",
 }
 
-# what became of comparisons that are not green
+# outcome that is not green -> what the headline says of its comparisons
 _FATE = {
     "FAIL": "failed",
     "UNDECIDED": "could not be decided at the full count",
@@ -55,7 +55,7 @@ class Step:
 class Overview:
     """What the first screen says of a model."""
 
-    heading: str  # "What got worse", or what stands in its place
+    heading: str  # "What got worse" or "What is probably worse"
     losses: tuple[Loss, ...]  # the worst first, at most LISTED
     more: int  # further metrics that got worse
     causes: tuple[Cause, ...]
@@ -83,7 +83,7 @@ def next_steps(model: ModelRecord) -> tuple[Step, ...]:
     """Return what to do next.
 
     Args:
-        model: One model of a run. A command is given only where it has one that can be followed.
+        model: One model of a run. A command is given only where the run has a candidate.
 
     Returns:
         Steps in order; empty where nothing is to be done.
@@ -167,7 +167,7 @@ def headline(run: ReportRun) -> str:
 
 
 def cost(model: ModelRecord) -> str:
-    """Return how many images were generated, of how many, and at which counts they were judged.
+    """Return how many images were generated, which share of the full count, and at which counts they were judged.
 
     Args:
         model: One model of a run.

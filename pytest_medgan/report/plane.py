@@ -1,4 +1,4 @@
-"""The t-SNE picture with framed thumbnails, and the images that its points show when pointed at."""
+"""The t-SNE picture with framed thumbnails, and the image that the page shows for each point."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def frame_of(at: Float32) -> Frame:
         at: float32 [P,2], coordinates centred on zero, the first axis the wider one.
 
     Returns:
-        The frame, no flatter than `LEAST_HEIGHT`.
+        The frame, whose picture is at least `LEAST_HEIGHT` high.
     """
     half_width, half_height = (float(np.abs(at[:, axis]).max()) + MARGIN for axis in (0, 1))
     return Frame(half_width, max(half_height, half_width * LEAST_HEIGHT / WIDTH))
@@ -139,7 +139,7 @@ def placed_thumbnails(at: Float32, tiles: Int64, frame: Frame, most: int = FRAME
         most: Highest number of thumbnails.
 
     Returns:
-        Thumbnails that neither cover one another or their own point nor leave the frame, in a seeded order.
+        Thumbnails inside the frame that do not cover one another or their own point, in a seeded order.
     """
     size = frame.thumbnail
     room = np.array([frame.half_width - 0.6 * size, frame.half_height - 0.6 * size])
@@ -186,7 +186,7 @@ def _note(evidence: Evidence, real: bool, index: int) -> str:
 
 
 def _draw(at: Float32, is_real: Bool, tiles: Int64, small: dict[bool, UInt8], frame: Frame) -> Picture:
-    """Draw points and thumbnails on axes that fill the picture, so that a place in it is a coordinate."""
+    """Draw points and thumbnails on axes that fill the picture, so that its positions are coordinates."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, frame.height), facecolor="none")
         x, y = frame.half_width, frame.half_height

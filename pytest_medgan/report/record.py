@@ -1,4 +1,4 @@
-"""The record of a run: what a report shows, all of it computed before it was handed over.
+"""The record of a run: everything that a report shows, already computed.
 
 The record holds no path of the machine and nothing about a patient. `report.folder` writes it as `scores.json`.
 """
@@ -15,7 +15,7 @@ from pytest_medgan.records import Fingerprint, Outcome, Row, Scalar, Score, Scor
 SCHEMA = "medgan-run"
 SCHEMA_VERSION = 2
 
-# outcomes, the worst first: a run is called by the worst of its verdicts
+# outcomes, the worst first: the outcome of a run is the worst of its verdicts
 SEVERITY = ("FAIL", "INCOMPARABLE", "MISSING", "BLIND", "UNDECIDED", "STALE", "PASS")
 
 Sweep = Mapping[str, Mapping[int, tuple[float, ...]]]  # metric -> k -> one value per sample group
@@ -47,7 +47,7 @@ class Comparison:
         return loss / error
 
     def left_open(self, full_count: int) -> bool:
-        """Whether it is undecided although more images could have been drawn: another metric had failed by then."""
+        """Whether it is undecided below the full count, because another metric had failed and drawing stopped."""
         n = self.verdict.n_fake
         return self.outcome == Outcome.UNDECIDED and n is not None and n < full_count
 
@@ -97,7 +97,7 @@ class ModelRecord:
 
     @property
     def is_the_accepted_model(self) -> bool:
-        """Whether the baseline row was measured on this very model."""
+        """Whether the baseline row was measured on this same model."""
         known = [run.checkpoint for run in self.baseline.runs] if self.baseline else []
         return bool(self.checkpoint) and self.checkpoint in known
 
@@ -113,7 +113,7 @@ class ModelRecord:
         return worst(tuple(c.outcome for c in self.comparisons))
 
     def metric(self, name: str) -> Metric:
-        """Return what is known of a metric: of the run, which may have metrics of its own, else of the catalogue."""
+        """Return a metric as the run declares it, otherwise as the catalogue does."""
         for look in self.looks:
             if name in look.metrics:
                 return look.metric(name)
@@ -123,7 +123,7 @@ class ModelRecord:
         return METRICS.get(name) or Metric(name, name, True, -math.inf, math.inf, "", False)
 
     def comparison(self, name: str) -> Comparison | None:
-        """Return the worst comparison of a metric; one left open yields to any that was decided."""
+        """Return the worst comparison of a metric; those left open count only where none was decided."""
         every = [c for c in self.comparisons if c.metric == name]
         decided = [c for c in every if not c.left_open(self.full_count)]
         return min(decided or every, key=lambda c: SEVERITY.index(str(c.outcome)), default=None)
@@ -136,7 +136,7 @@ class ReportRun:
     models: tuple[ModelRecord, ...]
     facts: Mapping[str, Scalar] = field(default_factory=dict)  # shown as settings
     warnings: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()  # what forbids green whatever the verdicts are, such as "no GPU test was run"
+    problems: tuple[str, ...] = ()  # they make the run FAIL whatever the verdicts, such as "no GPU test was run"
     report_only: bool = False  # verdicts are shown and no test failed
     created: str | None = None  # ISO 8601
     schema: str = SCHEMA
@@ -150,12 +150,12 @@ class ReportRun:
 
 
 def worst(outcomes: tuple[Outcome, ...]) -> Outcome | None:
-    """Return the worst of outcomes, or None of none."""
+    """Return the worst of some outcomes; None where there is none."""
     return min(outcomes, key=lambda outcome: SEVERITY.index(str(outcome)), default=None)
 
 
 def row_value(row: Row | None, metric: str, count: int, full_count: int) -> Score | None:
-    """Return a row's value of a metric at a count, or None; a value filed under 0 stands for the full count."""
+    """Return a row's value of a metric at a count, or None; a value at count 0 is one at the full count."""
     if row is None or metric not in row.entries:
         return None
     values = row.entries[metric].at

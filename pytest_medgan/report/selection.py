@@ -1,4 +1,4 @@
-"""Choose the images that a report shows, as row numbers, so that their pictures can be kept in time."""
+"""Choose the images that a report shows, as row numbers, before the pictures of the others are discarded."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ def suspected_copies(evidence: Evidence, count: int = SHOWN) -> tuple[Copy, ...]
     """Return pairs of a generated and a training image that are alike.
 
     Args:
-        evidence: Holds the pairs that are near-identical in pixels in `copies`, and those that are alike once moved,
-            turned or mirrored in `memorised`.
+        evidence: Holds the pairs that are near-identical in pixels in `copies`, and those that are alike after one is
+            moved, turned or mirrored in `memorised`.
         count: Pairs wanted.
 
     Returns:
@@ -168,5 +168,5 @@ def chosen_images(evidence: Evidence, grid: int = GRID) -> ChosenImages:
 
 
 def _sorted_rows(rows: list[int]) -> Int64:
-    """Return different rows, ascending."""
+    """Return the distinct rows, ascending."""
     return np.unique(np.asarray(rows, dtype=np.int64))

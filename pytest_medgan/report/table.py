@@ -31,7 +31,7 @@ class TableRow:
 
 @dataclass(frozen=True)
 class TableColumn:
-    """One column behind metric and verdict."""
+    """One column after metric and verdict."""
 
     field: str  # of TableRow
     heading: str
@@ -53,14 +53,14 @@ def table_rows(model: ModelRecord) -> tuple[TableRow, ...]:
         model: One model of a run.
 
     Returns:
-        Rows in the catalogue's order. All numbers of a row but the published one are of the same look, and the Real
-        row's where it has this count.
+        Rows in the catalogue's order. All numbers of a row are of the same look, except the published one, and the
+        Real row's where it has no value at this count.
     """
     return tuple(_row(model, standing) for standing in standings(model))
 
 
 def table_columns(model: ModelRecord, rows: tuple[TableRow, ...]) -> tuple[TableColumn, ...]:
-    """Return the columns behind metric and verdict; a column that would hold dashes only is left out.
+    """Return the columns after metric and verdict; a column that would hold dashes only is left out.
 
     Args:
         model: One model of a run.
@@ -126,7 +126,7 @@ def _row(model: ModelRecord, standing: Standing) -> TableRow:
 
 
 def _missing(model: ModelRecord) -> list[ComparisonText]:
-    """Return one text per reason why something is missing, whatever metrics and tests asked for it."""
+    """Return one text per reason why something is missing, for all metrics and tests with this reason."""
     by_reason: dict[str, list[Comparison]] = {}
     for comparison in sorted(model.comparisons, key=lambda c: model.metrics.index(c.metric)):
         if comparison.outcome == Outcome.MISSING:
@@ -148,7 +148,7 @@ def _asked_by(comparisons: list[Comparison]) -> str:
 
 
 def _detail(model: ModelRecord, comparison: Comparison) -> str:
-    """Return a comparison in one sentence: at how many images, against what, where that stands, and who asked."""
+    """Return a comparison in one sentence: the values, the count, where the limit is written, and which test asked."""
     verdict = comparison.verdict
     parts = [_numbers(model, verdict), verdict.reason]
     if verdict.needed_margin is not None and "margin of" not in verdict.reason:

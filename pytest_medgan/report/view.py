@@ -36,7 +36,7 @@ from pytest_medgan.report.table import (
 )
 
 SWEPT = ("improved_precision", "improved_recall", "density", "coverage")
-HISTORY_SHOWN = ("fid", "improved_precision", "improved_recall")  # beside metrics that got worse
+HISTORY_SHOWN = ("fid", "improved_precision", "improved_recall")  # in addition to metrics that got worse
 TELLING = 3  # pictures on the first screen
 
 # section -> the words of a link to it
@@ -50,7 +50,7 @@ LINKS = {
     "table": "See the table",
 }
 
-# kind of cause -> small sheets and figures that show it, the most telling first
+# kind of cause -> small sheets and figures that show it, the clearest first
 _TELLING_BY_CAUSE = {
     "copying": ("Suspected copies", "Baseline", "This run"),
     "duplicates": ("Repeated", "Baseline", "This run"),
@@ -83,7 +83,7 @@ class ModelView:
     sheets: tuple[Shown, ...]
     first_group: str  # the sample group that images are of
     why_no_baseline: str  # why no samples of the baseline are shown; empty where they are
-    other_run_helps: bool  # the folder of the accepted run would have them
+    other_run_helps: bool  # whether the folder of the accepted run has them
     galleries: tuple[Gallery, ...]
     plane: Plane | None
     curves: tuple[Shown, ...]
@@ -116,7 +116,7 @@ def model_view(model: ModelRecord, evidence: Evidence | None, anchor: str) -> Mo
     figures = {shown.title: shown for shown in (*curves, *((_shown(change),) if change else ()))}
     is_green = outcome is not None and outcome.green
     rows = table_rows(model)
-    told = {*HISTORY_SHOWN, *(s.metric for s in lost(model))}
+    first = {*HISTORY_SHOWN, *(s.metric for s in lost(model))}
     settings = model.fingerprint
     return ModelView(
         name=model.name,
@@ -140,8 +140,8 @@ def model_view(model: ModelRecord, evidence: Evidence | None, anchor: str) -> Mo
         galleries=kinds,
         plane=drawn_plane,
         curves=curves,
-        history=_history(model, [n for n in model.metrics if n in told]),
-        more_history=_history(model, [n for n in model.metrics if n not in told]),
+        history=_history(model, [n for n in model.metrics if n in first]),
+        more_history=_history(model, [n for n in model.metrics if n not in first]),
         scorecard=scorecard(model),
         facts=_facts({**settings.inputs, **settings.environment}) if settings else (),
         provenance=_facts(_row_facts(model.baseline)) if model.baseline else (),

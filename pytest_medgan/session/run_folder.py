@@ -102,7 +102,7 @@ def write_reports(models: Mapping[str, Model], problems: list[str], options: Run
 
 
 def _evidence(model: ReportedModel, options: RunOptions) -> Evidence:
-    """Return a model's evidence, with the accepted model's samples and curves unless it is this very model."""
+    """Return a model's evidence, with the accepted model's samples and curves unless it is this same model."""
     from pytest_medgan.records import Evidence
     from pytest_medgan.report import load_evidence
     from pytest_medgan.report.accepted import with_accepted

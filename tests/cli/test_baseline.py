@@ -1,4 +1,4 @@
-"""medgan baseline accept | diff | format | seal, run as a person would."""
+"""medgan baseline accept | diff | format | seal, called with command lines."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_several_candidates_make_a_row_of_several_runs(capsys):
     assert (len(row.runs), row.fid.values[512].mean) == (3, 21.0)
 
 
-def test_a_loss_is_accepted_only_by_override(capsys):
+def test_loss_is_accepted_only_with_an_override(capsys):
     medgan("accept", candidate(), "--reason", "first")
     with pytest.raises(BaselineError, match="--override drift"):
         medgan("accept", candidate(25.0), "--reason", "worse")
@@ -90,7 +90,7 @@ def test_a_loss_is_accepted_only_by_override(capsys):
     assert "overridden and recorded: drift: fid" in capsys.readouterr().out
 
 
-def test_the_best_of_several_needs_fresh_seeds():
+def test_best_of_several_runs_needs_new_seeds():
     names = [candidate(20.0, name="a"), candidate(21.0, name="b")]
     with pytest.raises(BaselineError, match="less than the 2 runs"):
         medgan("accept", *names, "--reason", "first", "--selected-from", "1")
@@ -98,7 +98,7 @@ def test_the_best_of_several_needs_fresh_seeds():
     assert baseline.load("base.yaml").row("model").selected_from == 5
 
 
-def test_a_hand_edit_is_sealed_with_a_reason(capsys):
+def test_edited_row_is_sealed_with_a_reason(capsys):
     medgan("accept", candidate(), "--reason", "first")
     Path("base.yaml").write_text(Path("base.yaml").read_text().replace("value: 20.0", "value: 19.0"))
     assert baseline.load("base.yaml").row("model").seal is Seal.BROKEN
@@ -109,7 +109,7 @@ def test_a_hand_edit_is_sealed_with_a_reason(capsys):
     assert "every seal holds already" in capsys.readouterr().out
 
 
-def test_an_old_file_is_upgraded_with_a_reason():
+def test_file_of_format_1_is_upgraded_with_a_reason():
     Path("old.yaml").write_text(
         "format: 1\nkind: measured\nname: x\nfingerprint:\n  inputs:\n    size: 128\n  canary_tolerance: 9.0\n"
         "rows:\n  model:\n    counts:\n      8: {n_real: 9, groups: 1}\n    metrics:\n      fid:\n        at:\n"
@@ -131,12 +131,12 @@ def test_a_reason_is_required(capsys):
 
 
 @pytest.mark.parametrize("spec", ["fid", "fid=5", "fid=relative", "fid=auto:3", "fid=absolute:x", "fid=absolute:-1"])
-def test_a_margin_that_cannot_be_read(spec):
+def test_unreadable_margin_is_refused(spec):
     with pytest.raises(SettingsError, match="--margin"):
         medgan("accept", candidate(), "--reason", "first", "--margin", spec)
 
 
-def test_diff_prints_old_beside_new_and_exits_1(capsys):
+def test_diff_prints_both_values_and_exits_1(capsys):
     medgan("accept", candidate(), "--reason", "first")
     assert medgan("diff", "base.yaml", candidate()) == 0
     assert "unchanged" in capsys.readouterr().out
@@ -148,7 +148,7 @@ def test_diff_prints_old_beside_new_and_exits_1(capsys):
         medgan("diff", "base.yaml", candidate(), "--row", "other")
 
 
-def test_diff_of_a_file_that_is_not_there_names_it():
+def test_diff_of_an_absent_file_names_it():
     with pytest.raises(SettingsError, match=r"^elsewhere\.yaml: there is no such baseline"):
         medgan("diff", "elsewhere.yaml", candidate())
     medgan("accept", candidate(), "--reason", "first")
@@ -156,7 +156,7 @@ def test_diff_of_a_file_that_is_not_there_names_it():
         medgan("diff", "base.yaml", "gone.yaml")
 
 
-def test_a_metric_that_sees_nothing_is_told_when_it_is_accepted(capsys):
+def test_accept_warns_of_a_blind_metric(capsys):
     medgan("accept", candidate(recall=0.4), "--reason", "first")
     assert "warning" not in capsys.readouterr().out
     words = ("--reason", "collapsed", "--override", "drift")

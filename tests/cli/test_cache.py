@@ -31,7 +31,7 @@ def run(*arguments: str) -> int:
     return cache.run(parser.parse_args(["cache", *arguments]))
 
 
-def test_look(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_cache_look_lists_one_line_per_space(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--cache-dir", str(folder), "look") == 0
     shown = capsys.readouterr().out
     assert "6 images" in shown
@@ -39,31 +39,31 @@ def test_look(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert str(folder) not in shown
 
 
-def test_prune(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_cache_prune_removes_features(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--cache-dir", str(folder), "prune", "--limit", "1G", "--older-than", "3", "--check") == 0
     assert capsys.readouterr().out.startswith("0 files removed")
     assert run("--cache-dir", str(folder), "prune", "--all") == 0
     assert capsys.readouterr().out.startswith("2 files removed")
 
 
-def test_export_and_import(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exported_features_are_imported(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--cache-dir", str(folder), "export", str(tmp_path / "f.tar")) == 0
     assert run("--cache-dir", str(tmp_path / "other"), "import", str(tmp_path / "f.tar")) == 0
     assert capsys.readouterr().out == "2 blocks exported\n2 blocks imported\n"
 
 
 @pytest.mark.parametrize(("text", "size"), [("500", 500), ("500M", 5 * 10**8), ("2 GB", 2 * 10**9), ("1.5k", 1500)])
-def test_sizes(text: str, size: int) -> None:
+def test_size_is_read_with_its_unit(text: str, size: int) -> None:
     assert housekeeping.parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "much", "-1G", "5 miles"])
-def test_no_sizes(text: str) -> None:
+def test_unreadable_size_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="--limit takes a size such as 500M"):
         housekeeping.parse_size(text, "--limit")
 
 
-def test_looking_needs_no_torch(folder: Path) -> None:
+def test_cache_look_loads_no_torch(folder: Path) -> None:
     code = (
         "import argparse, sys; from pytest_medgan.cli import cache; p = argparse.ArgumentParser();"
         "cache.add_parser(p.add_subparsers()); cache.run(p.parse_args(['cache', '--cache-dir', sys.argv[1], 'look']));"

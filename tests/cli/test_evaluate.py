@@ -99,7 +99,7 @@ def test_spaces_that_rank_differently_are_flagged(project: Path, capsys: pytest.
     assert edges["noise"]["metrics"]["fid"]["mean"] > edges["bright"]["metrics"]["fid"]["mean"]
 
 
-def test_space_beside_itself_ranks_alike_and_embeds_nothing_more(
+def test_equal_second_space_ranks_alike_and_embeds_nothing_more(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*ARGUMENTS, "--extractor", "toy_spaces:Means", "--beside", "toy_spaces:Means"]) == 0
@@ -110,7 +110,7 @@ def test_space_beside_itself_ranks_alike_and_embeds_nothing_more(
     assert "features: 0 images embedded" in shown
 
 
-def test_a_second_space_that_is_not_there_is_told_before_the_first_embeds(
+def test_unknown_second_space_is_an_error_before_the_first_embeds(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = project / "log"
@@ -153,20 +153,22 @@ def test_two_processes_share_the_work_and_print_one_table(project: Path) -> None
     assert status == 0, errors
     both = together(project, 2, "--extractor", "toy_spaces:Means")
     assert [status for status, _, _ in both] == [0, 0], both
-    tables = [output.splitlines()[:-1] for output in (alone, both[0][1])]  # the last line counts this process's images
+    tables = [
+        output.splitlines()[:-1] for output in (alone, both[0][1])
+    ]  # the last line counts the images of this process
     assert tables[0] == tables[1]
     assert both[1][1] == ""
     done = [line.split() for line in (project / "log-2").read_text().splitlines()]
     times = sorted(Counter(image for _, image in done).values())
-    assert times[:-8] == [1] * (len(times) - 8)  # nothing twice
-    assert max(times) <= 2  # but for the canned images, by which each process makes sure of itself
+    assert times[:-8] == [1] * (len(times) - 8)  # no image is embedded twice
+    assert max(times) <= 2  # except the canned images, which each process embeds to check itself
     shares = Counter(process for process, _ in done)
     assert len(shares) == 2
     assert {image for _, image in done} == {line.split()[1] for line in (project / "log-1").read_text().splitlines()}
 
 
 @pytest.mark.slow
-def test_what_fails_in_one_process_ends_all(project: Path) -> None:
+def test_failure_in_one_process_ends_all_processes(project: Path) -> None:
     both = together(project, 2, "--extractor", "toy_spaces:Broken")
     assert all(status != 0 for status, _, _ in both)
     assert "process 1 of 2: RuntimeError('the second one fails')" in both[0][2]

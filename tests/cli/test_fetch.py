@@ -1,4 +1,4 @@
-"""medgan fetch: the list, the question, the refusals. Nothing here reaches the network."""
+"""medgan fetch: the list, the question before a large download, the errors. Nothing here uses the network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def parse(*argv: str) -> argparse.Namespace:
 
 
 class Terminal(io.StringIO):
-    """Standard input with somebody behind it."""
+    """Standard input of a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -31,7 +31,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def downloads(monkeypatch: pytest.MonkeyPatch) -> list[RemoteSeries]:
-    """What a download would have been asked for: two patients of 0.9 GB; the transfer itself is left out."""
+    """The series that a download was asked for: two patients of 0.9 GB; nothing is transferred."""
     asked: list[RemoteSeries] = []
     one = RemoteSeries("P1", "1.2", "1.2.1", "CT", 3, 900_000_000, "CC BY-NC 3.0", "10.1/x", "s3://bucket/one/*")
     two = replace(one, patient="P2", series="1.2.2", modality="RTSTRUCT")
@@ -94,7 +94,7 @@ def test_run_up_to_a_gigabyte_needs_no_answer(
     assert [one.patient for one in downloads] == ["P1"]
     printed = capsys.readouterr().out
     assert "CC BY-NC 3.0; non-commercial" in printed
-    assert "1 series downloaded (900.0 MB), 0 there already" in printed
+    assert "1 series downloaded (900.0 MB), 0 already present" in printed
 
 
 @pytest.mark.parametrize(("answer", "status", "count"), [("y", 0, 2), ("yes", 0, 2), ("", 1, 0), ("n", 1, 0)])

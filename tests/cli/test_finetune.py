@@ -1,4 +1,4 @@
-"""medgan finetune: its arguments reach the recipe, and what it says."""
+"""medgan finetune: the arguments that reach the recipe, and the lines that it prints."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def parse(*arguments: str) -> argparse.Namespace:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the library was asked for, in place of training."""
+    """The arguments that the library received; nothing is trained."""
     seen: dict[str, Any] = {}
 
     def images(labels: list[int], patient: str) -> ImageSet:
@@ -45,7 +45,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return seen
 
 
-def test_the_defaults_are_the_papers(asked: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_defaults_are_the_recipe_of_the_paper(
+    asked: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert command.run(parse("--out", str(tmp_path / "LUNG1-001"))) == 0
     assert asked["settings"] == library.FinetuneSettings()
     assert (asked["settings"].weights, asked["settings"].epochs, asked["settings"].train_head) == (
@@ -61,7 +63,7 @@ def test_the_defaults_are_the_papers(asked: dict[str, Any], tmp_path: Path, caps
     assert "LUNG1-001" not in shown
 
 
-def test_every_argument_arrives(asked: dict[str, Any], tmp_path: Path) -> None:
+def test_every_argument_reaches_the_recipe(asked: dict[str, Any], tmp_path: Path) -> None:
     text = "--weights random --epochs 2 --batch 4 --learning-rate 0.01 --train-head --normalisation imagenet --seed 5"
     command.run(parse("--out", str(tmp_path), *text.split(), "--data", "phantom:4,split=slice", "--resume"))
     assert asked["settings"] == library.FinetuneSettings(

@@ -59,11 +59,11 @@ def test_run_writes_a_file_that_is_a_source(tmp_path: Path, capsys: pytest.Captu
     cache, out = tmp_path / "cache", tmp_path / "images.npz"
     words = ["phantom:3x2", "--size", "32", "--cache-dir", str(cache)]
     assert prepare.run(parse(*words, "--out", str(out))) == 0
-    told = capsys.readouterr().out
-    assert "training 2, reference 2, held out 2 images; crop tumour, split patient" in told
-    assert str(tmp_path) not in told
+    printed = capsys.readouterr().out
+    assert "training 2, reference 2, held out 2 images; crop tumour, split patient" in printed
+    assert str(tmp_path) not in printed
     real = load_real(DataSettings(source="phantom:3x2", size=32), cache_dir=cache)
-    assert real.digest in told
+    assert real.digest in printed
     given = load_real(DataSettings(source=str(out)), cache_dir=tmp_path / "other")
     assert given.digest == real.digest
     assert np.array_equal(given.reference.pixels, real.reference.pixels)

@@ -1,4 +1,4 @@
-"""medgan prepare on public collections, rebuilt small from what is documented of them: the table it prints.
+"""medgan prepare on small copies of public collections, made from their documentation: the table it prints.
 
 The layouts and quirks are those that TCIA, the Imaging Data Commons and the data sets' own pages describe; no file of
 theirs is used. Each collection has few patients with few slices of 64x64.
@@ -24,7 +24,7 @@ from tests.ct.test_volumes import body, write_metaimage, write_nifti
 
 
 def lidc(root: Path) -> None:
-    """LIDC-IDRI: a frame of reference for each slice, a chest film beside the scan, XML annotations, no contours."""
+    """LIDC-IDRI: a frame of reference per slice, chest radiographs next to the scans, XML annotations, no contours."""
     for number in range(1, 4):
         patient = f"LIDC-IDRI-{number:04d}"
 
@@ -43,7 +43,7 @@ def lidc(root: Path) -> None:
 
 
 def nsclc_radiomics(root: Path) -> None:
-    """NSCLC-Radiomics: an RTSTRUCT for each patient, the clinical table beside the patients, one of them elsewhere."""
+    """NSCLC-Radiomics: an RTSTRUCT for each patient, a clinical table that has one patient more."""
     for number in range(1, 4):
         study = Study(root, f"LUNG1-{number:03d}", names="1-{:03d}.dcm").write()
         study.draw({"Lung-Left": {2: (5, 5, 40, 20)}, "GTV-1": dict.fromkeys((2, 3), (20, 25, 30, 41))})
@@ -59,12 +59,12 @@ def rider(root: Path) -> None:
     for number in range(1, 4):
         for scan in ("test", "retest"):
 
-            def again(dataset: Dataset, index: int, scan: str = scan, number: int = number) -> None:
+            def set_scan(dataset: Dataset, index: int, scan: str = scan, number: int = number) -> None:
                 dataset.SliceThickness = "5"
                 dataset.SeriesInstanceUID = generate_uid(entropy_srcs=["rider", scan, str(number)])
                 dataset.SOPInstanceUID = generate_uid(entropy_srcs=["rider", scan, str(number), str(index)])
 
-            study = Study(root / scan, f"RIDER-{number}", slices=7 if scan == "test" else 6, change=again)
+            study = Study(root / scan, f"RIDER-{number}", slices=7 if scan == "test" else 6, change=set_scan)
             study.write()
 
 
@@ -80,18 +80,18 @@ def ricord(root: Path) -> None:
 
 
 def nlst(root: Path) -> None:
-    """NLST: several kernels a study, scouts of two slices, no frame of reference, numbers for patients."""
+    """NLST: several kernels per study, scouts of two slices, no frame of reference, numbers as PatientIDs."""
     for number in range(1, 4):
         for kernel, slices in (("soft", 6), ("sharp", 6), ("scout", 2)):
 
-            def of(dataset: Dataset, index: int, kernel: str = kernel, number: int = number) -> None:
+            def set_kernel(dataset: Dataset, index: int, kernel: str = kernel, number: int = number) -> None:
                 del dataset.FrameOfReferenceUID
                 dataset.SeriesInstanceUID = generate_uid(entropy_srcs=["nlst", kernel, str(number)])
                 dataset.SOPInstanceUID = generate_uid(entropy_srcs=["nlst", kernel, str(number), str(index)])
                 if kernel == "scout":
                     dataset.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
 
-            Study(root / kernel, f"{100000 + number}", slices=slices, change=of).write()
+            Study(root / kernel, f"{100000 + number}", slices=slices, change=set_kernel).write()
 
 
 def luna16(root: Path) -> None:
@@ -105,7 +105,7 @@ def luna16(root: Path) -> None:
 
 
 def covid_ct(root: Path) -> None:
-    """COVID-CT: pictures from papers, PNG and JPEG, grey in colour channels, a folder a class, names of papers."""
+    """COVID-CT: pictures from papers, PNG and JPEG, grey in colour channels, a folder per class."""
     random = np.random.default_rng(0)
     for folder, suffix in (("CT_COVID", "png"), ("CT_NonCOVID", "jpg")):
         (root / folder).mkdir(parents=True)
@@ -130,7 +130,7 @@ def decathlon(root: Path) -> None:
 
 
 def totalsegmentator(root: Path) -> None:
-    """TotalSegmentator: a folder a subject with ct.nii.gz and a folder of segmentations."""
+    """TotalSegmentator: a folder per subject with ct.nii.gz and a folder of segmentations."""
     for number in range(3):
         (root / f"s{number:04d}" / "segmentations").mkdir(parents=True)
         write_nifti(root / f"s{number:04d}" / "ct.nii.gz", body(number))

@@ -1,4 +1,4 @@
-"""medgan sample, as typed."""
+"""medgan sample, called with command lines."""
 
 from __future__ import annotations
 

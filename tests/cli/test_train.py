@@ -1,4 +1,4 @@
-"""medgan train, as typed."""
+"""medgan train, called with command lines."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_vanished_data_set_is_one_line(tmp_path: Path, capsys: pytest.CaptureFix
 def test_collapse_is_reported_and_losses_are_shown(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_medgan.cli.train.LINE", 0.0)
+    monkeypatch.setattr("pytest_medgan.cli.train.LOG_INTERVAL", 0.0)
     command = ["train", "dcgan", "--images", str(images), "--out", str(tmp_path / "run"), *SMALL, "--steps=50"]
     assert main([*command, "--grid-every=0", "--learning-rate=1e-9"]) == 0  # as initialised: grey, all alike
     said = capsys.readouterr()
@@ -141,7 +141,7 @@ def test_prepared_set_trains_on_its_training_role_alone(tmp_path: Path) -> None:
     assert made.training_recipe == real.training.recipe
 
 
-def test_choice_of_patients_is_refused_where_it_would_be_ignored(
+def test_patients_are_refused_where_they_would_be_ignored(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["train", "dcgan", "--images", str(images), "--out", str(tmp_path / "run"), *SMALL]

@@ -16,12 +16,12 @@ THORAX = np.concatenate([np.full(500, -1000.0), np.full(300, 40.0), np.full(200,
     [
         (THORAX, False),
         (np.where(THORAX > 0, 3000.0, THORAX), False),  # much metal
-        (np.full((4, 4), np.nan), False),  # padding alone
+        (np.full((4, 4), np.nan), False),  # only padding
         (THORAX * 10 + 1e9, True),
         (THORAX - 32768.0, True),
         (np.where(np.arange(1000).reshape(25, 40) < 499, 9000.0, 0.0), False),
         (np.where(np.arange(1000).reshape(25, 40) < 501, 9000.0, 0.0), True),
-        (np.where(np.arange(1000).reshape(25, 40) < 600, np.nan, 9000.0), True),  # of what was measured
+        (np.where(np.arange(1000).reshape(25, 40) < 600, np.nan, 9000.0), True),  # padding does not count
     ],
 )
 def test_check_scale_refuses_a_slice_mostly_out_of_range(values: np.ndarray, refused: bool) -> None:

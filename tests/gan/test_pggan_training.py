@@ -83,7 +83,7 @@ def test_logistic_bfloat16_steps_across_fades_stay_near_float32(make_images: Mak
 
 
 def test_gradient_penalty_equals_finite_differences() -> None:
-    """Of the scores' sum in every pixel, and of the penalty itself in the weights (a second derivative)."""
+    """Check the gradient of the summed scores in each pixel, and that of the penalty in some weights."""
     discriminator = PGGANDiscriminator(replace(CONFIG, discriminator_width=2))
     initialise(discriminator, torch.Generator().manual_seed(0))
     discriminator.double()
@@ -144,7 +144,7 @@ def literal_step(made: PGGANTrainer, step: int) -> tuple[torch.Tensor, torch.Ten
 def test_wasserstein_loss_is_that_of_the_paper(
     make_images: MakeImages, penalty: float, target: float, drift: float
 ) -> None:
-    """Literally: scores, penalty / target^2 * (|gradient| - target)^2 at mixed images, drift * score^2 of real ones."""
+    """Scores, penalty / target^2 * (|gradient| - target)^2 at mixed images, drift * score^2 of real ones."""
     made = trainer(make_images(), replace(SETTINGS, penalty=penalty, target=target, drift=drift), dtype=torch.float64)
     for step in (0, 4, 13):
         real, fake, mixing, stage = literal_step(made, step)
@@ -157,12 +157,12 @@ def test_wasserstein_loss_is_that_of_the_paper(
         losses = Eager(made).step(step)
         torch.testing.assert_close(losses["discriminator"], expected.detach())
         torch.testing.assert_close(losses["distance"], -wasserstein)
-        after = made.discriminator(fake, *stage).detach().mean()  # the generator's loss is that of the updated one
+        after = made.discriminator(fake, *stage).detach().mean()  # the generator's loss uses the updated discriminator
         torch.testing.assert_close(losses["generator"], -after)
 
 
 def test_logistic_loss_takes_its_penalty_on_its_own_steps_weighted_by_pixels(make_images: MakeImages) -> None:
-    """Literally: every third step, 3 * weight / 2 * (resolution / size)^2 times the squared gradient."""
+    """Definition: every third step, 3 * weight / 2 * (resolution / size)^2 times the squared gradient."""
     settings = replace(SETTINGS, loss="logistic", penalty=4.0, penalty_every=3)
     made = trainer(make_images(), settings, dtype=torch.float64)
     for step in range(15):
@@ -177,7 +177,7 @@ def test_logistic_loss_takes_its_penalty_on_its_own_steps_weighted_by_pixels(mak
         torch.testing.assert_close(losses["discriminator"], expected.detach())
 
 
-def test_optimisers_start_afresh_when_a_fade_begins_and_when_it_ends(make_images: MakeImages) -> None:
+def test_optimisers_are_new_when_a_fade_begins_and_when_it_ends(make_images: MakeImages) -> None:
     made = trainer(make_images())
     counts = []
     for step in range(made.steps):
@@ -200,7 +200,7 @@ def test_average_follows_the_generator(make_images: MakeImages) -> None:
 
 
 def test_run_resumed_at_any_step_ends_with_the_same_weights(make_images: MakeImages, tmp_path: Path) -> None:
-    """Fifteen steps over three resolutions: checkpoints fall before, on and behind each change."""
+    """Fifteen steps over three resolutions: checkpoints lie before, at and after each change."""
     images = make_images()
     whole = train(CONFIG, SETTINGS, images, tmp_path / "whole", run=RUN)
     assert load(tmp_path / "whole" / "generator.safetensors").step == 15
@@ -212,9 +212,9 @@ def test_run_resumed_at_any_step_ends_with_the_same_weights(make_images: MakeIma
         (folder / checkpoint.name).write_bytes(checkpoint.read_bytes())
         resumed = train(CONFIG, SETTINGS, images, folder, run=RUN, resume=True)
         assert resumed.identity == whole.identity
-        ours, theirs = (load(f / "checkpoint-00000015.safetensors") for f in (folder, tmp_path / "whole"))
-        assert [n for n in theirs.tensors if not torch.equal(ours.tensors[n], theirs.tensors[n])] == []
-        assert ours.progress == theirs.progress
+        ours, uninterrupted = (load(f / "checkpoint-00000015.safetensors") for f in (folder, tmp_path / "whole"))
+        assert [n for n in uninterrupted.tensors if not torch.equal(ours.tensors[n], uninterrupted.tensors[n])] == []
+        assert ours.progress == uninterrupted.progress
 
 
 def test_unfinished_checkpoint_draws_its_own_stage(make_images: MakeImages, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_parameters_are_as_many_as_published() -> None:
         config = StyleGAN2Config(1024, channels=3)
         generator, discriminator = StyleGAN2Generator(config), StyleGAN2Discriminator(config)
     assert (count(generator.mapping), count(generator), count(discriminator)) == (2_101_248, 30_370_060, 29_012_513)
-    # stylegan2-ada-pytorch lists these beside each layer
+    # stylegan2-ada-pytorch lists these for each layer
     assert count(generator.synthesis.convolutions["8_up"]) == 2_622_465
     assert count(generator.synthesis.to_rgb["4"]) == 264_195
 
@@ -61,7 +61,7 @@ def test_demodulation_is_computed_in_float32_under_autocast() -> None:
 
 @pytest.mark.parametrize("up", [False, True])
 def test_styled_convolution_has_weights_of_its_own_for_each_image(up: bool) -> None:
-    """Literally: the weights of an image are scaled by its style and divided by their norm, then convolved."""
+    """Definition: the weights of an image are scaled by its style and divided by their norm, then convolved."""
     layer = made(StyledConv(4, 5, 7, 16, up=up))
     with torch.no_grad():
         layer.strength.fill_(0.3)
@@ -74,9 +74,9 @@ def test_styled_convolution_has_weights_of_its_own_for_each_image(up: bool) -> N
         weight = weight / (weight.square().sum((1, 2, 3), keepdim=True) + 1e-8).sqrt()
         maps = x[image][None]
         if up:
-            apart = torch.zeros(1, 4, 17, 17, dtype=torch.float64)
-            apart[:, :, 1::2, 1::2] = maps
-            wide = conv2d(apart, weight.flip(2, 3), padding=1)  # a transposed convolution, written out
+            spaced = torch.zeros(1, 4, 17, 17, dtype=torch.float64)
+            spaced[:, :, 1::2, 1::2] = maps
+            wide = conv2d(spaced, weight.flip(2, 3), padding=1)  # a transposed convolution, written out
             maps = blur(wide, (1, 1), gain=4.0)
         else:
             maps = conv2d(maps, weight, padding=1)
@@ -132,7 +132,7 @@ def test_truncation_moves_styles_towards_their_mean() -> None:
     torch.testing.assert_close(generator(z), generator.synthesis(w[:, None].expand(-1, CONFIG.layers, -1)))
 
 
-def test_mapping_does_not_see_the_length_of_z_and_learns_slowly() -> None:
+def test_mapping_ignores_the_length_of_z_and_has_a_low_rate() -> None:
     mapping = made(StyleGAN2Generator(CONFIG)).mapping
     z = normal(4, 6)
     torch.testing.assert_close(mapping(3 * z), mapping(z), rtol=1e-6, atol=1e-6)
@@ -152,7 +152,7 @@ def test_discriminator_scores_each_image_and_sees_the_spread_of_its_group() -> N
     assert moved.tolist() == [True] * 4 + [False] * 4
 
 
-def test_maps_have_the_variance_of_one_at_the_start() -> None:
+def test_maps_have_a_variance_near_one_after_initialisation() -> None:
     """Equalised rates with gains keep the scale of maps and logits from layer to layer."""
     config = StyleGAN2Config(64, latent=64, style=64, generator_width=64, discriminator_width=64)
     generator, discriminator = made(StyleGAN2Generator(config)), made(StyleGAN2Discriminator(config))

@@ -1,4 +1,4 @@
-"""Anchors: how much a row counts, and how far a slow drift gets."""
+"""Anchors: the weight of each row, and how far a slow drift can go."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_the_first_row_is_the_anchor():
 
 
 def test_24_losses_of_3_standard_errors_stop_6_below_the_first_row():
-    """Each proposal is judged by row and anchor with half of the alarm risk each; the benchmark does it with gates."""
+    """Each proposal is judged by row and anchor with half of the alarm risk each."""
     rng, gates = np.random.default_rng(3), 400
     both, first = stats.norm.isf(0.002 / 28), stats.norm.isf(0.002 / 14)
     ends = []

@@ -42,7 +42,7 @@ def test_jackknife_of_a_mean_is_its_standard_error():
 
 
 def test_jackknife_of_unequal_blocks_is_the_spread_over_draws():
-    """Claimed over true, for a mean of blocks of one to nine rows."""
+    """Compare the estimated error with the true one, for a mean over blocks of one to nine rows."""
     rng = np.random.default_rng(0)
     sizes = np.tile(np.arange(1, 10), 6)
     block = np.repeat(np.arange(len(sizes)), sizes)
@@ -56,14 +56,14 @@ def test_jackknife_of_unequal_blocks_is_the_spread_over_draws():
     assert 0.9 < np.sqrt((errors**2).mean()) / means.std() < 1.1
 
 
-def test_noise_of_a_jackknife_that_sees_a_sample():
-    """A mean over rows and images, of which each deletion sees the same few; blocks of unequal size."""
+def test_jackknife_noise_is_the_variance_that_sampling_adds():
+    """All deletions are measured on the same few images, whose values are pure noise; blocks are of unequal size."""
     rng = np.random.default_rng(0)
     sizes = np.tile([4, 6, 10], 10)
     block = np.repeat(np.arange(30), sizes)
     squares, noises = [], []
     for _ in range(300):
-        seen = rng.standard_normal((30, 50))  # every image's value for every block, pure noise
+        seen = rng.standard_normal((30, 50))  # value of each block for each image
         sums = seen * sizes[:, None]
         shares = (sums.sum(0) - sums) / (len(block) - sizes)[:, None] - sums.sum(0) / len(block)
         squares.append(jackknife_se(0.0, shares.mean(1), sizes) ** 2)
@@ -72,7 +72,7 @@ def test_noise_of_a_jackknife_that_sees_a_sample():
 
 
 @pytest.mark.parametrize(("groups", "expected"), [(6, 1.0), (5, (6 / 4 + 4 / 6) / 2), (3, (4 / 2 + 2 / 4) / 2)])
-def test_random_halves_spread_as_the_whole(groups, expected):
+def test_random_halves_vary_like_the_mean_of_all(groups, expected):
     values = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])[:groups]
     rng = np.random.default_rng(0)
     halves = [values[random_half(np.arange(groups), rng)].mean() - values.mean() for _ in range(4000)]
@@ -98,16 +98,16 @@ def test_blocks_keep_groups_whole_and_are_nearly_equal():
 
 
 def values(real, fake, names):
-    """What measuring what is left gives."""
+    """Return the values of a new measurement."""
     reference = prepare_reference(real, metrics=names)
     return {name: one.value for name, one in measure(reference, fake=fake, metrics=names).estimates.items()}
 
 
 def test_values_without_each_block_equal_new_measurements(two_sets):
-    """The counts behind the ball metrics' errors, against measuring again without each block."""
+    """Compare the counts behind the ball metrics' errors with new measurements without each block."""
     real, fake = (side[:90] for side in two_sets)
     names = ("improved_precision", "improved_recall", "density", "coverage")
-    patient = np.arange(90) // 5  # eighteen blocks of like rows
+    patient = np.arange(90) // 5  # eighteen blocks of similar rows
     real = real + np.repeat(np.random.default_rng(0).standard_normal((18, 32)), 5, 0).astype(np.float32)
     reference = prepare_reference(real, groups=patient, metrics=names)
     ready = points(torch.from_numpy(fake), reference.centre)
@@ -136,7 +136,7 @@ def test_values_without_each_block_equal_new_measurements(two_sets):
 
 
 @pytest.mark.slow
-def test_claimed_errors_are_the_spreads_over_draws():
+def test_standard_errors_are_near_the_spread_over_draws():
     """A short form of benchmarks/metrics_calibration.py."""
     names = ("fid", "kid", "improved_precision", "improved_recall", "density", "coverage")
     rows: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in names}

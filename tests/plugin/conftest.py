@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-# Runs in this process must find the heavy libraries loaded: pytester forgets what was first imported inside a run, and
-# extension modules cannot be loaded twice. The plugin of hypothesis imports its module at the end of every run.
+# The heavy libraries are loaded before any run in this process: pytester unloads what was first imported inside a run,
+# and extension modules cannot be loaded twice. The plugin of hypothesis imports its module at the end of every run.
 import numpy  # noqa: F401
 import pytest
 import torchvision.models  # noqa: F401

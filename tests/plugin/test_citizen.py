@@ -1,4 +1,4 @@
-"""A good citizen of pytest: workers, -x, --lf, several models in one session, a better model, no GPU test."""
+"""The plugin with other parts of pytest: workers, -x, --lf, several models in one session, no GPU test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 @pytest.fixture
 def drawn(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
-    """What the toy model was asked for since the last call."""
+    """Return a function that gives the draws of the toy model since its last call."""
     log = project.path / "drawn.txt"
     monkeypatch.setenv("TOY_LOG", str(log))
 
@@ -126,7 +126,9 @@ def test_much_better_model_is_stale_and_passes(
     result.stdout.fnmatch_lines(["*FID*STALE*", "*renew the baseline*"])
 
 
-def test_gpu_run_without_a_gpu_test_is_a_usage_error(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpu_option_without_a_gpu_test_is_a_usage_error(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     project.makepyfile(test_gate="def test_it():\n    pass\n")
     result = project.runpytest("--medgan-gpu")

@@ -1,4 +1,4 @@
-"""Fixtures that a user builds on: training in the test itself, features of any images, metrics of one's own."""
+"""Fixtures that a user builds on: training in the test itself, features of any images, metrics of a project's own."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_report_shows_the_accepted_models_samples(
     assert accept() == 0
 
     project.runpytest("--medgan-report=html")
-    assert "measured on this very model, so its samples are the same" in page.read_text()
+    assert "measured on this same model, so its samples are the same" in page.read_text()
     assert "<figcaption>Baseline" not in page.read_text()
 
     monkeypatch.setenv("TOY_SPREAD", "3")
@@ -140,7 +140,7 @@ def test_report_shows_the_accepted_models_samples(
     shutil.rmtree(project.path / ".medgan" / "samples")
     project.runpytest("--medgan-report=html")
     assert "<figcaption>Baseline" not in page.read_text()
-    assert "The samples of the baseline are not at hand" in page.read_text()
+    assert "The samples of the baseline are not available" in page.read_text()
 
 
 def test_report_of_an_earlier_run_is_removed_when_every_test_errors(project: pytest.Pytester) -> None:

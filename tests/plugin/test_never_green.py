@@ -1,4 +1,4 @@
-"""Whatever goes wrong, nothing passes by accident."""
+"""A gate that cannot be judged never passes."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def test_marker_overrides_fixture_overrides_command_line(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--medgan-gpu",), "*--medgan-gpu: no CUDA device is usable here*"),
+        (("--medgan-gpu",), "*--medgan-gpu needs a CUDA device*"),
         (("--medgan-gpu", "--medgan-device=cpu"), "*contradict one another*"),
         (("--medgan-report=pdf",), "*--medgan-report takes html, md and json, not 'pdf'*"),
     ],
@@ -104,7 +104,7 @@ def test_wrong_option_is_one_line(project: pytest.Pytester, arguments: tuple[str
 
 
 def test_value_taken_for_a_test_path_is_a_usage_error(project: pytest.Pytester) -> None:
-    """Behind a space, pytest takes the path for a test path and misses the ini file beside the tests."""
+    """After a space, pytest takes the path for a test path and misses the ini file next to the tests."""
     elsewhere = project.mkdir("elsewhere")
     inner = project.mkdir("inner")
     (project.path / "pytest.ini").rename(inner / "pytest.ini")
@@ -191,7 +191,7 @@ def test_absent_checkpoint_is_an_error_before_images_are_read(project: pytest.Py
 
 
 def test_cache_limit_removes_the_oldest_features(project: pytest.Pytester) -> None:
-    """From the ini file, from the command line before it, and a usage error where it is no size."""
+    """The command line precedes the ini file; a value that is not a size is a usage error."""
     project.makepyfile(
         test_gate="""
         def test_limit(request, medgan_embed, medgan_real):

@@ -1,4 +1,4 @@
-"""paired=True in a project of a user's: the accepted model beside the candidate."""
+"""paired=True in a user's project: the candidate is compared with the accepted model image by image."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ runtime.identity = "another runtime"
 """
 
 
-def said(result: pytest.RunResult) -> list[str]:
+def printed_errors(result: pytest.RunResult) -> list[str]:
     return [line.split("SAID ")[1] for line in result.outlines if "SAID" in line]
 
 
@@ -34,14 +34,14 @@ def test_paired_gate_compares_image_by_image(project: pytest.Pytester, accept: C
     module.write_text(module.read_text() + RUNTIME)
     project.runpytest("--medgan-full")
     assert accept() == 0
-    alone = said(project.runpytest("-s", "--medgan-generator=toy:runtime"))
+    alone = printed_errors(project.runpytest("-s", "--medgan-generator=toy:runtime"))
     assert len(alone) == 3
     assert all("pairing does not help, since paired_with names no model" in line for line in alone)
-    beside = said(project.runpytest("-s", "--medgan-generator=toy:runtime", "--medgan-paired-with=toy:model"))
-    assert len(beside) == 3
+    paired = printed_errors(project.runpytest("-s", "--medgan-generator=toy:runtime", "--medgan-paired-with=toy:model"))
+    assert len(paired) == 3
     pattern = re.compile(r"(paired image by image|pairing does not help): error (\S+), unpaired (\S+)")
-    found = [match for line in beside if (match := pattern.search(line))]
-    assert len(found) == 3, beside
+    found = [match for line in paired if (match := pattern.search(line))]
+    assert len(found) == 3, paired
     assert found[0][1].startswith("paired")  # FID
     assert all(match[1].startswith("paired") is (float(match[2]) < 0.8 * float(match[3])) for match in found)
-    assert max(int(line.split()[0]) for line in beside) <= max(int(line.split()[0]) for line in alone)
+    assert max(int(line.split()[0]) for line in paired) <= max(int(line.split()[0]) for line in alone)

@@ -1,4 +1,4 @@
-"""Reports on real CT: no path of the machine, no patient, no DICOM tag or identifier in anything that leaves a run."""
+"""Reports on real CT: no written file holds a path, patient data, a DICOM tag or an identifier."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VALUES = ("PatientID", "PatientName", "PatientBirthDate", "StudyDate", "StudyTim
 
 @pytest.fixture(scope="module")
 def secrets() -> set[str]:
-    """What the files say of patient, study and scanner, and where they lie."""
+    """The values of patient, study and scanner in the files, and the paths of the files."""
     found = {"LUNG1", str(SHARED), str(Path.home()) + "/", os.getcwd(), socket.gethostname()}
     for file in [next(p.rglob("*.dcm")) for p in sorted(STUDIES.iterdir()) if p.is_dir()]:
         header = pydicom.dcmread(file, stop_before_pixels=True)
@@ -36,8 +36,8 @@ def secrets() -> set[str]:
     return {word for word in found if len(word) > 3}
 
 
-def told(folder: Path) -> Iterator[tuple[str, str]]:
-    """Every text file of a run folder; pictures within stay encoded."""
+def text_files(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield name and text of each text file of a run folder, without the encoded pictures."""
     for file in sorted(folder.iterdir()):
         if file.suffix != ".npz":
             yield file.name, re.sub(r"base64,[A-Za-z0-9+/=]+", "", file.read_text(encoding="utf-8"))
@@ -56,7 +56,7 @@ def test_run_folder_holds_no_patient_data(project: pytest.Pytester, secrets: set
     result = project.runpytest(data, "--medgan-samples=32", "--medgan-report=html,md,json", *shown)
     result.assert_outcomes(failed=3)  # there is no baseline yet
     folder = project.path / "medgan-report"
-    texts = dict(told(folder))
+    texts = dict(text_files(folder))
     assert set(texts) == {"report.html", "report.md", "scores.json", "candidate-model.yaml"}
     for name, text in texts.items():
         check(name, text, secrets | {str(project.path)})
@@ -73,5 +73,5 @@ def test_turing_page_holds_no_patient_data(tmp_path: Path, secrets: set[str]) ->
     out = tmp_path / "page" / "turing.html"
     words = ["--real", f"{STUDIES},split=slice,slices=16", "--fake", str(tmp_path / "fake.npz")]
     assert main(["turing", *words, "--out", str(out), "--count", "8", "--cache-dir", str(tmp_path / "cache")]) == 0
-    for name, text in told(out.parent):
+    for name, text in text_files(out.parent):
         check(name, text, secrets | {str(tmp_path)})

@@ -1,4 +1,4 @@
-"""Gates under torchrun: the processes share the embedding, reach one verdict, and one of them speaks."""
+"""Gates under torchrun: the processes share the embedding, reach one verdict, and one of them prints."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import os
 from pytest_medgan.catalogue import Metric
 from pytest_medgan.metrics import CustomMetric
 
-def rank(*, real, fake):  # an arithmetic that differs from one machine to the next
+def rank(*, real, fake):  # as if the arithmetic of the machines differed
     return float(os.environ["RANK"])
 
 def pytest_medgan_metrics():
@@ -74,8 +74,8 @@ def test_torchrun_processes_share_a_gate(project: pytest.Pytester) -> None:
     done = [line.split() for line in (project.path / "embedded.txt").read_text().splitlines()]
     assert len({process for process, _ in done}) == 2
     times = sorted(Counter(image for _, image in done).values())
-    assert times[:-8] == [1] * (len(times) - 8)  # nothing twice
-    assert max(times) <= 2  # but for the canned images, by which each process makes sure of itself
+    assert times[:-8] == [1] * (len(times) - 8)  # no image is embedded twice
+    assert max(times) <= 2  # except the canned images, which each process embeds to check itself
 
 
 @pytest.mark.slow
@@ -83,4 +83,4 @@ def test_torchrun_processes_reach_one_verdict_with_different_arithmetic(project:
     project.makeconftest(UNSTEADY)
     project.makepyfile(test_gate=VERDICT)
     outputs = together(project)
-    assert [status for status, _ in outputs] == [0, 0], outputs  # the second one's own 1 would fail
+    assert [status for status, _ in outputs] == [0, 0], outputs  # the second process's own value, 1, would fail

@@ -1,4 +1,4 @@
-"""The life of a gate: no baseline, create, pass, change fails, accept, pass; alone and under pytest-xdist."""
+"""A gate from its first run on: no baseline, accept, pass, a change fails, accept, pass; also under pytest-xdist."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_gate_goes_from_missing_over_accepted_to_pass_and_fail(
     assert accept("less diversity is wanted", "medgan-baseline.yaml", "--override", "drift") == 0
     result = project.runpytest(*how)
     result.assert_outcomes(passed=2, failed=1)
-    result.stdout.fnmatch_lines(["*Coverage*BLIND*"])  # so little is left of it that no loss could be seen
+    result.stdout.fnmatch_lines(["*Coverage*BLIND*"])  # its value is so low that no further loss could be seen
 
 
 def test_failure_names_metric_value_limit_and_line(

@@ -156,7 +156,7 @@ def test_plane_shows_its_images_to_mouse_and_keyboard(report: Path, visit: Visit
 
 @pytest.mark.slow
 def test_arrow_keys_reach_nearly_every_point(report: Path, visit: Visit) -> None:
-    """An image that the keys cannot reach would not exist for who uses them."""
+    """Who uses the keyboard alone must be able to reach the images."""
     watched = visit(report)
     watched.page.locator("[data-plane=m1]").focus()
     reached = watched.js(
@@ -263,7 +263,7 @@ def test_print_opens_every_detail_and_closes_it_again(report: Path, visit: Visit
     assert watched.js(count) == closed
 
 
-def test_first_screen_answers_what_why_and_what_next(report: Path, visit: Visit) -> None:
+def test_first_screen_shows_verdict_losses_cause_and_next_step(report: Path, visit: Visit) -> None:
     """Verdict, losses, pictures and the next step of the first model lie within one screen of 1200 x 900."""
     watched = visit(report)
     bottoms = watched.js(

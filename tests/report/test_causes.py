@@ -116,7 +116,9 @@ def test_single_broken_seed_is_named(make_model: MakeModel) -> None:
         ((1.0, 1.0, 1.0), 0.0, None),
     ],
 )
-def test_group_apart_is_five_errors_from_the_others(values: tuple[float, ...], error: float, place: int | None) -> None:
+def test_outlying_group_is_five_errors_from_the_others(
+    values: tuple[float, ...], error: float, place: int | None
+) -> None:
     assert group_apart(values, error) == place
 
 
@@ -175,13 +177,13 @@ def test_limits_of_knowledge_name_what_was_not_examined(make_model: MakeModel) -
     )
 
 
-def test_wrong_images_and_copied_patients_are_said_with_their_cause(make_model: MakeModel) -> None:
+def test_wrong_images_and_copied_patients_are_shown_with_their_cause(make_model: MakeModel) -> None:
     evidence = Evidence(
         count=100,
         anomalies=np.column_stack([np.arange(10), np.zeros(10, int)]),
         memorised_patients=np.array([9, 120, 0.4]),
     )
     copying, wrong = causes(make_model(memorised_rate=9.0, anomaly_rate=9.0), evidence)
-    assert copying.because[-1] == "9 of 120 training patients are copied (by chance hardly one would be)"
+    assert copying.because[-1] == "9 of 120 training patients are copied (hardly one by chance)"
     assert wrong.because[-1] == "about one image in 10 is upside-down"
     assert (copying.look_at, wrong.look_at) == ("copies", "anomalies")

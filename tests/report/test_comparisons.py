@@ -86,7 +86,7 @@ def test_margin_beyond_the_range_is_blind(
 
 
 def test_real_row_of_another_count_is_named(make_model: MakeModel) -> None:
-    """Held-out images are often fewer than the generated ones; the column must not be empty for it."""
+    """Held-out images are often fewer than the generated ones; the column must not be empty because of that."""
     model = make_model()
     real = Row("Real", {"fid": Entry({60: Score(2.0), 120: Score(1.5)})}, "")
     found = standing(replace(model, real=real), "fid")
@@ -96,7 +96,7 @@ def test_real_row_of_another_count_is_named(make_model: MakeModel) -> None:
 
 
 def test_baseline_of_another_count_is_not_shown(make_model: MakeModel) -> None:
-    """FID and recall of different counts do not compare."""
+    """FID and recall of different counts cannot be compared."""
     model = make_model(judged=False)
     assert model.baseline is not None
     entries = {m: replace(entry, at={60: entry.at[60]}) for m, entry in model.baseline.entries.items()}
@@ -111,7 +111,7 @@ def test_errors_without_a_verdict_come_from_the_row(make_model: MakeModel, name:
     assert found.errors == pytest.approx(errors / math.sqrt(2))
 
 
-def test_errors_of_the_verdict_win(make_model: MakeModel) -> None:
+def test_errors_of_the_verdict_take_precedence(make_model: MakeModel) -> None:
     found = standing(changed(make_model(fid=12.0), "fid", loss=1.0, loss_se=0.5), "fid")
     assert found.errors == 2.0
 

@@ -22,7 +22,7 @@ def full() -> Evidence:
 
 
 def test_every_field_is_read_back(tmp_path: Path) -> None:
-    """A field that is added to the record and forgotten in the file would be lost silently."""
+    """A field that was added to the record but not to the file would be lost silently."""
     given = full()
     save_evidence(tmp_path / "model.npz", given)
     again = load_evidence(tmp_path / "model.npz")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pytest_medgan.records import Alteration, Evidence
-from pytest_medgan.report.evidence_words import what_is_wrong, who_is_copied
+from pytest_medgan.report.evidence_words import anomaly_text, copied_patients_text
 from pytest_medgan.report.selection import Copy, chosen_images, flagged_images, suspected_copies
 
 KINDS = list(Alteration)
@@ -22,25 +22,25 @@ def test_wrong_images_are_named_by_frequency_and_rare_kinds_left_out():
         fake_in_real=np.ones(1000, bool), anomalies=flagged(noise=20, upside_down=98, streaks=3), count=7
     )
     words = "about one image in 10 is upside-down, about one image in 50 is noisier than real ones"
-    assert what_is_wrong(evidence) == words
+    assert anomaly_text(evidence) == words
 
 
 def test_nothing_is_said_without_images_or_flags():
-    assert what_is_wrong(Evidence(anomalies=flagged(noise=3))) == ""
-    assert what_is_wrong(Evidence(count=100)) == ""
-    assert what_is_wrong(Evidence(count=100, anomalies=np.empty((0, 2), np.int64))) == ""
-    assert who_is_copied(Evidence()) == ""
+    assert anomaly_text(Evidence(anomalies=flagged(noise=3))) == ""
+    assert anomaly_text(Evidence(count=100)) == ""
+    assert anomaly_text(Evidence(count=100, anomalies=np.empty((0, 2), np.int64))) == ""
+    assert copied_patients_text(Evidence()) == ""
 
 
 def test_copied_patients_are_said_beside_chance_and_the_attack():
     evidence = Evidence(memorised_patients=np.array([9, 120, 0.4]), membership=np.array([0.713, 0.031]))
-    assert who_is_copied(evidence) == (
-        "9 of 120 training patients are copied (by chance hardly one would be); "
-        "a membership attack by patient has an area of 0.71 ± 0.03 (0.5 tells nothing)"
+    assert copied_patients_text(evidence) == (
+        "9 of 120 training patients are copied (hardly one by chance); "
+        "a membership attack by patient has an area of 0.71 ± 0.03 (0.5 is chance)"
     )
     by_chance = Evidence(memorised_patients=np.array([4, 120, 2.6]))
-    assert who_is_copied(by_chance) == "4 of 120 training patients are copied (about 3 would be by chance)"
-    assert "private" not in who_is_copied(evidence)
+    assert copied_patients_text(by_chance) == "4 of 120 training patients are copied (about 3 by chance)"
+    assert "private" not in copied_patients_text(evidence)
 
 
 def test_shown_images_take_turns_among_kinds():

@@ -138,14 +138,14 @@ def test_evidence_without_counts_has_no_histogram() -> None:
     assert histogram_figure(Evidence(), "this run") is None
 
 
-def test_figures_hold_neither_date_nor_maker(evidence: Evidence) -> None:
+def test_figures_hold_neither_date_nor_program(evidence: Evidence) -> None:
     figure = histogram_figure(evidence, "this run")
     assert figure is not None
     assert not re.search(r"matplotlib\.org|20\d\d-\d\d-\d\d|<metadata", figure.svg, re.IGNORECASE)
     assert figure == histogram_figure(evidence, "this run")
 
 
-def test_axis_of_k_labels_what_has_room() -> None:
+def test_labels_of_k_do_not_overlap() -> None:
     ks = np.array([1.0, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100])
     assert _ticks_apart([int(k) for k in ks]) == [1, 2, 3, 5, 10, 20, 30, 50, 100]
     assert _ticks_apart([3]) == [3]

@@ -119,7 +119,7 @@ def small_run() -> ReportRun:
 
 
 def test_file_of_this_schema_version_is_read() -> None:
-    """Files of users hold on to the form on file: a field may be added with a default, never renamed or removed.
+    """Files of users have the keys of the stored example: a field may be added with a default, not renamed or removed.
 
     Any other change needs a new SCHEMA_VERSION.
     """
@@ -129,7 +129,7 @@ def test_file_of_this_schema_version_is_read() -> None:
     assert run == small_run()
 
 
-def test_written_file_has_every_key_on_file() -> None:
+def test_written_file_has_every_key_of_the_stored_example() -> None:
     """Readers of scores.json outside this package rely on its keys and types."""
     golden = json.loads((GOLDEN / "scores.json").read_text(encoding="utf-8"))
 
@@ -296,7 +296,7 @@ def test_folder_without_a_readable_run_is_refused(tmp_path: Path, text: str, mes
     assert str(tmp_path) not in str(caught.value)
 
 
-def test_folder_without_scores_travels_apart_from_the_message(tmp_path: Path) -> None:
+def test_error_of_a_folder_without_scores_has_no_path_in_its_message(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"has no scores\.json") as caught:
         read_run(tmp_path)
     assert caught.value.file == str(tmp_path)

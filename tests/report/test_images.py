@@ -100,6 +100,6 @@ def test_absent_baseline_samples_are_explained(make_model: Callable[..., ModelRe
     model = make_model()
     assert model.baseline is not None
     same = replace(model, checkpoint="a", baseline=replace(model.baseline, runs=(TrainingRun("a"),)))
-    assert "measured on this very model" in why_no_baseline_samples(same)
+    assert "measured on this same model" in why_no_baseline_samples(same)
     assert "no baseline yet" in why_no_baseline_samples(replace(model, baseline=None))
-    assert "not at hand" in why_no_baseline_samples(model)
+    assert "not available" in why_no_baseline_samples(model)

@@ -30,7 +30,7 @@ MakeRun = Callable[..., ReportRun]
         ),
     ],
 )
-def test_report_is_the_one_on_file(make_run: MakeRun, file: str, errors: dict[str, float]) -> None:
+def test_report_equals_the_stored_example(make_run: MakeRun, file: str, errors: dict[str, float]) -> None:
     assert markdown(make_run(**errors)) == (GOLDEN / file).read_text(encoding="utf-8")
 
 
@@ -66,7 +66,7 @@ def test_command_cannot_end_its_code_span(make_run: MakeRun) -> None:
     assert "`medgan baseline accept 'a'b.yaml' --reason \"...\"`" in markdown(replace(run, models=(model,)))
 
 
-def test_report_only_and_problems_are_said(make_run: MakeRun) -> None:
+def test_report_only_and_problems_are_shown(make_run: MakeRun) -> None:
     text = markdown(replace(make_run(), report_only=True, problems=("first thing", "second thing")))
     assert "**FAIL: first thing**" in text
     assert "- second thing" in text

@@ -41,7 +41,7 @@ def evidence() -> Evidence:
     )
 
 
-def test_samples_stand_row_by_row() -> None:
+def test_samples_are_placed_row_by_row() -> None:
     images = (np.arange(16, dtype=np.uint8) * 10)[:, None, None, None] * np.ones((1, 1, 4, 4), np.uint8)
     picture = pixels_of(samples_png(images))[..., 0]
     assert picture.shape == (8, 32)

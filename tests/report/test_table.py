@@ -82,7 +82,7 @@ def test_columns_of_dashes_are_left_out(make_model: MakeModel) -> None:
     assert [c.heading for c in table_columns(bare, table_rows(bare))] == ["This run", "Images"]
 
 
-def test_comparison_is_told_with_its_origin_and_test(make_model: MakeModel) -> None:
+def test_comparison_shows_its_origin_and_test(make_model: MakeModel) -> None:
     model = make_model(fid=12.0)
     fid = model.comparison("fid")
     assert fid is not None
@@ -100,7 +100,7 @@ def test_comparison_is_told_with_its_origin_and_test(make_model: MakeModel) -> N
     assert second.detail == "9.19 against 8.20 at 480 images; limit from test_gate.py:12; asked by test_b"
 
 
-def test_margin_that_would_have_passed_is_told_once(make_model: MakeModel) -> None:
+def test_margin_that_would_have_passed_is_shown_once(make_model: MakeModel) -> None:
     model = make_model(fid=3.5)
     (fid,) = [c for c in model.comparisons if c.metric == "fid"]
     silent = changed(fid, needed_margin=0.91, reason="")
@@ -116,7 +116,7 @@ def test_unmeasured_metric_says_why(make_model: MakeModel) -> None:
     assert (found.outcome, found.detail) == ("not measured", "the generator's training set is not known")
 
 
-def test_missing_value_is_told_once_for_all_that_asked(make_model: MakeModel) -> None:
+def test_missing_value_is_shown_once_for_all_tests_that_asked(make_model: MakeModel) -> None:
     model = make_model()
     reason = "no baseline yet: b.yaml has no value in row 'A'"
     missing = {"outcome": Outcome.MISSING, "measured": None, "limit": None, "margin": None, "reason": reason}
