@@ -20,6 +20,7 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks.gate_trust.evaluations import (
+    MEASURED,
     Looks,
     TableEvaluation,
     asks_for_more_runs,
@@ -30,7 +31,6 @@ from benchmarks.gate_trust.evaluations import (
 )
 from benchmarks.gate_trust.former import former_is_red
 from benchmarks.gate_trust.recipes import N, simulated_runs
-from pytest_medgan.catalogue import METRICS
 from pytest_medgan.gate.drift import lost_metrics, with_anchors
 from pytest_medgan.gate.risks import DEFAULT
 from pytest_medgan.records import Row, Score, VerdictCause
@@ -79,7 +79,7 @@ def best(spread: float, kept: int, told: bool, trials: int) -> tuple[float, floa
     rng = np.random.default_rng([int(spread), kept, told])
     first_red = red = 0
     for _ in range(trials):
-        law = (spread,) * len(METRICS)
+        law = (spread,) * len(MEASURED)
         trained = simulated_runs(rng, law, TRAINED, sampled=False)
         seen = [_measure(run, rng) for run in trained]
         order = sorted(range(TRAINED), key=lambda i: seen[i][N]["fid"].mean)[:kept]
@@ -110,6 +110,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gate_trust.histories", description=__doc__)
     parser.add_argument("which", choices=("salami", "best"))
     parser.add_argument("--trials", type=int, default=500)
+    parser.add_argument("--spreads", type=float, nargs="+", default=SPREADS, help="of `best`")
     arguments = parser.parse_args()
     trials = arguments.trials
     if arguments.which == "salami":
@@ -125,7 +126,7 @@ def main() -> None:
         return
     print("| spread r | row | selected_from said | trials | first run suspicious or red | red in the end |")
     print("| --- " * 6 + "|")
-    for spread in SPREADS:
+    for spread in arguments.spreads:
         for kept in (1, 3, 5):
             for told in (False, True) if kept < TRAINED else (False,):
                 first, red = best(spread, kept, told, trials)

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.gate_trust.evaluations import MEASURED
 from benchmarks.gate_trust.pools import Images, Inception, SqueezeNet
 from benchmarks.gate_trust.recipes import SAME
 from benchmarks.gate_trust.sampler import UInt8
@@ -62,8 +63,7 @@ def measure_run(checkpoint: Path, reference: Reference, network: Network, full: 
         measure(reference, fake=group.features, pixels=group.pixels, probabilities=group.probabilities)
         for group in groups
     ]
-    names = batteries[0].estimates  # all but those that need a feature space's own heads
-    return {str(full): {name: asdict(combine_groups([b.estimates[name] for b in batteries])) for name in names}}
+    return {str(full): {name: asdict(combine_groups([b.estimates[name] for b in batteries])) for name in MEASURED}}
 
 
 def _order(checkpoint: Path) -> tuple[bool, str, str]:

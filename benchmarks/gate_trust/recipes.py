@@ -40,6 +40,7 @@ from pytest_medgan.catalogue import METRICS
 from pytest_medgan.gate.risks import DEFAULT
 from pytest_medgan.records import Outcome, Score, Verdict
 
+CANDIDATES = 3  # runs of a candidate, where the first one is suspicious
 SAME = "same"  # the recipe that rows are made of
 N = 512  # images of the only look of simulated gates
 CORRELATION = 0.5  # between the metrics of one simulated training run
@@ -142,13 +143,13 @@ def _cells(rates: Rates) -> str:
 
 
 def read_runs(folder: Path) -> dict[str, list[Looks]]:
-    """Return the measured runs of each recipe, FOLDER/RECIPE/RUN.json."""
+    """Return the measured runs of each recipe of three runs or more, FOLDER/RECIPE/RUN.json."""
     found: dict[str, list[Looks]] = {}
     for path in sorted(folder.glob("*/*.json")):
         plain = json.loads(path.read_text())
-        looks = {int(n): {name: Score(**score) for name, score in metrics.items()} for n, metrics in plain.items()}
+        looks = {int(n): {name: Score(**metrics[name]) for name in MEASURED} for n, metrics in plain.items()}
         found.setdefault(path.parent.name, []).append(looks)
-    return found
+    return {name: of_recipe for name, of_recipe in found.items() if len(of_recipe) >= CANDIDATES}
 
 
 def measured(folder: Path, gates: int, seed: int = 1) -> None:
@@ -173,7 +174,7 @@ def drawn_gates(
     for _ in range(gates):
         order = rng.permutation(len(same))
         left = order[rows:] if candidates is same else rng.permutation(len(candidates))
-        yield [same[i] for i in order[:rows]], [candidates[i] for i in left[:3]]
+        yield [same[i] for i in order[:rows]], [candidates[i] for i in left[:CANDIDATES]]
 
 
 def _worst(verdicts: Iterable[tuple[Verdict, ...]]) -> str:
