@@ -18,6 +18,7 @@ __all__ = [
     "assert_density_above",
     "assert_duplicate_rate_below",
     "assert_fid_below",
+    "assert_implausible_rate_below",
     "assert_improved_precision_above",
     "assert_improved_recall_above",
     "assert_inception_score_above",

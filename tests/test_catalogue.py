@@ -17,6 +17,7 @@ FREE_OF_N = {
     "ms_ssim",
     "anomaly_rate",
     "memorised_rate",
+    "implausible_rate",
 }
 LOWER_IS_BETTER = {
     "fid",
@@ -27,6 +28,7 @@ LOWER_IS_BETTER = {
     "ms_ssim",
     "anomaly_rate",
     "memorised_rate",
+    "implausible_rate",
 }
 
 

@@ -132,3 +132,11 @@ def assert_memorised_rate_below(
     """Assert a share of images that repeat a training image, moved, turned or mirrored, of at most the limit."""
     __tracebackhide__ = True
     return assert_metric(scores, "memorised_rate", limit, confidence=confidence)
+
+
+def assert_implausible_rate_below(
+    scores: Evaluation | Scores, limit: float | Limit | Row, *, confidence: float | None = None
+) -> Verdict:
+    """Assert a share of images whose anatomy lies outside the range of real images of at most the limit."""
+    __tracebackhide__ = True
+    return assert_metric(scores, "implausible_rate", limit, confidence=confidence)

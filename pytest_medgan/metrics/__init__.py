@@ -10,6 +10,7 @@ from pytest_medgan.metrics.density_coverage import density_coverage
 from pytest_medgan.metrics.duplicates import duplicate_rate
 from pytest_medgan.metrics.frechet import frechet_distance
 from pytest_medgan.metrics.heads import Heads, fit_heads
+from pytest_medgan.metrics.implausible import implausible_rate
 from pytest_medgan.metrics.improved_pr import improved_precision_recall
 from pytest_medgan.metrics.inception_score import inception_score
 from pytest_medgan.metrics.intensity import intensity_distance
@@ -33,6 +34,7 @@ __all__ = [
     "duplicate_rate",
     "fit_heads",
     "frechet_distance",
+    "implausible_rate",
     "improved_precision_recall",
     "inception_score",
     "intensity_distance",

@@ -31,7 +31,7 @@ from pytest_medgan.records import Cause, Contribution, Estimate, Evidence, Float
 PRD = frozenset({"precision", "recall"})
 OWN = frozenset({"kid", "improved_recall"})
 CROSS = OWN | {"improved_precision", "density", "coverage"}
-PIXELS = frozenset({"copy_rate", "duplicate_rate", "ms_ssim", "memorised_rate"})
+PIXELS = frozenset({"copy_rate", "duplicate_rate", "ms_ssim", "memorised_rate", "implausible_rate"})
 
 
 @dataclass(frozen=True)

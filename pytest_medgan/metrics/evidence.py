@@ -13,6 +13,7 @@ from pytest_medgan.metrics.authenticity import nearest_training
 from pytest_medgan.metrics.copies import copies
 from pytest_medgan.metrics.density_coverage import coverages, densities
 from pytest_medgan.metrics.duplicates import duplicates
+from pytest_medgan.metrics.implausible import implausible_images
 from pytest_medgan.metrics.improved_pr import member_rates
 from pytest_medgan.metrics.intensity import fake_histograms
 from pytest_medgan.metrics.look import Look
@@ -56,6 +57,7 @@ def gather_evidence(look: Look, measured: Iterable[str]) -> Evidence:
         copies=look.keep(copies) if "copy_rate" in names else None,
         duplicates=look.keep(duplicates) if "duplicate_rate" in names else None,
         anomalies=anomalies(look) if "anomaly_rate" in names else None,
+        implausible=implausible_images(look) if "implausible_rate" in names else None,
         memorised=memorised(look) if "memorised_rate" in names else None,
         memorised_patients=copied_patients(look) if by_patient else None,
         membership=membership_curve(look) if by_patient else None,

@@ -11,6 +11,7 @@ import torch
 from pytest_medgan.catalogue import NAMES
 from pytest_medgan.errors import MetricInputError
 from pytest_medgan.metrics import inputs
+from pytest_medgan.metrics.anatomy import measure_anatomy
 from pytest_medgan.metrics.deletion import kept_neighbours
 from pytest_medgan.metrics.frechet_error import ENOUGH, LeftOutRows, prepare_rows
 from pytest_medgan.metrics.grey_levels import grey_step, histograms
@@ -22,6 +23,7 @@ from pytest_medgan.metrics.nearest_training import find_nearest_training
 from pytest_medgan.metrics.neighbours import Neighbours, find_neighbours
 from pytest_medgan.metrics.pairwise import Points, mean_of, own_products, points
 from pytest_medgan.metrics.pixel_pairs import duplicate_distance
+from pytest_medgan.metrics.plausible import PlausibleRange, fit_range
 from pytest_medgan.metrics.threads import run_side_by_side
 from pytest_medgan.metrics.uncertainty import blocks_of
 from pytest_medgan.records import Int64, UInt8
@@ -70,6 +72,7 @@ class Reference:
     window: tuple[float, float] | None = None  # HU of grey 0 and 255
     heads: Heads | None = None  # anomaly_rate
     memory: Memory | None = None  # memorised_rate
+    plausible: PlausibleRange | None = None  # implausible_rate
     duplicate_distance: float | None = None  # root mean square grey levels; nearer generated images are duplicates
 
     def __len__(self) -> int:
@@ -178,6 +181,9 @@ def prepare_reference(
             if train_ready is not None and train_near is not None:
                 distances = find_nearest_training(ball_points, train_ready, train_near).squared.cpu().numpy()[rows]
             memory = prepare_memory(train_pixels, pixels[rows], distances, group[rows])
+    plausible = None
+    if "implausible_rate" in asked and pixels is not None and window is not None:
+        plausible = fit_range(measure_anatomy(pixels, window), group)
     return Reference(
         points=ready,
         ball_points=ball_points,
@@ -201,6 +207,7 @@ def prepare_reference(
         window=window,
         heads=heads,
         memory=memory,
+        plausible=plausible,
         duplicate_distance=duplicate_distance(pixels) if pixels is not None and "duplicate_rate" in asked else None,
     )
 

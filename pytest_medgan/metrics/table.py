@@ -17,6 +17,7 @@ from pytest_medgan.metrics.density_coverage import (
 )
 from pytest_medgan.metrics.duplicates import duplicate_contribution, duplicate_estimate
 from pytest_medgan.metrics.frechet import frechet_contribution, frechet_estimate
+from pytest_medgan.metrics.implausible import implausible_contribution, implausible_estimate
 from pytest_medgan.metrics.improved_pr import (
     precision_contribution,
     precision_estimate,
@@ -71,5 +72,6 @@ FUNCTIONS: Mapping[str, Functions] = MappingProxyType(
         "ms_ssim": Functions(ms_ssim_estimate, ms_ssim_contribution),
         "anomaly_rate": Functions(anomaly_estimate, anomaly_contribution),
         "memorised_rate": Functions(memorised_estimate, memorised_contribution),
+        "implausible_rate": Functions(implausible_estimate, implausible_contribution),
     }
 )

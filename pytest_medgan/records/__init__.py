@@ -12,6 +12,7 @@ from pytest_medgan.records.evidence import Evidence
 from pytest_medgan.records.fingerprint import CANARY_TOLERANCE, Fingerprint
 from pytest_medgan.records.generators import Generator, ImageSource
 from pytest_medgan.records.images import DataSettings, ImageSet, RealSets
+from pytest_medgan.records.implausibility import Implausibility
 from pytest_medgan.records.limits import (
     PLAIN,
     Anchor,
@@ -59,6 +60,7 @@ __all__ = [
     "Generator",
     "ImageSet",
     "ImageSource",
+    "Implausibility",
     "Int64",
     "Limit",
     "Margin",

@@ -15,6 +15,8 @@ class Cause(enum.StrEnum):
     NO_PROBABILITIES = enum.auto()
     NO_HEADS = enum.auto()
     NO_NEW_PATIENTS = enum.auto()
+    NO_WINDOW = enum.auto()
+    NO_RANGE = enum.auto()
     TOO_FEW_IMAGES = enum.auto()
     TOO_FEW_REAL_IMAGES = enum.auto()
     IMAGES_TOO_SMALL = enum.auto()
@@ -34,6 +36,8 @@ _WORDS = {
     Cause.NO_PROBABILITIES: "needs class probabilities, and this extractor gives none",
     Cause.NO_HEADS: "needs heads, which are fitted on at least 200 reference images of 8 patients",
     Cause.NO_NEW_PATIENTS: "needs at least 20 reference images of patients outside of the training set",
+    Cause.NO_WINDOW: "needs the window (HU of black and of white), which is not known of these images",
+    Cause.NO_RANGE: "needs at least 200 reference images of 8 patients, as pixels",
     Cause.TOO_FEW_IMAGES: "needs more generated images than there are",
     Cause.TOO_FEW_REAL_IMAGES: "needs more reference images than there are",
     Cause.IMAGES_TOO_SMALL: "needs images of at least 11x11 pixels",

@@ -22,6 +22,7 @@ class Evidence:
     copies: Int64 | None = None  # [*,2], (generated, training) pairs that are near-identical in pixels
     duplicates: Int64 | None = None  # [*,2], (generated, generated) pairs that are near-identical
     anomalies: Int64 | None = None  # [*,2], generated image and what is wrong: its place in `Alteration`
+    implausible: Int64 | None = None  # [*,2], generated image and what no real image shows: place in `Implausibility`
     memorised: Int64 | None = None  # [*,2], (generated, training) pairs that are alike once moved, turned or mirrored
     memorised_patients: Float64 | None = None  # [3], training patients copied, all of them, copied by chance
     membership: Float64 | None = None  # [2], area under the curve of a membership attack by patient, and its error

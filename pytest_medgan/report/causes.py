@@ -6,6 +6,7 @@ The rules look at the metrics that got worse. Several may apply.
 | --- | --- |
 | copying | copy rate, memorised rate or authenticity |
 | anomalies | anomaly rate |
+| implausible | implausible rate |
 | duplicates | duplicate rate |
 | intensity | intensity distance |
 | collapse | duplicate rate and MS-SSIM, or improved recall halved together with one of these or coverage |
@@ -30,7 +31,7 @@ import numpy as np
 
 from pytest_medgan.records import Evidence, Int64, Outcome
 from pytest_medgan.report.comparisons import Standing, lost, probably_lost, spread, standings
-from pytest_medgan.report.evidence_words import anomaly_text, copied_patients_text
+from pytest_medgan.report.evidence_words import anomaly_text, copied_patients_text, implausible_text
 from pytest_medgan.report.numbers import errors_text
 from pytest_medgan.report.record import ModelRecord
 
@@ -38,6 +39,7 @@ APART = 5.0  # standard errors between one sample group and the mean of the othe
 
 COPYING = ("copy_rate", "memorised_rate", "authenticity")
 DIVERSITY = ("recall", "improved_recall", "coverage", "ms_ssim")
+_OF_ONE_METRIC = {"anomalies": "anomaly_rate", "implausible": "implausible_rate", "intensity": "intensity_distance"}
 FIDELITY = ("precision", "improved_precision", "density")
 
 
@@ -66,6 +68,13 @@ _WORDS = {
         "of such images hardly moves the other metrics. Usual causes: a part of the training images that was prepared "
         "in another way, an augmentation that reached the output, or artefacts of the generator.",
         "anomalies",
+    ),
+    "implausible": (
+        "some images show anatomy that real images do not",
+        "More images lie outside the range of real images in HU: in the shares of air, lung, fat, soft tissue and "
+        "bone, the body outline, or noise. Usual causes: another window or offset of HU, an output that is cut off, a "
+        "part of the training images that shows another part of the body, or a decoder that adds noise.",
+        "implausible",
     ),
     "duplicates": (
         "the model repeats images",
@@ -154,6 +163,7 @@ def causes(model: ModelRecord, evidence: Evidence | None = None) -> tuple[Cause,
         details = {
             "intensity": grey_shift(evidence),
             "anomalies": anomaly_text(evidence),
+            "implausible": implausible_text(evidence),
             "copying": copied_patients_text(evidence),
         }
         found = [replace(c, because=(*c.because, words)) if (words := details.get(c.kind)) else c for c in found]
@@ -233,10 +243,7 @@ def _kinds(model: ModelRecord, worse: dict[str, Standing]) -> list[tuple[str, tu
     kinds: list[tuple[str, tuple[str, ...]]] = []
     if worse.keys() & set(COPYING):
         kinds.append(("copying", COPYING))
-    if "anomaly_rate" in worse:
-        kinds.append(("anomalies", ("anomaly_rate",)))
-    if "intensity_distance" in worse:
-        kinds.append(("intensity", ("intensity_distance",)))
+    kinds += [(kind, (name,)) for kind, name in _OF_ONE_METRIC.items() if name in worse]
     kinds += _kinds_of_the_manifold(worse)
     if "duplicate_rate" in worse and not _is_collapse(worse):
         kinds.append(("duplicates", ("duplicate_rate",)))

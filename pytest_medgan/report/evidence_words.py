@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pytest_medgan.records import Alteration, Evidence
+from pytest_medgan.records import Alteration, Evidence, Implausibility, Int64
 
 
 def anomaly_text(evidence: Evidence, least: float = 0.005) -> str:
@@ -17,12 +17,32 @@ def anomaly_text(evidence: Evidence, least: float = 0.005) -> str:
     Returns:
         The words; empty where nothing is known or no kind is frequent enough.
     """
+    kinds = _frequent(evidence, evidence.anomalies, least)
+    return ", ".join(f"about one image in {round(1 / share)} {list(Alteration)[kind].words}" for kind, share in kinds)
+
+
+def implausible_text(evidence: Evidence, least: float = 0.005) -> str:
+    """Return in what images lie outside the range of real ones, the most frequent first.
+
+    Args:
+        evidence: Holds the images outside and, by any per-image array, how many there are.
+        least: Share of all images from which a measure is named.
+
+    Returns:
+        Words such as "9.0% of the images: each holds more bone than real images do"; empty as above.
+    """
+    kinds = _frequent(evidence, evidence.implausible, least)
+    return "; ".join(f"{share:.1%} of the images: each {list(Implausibility)[kind].words}" for kind, share in kinds)
+
+
+def _frequent(evidence: Evidence, flagged: Int64 | None, least: float) -> list[tuple[int, float]]:
+    """Return (kind, share of all images) of flagged images [P,2], the most frequent first."""
     total = next((len(a) for a in (evidence.fake_in_real, evidence.nearest_real) if a is not None), evidence.count)
-    if evidence.anomalies is None or not total:
-        return ""
-    kinds, counts = list(Alteration), np.bincount(evidence.anomalies[:, 1], minlength=len(Alteration))
-    order = [int(place) for place in np.argsort(-counts, kind="stable") if counts[place] >= least * total]
-    return ", ".join(f"about one image in {round(total / counts[place])} {kinds[place].words}" for place in order)
+    if flagged is None or not total:
+        return []
+    counts = np.bincount(flagged[:, 1])
+    order = np.argsort(-counts, kind="stable").tolist()
+    return [(kind, counts[kind] / total) for kind in order if counts[kind] >= least * total]
 
 
 def copied_patients_text(evidence: Evidence) -> str:

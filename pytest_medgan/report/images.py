@@ -11,7 +11,14 @@ from pytest_medgan.ground import sheets
 from pytest_medgan.records import Evidence, Int64, UInt8
 from pytest_medgan.report.numbers import percent_share
 from pytest_medgan.report.record import ModelRecord
-from pytest_medgan.report.selection import GRID, duplicate_groups, flagged_images, furthest_outside, suspected_copies
+from pytest_medgan.report.selection import (
+    GRID,
+    duplicate_groups,
+    flagged_images,
+    furthest_outside,
+    implausible_images,
+    suspected_copies,
+)
 
 COLUMNS = 8  # of a contact sheet
 TELLING = 12  # images of a small sheet on the first screen
@@ -28,6 +35,10 @@ _DUPLICATES_TEXT = (
 _ANOMALIES_TEXT = (
     "A classifier that was trained on altered real images takes these for altered ones, the most frequent kinds first. "
     "It flags about 2 in 100 real images too."
+)
+_IMPLAUSIBLE_TEXT = (
+    "The anatomy of these images lies outside the range of real images: tissues by HU, the body outline, or noise. "
+    "About 2 in 100 real images lie outside it as well."
 )
 _OUTSIDE_TEXT = (
     "These images lie outside the manifold of real images (improved precision, k=3), the least realistic first. "
@@ -122,7 +133,7 @@ def galleries(found: Evidence) -> tuple[Gallery, ...]:
         found: Evidence with thumbnails.
 
     Returns:
-        Suspected copies, duplicates, and the least realistic images.
+        Suspected copies, duplicates, flagged images, and the least realistic images.
     """
     fake = _Album(found.thumbnails_fake, found.thumbnail_fake_index, "generated image")
     real = _Album(found.thumbnails_real, found.thumbnail_real_index, "nearest real image")
@@ -139,6 +150,7 @@ def galleries(found: Evidence) -> tuple[Gallery, ...]:
         outside.append(_tile(f"No. {i}{realism}", fake.get(i), real.get(nearest)))
     copied = len({copy.fake for copy in suspected_copies(found, count=sys.maxsize)})
     wrong = [_tile(f"No. {row} {kind.words}", fake.get(row)) for row, kind in flagged_images(found)]
+    strange = [_tile(f"No. {row} {kind.words}", fake.get(row)) for row, kind in implausible_images(found)]
     repeated = 0 if found.duplicates is None else len(np.unique(found.duplicates))
     outside_text = _OUTSIDE_TEXT + (
         " The nearest real image is shown with each." if found.thumbnails_real is not None else ""
@@ -146,7 +158,14 @@ def galleries(found: Evidence) -> tuple[Gallery, ...]:
     kinds = (
         ("copies", f"Suspected copies of training images ({copied:,})", _COPIES_TEXT, "copy_rate", copies),
         ("duplicates", f"Repeated images ({repeated:,})", _DUPLICATES_TEXT, "duplicate_rate", groups),
-        ("anomalies", f"Images that look wrong{_share_flagged(found)}", _ANOMALIES_TEXT, "anomaly_rate", wrong),
+        ("anomalies", f"Images that look wrong{_count(found.anomalies)}", _ANOMALIES_TEXT, "anomaly_rate", wrong),
+        (
+            "implausible",
+            f"Images of implausible anatomy{_count(found.implausible)}",
+            _IMPLAUSIBLE_TEXT,
+            "implausible_rate",
+            strange,
+        ),
         ("outside", f"Least realistic images{_share_outside(found)}", outside_text, "improved_precision", outside),
     )
     return tuple(Gallery(kind, title, text, metric, tuple(t)) for kind, title, text, metric, t in kinds if t)
@@ -199,9 +218,9 @@ def _share_outside(found: Evidence) -> str:
     return f" ({outside:,} of {len(inside):,} lie outside, {percent_share(outside, len(inside))})"
 
 
-def _share_flagged(found: Evidence) -> str:
-    """Return how many generated images a classifier head flags."""
-    return "" if found.anomalies is None else f" ({len(found.anomalies):,})"
+def _count(flagged: Int64 | None) -> str:
+    """Return how many images are flagged."""
+    return "" if flagged is None else f" ({len(flagged):,})"
 
 
 def _tile(caption: str, *images: Shown | None) -> Tile:

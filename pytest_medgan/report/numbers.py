@@ -15,6 +15,7 @@ PERCENT_METRICS = (
     "duplicate_rate",
     "anomaly_rate",
     "memorised_rate",
+    "implausible_rate",
 )  # shares near zero, shown in percent
 
 

@@ -27,7 +27,7 @@ _CRITERIA = (
         "Do they show the variety of real images, and new ones?",
         ("recall", "improved_recall", "coverage", "ms_ssim", "duplicate_rate"),
     ),
-    ("Constraint", "Do they keep to what anatomy and physics allow?", ("anomaly_rate",)),
+    ("Constraint", "Do they keep to what anatomy and physics allow?", ("anomaly_rate", "implausible_rate")),
     ("Completeness", "Do they carry everything that the intended task needs?", ()),
     ("Compliance", "Do they repeat training patients?", ("copy_rate", "memorised_rate", "authenticity")),
     ("Comprehension", "Is it clear how they were made and what they are fit for?", ()),

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from pytest_medgan.records import Alteration, Evidence, Int64, Names
+from pytest_medgan.records import Alteration, Evidence, Implausibility, Int64, Names
 
 GRID = 48  # images of a contact sheet
 SHOWN = 12  # tiles of a gallery
@@ -105,19 +105,31 @@ def flagged_images(evidence: Evidence, count: int = SHOWN) -> tuple[tuple[int, A
         evidence: Holds them in `anomalies`.
         count: Images wanted.
     """
-    if evidence.anomalies is None:
-        return ()
-    kinds = list(Alteration)
-    by_kind = [(kinds[place], rows) for place, rows in _rows_by_kind(evidence.anomalies)]
+    return tuple((row, list(Alteration)[place]) for row, place in _in_turn(evidence.anomalies)[:count])
+
+
+def implausible_images(evidence: Evidence, count: int = SHOWN) -> tuple[tuple[int, Implausibility], ...]:
+    """Return generated images outside the range of real ones and in what, the kinds in turn, common ones first.
+
+    Args:
+        evidence: Holds them in `implausible`.
+        count: Images wanted.
+    """
+    return tuple((row, list(Implausibility)[place]) for row, place in _in_turn(evidence.implausible)[:count])
+
+
+def _in_turn(flagged: Int64 | None) -> list[tuple[int, int]]:
+    """Return (image, place of its kind) of flagged images [P,2], one of each kind, then the next of each."""
+    by_kind = [] if flagged is None else _rows_by_kind(flagged)
     turns = [(turn, place, row, kind) for place, (kind, rows) in enumerate(by_kind) for turn, row in enumerate(rows)]
-    return tuple((row, kind) for _, _, row, kind in sorted(turns, key=lambda one: one[:2])[:count])
+    return [(row, kind) for _, _, row, kind in sorted(turns, key=lambda one: one[:2])]
 
 
-def _rows_by_kind(anomalies: Int64) -> list[tuple[int, list[int]]]:
-    """Return the places of alterations with the images that show them, most images first."""
-    places, counts = np.unique(anomalies[:, 1], return_counts=True)
+def _rows_by_kind(flagged: Int64) -> list[tuple[int, list[int]]]:
+    """Return the places of kinds with the images that show them, most images first."""
+    places, counts = np.unique(flagged[:, 1], return_counts=True)
     order = np.argsort(-counts, kind="stable")
-    return [(int(place), anomalies[anomalies[:, 1] == place, 0].tolist()) for place in places[order]]
+    return [(int(place), flagged[flagged[:, 1] == place, 0].tolist()) for place in places[order]]
 
 
 def duplicate_groups(evidence: Evidence, count: int = SHOWN) -> tuple[Duplicates, ...]:
@@ -157,7 +169,7 @@ def chosen_images(evidence: Evidence, grid: int = GRID) -> ChosenImages:
     """
     copies, outside = suspected_copies(evidence), furthest_outside(evidence)
     fake = [*range(grid), *outside, *(c.fake for c in copies), *(d.members[0] for d in duplicate_groups(evidence))]
-    fake += [row for row, _ in flagged_images(evidence)]
+    fake += [row for row, _ in (*flagged_images(evidence), *implausible_images(evidence))]
     real = [] if evidence.real_samples is None else evidence.real_samples[:grid].tolist()
     if evidence.nearest_real is not None:
         real += [int(evidence.nearest_real[i]) for i in outside]

@@ -15,6 +15,7 @@ from pytest_medgan.metrics import (
     density_coverage,
     duplicate_rate,
     frechet_distance,
+    implausible_rate,
     improved_precision_recall,
     inception_score,
     intensity_distance,
@@ -66,6 +67,7 @@ def test_battery_values_equal_single_functions(two_sets, pixels, probabilities, 
         window=window,
     )
     assert tuple(found) == tuple(name for name in NAMES if name != "anomaly_rate")  # which needs heads
+    assert found.pop("implausible_rate") == implausible_rate(real=real_pixels, fake=fake_pixels, window=window)
     by_pixels = memorised_rate(fake=fake_pixels, train=train_pixels, real=real_pixels)
     assert found.pop("memorised_rate") >= by_pixels >= 1 / 300  # features count as well
     precision, recall = precision_recall_distribution(real=real, fake=fake)
@@ -117,6 +119,7 @@ def test_metric_that_cannot_be_measured_has_a_cause(two_sets):
         "duplicate_rate": Cause.NO_PIXELS,
         "intensity_distance": Cause.NO_PIXELS,
         "ms_ssim": Cause.NO_PIXELS,
+        "implausible_rate": Cause.NO_WINDOW,
         "recall": Cause.NOT_PREPARED,
         "cfid": Cause.NO_SUCH_METRIC,
     }

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from pytest_medgan.catalogue import NAMES
 from pytest_medgan.metrics import Heads, Reference, measure, prepare_reference
+from pytest_medgan.metrics.anatomy import measure_anatomy
+from pytest_medgan.metrics.plausible import fit_range
 from pytest_medgan.records import Alteration, UInt8
 
 TRIALS, COUNT = 12, 64
+WINDOW = (-1000.0, 400.0)
 PRD = ("precision", "recall")
 RNG = np.random.default_rng(0)
 PROJECTION = RNG.normal(size=(16 * 16, 8)) / 16
@@ -49,7 +54,9 @@ def reference() -> Reference:
     sets = [blobs(RNG.normal(size=(count, 3))) for count in (120, 80)]
     real, train = ((pixels.reshape(len(pixels), -1) / 255.0 @ PROJECTION).astype(np.float32) for pixels in sets)
     heads = example_heads(real)
-    return prepare_reference(real, pixels=sets[0], train=train, train_pixels=sets[1], heads=heads)
+    ready = prepare_reference(real, pixels=sets[0], train=train, train_pixels=sets[1], heads=heads, window=WINDOW)
+    more = blobs(np.random.default_rng(5).normal(size=(240, 3)))  # than there are, for a range
+    return replace(ready, plausible=fit_range(measure_anatomy(more, WINDOW), np.arange(240)))
 
 
 def test_spread_of_contributions_is_the_metrics_error(reference: Reference) -> None:
@@ -61,6 +68,7 @@ def test_spread_of_contributions_is_the_metrics_error(reference: Reference) -> N
             "duplicate_rate",
             "anomaly_rate",
             "memorised_rate",
+            "implausible_rate",
             "kid",
         ):  # whose errors have a floor, or lose what they hold twice
             continue

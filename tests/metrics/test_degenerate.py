@@ -87,7 +87,7 @@ def test_degenerate_set_gives_finite_numbers(real, fake):
     found = battery(real, fake, constant=len(np.unique(fake, axis=0)) == 1)
     check_finite(found)
     few = {"memorised_rate"} if len(real) < 20 else set()
-    assert set(found.causes) == {"anomaly_rate"} | few
+    assert set(found.causes) == {"anomaly_rate", "implausible_rate"} | few
 
 
 def test_constant_model_scores_as_collapsed():
@@ -105,7 +105,7 @@ def test_too_few_generated_images_are_a_cause(rows):
     found = battery(PLAIN, PLAIN[:rows] + 0.1)
     check_finite(found)
     few = {name for name, cause in found.causes.items() if cause is Cause.TOO_FEW_IMAGES}
-    assert few == NEEDS_MORE[rows] == set(found.causes) - {"anomaly_rate"}
+    assert few == NEEDS_MORE[rows] == set(found.causes) - {"anomaly_rate", "implausible_rate"}
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_value_that_is_not_finite_is_a_cause(monkeypatch):
 
 
 def test_total_error_of_a_single_patient_is_unknown():
-    others = ("inception_score", "ms_ssim", "copy_rate", "duplicate_rate", "anomaly_rate")
+    others = ("inception_score", "ms_ssim", "copy_rate", "duplicate_rate", "anomaly_rate", "implausible_rate")
     names = [name for name in NAMES if name not in others]
     found = battery(PLAIN, PLAIN[:40] + 0.3, groups=np.zeros(60)).estimates
     for name in names:

@@ -48,6 +48,7 @@ ACCEPTED = {
     "ms_ssim": (0.310, 0.004),
     "anomaly_rate": (0.052, 0.006),
     "memorised_rate": (0.007, 0.002),
+    "implausible_rate": (0.031, 0.005),
 }
 REAL = {
     "inception_score": 1.30,
@@ -66,6 +67,7 @@ REAL = {
     "ms_ssim": 0.290,
     "anomaly_rate": 0.024,
     "memorised_rate": 0.007,
+    "implausible_rate": 0.022,
 }
 
 

@@ -35,6 +35,7 @@ def changed(model: ModelRecord, name: str, **changes: Any) -> ModelRecord:
         ({"authenticity": 9}, ["copying"]),
         ({"memorised_rate": 9}, ["copying"]),
         ({"anomaly_rate": 9, "fid": 9}, ["anomalies"]),
+        ({"implausible_rate": 9}, ["implausible"]),
         ({"duplicate_rate": 9}, ["duplicates"]),
         ({"intensity_distance": 9}, ["intensity"]),
         ({"improved_recall": 9, "fid": 9}, ["diversity"]),
@@ -182,8 +183,11 @@ def test_wrong_images_and_copied_patients_are_shown_with_their_cause(make_model:
         count=100,
         anomalies=np.column_stack([np.arange(10), np.zeros(10, int)]),
         memorised_patients=np.array([9, 120, 0.4]),
+        implausible=np.column_stack([np.arange(9), np.full(9, 9)]),
     )
-    copying, wrong = causes(make_model(memorised_rate=9.0, anomaly_rate=9.0), evidence)
+    worse = make_model(memorised_rate=9.0, anomaly_rate=9.0, implausible_rate=9.0)
+    copying, wrong, strange = causes(worse, evidence)
     assert copying.because[-1] == "9 of 120 training patients are copied (hardly one by chance)"
     assert wrong.because[-1] == "about one image in 10 is upside-down"
-    assert (copying.look_at, wrong.look_at) == ("copies", "anomalies")
+    assert strange.because[-1] == "9.0% of the images: each holds more bone than real images do"
+    assert (copying.look_at, wrong.look_at, strange.look_at) == ("copies", "anomalies", "implausible")

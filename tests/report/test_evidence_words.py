@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from pytest_medgan.records import Alteration, Evidence
-from pytest_medgan.report.evidence_words import anomaly_text, copied_patients_text
-from pytest_medgan.report.selection import Copy, chosen_images, flagged_images, suspected_copies
+from pytest_medgan.records import Alteration, Evidence, Implausibility
+from pytest_medgan.report.evidence_words import anomaly_text, copied_patients_text, implausible_text
+from pytest_medgan.report.selection import Copy, chosen_images, flagged_images, implausible_images, suspected_copies
 
 KINDS = list(Alteration)
 
@@ -55,3 +55,19 @@ def test_moved_copies_are_shown_after_those_equal_in_pixels_once_each():
     evidence = Evidence(copies=np.array([[7, 1]]), memorised=np.array([[3, 2], [7, 9]]))
     assert suspected_copies(evidence) == (Copy(7, 1), Copy(3, 2))
     assert suspected_copies(evidence, count=1) == (Copy(7, 1),)
+
+
+def test_implausible_images_are_said_by_measure_and_shown_in_turn():
+    bone, noise = (list(Implausibility).index(kind) for kind in (Implausibility.MUCH_BONE, Implausibility.MUCH_NOISE))
+    pairs = np.array([[3, bone], [4, bone], [7, noise], [9, bone]])
+    evidence = Evidence(count=40, implausible=pairs)
+    assert implausible_text(evidence) == (
+        "7.5% of the images: each holds more bone than real images do; 2.5% of the images: each is noisier than real "
+        "images are"
+    )
+    assert implausible_text(evidence, least=0.05).startswith("7.5%")
+    assert "noisier" not in implausible_text(evidence, least=0.05)
+    assert implausible_text(Evidence(count=40)) == ""
+    shown = implausible_images(evidence, count=3)
+    assert shown == ((3, Implausibility.MUCH_BONE), (7, Implausibility.MUCH_NOISE), (4, Implausibility.MUCH_BONE))
+    assert set(chosen_images(evidence, grid=0).fake.tolist()) == {3, 4, 7, 9}

@@ -35,7 +35,9 @@ def test_criterion_shows_values_with_those_of_real_images(make_model: MakeModel)
 def test_criterion_without_a_measured_metric_is_empty(make_model: MakeModel) -> None:
     by_name = {
         c.name: c.findings
-        for c in scorecard(make_model(without=("copy_rate", "memorised_rate", "authenticity", "anomaly_rate")))
+        for c in scorecard(
+            make_model(without=("copy_rate", "memorised_rate", "authenticity", "anomaly_rate", "implausible_rate"))
+        )
     }
     for name in ("Compliance", "Constraint", "Completeness", "Comprehension"):
         assert by_name[name] == ()
