@@ -1,12 +1,16 @@
-"""How often a gate sees small wrong subpopulations and copies: anomaly_rate and memorised_rate on real patches.
+"""How often a gate sees small wrong subpopulations and copies: anomaly_rate, memorised_rate and
+implausible_rate on real patches.
 
     python -m benchmarks.blind_spots --data SHARED/data --work FOLDER [--images 6144] [--wrong 1024] [--gates 1000]
 
 The model is the sampler of benchmarks/gate_trust (moved, blurred training patches); the reference is 40% of the
 patients, none of whom it draws from. Whether each image is flagged is measured once per pool of images and kept in the
-work folder, so a run can be broken off and taken up again. Both metrics are means over images, so gates are then put
+work folder, so a run can be broken off and taken up again. The metrics are means over images, so gates are then put
 together from the pools: a row of 3 groups of 1,024 unchanged images and a candidate of as many others, of which the
 dose is wrong. Gates share images of the pools and are not independent.
+
+The patches were windowed by their maker in various ways, so their HU are not known: `implausible_rate` is measured as
+if black were -1000 HU and white 400 HU. Its range is that of the reference, which was windowed in the same ways.
 
 A gate is red where the candidate exceeds the row by more than z standard errors of their difference, z being the
 gate's own critical value for a fresh draw of one law and all metrics of the catalogue.
@@ -39,13 +43,16 @@ from pytest_medgan.embedding import load_extractor
 from pytest_medgan.evaluate.heads import reference_heads
 from pytest_medgan.gate.risks import DEFAULT, Question, criticals
 from pytest_medgan.gate.uncertainty import Error
+from pytest_medgan.metrics.anatomy import measure_anatomy
 from pytest_medgan.metrics.anomalies import flagged_shares
 from pytest_medgan.metrics.memory import prepare_memory
+from pytest_medgan.metrics.plausible import fit_range
 from pytest_medgan.metrics.registration import most_similar
 from pytest_medgan.metrics.uncertainty import rate_se
 from pytest_medgan.records import DataSettings, ImageSet, RealSets
 
 GROUPS, COUNT = 3, 1024
+WINDOW = (-1000.0, 400.0)  # HU as if
 
 
 def warp_locally(images: Images, random: Random) -> Images:
@@ -214,8 +221,36 @@ def anomaly(data: Path, work: Path, images: int, wrong: int, gates: int) -> dict
     return found | {f"found by its head: {name}": share for name, share in heads.found.items()}
 
 
+def implausible(data: Path, work: Path, images: int, wrong: int, gates: int) -> dict[str, float]:
+    """Measure the implausible rate of the sampler and of its faults."""
+    parts = split(data)
+    plausible = fit_range(measure_anatomy(parts["reference"].pixels, WINDOW), parts["reference"].patients)
+    if plausible is None:
+        raise SystemExit("There is no range.")
+
+    def outside(pixels: np.ndarray) -> np.ndarray:
+        return np.asarray((plausible.margins(measure_anatomy(pixels, WINDOW)).max(2) > 0).mean(0))
+
+    training = parts["training"].pixels
+    chunks = [
+        kept(work / f"outside_model_{chunk}.npy", lambda c=chunk: outside(draw(training, "model", c)))
+        for chunk in range(images // 1024)
+    ]
+    row, random = np.concatenate(chunks), np.random.default_rng(0)
+    new = kept(work / "outside_new.npy", lambda: outside(parts["aside"].pixels))
+    found = {"outside, unchanged": float(row.mean()), "outside, real images of new patients": float(new.mean())}
+    found["red, unchanged (implausible_rate)"] = red_share(row, row, 0.0, gates, random)
+    base = draw(training, "wrong/model", 0)[:wrong, 0]
+    for name, (dose, alter) in FAULTS.items():
+        path = work / f"outside_{name.replace(' ', '_').replace(',', '')}.npy"
+        hits = kept(path, lambda alter=alter: outside(alter(base, np.random.default_rng(2))[:, None]))
+        found[f"outside: {name}"] = float(hits.mean())
+        found[f"red by implausible_rate at {dose:.0%}: {name}"] = red_share(row, hits, dose, gates, random)
+    return found
+
+
 def main() -> None:
-    """Measure both and print one line per figure."""
+    """Measure all three and print one line per figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
@@ -226,6 +261,7 @@ def main() -> None:
     args.work.mkdir(parents=True, exist_ok=True)
     found = memorisation(args.data, args.work, args.images, args.gates)
     found |= anomaly(args.data, args.work, args.images, args.wrong, args.gates)
+    found |= implausible(args.data, args.work, args.images, args.wrong, args.gates)
     for name, value in found.items():
         print(f"{name}: {value:.4f}")
     (args.work / "found.json").write_text(json.dumps(found, indent=1))
