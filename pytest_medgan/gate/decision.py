@@ -77,7 +77,7 @@ def ask(
     """Return how a limit is compared with an evaluation; a Verdict where it cannot be."""
     row, counts = limit.of, tuple(sorted(evaluation.counts))
     if limit.kind == "missing":
-        words = missing_words(metric, limit.row, limit.origin)
+        words = missing_words(limit.row, limit.origin)
         return Verdict(metric, Outcome.MISSING, limit.origin, VerdictCause.NO_ROW, words, limit.row)
     if PLAIN in limit.values:
         looks = counts if metric.free_of_n else counts[-1:]

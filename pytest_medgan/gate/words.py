@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from pytest_medgan.catalogue import Metric
 from pytest_medgan.records import Suspect, Suspicion, Verdict, VerdictCause
 
 
@@ -107,6 +106,6 @@ _WORDS: Mapping[VerdictCause, str | Callable[[Verdict], str]] = MappingProxyType
 )
 
 
-def missing_words(metric: Metric, row: str | None, origin: str) -> str:
-    """Say that there is nothing to compare with."""
-    return f"no baseline yet: {origin} has no {metric.name} in row {row!r}"
+def missing_words(row: str | None, origin: str) -> str:
+    """Say that there is nothing to compare with, in words that several metrics share."""
+    return f"no baseline yet: {origin} has no value in row {row!r}"

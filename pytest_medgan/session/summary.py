@@ -145,10 +145,10 @@ def _value_cell(score: Score | None, scale: Scale, *, spread: bool) -> str:
     if score is None:
         return DASH
     known = spread and not math.isnan(score.sd) and score.sd != 0
-    return f"{scale.show(score.mean)} ± {scale.show(score.sd)}" if known else scale.show(score.mean)
+    return f"{scale.show(score.mean)} ± {_percent(scale, score.sd)}" if known else _percent(scale, score.mean)
 
 
 def _real_cell(model: Model, metric: Metric, n: int | None, scale: Scale) -> str:
     """Return the Real row's value at a look, or a dash."""
     scores = None if n is None else model.findings.real.get(n)
-    return DASH if scores is None or metric.name not in scores else scale.show(scores[metric.name].mean)
+    return DASH if scores is None or metric.name not in scores else _percent(scale, scores[metric.name].mean)

@@ -54,6 +54,13 @@ def test_table_fits_80_columns_and_leaves_spreads_out_where_it_must(
         assert any("±" in line for line in lines) == (value == 2.0)
 
 
+def test_shares_near_zero_are_percentages(make_model: MakeModel, make_verdict: MakeVerdict) -> None:
+    measured = Score(0.031, 0.004, 0.004, 0.01, 3, (0.027, 0.031, 0.035))
+    verdict = make_verdict("duplicate_rate", limit=0.02, margin=0.03, sees=0.03, measured=measured)
+    cells = table(Model(make_model(), judged(verdict)))["Duplicate rate ↓"][0]
+    assert cells[1:4] == ["3.1 ± 0.4%", "<= 5.0%", "3.0%"]
+
+
 def test_limits_of_one_file_share_a_line(make_model: MakeModel, make_verdict: MakeVerdict) -> None:
     verdicts = [
         make_verdict("fid", origin="b.yaml:7"),
