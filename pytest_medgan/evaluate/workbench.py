@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MODELS = 16  # that are kept with their images and features; a session of hundreds of gates must not hold all of them
 # values of k in the k-sweep; they include those of the paper's figure 5
 SWEEP = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100)
 
@@ -40,12 +41,21 @@ class Workbench:
     cache_limit: int | None = None  # bytes of stored features; None: the store's own
     sweep: bool = False  # evidence holds the ball metrics at every k of SWEEP; only figures need them
     _kept: dict[Hashable, Any] = field(default_factory=dict)
+    _models: dict[Hashable, Any] = field(default_factory=dict)  # the one used last stands last
 
     def keep(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return `make()`, which is called only once for each key."""
         if key not in self._kept:
             self._kept[key] = make()
         value: T = self._kept[key]
+        return value
+
+    def keep_model(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return `make()`, which is called again for a key that was not asked for while `MODELS` others were."""
+        value: T = self._models.pop(key) if key in self._models else make()
+        self._models[key] = value
+        if len(self._models) > MODELS:
+            del self._models[next(iter(self._models))]
         return value
 
     @property

@@ -15,7 +15,7 @@ import pytest
 
 from pytest_medgan.errors import MedganError, SettingsError
 from pytest_medgan.plugin import hookspecs
-from pytest_medgan.plugin.channel import hand_over, hand_over_line
+from pytest_medgan.plugin.channel import forget, hand_over, hand_over_line
 from pytest_medgan.plugin.controller import Controller
 from pytest_medgan.plugin.fixtures import (
     _medgan_models,
@@ -141,6 +141,14 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
         hand_over(item)
         raise
     hand_over(item)
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Forget what a test looked at once it has ended: pytest keeps every item until the session ends."""
+    result = yield
+    forget(item)
     return result
 
 

@@ -46,6 +46,14 @@ def hand_over_line(item: pytest.Item, line: str) -> None:
     item.user_properties.append((PROPERTY, to_plain(TestFindings(terminal=(line,)))))
 
 
+def forget(item: pytest.Item) -> None:
+    """Release what a test looked at, once its reports are written."""
+    for key in (EVALUATIONS, VERDICTS):
+        if key in item.stash:
+            del item.stash[key]
+    item.user_properties[:] = [entry for entry in item.user_properties if entry[0] != PROPERTY]
+
+
 def take_findings(report: pytest.TestReport) -> list[Any]:
     """Remove the plugin's properties from a report and return their plain data."""
     findings: list[Any] = [value for name, value in report.user_properties if name == PROPERTY]

@@ -144,7 +144,7 @@ def medgan_scores(
         each = [replace(medgan_settings, generator=spec, runs=()) for spec in medgan_settings.runs]
         return RunsEvaluation(name, [ModelEvaluation(name, state.bench.generator(one), subject) for one in each])
 
-    evaluation = state.bench.keep(key, make)
+    evaluation = state.bench.keep_model(key, make)
     state.remember(request.node, evaluation)
     return evaluation
 

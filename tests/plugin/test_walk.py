@@ -27,7 +27,7 @@ def test_gate_goes_from_missing_over_accepted_to_pass_and_fail(
     monkeypatch.setenv("TOY_SPREAD", "5")  # a loss of diversity
     changed = project.runpytest(*how)
     assert changed.ret == 1
-    changed.stdout.fnmatch_lines(["*Coverage*medgan-baseline.yaml:*FAIL*"])
+    changed.stdout.fnmatch_lines(["*Coverage*FAIL*", "*limits: TOY (medgan-baseline.yaml:*"])
 
     project.runpytest(*how, "--medgan-full")
     assert accept("less diversity is wanted", "medgan-baseline.yaml", "--override", "drift") == 0
