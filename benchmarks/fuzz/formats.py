@@ -101,10 +101,10 @@ def _write_drawn(folder: Path) -> None:
 
 
 def _write_segmented(folder: Path) -> None:
-    from tests.ct.test_segmentation import blobs, write_segmentation
+    from tests.ct.test_segmentation import example_masks, write_segmentation
 
     for study in _write_studies(folder):
-        write_segmentation(study, blobs(6))
+        write_segmentation(study, example_masks(6))
 
 
 def _write_compressed(folder: Path) -> None:

@@ -148,7 +148,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Forget what a test looked at once it has ended: pytest keeps every item until the session ends."""
     result = yield
-    forget(item)
+    if forget(item):
+        state_of(item.config).collect_garbage()
     return result
 
 

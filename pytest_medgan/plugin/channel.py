@@ -46,12 +46,13 @@ def hand_over_line(item: pytest.Item, line: str) -> None:
     item.user_properties.append((PROPERTY, to_plain(TestFindings(terminal=(line,)))))
 
 
-def forget(item: pytest.Item) -> None:
-    """Release what a test looked at, once its reports are written."""
-    for key in (EVALUATIONS, VERDICTS):
-        if key in item.stash:
-            del item.stash[key]
+def forget(item: pytest.Item) -> bool:
+    """Release what a test looked at, once its reports are written; return whether it looked at scores."""
+    had_scores = bool(item.stash.get(EVALUATIONS, []))
+    item.stash.get(EVALUATIONS, []).clear()
+    item.stash.get(VERDICTS, []).clear()
     item.user_properties[:] = [entry for entry in item.user_properties if entry[0] != PROPERTY]
+    return had_scores
 
 
 def take_findings(report: pytest.TestReport) -> list[Any]:

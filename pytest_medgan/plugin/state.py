@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ VERDICTS = pytest.StashKey[list["JudgedVerdict"]]()  # that a test's assertions 
 ASSERTIONS = "pytest_medgan.gate.assertions"
 SHARED = "medgan_shared"  # the key under which a worker receives the folder that all workers share
 
+COLLECT_EVERY = 8  # tests with scores
+
 
 class PluginState:
     """Hold the options and the store of a session; heavy libraries are loaded when a test needs them."""
@@ -39,6 +42,7 @@ class PluginState:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self.options: RunOptions = run_options(config)
+        self._ended = 0  # tests with scores that have ended
 
     @cached_property
     def bench(self) -> Workbench:
@@ -121,6 +125,16 @@ class PluginState:
             for evaluation in evaluations:
                 for n in evaluation.counts:
                     evaluation.at(n)
+
+    def collect_garbage(self) -> None:
+        """Collect garbage after every eighth test with scores.
+
+        A failed test's traceback is a cycle that holds the test's images, and with the hundred thousands of objects of
+        the libraries Python itself collects such cycles rarely.
+        """
+        self._ended += 1
+        if self._ended % COLLECT_EVERY == 0:
+            gc.collect()
 
     def remember(self, item: pytest.Item, evaluation: ModelEvaluation | RunsEvaluation) -> None:
         """Remember that a test asked for this evaluation."""

@@ -15,6 +15,7 @@ from pytest_medgan.embedding import resolve_extractor
 from pytest_medgan.embedding.spaces import space_of_function
 from pytest_medgan.errors import ExtractorError
 from pytest_medgan.evaluate import Workbench
+from pytest_medgan.evaluate.workbench import MODELS
 from pytest_medgan.records import ImageSet
 
 SPACE = """
@@ -109,3 +110,20 @@ def test_extractor_without_source_is_checked_every_time(space: Any, monkeypatch:
     session(space, images())
     monkeypatch.setattr(sys.modules["counted_space"], "__file__", None)
     assert session(space, images())[1] == 8
+
+
+def test_models_that_were_not_asked_for_lately_are_released(tmp_path: Path) -> None:
+    bench, made = Workbench(tmp_path), []
+
+    def keep(number: int) -> int:
+        return bench.keep_model(number, lambda: made.append(number) or number)
+
+    for number in range(MODELS):
+        assert keep(number) == number
+    keep(0)  # the first one is asked for again, so the second one is now the oldest
+    keep(MODELS)
+    assert made == [*range(MODELS), MODELS]
+    keep(0)
+    assert made[-1] == MODELS
+    keep(1)
+    assert made[-1] == 1

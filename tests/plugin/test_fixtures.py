@@ -189,3 +189,36 @@ def test_parametrised_generator_fixture_gates_each_model(project: pytest.Pyteste
     result = project.runpytest("-v")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*test_gate?wide? PASSED*", "*test_gate?narrow? FAILED*"])
+
+
+RELEASED = """
+import gc
+import weakref
+from pytest_medgan.evaluate.workbench import MODELS
+import pytest
+
+SEEN = []
+
+@pytest.mark.parametrize("n", range(MODELS + 3))
+def test_scores(medgan_scores, n, request):
+    SEEN.append(weakref.ref(medgan_scores))
+
+def test_those_of_the_first_tests_are_gone():
+    gc.collect()
+    alive = [seen() is not None for seen in SEEN]
+    assert alive == [False] * 3 + [True] * MODELS
+
+@pytest.fixture
+def medgan_generator(n):
+    import toy
+    def draw(count, seed):
+        return toy.draw(count, seed)
+    draw.identity = f"model {n}"
+    return draw
+"""
+
+
+def test_a_long_session_releases_the_models_of_its_first_tests(project: pytest.Pytester) -> None:
+    """pytest keeps every test until the session ends; images and features of its model must not stay with it."""
+    project.makepyfile(test_gate=RELEASED)
+    assert project.runpytest("-q").ret == 0

@@ -119,7 +119,7 @@ def test_scores_requested_during_the_test_are_recorded(project: pytest.Pytester)
     )
     result = project.runpytest()
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["*FID*1000000000*PASS*"])
+    result.stdout.fnmatch_lines(["*FID*1,000,000,000*PASS*"])
 
 
 def test_limit_on_the_real_row_keeps_the_candidates_name(project: pytest.Pytester, accept: Callable[..., int]) -> None:

@@ -1,0 +1,39 @@
+"""What the benchmarks import from the package and from its tests exists: a rename must not break them unnoticed."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+OURS = ("pytest_medgan", "tests", "benchmarks")
+FILES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "benchmarks").rglob("*.py"))
+
+
+def missing(path: Path) -> list[str]:
+    """Return what a file imports from our own packages, anywhere in it, and does not exist."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in OURS:
+            module = importlib.import_module(node.module)
+            names = [alias.name for alias in node.names]
+            found += [
+                f"{node.module}.{name}"
+                for name in names
+                if not hasattr(module, name) and find_spec(f"{node.module}.{name}") is None
+            ]
+    return found
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_imports_of_a_benchmark_exist(file: str) -> None:
+    assert missing(ROOT / file) == []
+
+
+def test_import_that_does_not_exist_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("def late():\n    from pytest_medgan.errors import DataError, Nothing\n")
+    assert missing(tmp_path / "a.py") == ["pytest_medgan.errors.Nothing"]
