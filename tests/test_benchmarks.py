@@ -24,7 +24,8 @@ def missing(path: Path) -> list[str]:
             found += [
                 f"{node.module}.{name}"
                 for name in names
-                if not hasattr(module, name) and find_spec(f"{node.module}.{name}") is None
+                if not hasattr(module, name)
+                and not (hasattr(module, "__path__") and find_spec(f"{node.module}.{name}"))
             ]
     return found
 
