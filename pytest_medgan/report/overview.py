@@ -103,7 +103,7 @@ def next_steps(model: ModelRecord) -> tuple[Step, ...]:
             steps.append(Step("If it is intended, accept it with a reason and have it reviewed:", accept))
     elif outcome == Outcome.INCOMPARABLE:
         steps.append(
-            Step("Run the tests with the settings and inputs of the baseline. The table names the differences.")
+            Step("Run the tests with the settings and inputs of the baseline. Below the table they are compared.")
         )
         if accept:
             steps.append(Step("Or accept this run as the new baseline, with a reason:", accept))

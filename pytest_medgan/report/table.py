@@ -10,6 +10,8 @@ from pytest_medgan.report.numbers import DASH, scale_of
 from pytest_medgan.report.overview import tone
 from pytest_medgan.report.record import Comparison, ModelRecord, largest_value
 
+_SHARED = (Outcome.MISSING, Outcome.INCOMPARABLE)  # outcomes whose reason is one for many metrics
+
 
 @dataclass(frozen=True)
 class TableRow:
@@ -88,14 +90,15 @@ def comparison_texts(model: ModelRecord) -> tuple[ComparisonText, ...]:
         model: One model of a run.
 
     Returns:
-        First what is missing, once per reason; then comparisons and unmeasured metrics in the catalogue's order.
+        First what is missing or incomparable, once per reason; then comparisons and unmeasured metrics in the
+        catalogue's order.
     """
-    found = _missing(model)
+    found = [text for outcome in _SHARED for text in _once_per_reason(model, outcome)]
     last = model.last
     for name in model.metrics:
         every = [c for c in model.comparisons if c.metric == name]
         label = model.metric(name).label
-        decided = [c for c in every if c.outcome != Outcome.MISSING]
+        decided = [c for c in every if c.outcome not in _SHARED]
         found += [ComparisonText(label, str(c.outcome), _detail(model, c)) for c in decided]
         if not every and last is not None and name in last.unmeasured:
             found.append(ComparisonText(label, "not measured", last.unmeasured[name]))
@@ -125,16 +128,16 @@ def _row(model: ModelRecord, standing: Standing) -> TableRow:
     )
 
 
-def _missing(model: ModelRecord) -> list[ComparisonText]:
-    """Return one text per reason why something is missing, for all metrics and tests with this reason."""
+def _once_per_reason(model: ModelRecord, outcome: Outcome) -> list[ComparisonText]:
+    """Return one text per reason for an outcome, whatever metrics and tests asked for the comparisons."""
     by_reason: dict[str, list[Comparison]] = {}
     for comparison in sorted(model.comparisons, key=lambda c: model.metrics.index(c.metric)):
-        if comparison.outcome == Outcome.MISSING:
+        if comparison.outcome == outcome:
             by_reason.setdefault(comparison.verdict.reason, []).append(comparison)
     return [
         ComparisonText(
             ", ".join(dict.fromkeys(c.verdict.metric.label for c in same)),
-            str(Outcome.MISSING),
+            str(outcome),
             "; ".join(filter(None, [reason, _asked_by(same)])),
         )
         for reason, same in by_reason.items()

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from pytest_medgan.catalogue import NAMES
 from pytest_medgan.records import Entry, Outcome, Row, Score
 from pytest_medgan.report import Comparison, ModelRecord
@@ -116,11 +118,14 @@ def test_unmeasured_metric_says_why(make_model: MakeModel) -> None:
     assert (found.outcome, found.detail) == ("not measured", "the generator's training set is not known")
 
 
-def test_missing_value_is_shown_once_for_all_tests_that_asked(make_model: MakeModel) -> None:
+@pytest.mark.parametrize("outcome", [Outcome.MISSING, Outcome.INCOMPARABLE])
+def test_reason_that_metrics_share_is_shown_once_for_all_tests_that_asked(
+    make_model: MakeModel, outcome: Outcome
+) -> None:
     model = make_model()
     reason = "no baseline yet: b.yaml has no value in row 'A'"
-    missing = {"outcome": Outcome.MISSING, "measured": None, "limit": None, "margin": None, "reason": reason}
+    missing = {"outcome": outcome, "measured": None, "limit": None, "margin": None, "reason": reason}
     comparisons = tuple(changed(c, **missing) for c in model.comparisons if c.metric in ("fid", "kid"))
-    (text,) = [t for t in comparison_texts(replace(model, comparisons=comparisons)) if t.outcome == "MISSING"]
+    (text,) = [t for t in comparison_texts(replace(model, comparisons=comparisons)) if t.outcome == str(outcome)]
     assert text.label == "FID, KID"
     assert text.detail == f"{reason}; asked by test_gate.py::test_fid, test_gate.py::test_kid"
