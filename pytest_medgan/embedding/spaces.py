@@ -36,7 +36,7 @@ from pytest_medgan.embedding.batches import Batches, Stream
 from pytest_medgan.embedding.contract import Answer, FeatureSpace, resolve_extractor
 from pytest_medgan.embedding.spec import ExtractorSpec
 from pytest_medgan.errors import ExtractorError
-from pytest_medgan.ground.torch_files import FILE_OPERATORS, tensors_only
+from pytest_medgan.ground.torch_files import file_operators, tensors_only
 from pytest_medgan.records import Float32, UInt8
 
 BATCH = 64
@@ -185,9 +185,8 @@ def _from_file(spec: ExtractorSpec, device: str) -> FeatureSpace:
 
 def _refuse_file_operators(script: torch.jit.ScriptModule, file: Path) -> None:
     """Raise ExtractorError where TorchScript holds an operator that reads or writes files."""
-    if found := FILE_OPERATORS & set(torch.jit.export_opnames(script)):  # type: ignore[no-untyped-call]
+    if found := file_operators(script):
         raise ExtractorError(
-            f"The extractor's file uses {', '.join(sorted(found))}, which opens files, so it is refused. "
-            "Export it without.",
+            f"The extractor's file uses {', '.join(found)}, which opens files, so it is refused. Export it without.",
             file=str(file),
         )

@@ -22,31 +22,49 @@ from pytest_medgan.gan.architecture import NetworkConfig
 from pytest_medgan.gan.checkpoint import CONVERSION
 from pytest_medgan.gan.networks import restore_generator
 from pytest_medgan.gan.sampling import NetworkGenerator, choose_device, exact_convolutions
-from pytest_medgan.ground.torch_files import tensors_only
+from pytest_medgan.ground.torch_files import file_operators, tensors_only
 from pytest_medgan.records import Progress, no_progress
 
 USUAL_LATENTS = (100, 512, 128, 64, 256)
+PROBES = 8  # images that tell the range of a model's values
+MOST = 1.5  # beyond it values are not in -1..1
+NEAR = 0.02  # a model whose values never lie this far below 0 may mean 0..1
 
 
-def from_archive(path: Path, *, device: str = "cpu", progress: Progress = no_progress) -> NetworkGenerator:
-    """Return the generator of a TorchScript or torch.export file: z float32 [N,latent] -> images [N,C,H,W] in -1..1.
+def from_archive(
+    path: Path,
+    *,
+    latent: int | None = None,
+    values: tuple[float, float] | None = None,
+    device: str = "cpu",
+    progress: Progress = no_progress,
+) -> NetworkGenerator:
+    """Return the generator of a TorchScript or torch.export file: z float32 [N,latent] -> images [N,C,H,W].
 
-    The dimension of the latent is taken from the file's name (`generator-z512.pt`) or from the exported program's
-    example input; otherwise 100, 512, 128, 64 and 256 are tried.
+    Args:
+        path: The file.
+        latent: Dimension of the latent; None takes it from the file's name (`generator-z512.pt`) or from the exported
+            program's example input, and otherwise tries 100, 512, 128, 64 and 256.
+        values: What the model returns for black and for white; None stands for -1 and 1, and a model that returns
+            nothing below 0 is then refused, since it may well mean 0 and 1.
+        device: "cpu" or "cuda".
+        progress: Called while images are drawn.
 
     Raises:
-        CheckpointError: The file is a pickle, or holds one that is more than tensors, cannot be loaded, or does not
-            draw images.
+        CheckpointError: The file is a pickle, or holds one that is more than tensors, or TorchScript that opens files;
+            it cannot be loaded, does not draw images, or draws them in another range.
     """
     choose_device(device)
     kind = _kind(path)
     content = path.read_bytes()
-    candidates = _named_latent(path)
+    candidates = (latent,) if latent is not None else _named_latent(path)
     network: nn.Module
+    operators: tuple[str, ...] = ()
     try:
         with tensors_only():
             if kind == "TorchScript":
                 network = torch.jit.load(io.BytesIO(content), map_location=device).eval()  # type: ignore[no-untyped-call]
+                operators = file_operators(network)
             else:
                 program = torch.export.load(io.BytesIO(content))
                 if device != "cpu":
@@ -62,18 +80,54 @@ def from_archive(path: Path, *, device: str = "cpu", progress: Progress = no_pro
             else f"The file cannot be loaded as {kind}. Export it with this version of torch."
         )
         raise CheckpointError(problem, file=path.name) from error
-    latent, images = _try_latents(network, candidates or USUAL_LATENTS, device, path)
+    if operators:
+        raise CheckpointError(
+            f"The model uses {', '.join(operators)}, which opens files, so it is refused. Export it without.",
+            file=path.name,
+        )
+    found, images = _try_latents(network, candidates or USUAL_LATENTS, device, path)
     if images.ndim != 4 or len(images) != 2:
         raise CheckpointError(
             f"The model returns {list(images.shape)} for two latents. Make it return [2,C,H,W].", file=path.name
         )
-    if not float(images.abs().max()) <= 1.5:
+    if values is not None:
+        network = _Rescaled(network, *values)
+    _check_range(network, found, device, path, is_said=values is not None)
+    identity = hashlib.sha256(content + (b"" if values in (None, (-1.0, 1.0)) else repr(values).encode())).hexdigest()
+    return NetworkGenerator(network, latent=found, identity=identity, device=device, progress=progress)
+
+
+class _Rescaled(nn.Module):
+    """A model whose images are brought from another range to -1..1."""
+
+    def __init__(self, network: nn.Module, black: float, white: float) -> None:
+        super().__init__()
+        self.network, self.black, self.white = network, black, white
+
+    def forward(self, z: Tensor) -> Tensor:
+        images: Tensor = self.network(z)
+        return (images - self.black) * (2.0 / (self.white - self.black)) - 1.0
+
+
+def _check_range(network: nn.Module, latent: int, device: str, path: Path, *, is_said: bool) -> None:
+    """Draw some images; raise CheckpointError where their values are not in -1..1, or may be meant as 0..1."""
+    z = torch.randn(PROBES, latent, generator=torch.Generator().manual_seed(0)).to(device)
+    with torch.no_grad(), exact_convolutions():
+        images = network(z)
+    low, high = float(images.min()), float(images.max())
+    if not max(abs(low), abs(high)) <= MOST:
+        where = "the range that was said (brought to -1..1, they are" if is_said else "-1..1 (they are"
         raise CheckpointError(
-            f"The model returns values up to {float(images.abs().max()):.3g}. Make it end in -1..1 (Tanh).",
+            f"The model's values lie outside {where} {low:.3g} to {high:.3g}). Make it end in -1..1, or say what it "
+            "returns for black and white, as model.pt,range=0:255.",
             file=path.name,
         )
-    identity = hashlib.sha256(content).hexdigest()
-    return NetworkGenerator(network, latent=latent, identity=identity, device=device, progress=progress)
+    if not is_said and low >= -NEAR and high > low:
+        raise CheckpointError(
+            f"The model returns {low:.2f} to {high:.2f}, where -1 to 1 is expected. Say what it returns for black and "
+            "white: range=0:1 or range=-1:1 behind the file's name.",
+            file=path.name,
+        )
 
 
 def _kind(path: Path) -> str:
@@ -114,8 +168,8 @@ def _try_latents(network: nn.Module, candidates: Sequence[int], device: str, pat
         if isinstance(images, Tensor):
             return latent, images
     raise CheckpointError(
-        "The model takes none of the usual latents float32 [N,z]. Put the dimension in the file's name, as "
-        "generator-z512.pt.",
+        "The model takes none of the usual latents float32 [N,z]. Put latent=DIMENSION behind the file's name, as "
+        "generator.pt,latent=512.",
         file=path.name,
     ) from problem
 

@@ -31,7 +31,8 @@ def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_pr
     """Return the generator that a string names, called as `(count, seed) -> uint8 [N,C,H,W]`.
 
     - `PATH.safetensors[,truncation=T]`: a checkpoint; PATH may be the folder of a finished training run
-    - `PATH.pt`, `PATH.pt2`: TorchScript or torch.export, z float32 [N,latent] -> images in -1..1
+    - `PATH.pt`, `PATH.pt2`: TorchScript or torch.export, z float32 [N,latent] -> images in -1..1; behind it
+      `,latent=DIMENSION` and `,range=BLACK:WHITE` where the images lie in another range, such as `range=0:1`
     - `package.module:callable`: any callable `(count, seed) -> uint8 [N,C,H,W]`
     - `PATH.npz`, `FOLDER`: images made before
     - `dcgan,weights=PATH[,size=S,generator_width=W,...]`: a state dict of a known architecture, read as weights_only
@@ -57,11 +58,13 @@ def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_pr
     if path.suffix == SUFFIX and path.exists():
         chosen = read_options(spec.options, {"truncation": _TRUNCATION}, _SUBJECT)
         return from_file(path, device=device, truncation=chosen.get("truncation"), progress=progress)
+    if path.is_file() and path.suffix != ".npz":
+        chosen = read_options(spec.options, {"latent": _LATENT, "range": _RANGE}, _SUBJECT)
+        latent, values = chosen.get("latent"), chosen.get("range")
+        return from_archive(path, latent=latent, values=values, device=device, progress=progress)
     read_options(spec.options, {}, _SUBJECT)
     if path.is_dir() or path.suffix == ".npz":
         return from_pool(path)
-    if path.exists():
-        return from_archive(path, device=device, progress=progress)
     if ":" in text and not Path(text.rpartition(":")[0]).parent.name:
         return from_callable(text)
     raise CheckpointError(f"The generator does not exist. {GRAMMAR}", file=text)
@@ -75,6 +78,16 @@ def _read_truncation(text: str) -> float:
     return value
 
 
+def _read_range(text: str) -> tuple[float, float]:
+    """Return the values of black and white."""
+    black, white = map(float, text.split(":"))
+    if not (math.isfinite(black) and math.isfinite(white) and black < white):
+        raise ValueError(text)
+    return black, white
+
+
+_RANGE = Option(_read_range, "the values of black and white, such as 0:1")
+_LATENT = Option(whole_number(1), "a whole number of at least 1")
 _TRUNCATION = Option(_read_truncation, "a number above 0.01")
 
 

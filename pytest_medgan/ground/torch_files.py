@@ -6,10 +6,18 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 _FLAG = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 # operators of TorchScript that read or write files
 FILE_OPERATORS = frozenset({"aten::from_file", "aten::save"})
+
+
+def file_operators(script: Any) -> tuple[str, ...]:
+    """Return the operators of a loaded TorchScript module that read or write files, sorted; it is not run."""
+    import torch
+
+    return tuple(sorted(FILE_OPERATORS & set(torch.jit.export_opnames(script))))  # type: ignore[no-untyped-call]
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from torch import nn
 from pytest_medgan.errors import CheckpointError, MedganError, SettingsError
 from pytest_medgan.gan import load_generator
 from pytest_medgan.gan.checkpoint import load
+from pytest_medgan.gan.latents import latents
 from pytest_medgan.gan.run_folder import write_png
 
 
@@ -339,3 +340,73 @@ def test_missing_generator_is_refused_in_one_line(spec: str) -> None:
     with pytest.raises(MedganError) as caught:
         load_generator(spec)
     assert "\n" not in str(caught.value)
+
+
+class Squashed(nn.Module):
+    """Draws images in 0..`white`, as networks that end in a sigmoid do."""
+
+    def __init__(self, latent: int = 12, white: float = 1.0) -> None:
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+            self.layer = nn.Linear(latent, 256)
+        self.white = white
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(self.layer(z)).reshape(-1, 1, 16, 16) * self.white
+
+
+@pytest.mark.parametrize("save", [script, export])
+def test_model_that_returns_0_to_1_is_refused_until_its_range_is_said(
+    save: Callable[[nn.Module, Path], Path], tmp_path: Path
+) -> None:
+    path = save(Squashed(), tmp_path / "model-z12.pt2")
+    with pytest.raises(CheckpointError, match=r"where -1 to 1 is expected\. .* range=0:1 or range=-1:1 behind"):
+        load_generator(str(path))
+    said, narrow = load_generator(f"{path},range=0:1"), load_generator(f"{path},range=-1:1")
+    with torch.no_grad():
+        grey = Squashed()(torch.from_numpy(latents(0, 3, 7, 12))).numpy()
+    assert np.abs(said(3, 7).astype(float) - grey * 255).max() <= 1
+    assert np.abs(narrow(3, 7).astype(float) - (grey + 1) / 2 * 255).max() <= 1
+    assert said.identity != narrow.identity
+
+
+def test_model_that_returns_0_to_255_is_refused_until_its_range_is_said(tmp_path: Path) -> None:
+    path = script(Squashed(white=255.0), tmp_path / "model-z12.pt")
+    with pytest.raises(CheckpointError, match=r"outside -1\.\.1 .* range=0:255"):
+        load_generator(str(path))
+    with pytest.raises(CheckpointError, match="outside the range that was said"):
+        load_generator(f"{path},range=0:1")
+    assert load_generator(f"{path},range=0:255")(2, 0).shape == (2, 1, 16, 16)
+
+
+@pytest.mark.parametrize("option", ["range=1:0", "range=0", "range=0:nan", "latent=0", "latent=x", "size=3"])
+def test_option_of_an_archive_that_cannot_be_used_is_refused(option: str, tmp_path: Path) -> None:
+    path = script(Draws(), tmp_path / "model-z12.pt")
+    with pytest.raises(SettingsError, match=option.split("=")[0]):
+        load_generator(f"{path},{option}")
+
+
+def test_latent_is_said_behind_the_name(tmp_path: Path) -> None:
+    path = script(Squashed(latent=77), tmp_path / "model.pt")
+    with pytest.raises(CheckpointError, match="latent=DIMENSION behind the file's name"):
+        load_generator(f"{path},range=0:1")
+    assert load_generator(f"{path},latent=77,range=0:1")(1, 0).shape == (1, 1, 16, 16)
+
+
+class Opens(nn.Module):
+    """Draws images and overwrites a file."""
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return z.mean() + torch.from_file("stolen", True, 256).fill_(0.0).reshape(1, 1, 16, 16).expand(
+            len(z), 1, 16, 16
+        )
+
+
+def test_torchscript_that_opens_files_is_refused_unrun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "stolen").write_bytes(b"\1" * 1024)
+    path = script(Opens(), tmp_path / "model-z12.pt")
+    with pytest.raises(CheckpointError, match="aten::from_file, which opens files"):
+        load_generator(str(path))
+    assert (tmp_path / "stolen").read_bytes() == b"\1" * 1024
