@@ -108,6 +108,8 @@ def run(arguments: argparse.Namespace) -> int:
         torch.set_num_threads(max(1, arguments.threads))
     if arguments.runs is not None and arguments.runs < 1:
         raise SettingsError(f"--runs {arguments.runs} is out of range. Choose 1 or more.")
+    if arguments.resume and not _has_run(arguments.out):
+        raise SettingsError("There is no run to resume in --out. Leave --resume out, or name the folder of a run.")
     config, settings = _config_and_settings(arguments)  # before studies are read, which can take minutes
     with ConsoleProgress(quiet=process() > 0) as progress:
         images = training_images(arguments, config.size, progress)
@@ -129,6 +131,11 @@ def run(arguments: argparse.Namespace) -> int:
         _report_diversity(arguments.out)
         print(f"generator.safetensors: identity {generator.identity[:16]}, trained on {len(images)} images")
     return 0
+
+
+def _has_run(folder: Path) -> bool:
+    """Return whether a run, or one of several runs, was begun in a folder."""
+    return any(any(folder.glob(pattern)) for pattern in ("run.lock", "*.safetensors", "seed-*"))
 
 
 def _train_runs(

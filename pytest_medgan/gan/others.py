@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -80,7 +81,7 @@ def from_callable(spec: str) -> CheckedCallable:
     The object itself must take (count, seed): a class or a factory function is not called first.
 
     Raises:
-        CheckpointError: The module or the name does not exist, or the object is not callable.
+        CheckpointError: The module or the name does not exist, or the object is no callable of (count, seed).
     """
     module_name, _, path = spec.partition(":")
     if "" not in sys.path:  # console scripts do not look in the working directory, where a user's module lies
@@ -99,8 +100,25 @@ def from_callable(spec: str) -> CheckedCallable:
         raise CheckpointError(
             f"The generator {spec!r} is of type {type(target).__name__}. Name a callable that takes (count, seed)."
         )
+    _check_signature(target, spec)
     part = getattr(target, "sample_range", None)
     return CheckedSequence(target, part) if callable(part) else CheckedCallable(target)
+
+
+def _check_signature(target: Callable[..., object], spec: str) -> None:
+    """Raise CheckpointError where a callable is a class or cannot be called with (count, seed)."""
+    if isinstance(target, type):
+        raise CheckpointError(
+            f"The generator {spec!r} is a class. Name an object of it that takes (count, seed), or a function."
+        )
+    try:
+        inspect.signature(target).bind(1, 0)
+    except TypeError:
+        raise CheckpointError(
+            f"The generator {spec!r} cannot be called with (count, seed). Make it take these two."
+        ) from None
+    except ValueError:  # a callable of another language, whose parameters are not known
+        return
 
 
 # --------------------------------------------------------------------------------------------------- images made before

@@ -177,3 +177,13 @@ def test_processes_of_torchrun_share_the_runs(images: Path, tmp_path: Path, monk
     for seed in range(3):
         one, two = (load(tmp_path / name / f"seed-{seed}" / "generator.safetensors") for name in ("one", "two"))
         assert one.identity() == two.identity()
+
+
+@pytest.mark.parametrize("more", [(), ("--runs=2",)])
+def test_resuming_where_there_is_no_run_is_refused_before_images_are_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...]
+) -> None:
+    (tmp_path / "run").mkdir()
+    gone = str(tmp_path / "gone.npz")  # it would be told first if images were read
+    assert main(["train", "dcgan", "--images", gone, "--out", str(tmp_path / "run"), "--resume", *more]) == 2
+    assert "There is no run to resume" in capsys.readouterr().err
