@@ -50,7 +50,7 @@ $(TRAINED)/pggan/generator.safetensors:
 		--batch 32 --batches 4:64,8:64,16:64,32:64 --learning-rate 1.5e-3 --loss logistic --penalty 0.3 --penalty-every 8
 $(TRAINED)/finetuned/inception_v3.safetensors:
 	$(BIN)/medgan finetune --data phantom,crop=image --weights $(or $(WEIGHTS),imagenet) --out $(@D) \
-		$(if $(wildcard $(@D)),--resume)
+		$(if $(wildcard $(@D)/*.safetensors),--resume)
 
 test: .venv/installed ## everything but the slow tests, and the examples in docstrings
 	OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist loadfile -m "not slow"

@@ -12,7 +12,6 @@ candidate's runs, which are the only independent ones.
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from benchmarks.gate_trust.evaluations import MEASURED, Looks, TableEvaluation, is_red, joined, judge, row_of
-from benchmarks.gate_trust.recipes import LAWS, SAME, drawn_gates, read_runs, simulated_runs
+from benchmarks.gate_trust.recipes import LAWS, SAME, drawn_gates, read_runs, run_command, simulated_runs
 from pytest_medgan.catalogue import METRICS
 from pytest_medgan.gate.decision import spreads_of
 from pytest_medgan.gate.difference import expected_difference
@@ -113,19 +112,5 @@ def _loss_of(runs: Mapping[str, list[Looks]], name: str, metric: str, full: int)
     return sign * loss, float(values.std(ddof=1))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gate_trust.powers", description=__doc__)
-    parser.add_argument("which", choices=("simulated", "measured"))
-    parser.add_argument("--runs", type=Path, help="the folder of measured runs")
-    parser.add_argument("--gates", type=int, default=2000, help="gates of each line")
-    arguments = parser.parse_args()
-    if arguments.which == "simulated":
-        simulate(arguments.gates)
-    elif arguments.runs is None:
-        parser.error("measured needs --runs FOLDER")
-    else:
-        measured(arguments.runs, arguments.gates)
-
-
 if __name__ == "__main__":
-    main()
+    run_command("python -m benchmarks.gate_trust.powers", __doc__, simulate, measured)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -209,19 +209,22 @@ def _print_spread(runs: Mapping[str, list[Looks]]) -> None:
         print(f"| {metric} | {values.mean():.4g} | {share} | {r:.1f} | {' | '.join(cells)} |")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gate_trust.recipes", description=__doc__)
+def run_command(
+    prog: str, text: str | None, simulated: Callable[[int], None], of_runs: Callable[[Path, int], None]
+) -> None:
+    """Run a benchmark that is either simulated or made of measured runs, as the command line says."""
+    parser = argparse.ArgumentParser(prog=prog, description=text)
     parser.add_argument("which", choices=("simulated", "measured"))
     parser.add_argument("--runs", type=Path, help="the folder of measured runs")
     parser.add_argument("--gates", type=int, default=2000, help="gates of each line")
     arguments = parser.parse_args()
     if arguments.which == "simulated":
-        simulate(arguments.gates)
+        simulated(arguments.gates)
     elif arguments.runs is None:
         parser.error("measured needs --runs FOLDER")
     else:
-        measured(arguments.runs, arguments.gates)
+        of_runs(arguments.runs, arguments.gates)
 
 
 if __name__ == "__main__":
-    main()
+    run_command("python -m benchmarks.gate_trust.recipes", __doc__, simulate, measured)

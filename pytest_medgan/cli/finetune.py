@@ -49,12 +49,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Train, print every epoch and leave DIR/inception_v3.safetensors. Return 0."""
     from pytest_medgan.cli.progress import ConsoleProgress
     from pytest_medgan.embedding.finetune import FinetuneSettings, class_counts, finetune
+    from pytest_medgan.embedding.finetune_files import FINISHED, UNFINISHED
     from pytest_medgan.embedding.sharding import processes
     from pytest_medgan.evaluate.settings import parse_data
     from pytest_medgan.evaluate.sources import load_real
 
     if min(arguments.epochs, arguments.batch, arguments.checkpoint_every) < 1 or arguments.seed < 0:
         raise SettingsError("--epochs, --batch and --checkpoint-every must be at least 1, and --seed at least 0.")
+    if arguments.resume and not any((arguments.out / name).exists() for name in (UNFINISHED, FINISHED)):
+        raise SettingsError("There is no run to resume in --out. Leave --resume out, or name the folder of a run.")
     settings = FinetuneSettings(
         weights=arguments.weights,
         epochs=arguments.epochs,

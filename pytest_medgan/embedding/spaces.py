@@ -94,7 +94,12 @@ def _to_array(values: Any) -> Float32:
     """Return an array or tensor as a float32 array."""
     if isinstance(values, Tensor):
         values = values.detach().float().cpu().numpy()
-    return np.asarray(values, dtype=np.float32)
+    try:
+        return np.asarray(values, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise ExtractorError(
+            f"The extractor returned a {type(values).__name__} that is no array of numbers. Return [N,D]."
+        ) from None
 
 
 def load_other(spec: ExtractorSpec, device: str) -> FeatureSpace:
@@ -135,10 +140,23 @@ def _from_module(module: str, name: str, spec: ExtractorSpec) -> FeatureSpace:
         return replace(resolve_extractor(found), modules=(type(found).__module__, module))
     if not callable(found):
         raise ExtractorError(f"{spec.name} is no function. Give one that takes uint8 [N,1,H,W] and returns [N,D].")
+    _check_signature(found, spec.name)
     identity = vars(found).get("identity") if hasattr(found, "__dict__") else None
     if identity is None:
         identity = f"{spec.name};source {hashlib.sha256(_source(loaded)).hexdigest()[:16]}"
     return space_of_function(spec.name, str(identity), found, spec.batch or BATCH, (module,))
+
+
+def _check_signature(function: Function, name: str) -> None:
+    """Raise ExtractorError where a function cannot be called with the images alone."""
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError:
+        raise ExtractorError(
+            f"{name} cannot be called with the images alone. Give a function that takes uint8 [N,1,H,W]."
+        ) from None
+    except ValueError:  # a callable of another language, whose parameters are not known
+        return
 
 
 def _source(module: ModuleType) -> bytes:

@@ -12,6 +12,7 @@ import pytest
 from pytest_medgan.cli import finetune as command
 from pytest_medgan.embedding import finetune as library
 from pytest_medgan.embedding.confusion import Confusion
+from pytest_medgan.embedding.finetune_files import UNFINISHED
 from pytest_medgan.errors import SettingsError
 from pytest_medgan.records import DataSettings, ImageSet, RealSets
 
@@ -65,6 +66,7 @@ def test_defaults_are_the_recipe_of_the_paper(
 
 def test_every_argument_reaches_the_recipe(asked: dict[str, Any], tmp_path: Path) -> None:
     text = "--weights random --epochs 2 --batch 4 --learning-rate 0.01 --train-head --normalisation imagenet --seed 5"
+    (tmp_path / UNFINISHED).touch()
     command.run(parse("--out", str(tmp_path), *text.split(), "--data", "phantom:4,split=slice", "--resume"))
     assert asked["settings"] == library.FinetuneSettings(
         weights="random", epochs=2, batch=4, learning_rate=0.01, train_head=True, normalisation="imagenet", seed=5
@@ -77,3 +79,9 @@ def test_every_argument_reaches_the_recipe(asked: dict[str, Any], tmp_path: Path
 def test_impossible_counts_are_refused(wrong: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="at least 1"):
         command.run(parse("--out", str(tmp_path), wrong))
+
+
+def test_resuming_where_there_is_no_run_is_refused(asked: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="There is no run to resume"):
+        command.run(parse("--out", str(tmp_path), "--resume"))
+    assert asked == {}

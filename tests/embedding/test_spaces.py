@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -165,3 +166,22 @@ def test_exported_program_with_a_pickle_is_refused_unread(tmp_path: Path) -> Non
     with pytest.raises(ExtractorError):
         load_extractor(str(tmp_path / "bad.pt2"))
     assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("def space(pixels, more): pass", "cannot be called with the images alone"),
+        ("def space(): pass", "cannot be called with the images alone"),
+        ("def space(pixels): return 'text'", "returned a str that is no array of numbers"),
+        ("def space(pixels): return [[1.0], [1.0, 2.0]] * len(pixels), None", "returned a list that is no array"),
+    ],
+)
+def test_function_that_is_no_extractor_is_refused_in_plain_words(
+    source: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "odd_spaces.py").write_text(source + "\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "odd_spaces", raising=False)
+    with pytest.raises(ExtractorError, match=said):
+        load_extractor("odd_spaces:space").embed(np.zeros((4, 1, 8, 8), np.uint8))
