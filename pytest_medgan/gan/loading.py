@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_medgan.errors import CheckpointError, SettingsError
+from pytest_medgan.gan import onnx_files
 from pytest_medgan.gan.architecture import Architecture
 from pytest_medgan.gan.architectures import ARCHITECTURES
 from pytest_medgan.gan.archives import from_archive, from_state_dict
@@ -21,8 +22,8 @@ from pytest_medgan.records import Progress, no_progress
 AnyGenerator = NetworkGenerator | CheckedCallable | ImagePool
 
 GRAMMAR = (
-    "Name a checkpoint, a TorchScript or torch.export file, a folder or .npz of images, package.module:callable, or "
-    "dcgan,weights=FILE."
+    "Name a checkpoint, a TorchScript, torch.export or ONNX file, a folder or .npz of images, package.module:callable, "
+    "or dcgan,weights=FILE."
 )
 _SUBJECT = "The generator"
 
@@ -33,6 +34,7 @@ def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_pr
     - `PATH.safetensors[,truncation=T]`: a checkpoint; PATH may be the folder of a finished training run
     - `PATH.pt`, `PATH.pt2`: TorchScript or torch.export, z float32 [N,latent] -> images in -1..1; behind it
       `,latent=DIMENSION` and `,range=BLACK:WHITE` where the images lie in another range, such as `range=0:1`
+    - `PATH.onnx`: an ONNX graph of one input, read as the above; `,latent=` only where the graph leaves it open
     - `package.module:callable`: any callable `(count, seed) -> uint8 [N,C,H,W]`
     - `PATH.npz`, `FOLDER`: images made before
     - `dcgan,weights=PATH[,size=S,generator_width=W,...]`: a state dict of a known architecture, read as weights_only
@@ -58,6 +60,10 @@ def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_pr
     if path.suffix == SUFFIX and path.exists():
         chosen = read_options(spec.options, {"truncation": _TRUNCATION}, _SUBJECT)
         return from_file(path, device=device, truncation=chosen.get("truncation"), progress=progress)
+    if path.is_file() and path.suffix == onnx_files.SUFFIX:
+        chosen = read_options(spec.options, {"latent": _SHAPE, "range": _RANGE}, _SUBJECT)
+        latent, values = chosen.get("latent"), chosen.get("range")
+        return onnx_files.from_onnx(path, latent=latent, values=values, device=device, progress=progress)
     if path.is_file() and path.suffix != ".npz":
         chosen = read_options(spec.options, {"latent": _LATENT, "range": _RANGE}, _SUBJECT)
         latent, values = chosen.get("latent"), chosen.get("range")
@@ -86,8 +92,14 @@ def _read_range(text: str) -> tuple[float, float]:
     return black, white
 
 
+def _read_shape(text: str) -> tuple[int, ...]:
+    """Return the shape of a latent."""
+    return tuple(map(whole_number(1), text.split("x")))
+
+
 _RANGE = Option(_read_range, "the values of black and white, such as 0:1")
 _LATENT = Option(whole_number(1), "a whole number of at least 1")
+_SHAPE = Option(_read_shape, "a whole number of at least 1, or several, such as 4x8x8")
 _TRUNCATION = Option(_read_truncation, "a number above 0.01")
 
 

@@ -389,7 +389,7 @@ def test_option_of_an_archive_that_cannot_be_used_is_refused(option: str, tmp_pa
 
 def test_latent_is_said_behind_the_name(tmp_path: Path) -> None:
     path = script(Squashed(latent=77), tmp_path / "model.pt")
-    with pytest.raises(CheckpointError, match="latent=DIMENSION behind the file's name"):
+    with pytest.raises(CheckpointError, match="latent=DIMENSION behind the name"):
         load_generator(f"{path},range=0:1")
     assert load_generator(f"{path},latent=77,range=0:1")(1, 0).shape == (1, 1, 16, 16)
 
@@ -430,3 +430,29 @@ def test_object_that_does_not_take_count_and_seed_is_refused_in_plain_words(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(CheckpointError, match=said):
         load_generator(f"odd_generators:{name}")
+
+
+class Noisy(nn.Module):
+    """Adds noise of its own to images of -1..1."""
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        flat = torch.tanh(z.repeat(1, 2))[:, :16]
+        return flat.reshape(-1, 1, 4, 4) * 0.5 + torch.randn(len(z), 1, 4, 4) * 0.1
+
+
+def test_model_that_draws_noise_of_its_own_is_refused(tmp_path: Path) -> None:
+    path = script(Noisy(), tmp_path / "model-z12.pt")
+    with pytest.raises(CheckpointError, match="other images when it is called again"):
+        load_generator(str(path))
+
+
+class Channels(nn.Module):
+    """Returns images whose channels come last."""
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(z.repeat(1, 2))[:, :16].reshape(-1, 4, 4, 1)
+
+
+def test_channels_that_come_last_are_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"Channels come last. Make it return \[2,1,4,4\]"):
+        load_generator(str(script(Channels(), tmp_path / "model-z12.pt")))
