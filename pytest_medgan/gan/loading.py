@@ -9,17 +9,18 @@ from typing import Any
 
 from pytest_medgan.errors import CheckpointError, SettingsError
 from pytest_medgan.gan import onnx_files
+from pytest_medgan.gan.apart import SECONDS, from_exported
 from pytest_medgan.gan.architecture import Architecture
 from pytest_medgan.gan.architectures import ARCHITECTURES
-from pytest_medgan.gan.archives import from_archive, from_state_dict
+from pytest_medgan.gan.archives import from_state_dict
 from pytest_medgan.gan.checkpoint import SUFFIX
 from pytest_medgan.gan.others import CheckedCallable, ImagePool, from_callable, from_pool
 from pytest_medgan.gan.run_folder import FINISHED
-from pytest_medgan.gan.sampling import NetworkGenerator, from_file
+from pytest_medgan.gan.sampling import BlockGenerator, NetworkGenerator, from_file
 from pytest_medgan.ground.specs import Option, Spec, parse_spec, read_options, whole_number
 from pytest_medgan.records import Progress, no_progress
 
-AnyGenerator = NetworkGenerator | CheckedCallable | ImagePool
+AnyGenerator = BlockGenerator | CheckedCallable | ImagePool
 
 GRAMMAR = (
     "Name a checkpoint, a TorchScript, torch.export or ONNX file, a folder or .npz of images, package.module:callable, "
@@ -33,7 +34,8 @@ def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_pr
 
     - `PATH.safetensors[,truncation=T]`: a checkpoint; PATH may be the folder of a finished training run
     - `PATH.pt`, `PATH.pt2`: TorchScript or torch.export, z float32 [N,latent] -> images in -1..1; behind it
-      `,latent=DIMENSION` and `,range=BLACK:WHITE` where the images lie in another range, such as `range=0:1`
+      `,latent=DIMENSION`, `,range=BLACK:WHITE` where the images lie in another range, such as `range=0:1`, and
+      `,seconds=NUMBER`, the time that a block of 32 images may take (300 unless said)
     - `PATH.onnx`: an ONNX graph of one input, read as the above; `,latent=` only where the graph leaves it open
     - `package.module:callable`: any callable `(count, seed) -> uint8 [N,C,H,W]`
     - `PATH.npz`, `FOLDER`: images made before
@@ -60,14 +62,17 @@ def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_pr
     if path.suffix == SUFFIX and path.exists():
         chosen = read_options(spec.options, {"truncation": _TRUNCATION}, _SUBJECT)
         return from_file(path, device=device, truncation=chosen.get("truncation"), progress=progress)
-    if path.is_file() and path.suffix == onnx_files.SUFFIX:
-        chosen = read_options(spec.options, {"latent": _SHAPE, "range": _RANGE}, _SUBJECT)
-        latent, values = chosen.get("latent"), chosen.get("range")
-        return onnx_files.from_onnx(path, latent=latent, values=values, device=device, progress=progress)
     if path.is_file() and path.suffix != ".npz":
-        chosen = read_options(spec.options, {"latent": _LATENT, "range": _RANGE}, _SUBJECT)
-        latent, values = chosen.get("latent"), chosen.get("range")
-        return from_archive(path, latent=latent, values=values, device=device, progress=progress)
+        size = _SHAPE if path.suffix == onnx_files.SUFFIX else _LATENT
+        chosen = read_options(spec.options, {"latent": size, "range": _RANGE, "seconds": _SECONDS}, _SUBJECT)
+        return from_exported(
+            path,
+            latent=chosen.get("latent"),
+            values=chosen.get("range"),
+            seconds=chosen.get("seconds", SECONDS),
+            device=device,
+            progress=progress,
+        )
     read_options(spec.options, {}, _SUBJECT)
     if path.is_dir() or path.suffix == ".npz":
         return from_pool(path)
@@ -97,9 +102,23 @@ def _read_shape(text: str) -> tuple[int, ...]:
     return tuple(map(whole_number(1), text.split("x")))
 
 
+def _read_number(text: str) -> tuple[int, ...]:
+    """Return how many numbers a latent has, as its shape."""
+    return (whole_number(1)(text),)
+
+
+def _read_seconds(text: str) -> float:
+    """Return a time limit."""
+    seconds = float(text)
+    if not 1.0 <= seconds < math.inf:
+        raise ValueError(text)
+    return seconds
+
+
 _RANGE = Option(_read_range, "the values of black and white, such as 0:1")
-_LATENT = Option(whole_number(1), "a whole number of at least 1")
+_LATENT = Option(_read_number, "a whole number of at least 1")
 _SHAPE = Option(_read_shape, "a whole number of at least 1, or several, such as 4x8x8")
+_SECONDS = Option(_read_seconds, "a number of seconds of at least 1")
 _TRUNCATION = Option(_read_truncation, "a number above 0.01")
 
 

@@ -15,6 +15,7 @@ from pytest_medgan.errors import CheckpointError, SettingsError
 from pytest_medgan.gan import load_generator
 from pytest_medgan.gan.grey import to_grey
 from pytest_medgan.gan.latents import latents
+from pytest_medgan.gan.onnx_files import from_onnx
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -248,7 +249,7 @@ def test_weights_outside_the_folder_are_refused(where: str, parted: Path) -> Non
 def test_missing_package_is_said_with_the_command(save: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(CheckpointError, match=r"pip install 'pytest-medgan\[onnx\]'"):
-        load_generator(str(save()))
+        from_onnx(save())
 
 
 def test_gpu_that_onnxruntime_does_not_know_is_refused(
@@ -256,4 +257,4 @@ def test_gpu_that_onnxruntime_does_not_know_is_refused(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     with pytest.raises(SettingsError, match="not available to onnxruntime"):
-        load_generator(str(save()), device="cuda")
+        from_onnx(save(), device="cuda")
