@@ -56,6 +56,8 @@ class BlockOrder:
 class ExportedGenerator(BlockGenerator):
     """Draw images with a model that runs in another process."""
 
+    identity: str
+
     def __init__(self, file: ExportedFile, path: Path, seconds: float, progress: Progress) -> None:
         super().__init__(identity=_ask(_identify, file, path, seconds), progress=progress)
         self._file, self._path, self._seconds = file, path, seconds

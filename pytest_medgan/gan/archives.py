@@ -10,7 +10,6 @@ import hashlib
 import io
 import pickle
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -23,6 +22,7 @@ from pytest_medgan.gan.checkpoint import CONVERSION
 from pytest_medgan.gan.networks import restore_generator
 from pytest_medgan.gan.probing import GREY_LEVEL, USUAL_LATENTS, Rescaled, check_network, check_shape, try_latents
 from pytest_medgan.gan.sampling import NetworkGenerator, choose_device
+from pytest_medgan.gan.state_files import read_state
 from pytest_medgan.ground.torch_files import file_operators, tensors_only
 from pytest_medgan.records import Progress, no_progress
 
@@ -133,19 +133,7 @@ def from_state_dict(
     Raises:
         CheckpointError: The file is more than a state dict, cannot be read, or holds weights of another configuration.
     """
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(f"The file holds more than tensors. {CONVERSION}", file=path.name) from error
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise CheckpointError(
-            "The file cannot be read as a state dict; it may be truncated. Copy it again.", file=path.name
-        ) from error
-    if not isinstance(weights, Mapping) or not all(isinstance(w, Tensor) for w in weights.values()):
-        raise CheckpointError(
-            "The file holds no state dict. Save model.state_dict(), names to tensors.", file=path.name
-        )
-    renamed = {str(n).removeprefix("module.").replace("main.", "layers.", 1): w for n, w in weights.items()}
+    renamed = {name.replace("main.", "layers.", 1): weight for name, weight in read_state(path).items()}
     try:
         network = restore_generator(config, renamed)
     except CheckpointError as error:

@@ -14,7 +14,8 @@ from pytest_medgan.gan.architecture import Architecture
 from pytest_medgan.gan.architectures import ARCHITECTURES
 from pytest_medgan.gan.archives import from_state_dict
 from pytest_medgan.gan.checkpoint import SUFFIX
-from pytest_medgan.gan.others import CheckedCallable, ImagePool, from_callable, from_pool
+from pytest_medgan.gan.named import from_named
+from pytest_medgan.gan.others import CheckedCallable, ImagePool, from_pool
 from pytest_medgan.gan.run_folder import FINISHED
 from pytest_medgan.gan.sampling import BlockGenerator, NetworkGenerator, from_file
 from pytest_medgan.ground.specs import Option, Spec, parse_spec, read_options, whole_number
@@ -23,7 +24,7 @@ from pytest_medgan.records import Progress, no_progress
 AnyGenerator = BlockGenerator | CheckedCallable | ImagePool
 
 GRAMMAR = (
-    "Name a checkpoint, a TorchScript, torch.export or ONNX file, a folder or .npz of images, package.module:callable, "
+    "Name a checkpoint, a TorchScript, torch.export or ONNX file, a folder or .npz of images, package.module:name, "
     "or dcgan,weights=FILE."
 )
 _SUBJECT = "The generator"
@@ -37,7 +38,9 @@ def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_pr
       `,latent=DIMENSION`, `,range=BLACK:WHITE` where the images lie in another range, such as `range=0:1`, and
       `,seconds=NUMBER`, the time that a block of 32 images may take (300 unless said)
     - `PATH.onnx`: an ONNX graph of one input, read as the above; `,latent=` only where the graph leaves it open
-    - `package.module:callable`: any callable `(count, seed) -> uint8 [N,C,H,W]`
+    - `package.module:name`: a callable `(count, seed) -> uint8 [N,C,H,W]`; or a model, a class of one or a function
+      that builds one: a torch module, or an object with `sample(count)` or `decode(z)`; behind it `,latent=`,
+      `,range=`, `,weights=FILE` (a state dict) and `,method=NAME`
     - `PATH.npz`, `FOLDER`: images made before
     - `dcgan,weights=PATH[,size=S,generator_width=W,...]`: a state dict of a known architecture, read as weights_only
 
@@ -73,11 +76,12 @@ def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_pr
             device=device,
             progress=progress,
         )
-    read_options(spec.options, {}, _SUBJECT)
     if path.is_dir() or path.suffix == ".npz":
+        read_options(spec.options, {}, _SUBJECT)
         return from_pool(path)
-    if ":" in text and not Path(text.rpartition(":")[0]).parent.name:
-        return from_callable(text)
+    if ":" in spec.name and not Path(spec.name.rpartition(":")[0]).parent.name:
+        return from_named(spec.name, read_options(spec.options, _NAMED, _SUBJECT), device=device, progress=progress)
+    read_options(spec.options, {}, _SUBJECT)
     raise CheckpointError(f"The generator does not exist. {GRAMMAR}", file=text)
 
 
@@ -119,6 +123,7 @@ _RANGE = Option(_read_range, "the values of black and white, such as 0:1")
 _LATENT = Option(_read_number, "a whole number of at least 1")
 _SHAPE = Option(_read_shape, "a whole number of at least 1, or several, such as 4x8x8")
 _SECONDS = Option(_read_seconds, "a number of seconds of at least 1")
+_NAMED = {"latent": _SHAPE, "range": _RANGE, "weights": Option(Path, "a file"), "method": Option(str, "a name")}
 _TRUNCATION = Option(_read_truncation, "a number above 0.01")
 
 

@@ -58,11 +58,19 @@ def try_latents(
         try:
             with torch.no_grad(), exact_convolutions():
                 images = network(torch.zeros(2, latent, device=device))
+        except CheckpointError:
+            raise
         except Exception as error:  # a wrong dimension may raise anything inside a foreign model
             problem = error
             continue
         if isinstance(images, Tensor):
             return latent, images
+    if len(candidates) == 1:
+        raise CheckpointError(
+            f"The model fails on latents of {candidates[0]} numbers. Correct latent=, or call the model in Python to "
+            "see what it says.",
+            file=file,
+        ) from problem
     raise CheckpointError(
         "The model takes none of the usual latents float32 [N,z]. Put latent=DIMENSION behind the name, as "
         "generator.pt,latent=512.",
@@ -114,7 +122,7 @@ def check_range(images: Tensor, *, is_said: bool, file: str | None = None) -> No
         where = "the range that was said (brought to -1..1, they are" if is_said else "-1..1 (they are"
         raise CheckpointError(
             f"The model's values lie outside {where} {low:.3g} to {high:.3g}). Make it end in -1..1, or say what it "
-            "returns for black and white, as model.pt,range=0:255.",
+            "returns for black and white by range=0:255 behind the name.",
             file=file,
         )
     if not is_said and low >= -NEAR and high > low:

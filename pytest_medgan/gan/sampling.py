@@ -50,7 +50,9 @@ def choose_device(device: str) -> torch.device:
 class BlockGenerator(ABC):
     """Draw images in blocks: the same call returns the same images."""
 
-    def __init__(self, *, identity: str, progress: Progress = no_progress) -> None:
+    size = BLOCK  # images of a block
+
+    def __init__(self, *, identity: str | None, progress: Progress = no_progress) -> None:
         self.identity = identity
         self.training_recipe: str | None = None
         self.run_recipe: str | None = None
@@ -60,7 +62,7 @@ class BlockGenerator(ABC):
 
     @abstractmethod
     def draw_block(self, seed: int, block: int) -> UInt8:
-        """Return the images of one block of latents, uint8 [32,C,H,W]."""
+        """Return the images of one block of latents, uint8 [size,C,H,W]."""
 
     def __call__(self, count: int, seed: int) -> UInt8:
         """Return the first `count` images that `seed` names, uint8 [count,C,H,W]."""
@@ -75,16 +77,18 @@ class BlockGenerator(ABC):
         """
         if not 0 <= start < stop:
             raise SettingsError(f"The range {start} to {stop} holds no images. Choose 0 <= start < stop.")
-        first, last = start // BLOCK, -(-stop // BLOCK)
+        first, last = start // self.size, -(-stop // self.size)
         blocks = []
         for block in range(first, last):
             blocks.append(self.draw_block(seed, block))
-            self._progress("drawing images", min((block + 1) * BLOCK, stop) - start, stop - start)
-        return np.concatenate(blocks)[start - first * BLOCK : stop - first * BLOCK]
+            self._progress("drawing images", min((block + 1) * self.size, stop) - start, stop - start)
+        return np.concatenate(blocks)[start - first * self.size : stop - first * self.size]
 
 
 class NetworkGenerator(BlockGenerator):
     """Draw images with a network in eval mode."""
+
+    identity: str
 
     def __init__(
         self,

@@ -439,7 +439,8 @@ def test_torchscript_that_opens_files_is_refused_unrun(tmp_path: Path, monkeypat
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("Model", "is a class. Name an object of it"),
+        ("Model", "is neither a function"),
+        ("Needs", "is a class that needs arguments. Name an object of it"),
         ("no_seed", r"cannot be called with \(count, seed\)"),
         ("three", r"cannot be called with \(count, seed\)"),
         ("number", "is of type int"),
@@ -449,7 +450,7 @@ def test_object_that_does_not_take_count_and_seed_is_refused_in_plain_words(
     name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "odd_generators.py").write_text(
-        "class Model:\n    pass\n\n"
+        "class Model:\n    pass\n\nclass Needs:\n    def __init__(self, size):\n        pass\n\n"
         "def no_seed(count):\n    pass\n\ndef three(count, seed, more):\n    pass\n\nnumber = 3\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
