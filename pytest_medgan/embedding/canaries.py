@@ -26,7 +26,7 @@ from pytest_medgan.errors import ExtractorError
 from pytest_medgan.records import CANARY_TOLERANCE, Float32, Float64
 
 NUMBERS = 16  # per canned image
-LIBRARIES = ("pytest-medgan", "torch", "torchvision", "numpy", "onnxruntime", "timm")
+LIBRARIES = ("pytest-medgan", "torch", "torchvision", "numpy", "onnxruntime", "timm", "torch-fidelity")
 
 
 def canary(space: FeatureSpace) -> tuple[float, ...]:

@@ -11,13 +11,25 @@ from pytest_medgan.embedding.cache import Cache, Compute, image_digests
 from pytest_medgan.embedding.compact import NAME as COMPACT
 from pytest_medgan.embedding.compact import load_compact
 from pytest_medgan.embedding.contract import Answer, FeatureSpace, check_answer, resolve_extractor
+from pytest_medgan.embedding.fid_inception import NAME as FID_INCEPTION
+from pytest_medgan.embedding.fid_inception import load_fid_inception
+from pytest_medgan.embedding.hub_files import require_given_sha256
 from pytest_medgan.embedding.inception_space import load_inception
+from pytest_medgan.embedding.radimagenet import load_radimagenet
 from pytest_medgan.embedding.sharding import place, share, shared
 from pytest_medgan.embedding.spaces import load_other
 from pytest_medgan.embedding.spec import parse
+from pytest_medgan.embedding.timm_models import load_timm
 from pytest_medgan.errors import ExtractorError
 from pytest_medgan.ground.processes import local_device
 from pytest_medgan.records import Embeddings, Extractor, ImageSet, Progress, UInt8, no_progress
+
+LOADERS = {  # the name of a space, or what stands before its colon -> what loads it
+    COMPACT: load_compact,
+    FID_INCEPTION: load_fid_inception,
+    "radimagenet": load_radimagenet,
+    "timm": load_timm,
+}
 
 
 def load_extractor(
@@ -31,7 +43,8 @@ def load_extractor(
     """Return the feature space that a string names, ready on a device.
 
     Args:
-        spec: `NAME[,key=value...]`, for example "compact" or "inception_v3,weights=random".
+        spec: `NAME[,key=value...]`, for example "compact" or "inception_v3,weights=random". A file behind weights= is
+            refused where it does not have the hash that sha256= asks for.
         device: "cpu", "cuda" or "cuda:N".
         calibration: Real images; only random weights need them, to set their batch norms.
         cache: Keeps how random weights were calibrated.
@@ -43,14 +56,13 @@ def load_extractor(
     """
     parsed = parse(spec)
     device = local_device(device)
-    if parsed.name == COMPACT:
-        return load_compact(parsed, device)
+    if parsed.sha256:
+        require_given_sha256(parsed)
     if parsed.name == "inception_v3":
         return load_inception(parsed, device, calibration, progress, cache)
-    if parsed.name.startswith("timm:"):
-        from pytest_medgan.embedding.timm_models import load_timm
-
-        return load_timm(parsed, device)
+    load = LOADERS.get(parsed.name.partition(":")[0])
+    if load is not None:
+        return load(parsed, device)
     return load_other(parsed, device)
 
 

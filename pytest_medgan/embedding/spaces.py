@@ -118,7 +118,8 @@ def load_other(spec: ExtractorSpec, device: str) -> FeatureSpace:
     if not colon or not module.replace(".", "_").isidentifier():
         raise ExtractorError(
             "The extractor's name is unknown. "
-            "Give compact, inception_v3, timm:MODEL, package.module:callable, or a .pt or .pt2 file."
+            "Give compact, inception_v3, fid_inception, radimagenet:NETWORK, timm:MODEL, package.module:callable, or a "
+            ".pt or .pt2 file."
         )
     return _from_module(module, name, spec)
 

@@ -15,13 +15,14 @@ NORMALISATIONS = ("symmetric", "imagenet")
 class ExtractorSpec:
     """A parsed extractor string."""
 
-    name: str  # "compact", "inception_v3", "timm:MODEL", "package.module:callable", or a .pt or .pt2 file
-    weights: str = "imagenet"  # "imagenet", "random", or a file
+    name: str  # such as "compact", "inception_v3", "timm:MODEL", "package.module:callable", or a .pt or .pt2 file
+    weights: str = "imagenet"  # "imagenet" (what the network's makers published), "random", or a file
     precision: str = "float32"  # the numeric class: PRECISIONS
     engine: str = "auto"  # how it is computed, float32 engines agreeing: ENGINES
     normalisation: str = "symmetric"  # "symmetric" is (-1, 1); "imagenet" subtracts ImageNet's mean, divides by its sd
     seed: int = 0  # of weights=random
     batch: int = 0  # images at once; 0 lets the engine choose
+    sha256: str = ""  # what the file behind weights= must hash to, its first 8 digits or more; "" asks for nothing
 
 
 def parse(text: str) -> ExtractorSpec:
@@ -44,6 +45,13 @@ def _weights(text: str) -> str:
     return text
 
 
+def _sha256(text: str) -> str:
+    """Return the first digits of a SHA-256, in lower case. Raises ValueError where it is none."""
+    if not 8 <= len(text) <= 64 or not set(text.lower()) <= set("0123456789abcdef"):
+        raise ValueError(text)
+    return text.lower()
+
+
 _OPTIONS = {
     "weights": Option(_weights, "imagenet, random or a file"),
     "precision": Option(one_of(*PRECISIONS), ", ".join(PRECISIONS)),
@@ -51,4 +59,5 @@ _OPTIONS = {
     "normalisation": Option(one_of(*NORMALISATIONS), ", ".join(NORMALISATIONS)),
     "seed": Option(whole_number(), "a whole number"),
     "batch": Option(whole_number(), "a whole number"),
+    "sha256": Option(_sha256, "8 to 64 hexadecimal digits"),
 }

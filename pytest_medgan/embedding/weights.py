@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
 import torchvision
@@ -17,6 +15,7 @@ from pytest_medgan.embedding import random_weights
 from pytest_medgan.embedding.arithmetic import release_memory
 from pytest_medgan.embedding.cache import Cache
 from pytest_medgan.embedding.contract import Answer
+from pytest_medgan.embedding.hub_files import cached_file, download, require_sha256
 from pytest_medgan.embedding.inception import build
 from pytest_medgan.embedding.spec import ExtractorSpec
 from pytest_medgan.embedding.state_files import digest_state, read_metadata, read_state, read_torch_state
@@ -88,8 +87,7 @@ def _random(spec: ExtractorSpec, calibration: ImageSet | None, progress: Progres
 
 def imagenet_file() -> Path:
     """Return where torchvision keeps its ImageNet weights, whether or not they are there."""
-    url: str = torchvision.models.Inception_V3_Weights.IMAGENET1K_V1.url
-    return Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    return cached_file(torchvision.models.Inception_V3_Weights.IMAGENET1K_V1.url)
 
 
 def imagenet_state() -> dict[str, Tensor]:
@@ -99,39 +97,11 @@ def imagenet_state() -> dict[str, Tensor]:
         ExtractorError: They cannot be fetched, or the file has another hash.
     """
     file = imagenet_file()
-    url: str = torchvision.models.Inception_V3_Weights.IMAGENET1K_V1.url
     expected = file.stem.rsplit("-", 1)[-1]  # torchvision names its files by the first digits of their SHA-256
     if not file.exists():
-        _download(url, file, expected)
-    with file.open("rb") as stream:
-        actual = hashlib.file_digest(stream, "sha256").hexdigest()
-    if not actual.startswith(expected):
-        raise ExtractorError(
-            f"The ImageNet weights {file.name} have SHA-256 {actual[:8]} instead of {expected}. "
-            "Delete the file and try again.",
-            file=str(file),
-        )
+        download(torchvision.models.Inception_V3_Weights.IMAGENET1K_V1.url, file, expected, "The ImageNet weights")
+    require_sha256(file, expected, f"The ImageNet weights {file.name}", "Delete the file and try again.")
     return read_torch_state(file)
-
-
-def _download(url: str, file: Path, expected: str) -> None:
-    """Fetch a file by torch.hub, which writes it whole and checks its hash."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(file), expected, progress=False)
-    except RuntimeError:  # torch.hub's own hash check
-        raise ExtractorError(
-            f"What was fetched as {file.name} does not have SHA-256 {expected}. Try again, or use the extractor "
-            "compact.",
-            file=str(file),
-        ) from None
-    except (URLError, OSError) as error:
-        reason = getattr(error, "reason", None) or error.strerror or "no connection"
-        raise ExtractorError(
-            f"The ImageNet weights cannot be fetched ({reason}). Put {file.name} from {url} into "
-            "$TORCH_HOME/hub/checkpoints, or use the extractor compact, which needs no network.",
-            file=str(file),
-        ) from None
 
 
 # ------------------------------------------------------------------------------------------------------------- files

@@ -26,11 +26,7 @@ SETTINGS = (
         "SOURCE",
         "real images: a folder of DICOM studies or pictures, an .npz, or 'phantom'; options follow as ,key=value",
     ),
-    (
-        "generator",
-        "SPEC",
-        "a checkpoint, an exported model (.pt2, .pt, .onnx), package.module:name, or a folder or .npz of images",
-    ),
+    ("generator", "SPEC", "a checkpoint, package.module:callable, or a folder or .npz of generated images"),
     ("runs", "SPECS", "several training runs of one recipe in place of --medgan-generator, separated by spaces"),
     ("change", "KIND", "what was changed: checkpoint (the same weights in another form) or recipe (trained anew)"),
     (
@@ -38,7 +34,12 @@ SETTINGS = (
         "SPEC",
         "the accepted model, written like --medgan-generator; paired=True compares the candidate with it",
     ),
-    ("extractor", "SPEC", "the feature space: compact (default), inception_v3[,weights=W] or package.module:callable"),
+    (
+        "extractor",
+        "SPEC",
+        "the feature space: compact (default), inception_v3, fid_inception, radimagenet:NETWORK, timm:MODEL (each with "
+        ",weights=FILE) or package.module:callable",
+    ),
     (
         "baseline",
         "FILE",
