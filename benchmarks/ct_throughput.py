@@ -21,8 +21,8 @@ from pathlib import Path
 import pydicom
 from pydicom.uid import generate_uid
 
-from pytest_medgan.ct.files import list_files
 from pytest_medgan.ct.load import prepare
+from pytest_medgan.ground.listing import list_files
 from pytest_medgan.phantom import write_studies
 from pytest_medgan.records import DataSettings
 

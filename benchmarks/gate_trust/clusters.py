@@ -1,9 +1,9 @@
-"""What the removal of each cluster that holds at least 5% does: the same images with and without it.
+"""Measure what the removal of each cluster does that holds at least 5% of the images.
 
     python -m benchmarks.gate_trust.clusters --data ../shared/data --work FOLDER [--groups 13]
 
-Chance is the same on both sides, so the effect is known far better than one gate would know it. It stands in units of
-a gate's standard error at the full count, three sample groups against three; worse is positive.
+The same images are measured with and without the cluster, so the effect has a far smaller error than in one gate. It is
+given in standard errors of a gate at the full count, three sample groups against three; positive is worse.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ import numpy as np
 
 from pytest_medgan.ct.cohort import pseudonyms
 from pytest_medgan.ct.crew import Crew, worker_count
-from pytest_medgan.ct.files import SourceFile, list_files
 from pytest_medgan.ct.findings import Findings
 from pytest_medgan.ct.grouping import RULES
 from pytest_medgan.ct.images import check_geometry
@@ -22,6 +21,7 @@ from pytest_medgan.ct.sources import plan_source
 from pytest_medgan.ct.store import ImageSettings, Note, Prepared, load_prepared, recall, remember, save_prepared
 from pytest_medgan.errors import SettingsError
 from pytest_medgan.ground.files import make_private_folder, remove_leftovers
+from pytest_medgan.ground.listing import SourceFile, list_files
 from pytest_medgan.ground.locks import locked
 from pytest_medgan.records import DataSettings, Progress, RealSets, UInt8, no_progress
 

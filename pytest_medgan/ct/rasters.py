@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from pytest_medgan.ct.cohort import ClinicalRow, read_rows
-from pytest_medgan.ct.files import PICTURES
 from pytest_medgan.ct.findings import Findings
 from pytest_medgan.ct.grouping import ALONE, GREY, RULES, finish_picture, natural, patient_of, plan_pictures
 from pytest_medgan.ct.plan import Job, Plan
 from pytest_medgan.ct.reading import Reading
 from pytest_medgan.errors import DataError
 from pytest_medgan.ground.arrays import scale_to_grey
+from pytest_medgan.ground.listing import PICTURES
 from pytest_medgan.ground.pictures import SUFFIXES, PictureKind, read_picture
 from pytest_medgan.records import DataSettings, Float64, UInt8
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pytest_medgan.ct.cohort import ClinicalRow, read_tables
 from pytest_medgan.ct.crew import Crew
-from pytest_medgan.ct.files import SourceFile
 from pytest_medgan.ct.findings import Findings
+from pytest_medgan.ground.listing import SourceFile
 from pytest_medgan.records import DataSettings, Progress
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from pytest_medgan.ct.arrays import plan_arrays
 from pytest_medgan.ct.contours import read_structures
-from pytest_medgan.ct.files import PICTURES, VOLUMES
 from pytest_medgan.ct.headers import read_headers
 from pytest_medgan.ct.plan import Plan
 from pytest_medgan.ct.rasters import plan_rasters
@@ -18,6 +17,7 @@ from pytest_medgan.ct.studies import plan_studies
 from pytest_medgan.ct.volumes import VolumeProperties, companions, inspect_volume, is_drawing, plan_volumes
 from pytest_medgan.errors import DataError
 from pytest_medgan.ground.digests import digest_file
+from pytest_medgan.ground.listing import PICTURES, VOLUMES
 
 _STRUCTURES = {"RTSTRUCT": read_structures, "SEG": read_segmentation}
 _KINDS = {

@@ -14,7 +14,6 @@ import numpy as np
 from pytest_medgan.ct.choice import choose_series, patient_or_study
 from pytest_medgan.ct.cohort import UNKNOWN, ClinicalRow, choose_patients
 from pytest_medgan.ct.cropping import effective_crop, find_tumour, sound_structures
-from pytest_medgan.ct.files import SourceFile
 from pytest_medgan.ct.findings import LEAK, Findings
 from pytest_medgan.ct.images import crop_corner, finish_image, upright
 from pytest_medgan.ct.neighbours import check_neighbours, decoded
@@ -26,6 +25,7 @@ from pytest_medgan.ct.scale import check_scale, check_thorax
 from pytest_medgan.ct.series import Series
 from pytest_medgan.ct.slices import Cause, Faulty, Header, Skipped
 from pytest_medgan.ct.tumour import Centre, Tumour
+from pytest_medgan.ground.listing import SourceFile
 from pytest_medgan.records import DataSettings, UInt8
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 
 from pytest_medgan.ct.cohort import ClinicalRow
-from pytest_medgan.ct.files import VOLUMES, SourceFile
 from pytest_medgan.ct.grouping import RULES, finish_picture, natural, patient_of, plan_pictures, stem_of
 from pytest_medgan.ct.metaimage import read_fields, read_metaimage
 from pytest_medgan.ct.nifti import read_nifti
@@ -27,6 +26,7 @@ from pytest_medgan.ct.plan import Job, Plan
 from pytest_medgan.ct.reading import Reading
 from pytest_medgan.ct.volume_file import Volume, damaged_error
 from pytest_medgan.errors import DataError
+from pytest_medgan.ground.listing import VOLUMES, SourceFile
 from pytest_medgan.records import DataSettings, Float64, UInt8
 
 _READERS = {"nifti": read_nifti, "nrrd": read_nrrd, "metaimage": read_metaimage}

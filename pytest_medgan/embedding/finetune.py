@@ -26,12 +26,13 @@ from torch.nn import functional
 
 from pytest_medgan.embedding.confusion import Confusion, confusion
 from pytest_medgan.embedding.finetune_files import FINISHED, UNFINISHED, RunState, load_run, save_finished, save_run
-from pytest_medgan.embedding.finetune_shares import RowDropout, averaged, share_norms
+from pytest_medgan.embedding.finetune_shares import RowDropout, averaged
 from pytest_medgan.embedding.inception import features_and_logits, prepare, to_three_channels
 from pytest_medgan.embedding.sharding import place, processes, share, shared
 from pytest_medgan.embedding.two_classes import head_names, patients_before, starting_network
 from pytest_medgan.errors import TrainingError
 from pytest_medgan.ground.processes import local_device
+from pytest_medgan.ground.shared_norm import share_batch_norms
 from pytest_medgan.records import Float32, ImageSet, Int64, Progress, no_progress
 
 
@@ -202,7 +203,7 @@ class _Tuner:
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.key = run_key(settings, images, start)
         if self.size > 1:
-            share_norms(self.network)
+            share_batch_norms(self.network)
         self.dropout = RowDropout(self.network.get_submodule("dropout").p, settings.seed, self.rank, self.size)
         self.network.dropout = self.dropout
         frozen = () if settings.train_head else head_names(network)

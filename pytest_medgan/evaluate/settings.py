@@ -20,7 +20,7 @@ class Settings:
     """One model against one set of real images."""
 
     data: DataSettings = field(default_factory=DataSettings)
-    generator: str | None = None  # a checkpoint, "package.module:callable", images already made
+    generator: str | None = None  # a checkpoint, "package.module:name", images already made
     extractor: str = "compact"
     baseline: str | None = None  # a file, or the name of one that ships with the package
     samples: int | None = None  # the full count per sample group; None: as many as there are reference images

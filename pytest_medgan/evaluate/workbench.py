@@ -123,7 +123,7 @@ class Workbench:
         spec = settings.generator
         if spec is None:
             raise SettingsError(
-                "No generator is named. Name a checkpoint, package.module:callable or a folder of images by "
+                "No generator is named. Name a checkpoint, package.module:name or a folder of images by "
                 "--medgan-generator, the ini key medgan_generator or the marker, or override medgan_generator."
             )
         if spec in ARCHITECTURES:

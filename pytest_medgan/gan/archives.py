@@ -10,7 +10,6 @@ import hashlib
 import io
 import pickle
 import zipfile
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -21,14 +20,11 @@ from pytest_medgan.errors import CheckpointError
 from pytest_medgan.gan.architecture import NetworkConfig
 from pytest_medgan.gan.checkpoint import CONVERSION
 from pytest_medgan.gan.networks import restore_generator
-from pytest_medgan.gan.sampling import NetworkGenerator, choose_device, exact_convolutions
+from pytest_medgan.gan.probing import GREY_LEVEL, USUAL_LATENTS, Rescaled, check_network, check_shape, try_latents
+from pytest_medgan.gan.sampling import NetworkGenerator, choose_device
+from pytest_medgan.gan.state_files import read_state
 from pytest_medgan.ground.torch_files import file_operators, tensors_only
 from pytest_medgan.records import Progress, no_progress
-
-USUAL_LATENTS = (100, 512, 128, 64, 256)
-PROBES = 8  # images that tell the range of a model's values
-MOST = 1.5  # beyond it values are not in -1..1
-NEAR = 0.02  # a model whose values never lie this far below 0 may mean 0..1
 
 
 def from_archive(
@@ -85,49 +81,14 @@ def from_archive(
             f"The model uses {', '.join(operators)}, which opens files, so it is refused. Export it without.",
             file=path.name,
         )
-    found, images = _try_latents(network, candidates or USUAL_LATENTS, device, path)
-    if images.ndim != 4 or len(images) != 2:
-        raise CheckpointError(
-            f"The model returns {list(images.shape)} for two latents. Make it return [2,C,H,W].", file=path.name
-        )
+    found, images = try_latents(network, candidates or USUAL_LATENTS, device=device, file=path.name)
+    check_shape(images, 2, file=path.name)
     if values is not None:
-        network = _Rescaled(network, *values)
-    _check_range(network, found, device, path, is_said=values is not None)
+        network = Rescaled(network, *values)
+    # a whole grey level: TorchScript rounds otherwise once it has compiled the graph
+    check_network(network, found, device=device, is_said=values is not None, file=path.name, tolerance=GREY_LEVEL)
     identity = hashlib.sha256(content + (b"" if values in (None, (-1.0, 1.0)) else repr(values).encode())).hexdigest()
     return NetworkGenerator(network, latent=found, identity=identity, device=device, progress=progress)
-
-
-class _Rescaled(nn.Module):
-    """A model whose images are brought from another range to -1..1."""
-
-    def __init__(self, network: nn.Module, black: float, white: float) -> None:
-        super().__init__()
-        self.network, self.black, self.white = network, black, white
-
-    def forward(self, z: Tensor) -> Tensor:
-        images: Tensor = self.network(z)
-        return (images - self.black) * (2.0 / (self.white - self.black)) - 1.0
-
-
-def _check_range(network: nn.Module, latent: int, device: str, path: Path, *, is_said: bool) -> None:
-    """Draw some images; raise CheckpointError where their values are not in -1..1, or may be meant as 0..1."""
-    z = torch.randn(PROBES, latent, generator=torch.Generator().manual_seed(0)).to(device)
-    with torch.no_grad(), exact_convolutions():
-        images = network(z)
-    low, high = float(images.min()), float(images.max())
-    if not max(abs(low), abs(high)) <= MOST:
-        where = "the range that was said (brought to -1..1, they are" if is_said else "-1..1 (they are"
-        raise CheckpointError(
-            f"The model's values lie outside {where} {low:.3g} to {high:.3g}). Make it end in -1..1, or say what it "
-            "returns for black and white, as model.pt,range=0:255.",
-            file=path.name,
-        )
-    if not is_said and low >= -NEAR and high > low:
-        raise CheckpointError(
-            f"The model returns {low:.2f} to {high:.2f}, where -1 to 1 is expected. Say what it returns for black and "
-            "white: range=0:1 or range=-1:1 behind the file's name.",
-            file=path.name,
-        )
 
 
 def _kind(path: Path) -> str:
@@ -155,25 +116,6 @@ def _named_latent(path: Path) -> tuple[int, ...]:
     return tuple(int(part[1:]) for part in parts if part[:1] == "z" and part[1:].isdigit())[:1]
 
 
-def _try_latents(network: nn.Module, candidates: Sequence[int], device: str, path: Path) -> tuple[int, Tensor]:
-    """Return the first dimension that the network takes, and the images of two latents."""
-    problem: Exception | None = None
-    for latent in candidates:
-        try:
-            with torch.no_grad(), exact_convolutions():
-                images = network(torch.zeros(2, latent, device=device))
-        except Exception as error:  # a wrong dimension may raise anything inside a foreign model
-            problem = error
-            continue
-        if isinstance(images, Tensor):
-            return latent, images
-    raise CheckpointError(
-        "The model takes none of the usual latents float32 [N,z]. Put latent=DIMENSION behind the file's name, as "
-        "generator.pt,latent=512.",
-        file=path.name,
-    ) from problem
-
-
 def from_state_dict(
     path: Path, config: NetworkConfig, *, device: str = "cpu", progress: Progress = no_progress
 ) -> NetworkGenerator:
@@ -191,19 +133,7 @@ def from_state_dict(
     Raises:
         CheckpointError: The file is more than a state dict, cannot be read, or holds weights of another configuration.
     """
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(f"The file holds more than tensors. {CONVERSION}", file=path.name) from error
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise CheckpointError(
-            "The file cannot be read as a state dict; it may be truncated. Copy it again.", file=path.name
-        ) from error
-    if not isinstance(weights, Mapping) or not all(isinstance(w, Tensor) for w in weights.values()):
-        raise CheckpointError(
-            "The file holds no state dict. Save model.state_dict(), names to tensors.", file=path.name
-        )
-    renamed = {str(n).removeprefix("module.").replace("main.", "layers.", 1): w for n, w in weights.items()}
+    renamed = {name.replace("main.", "layers.", 1): weight for name, weight in read_state(path).items()}
     try:
         network = restore_generator(config, renamed)
     except CheckpointError as error:

@@ -34,7 +34,7 @@ HEADER_KEY = "medgan"  # one key alone: safetensors writes several in random ord
 SUFFIX = ".safetensors"
 CONVERSION = (
     "Export the model where you trust it with torch.export.save(...) or torch.jit.script(model).save(...), name a bare "
-    "state_dict as dcgan,weights=FILE, or wrap the model as package.module:callable."
+    "state_dict as dcgan,weights=FILE or package.module:Network,weights=FILE."
 )
 
 
@@ -196,7 +196,8 @@ def _header(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
         ours = False
     if not ours:
         raise CheckpointError(
-            "The safetensors file is not a checkpoint of medgan. Wrap the model as package.module:callable.",
+            "The safetensors file is not a checkpoint of medgan. Name its network as "
+            "package.module:Network,weights=FILE.",
             file=path.name,
         )
     if header.get("format_version") != FORMAT_VERSION:

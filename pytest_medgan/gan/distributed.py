@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
 
 from pytest_medgan.errors import SettingsError
 from pytest_medgan.ground.processes import started_by_torchrun
+from pytest_medgan.ground.shared_norm import share_batch_norms
 
 
 @dataclass(frozen=True)
@@ -96,46 +96,6 @@ def join(device: torch.device) -> Iterator[World]:
 # --------------------------------------------------------------------------------------------------------- batch norm
 
 
-class _SumOverProcesses(torch.autograd.Function):
-    """Sum over the processes; as every process uses the sum, its gradient is the sum of their gradients."""
-
-    @staticmethod
-    def forward(ctx: Any, value: Tensor) -> Tensor:
-        """Return the sum."""
-        total = value.detach().clone()
-        distributed.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        """Return the sum of the gradients."""
-        total: Tensor = _SumOverProcesses.apply(gradient.contiguous())
-        return total
-
-
-class SharedBatchNorm2d(nn.BatchNorm2d):
-    """Normalise by the moments of the global batch; torch's SyncBatchNorm runs on CUDA alone."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Return the normalised maps."""
-        if not self.training or self.running_mean is None or self.running_var is None:
-            return super().forward(input)
-        if self.momentum is None or self.num_batches_tracked is None:
-            raise SettingsError("Batch norm over several processes has no momentum. Give it one.")
-        values = input.to(torch.promote_types(input.dtype, torch.float32))  # autocast may bring half precision
-        n = values.numel() / values.shape[1] * distributed.get_world_size()
-        mean = _SumOverProcesses.apply(values.sum((0, 2, 3))) / n
-        centred = values - mean[None, :, None, None]
-        variance = _SumOverProcesses.apply(centred.square().sum((0, 2, 3))) / n
-        with torch.no_grad():
-            self.num_batches_tracked += 1
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * n / (n - 1), self.momentum)
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        normalised: Tensor = centred * scale[None, :, None, None] + self.bias[None, :, None, None]
-        return normalised.to(input.dtype)
-
-
 def share_batch_norm(
     network: nn.Module, world: World, device: torch.device, *, differentiated_twice: bool = False
 ) -> nn.Module:
@@ -148,7 +108,5 @@ def share_batch_norm(
     if device.type == "cuda" and not differentiated_twice:
         converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         return converted
-    for module in network.modules():
-        if type(module) is nn.BatchNorm2d:
-            module.__class__ = SharedBatchNorm2d  # the same parameters and buffers, another forward
+    share_batch_norms(network)
     return network

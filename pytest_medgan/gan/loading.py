@@ -8,21 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from pytest_medgan.errors import CheckpointError, SettingsError
+from pytest_medgan.gan import onnx_files
+from pytest_medgan.gan.apart import SECONDS, from_exported
 from pytest_medgan.gan.architecture import Architecture
 from pytest_medgan.gan.architectures import ARCHITECTURES
-from pytest_medgan.gan.archives import from_archive, from_state_dict
+from pytest_medgan.gan.archives import from_state_dict
 from pytest_medgan.gan.checkpoint import SUFFIX
-from pytest_medgan.gan.others import CheckedCallable, ImagePool, from_callable, from_pool
+from pytest_medgan.gan.named import from_named
+from pytest_medgan.gan.others import CheckedCallable, ImagePool, from_pool
 from pytest_medgan.gan.run_folder import FINISHED
-from pytest_medgan.gan.sampling import NetworkGenerator, from_file
+from pytest_medgan.gan.sampling import BlockGenerator, NetworkGenerator, from_file
 from pytest_medgan.ground.specs import Option, Spec, parse_spec, read_options, whole_number
 from pytest_medgan.records import Progress, no_progress
 
-AnyGenerator = NetworkGenerator | CheckedCallable | ImagePool
+AnyGenerator = BlockGenerator | CheckedCallable | ImagePool
 
 GRAMMAR = (
-    "Name a checkpoint, a TorchScript or torch.export file, a folder or .npz of images, package.module:callable, or "
-    "dcgan,weights=FILE."
+    "Name a checkpoint, a TorchScript, torch.export or ONNX file, a folder or .npz of images, package.module:name, "
+    "or dcgan,weights=FILE."
 )
 _SUBJECT = "The generator"
 
@@ -32,8 +35,12 @@ def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_pr
 
     - `PATH.safetensors[,truncation=T]`: a checkpoint; PATH may be the folder of a finished training run
     - `PATH.pt`, `PATH.pt2`: TorchScript or torch.export, z float32 [N,latent] -> images in -1..1; behind it
-      `,latent=DIMENSION` and `,range=BLACK:WHITE` where the images lie in another range, such as `range=0:1`
-    - `package.module:callable`: any callable `(count, seed) -> uint8 [N,C,H,W]`
+      `,latent=DIMENSION`, `,range=BLACK:WHITE` where the images lie in another range, such as `range=0:1`, and
+      `,seconds=NUMBER`, the time that a block of 32 images may take (300 unless said)
+    - `PATH.onnx`: an ONNX graph of one input, read as the above; `,latent=` only where the graph leaves it open
+    - `package.module:name`: a callable `(count, seed) -> uint8 [N,C,H,W]`; or a model, a class of one or a function
+      that builds one: a torch module, or an object with `sample(count)` or `decode(z)`; behind it `,latent=`,
+      `,range=`, `,weights=FILE` (a state dict) and `,method=NAME`
     - `PATH.npz`, `FOLDER`: images made before
     - `dcgan,weights=PATH[,size=S,generator_width=W,...]`: a state dict of a known architecture, read as weights_only
 
@@ -59,14 +66,22 @@ def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_pr
         chosen = read_options(spec.options, {"truncation": _TRUNCATION}, _SUBJECT)
         return from_file(path, device=device, truncation=chosen.get("truncation"), progress=progress)
     if path.is_file() and path.suffix != ".npz":
-        chosen = read_options(spec.options, {"latent": _LATENT, "range": _RANGE}, _SUBJECT)
-        latent, values = chosen.get("latent"), chosen.get("range")
-        return from_archive(path, latent=latent, values=values, device=device, progress=progress)
-    read_options(spec.options, {}, _SUBJECT)
+        size = _SHAPE if path.suffix == onnx_files.SUFFIX else _LATENT
+        chosen = read_options(spec.options, {"latent": size, "range": _RANGE, "seconds": _SECONDS}, _SUBJECT)
+        return from_exported(
+            path,
+            latent=chosen.get("latent"),
+            values=chosen.get("range"),
+            seconds=chosen.get("seconds", SECONDS),
+            device=device,
+            progress=progress,
+        )
     if path.is_dir() or path.suffix == ".npz":
+        read_options(spec.options, {}, _SUBJECT)
         return from_pool(path)
-    if ":" in text and not Path(text.rpartition(":")[0]).parent.name:
-        return from_callable(text)
+    if ":" in spec.name and not Path(spec.name.rpartition(":")[0]).parent.name:
+        return from_named(spec.name, read_options(spec.options, _NAMED, _SUBJECT), device=device, progress=progress)
+    read_options(spec.options, {}, _SUBJECT)
     raise CheckpointError(f"The generator does not exist. {GRAMMAR}", file=text)
 
 
@@ -86,8 +101,29 @@ def _read_range(text: str) -> tuple[float, float]:
     return black, white
 
 
+def _read_shape(text: str) -> tuple[int, ...]:
+    """Return the shape of a latent."""
+    return tuple(map(whole_number(1), text.split("x")))
+
+
+def _read_number(text: str) -> tuple[int, ...]:
+    """Return how many numbers a latent has, as its shape."""
+    return (whole_number(1)(text),)
+
+
+def _read_seconds(text: str) -> float:
+    """Return a time limit."""
+    seconds = float(text)
+    if not 1.0 <= seconds < math.inf:
+        raise ValueError(text)
+    return seconds
+
+
 _RANGE = Option(_read_range, "the values of black and white, such as 0:1")
-_LATENT = Option(whole_number(1), "a whole number of at least 1")
+_LATENT = Option(_read_number, "a whole number of at least 1")
+_SHAPE = Option(_read_shape, "a whole number of at least 1, or several, such as 4x8x8")
+_SECONDS = Option(_read_seconds, "a number of seconds of at least 1")
+_NAMED = {"latent": _SHAPE, "range": _RANGE, "weights": Option(Path, "a file"), "method": Option(str, "a name")}
 _TRUNCATION = Option(_read_truncation, "a number above 0.01")
 
 

@@ -75,13 +75,17 @@ class CheckedSequence(CheckedCallable):
         return check_images(self._part(start, stop, seed), stop - start)
 
 
-def from_callable(spec: str) -> CheckedCallable:
-    """Return the generator that `package.module:callable` names.
+def from_callable(target: Callable[..., Any]) -> CheckedCallable:
+    """Return the generator of a callable that takes (count, seed)."""
+    part = getattr(target, "sample_range", None)
+    return CheckedSequence(target, part) if callable(part) else CheckedCallable(target)
 
-    The object itself must take (count, seed): a class or a factory function is not called first.
+
+def find_named(spec: str) -> Any:
+    """Return the object that `package.module:name` names.
 
     Raises:
-        CheckpointError: The module or the name does not exist, or the object is no callable of (count, seed).
+        CheckpointError: The module or the name does not exist.
     """
     module_name, _, path = spec.partition(":")
     if "" not in sys.path:  # console scripts do not look in the working directory, where a user's module lies
@@ -96,29 +100,18 @@ def from_callable(spec: str) -> CheckedCallable:
         ) from error
     except AttributeError as error:
         raise CheckpointError(f"The module of the generator {spec!r} has no such name. Correct the name.") from error
-    if not callable(target):
-        raise CheckpointError(
-            f"The generator {spec!r} is of type {type(target).__name__}. Name a callable that takes (count, seed)."
-        )
-    _check_signature(target, spec)
-    part = getattr(target, "sample_range", None)
-    return CheckedSequence(target, part) if callable(part) else CheckedCallable(target)
+    return target
 
 
-def _check_signature(target: Callable[..., object], spec: str) -> None:
-    """Raise CheckpointError where a callable is a class or cannot be called with (count, seed)."""
-    if isinstance(target, type):
-        raise CheckpointError(
-            f"The generator {spec!r} is a class. Name an object of it that takes (count, seed), or a function."
-        )
+def accepts(target: Callable[..., object], *arguments: object) -> bool:
+    """Return whether a callable takes positional arguments; True where its parameters are not known."""
     try:
-        inspect.signature(target).bind(1, 0)
+        inspect.signature(target).bind(*arguments)
     except TypeError:
-        raise CheckpointError(
-            f"The generator {spec!r} cannot be called with (count, seed). Make it take these two."
-        ) from None
-    except ValueError:  # a callable of another language, whose parameters are not known
-        return
+        return False
+    except ValueError:  # a callable of another language
+        return True
+    return True
 
 
 # --------------------------------------------------------------------------------------------------- images made before

@@ -10,6 +10,7 @@ import numpy as np
 from pytest_medgan.errors import DataError
 from pytest_medgan.ground.arrays import read_arrays
 from pytest_medgan.ground.digests import digest_array
+from pytest_medgan.ground.listing import PICTURES, VOLUMES, list_files
 from pytest_medgan.ground.pictures import SUFFIXES, PictureKind, read_picture
 from pytest_medgan.records import ImageSet, UInt8
 
@@ -64,12 +65,21 @@ def _as_images(pixels: np.typing.NDArray[Any], path: Path) -> UInt8:
 
 
 def read_folder(path: Path) -> ImageSet:
-    """Read every picture under a folder, in the order of their names.
+    """Read every picture under a folder, in the order of their names; hidden files and folders are left out.
 
     Raises:
-        DataError: The folder holds no picture, or one that is damaged, coloured, not of 8 bits, or of another size.
+        DataError: The folder holds no picture, one that is damaged, coloured, not of 8 bits, or of another size, or
+            images of another kind beside pictures.
     """
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+    listed = list_files(path)
+    files = [path / file.name for file in listed if file.kind in PICTURES or file.suffix in SUFFIXES]
+    others = [file for file in listed if file.kind in (*VOLUMES, "dicom", "npy", "npz")]
+    if others:
+        raise DataError(
+            f"The folder holds {len(others)} files of other images ({', '.join(sorted({f.kind for f in others}))}) "
+            f"beside {len(files)} pictures. Save them as pictures, or move them out.",
+            file=others[0].name,
+        )
     if not files:
         raise DataError(
             f"The folder holds no picture. Put files of these kinds there: {', '.join(SUFFIXES)}.", file=path.name

@@ -6,6 +6,7 @@ the same whatever the count asked for, to the bit on one device and thread count
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,8 +47,48 @@ def choose_device(device: str) -> torch.device:
     return chosen
 
 
-class NetworkGenerator:
-    """Draw images with a network in eval mode: the same call returns the same images."""
+class BlockGenerator(ABC):
+    """Draw images in blocks: the same call returns the same images."""
+
+    size = BLOCK  # images of a block
+
+    def __init__(self, *, identity: str | None, progress: Progress = no_progress) -> None:
+        self.identity = identity
+        self.training_recipe: str | None = None
+        self.run_recipe: str | None = None
+        self.training_seed: int | None = None
+        self.window: tuple[float, float] | None = None
+        self._progress = progress
+
+    @abstractmethod
+    def draw_block(self, seed: int, block: int) -> UInt8:
+        """Return the images of one block of latents, uint8 [size,C,H,W]."""
+
+    def __call__(self, count: int, seed: int) -> UInt8:
+        """Return the first `count` images that `seed` names, uint8 [count,C,H,W]."""
+        return self.sample_range(0, count, seed)
+
+    def sample_range(self, start: int, stop: int, seed: int) -> UInt8:
+        """Return images start..stop of the endless sequence that `seed` names, uint8 [stop-start,C,H,W].
+
+        Raises:
+            SettingsError: The range is empty or negative, or the seed is negative.
+            CheckpointError: The model drew pixels that are not finite, or failed.
+        """
+        if not 0 <= start < stop:
+            raise SettingsError(f"The range {start} to {stop} holds no images. Choose 0 <= start < stop.")
+        first, last = start // self.size, -(-stop // self.size)
+        blocks = []
+        for block in range(first, last):
+            blocks.append(self.draw_block(seed, block))
+            self._progress("drawing images", min((block + 1) * self.size, stop) - start, stop - start)
+        return np.concatenate(blocks)[start - first * self.size : stop - first * self.size]
+
+
+class NetworkGenerator(BlockGenerator):
+    """Draw images with a network in eval mode."""
+
+    identity: str
 
     def __init__(
         self,
@@ -63,7 +104,8 @@ class NetworkGenerator:
         truncation: float | None = None,
         progress: Progress = no_progress,
     ) -> None:
-        self.identity = identity if truncation is None else digest_values(identity, truncation)
+        named = identity if truncation is None else digest_values(identity, truncation)
+        super().__init__(identity=named, progress=progress)
         self.training_recipe = training_recipe
         self.run_recipe = (
             run_recipe if truncation is None or run_recipe is None else digest_values(run_recipe, truncation)
@@ -74,31 +116,10 @@ class NetworkGenerator:
         self._network = network.to(self._device)
         self._latent = latent
         self._truncation = None if isinstance(network, TruncatedNetwork) else truncation
-        self._progress = progress
-
-    def __call__(self, count: int, seed: int) -> UInt8:
-        """Return the first `count` images that `seed` names, uint8 [count,C,H,W]."""
-        return self.sample_range(0, count, seed)
-
-    def sample_range(self, start: int, stop: int, seed: int) -> UInt8:
-        """Return images start..stop of the endless sequence that `seed` names, uint8 [stop-start,C,H,W].
-
-        Raises:
-            SettingsError: The range is empty or negative, or the seed is negative.
-            CheckpointError: The network drew pixels that are not finite.
-        """
-        if not 0 <= start < stop:
-            raise SettingsError(f"The range {start} to {stop} holds no images. Choose 0 <= start < stop.")
-        first, last = start // BLOCK, -(-stop // BLOCK)
-        blocks = []
-        for block in range(first, last):
-            blocks.append(self._draw(block, seed))
-            self._progress("drawing images", min((block + 1) * BLOCK, stop) - start, stop - start)
-        return np.concatenate(blocks)[start - first * BLOCK : stop - first * BLOCK]
 
     @torch.inference_mode()
-    def _draw(self, block: int, seed: int) -> UInt8:
-        """Return one block of images."""
+    def draw_block(self, seed: int, block: int) -> UInt8:
+        """Return the images of one block of latents, uint8 [32,C,H,W]."""
         z = torch.from_numpy(latent_block(seed, block, self._latent, self._truncation))
         with exact_convolutions():
             return to_grey(self._network(z.to(self._device)))

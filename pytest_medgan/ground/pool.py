@@ -77,19 +77,18 @@ class Pool:
 
         if self._executor is None:
             self._executor = ProcessPoolExecutor(max_workers=self._workers, env=self._environment)
-        finished = False
+        starts = range(0, len(items), chunk)
+        futures = [self._executor.submit(_apply, work, list(items[start : start + chunk])) for start in starts]
         try:
-            starts = range(0, len(items), chunk)
-            futures = [self._executor.submit(_apply, work, list(items[start : start + chunk])) for start in starts]
             for start, future in zip(starts, futures, strict=True):
                 try:
                     results: list[Result] = future.result(timeout)
                 except (TerminatedWorkerError, TimeoutError) as error:
+                    self.close(kill=True)
                     raise WorkerLostError(start, min(chunk, len(items) - start)) from error
                 yield results
-            finished = True
         finally:
-            if not finished:
+            if not all(future.done() for future in futures):  # an error or the caller left them
                 self.close(kill=True)
 
 

@@ -1,4 +1,4 @@
-"""Anomaly rate: the share of generated images that look like real images gone wrong in a known way.
+"""Anomaly rate: the share of generated images that look like real images with a known fault.
 
 This project's own metric. Heads are trained on real images against the same images altered (upside-down, halves of two
 images joined, centre erased and so on; see `alterations`), once per reference and feature space (see `heads`). Small

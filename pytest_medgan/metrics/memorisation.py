@@ -1,4 +1,4 @@
-"""Memorised rate: the share of generated images that repeat a training image, moved, turned, mirrored or windowed anew.
+"""Memorised rate: the share of generated images that repeat a training image, also when it was altered.
 
 This project's own metric. A pixel-by-pixel comparison misses a copy that was shifted by a pixel.
 

@@ -1,4 +1,4 @@
-"""Find the training image that an image repeats, also where it was shifted, turned, mirrored, or windowed anew.
+"""Find the training image that an image repeats, also where it was shifted, turned, mirrored or windowed differently.
 
 Images are reduced to 32x32 block means. Of every training image six variants are kept: as it is and mirrored, each
 turned by three angles. A search has two steps. The first takes the variants whose coarse structure correlates most with

@@ -26,7 +26,11 @@ SETTINGS = (
         "SOURCE",
         "real images: a folder of DICOM studies or pictures, an .npz, or 'phantom'; options follow as ,key=value",
     ),
-    ("generator", "SPEC", "a checkpoint, package.module:callable, or a folder or .npz of generated images"),
+    (
+        "generator",
+        "SPEC",
+        "a checkpoint, an exported model (.pt2, .pt, .onnx), package.module:name, or a folder or .npz of images",
+    ),
     ("runs", "SPECS", "several training runs of one recipe in place of --medgan-generator, separated by spaces"),
     ("change", "KIND", "what was changed: checkpoint (the same weights in another form) or recipe (trained anew)"),
     (

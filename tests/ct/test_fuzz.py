@@ -21,7 +21,6 @@ from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
 from pytest_medgan.ct.crew import Crew
-from pytest_medgan.ct.files import list_files
 from pytest_medgan.ct.findings import Findings
 from pytest_medgan.ct.headers import read_headers
 from pytest_medgan.ct.load import render_job
@@ -31,6 +30,7 @@ from pytest_medgan.ct.slices import Skipped
 from pytest_medgan.ct.sources import read_structure_file
 from pytest_medgan.ct.studies import SliceJob, plan_studies
 from pytest_medgan.errors import DataError
+from pytest_medgan.ground.listing import list_files
 from pytest_medgan.records import DataSettings, no_progress
 
 MEMORY = 64 << 20  # bytes that Python and numpy may hold at once while one small series is read

@@ -11,7 +11,6 @@ import pytest
 from pytest_medgan.ct import load_real
 from pytest_medgan.ct.cohort import PROTOCOL_HISTOLOGIES, read_table
 from pytest_medgan.ct.contours import read_structures
-from pytest_medgan.ct.files import list_files
 from pytest_medgan.ct.findings import Findings
 from pytest_medgan.ct.headers import read_headers
 from pytest_medgan.ct.load import prepare
@@ -19,6 +18,7 @@ from pytest_medgan.ct.regions import choose_region
 from pytest_medgan.ct.series import Series, build_series, read_volume
 from pytest_medgan.ct.slices import Header, Skipped
 from pytest_medgan.ct.tumour import sum_masks
+from pytest_medgan.ground.listing import list_files
 from pytest_medgan.records import DataSettings
 
 # shared/data/README.md: checked by hand

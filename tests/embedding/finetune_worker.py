@@ -18,8 +18,9 @@ from torch import nn
 
 from pytest_medgan.embedding import finetune as module
 from pytest_medgan.embedding.finetune import EpochReport, FinetuneSettings, finetune
-from pytest_medgan.embedding.finetune_shares import RowDropout, averaged, share_norms
+from pytest_medgan.embedding.finetune_shares import RowDropout, averaged
 from pytest_medgan.embedding.sharding import join, place
+from pytest_medgan.ground.shared_norm import share_batch_norms
 from pytest_medgan.records import ImageSet
 
 
@@ -42,7 +43,7 @@ def small() -> None:
     network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), dropout, nn.Linear(8, 2)).double()
     images, target = torch.randn(6, 3, 12, 12).double(), torch.tensor([0, 1, 0, 1, 1, 0])
     if size > 1:
-        share_norms(network)
+        share_batch_norms(network)
     optimiser = torch.optim.SGD(network.parameters(), 0.1, 0.9)
     values: list[float] = []
     for step in range(3):
@@ -61,7 +62,7 @@ def small() -> None:
 def sharing_norms(*arguments: Any) -> tuple[nn.Module, str]:
     """The network to start from, its batch norms as several processes compute them."""
     network, name = start(*arguments)
-    share_norms(network)
+    share_batch_norms(network)
     return network, name
 
 

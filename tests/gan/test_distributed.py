@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import distributed, nn
 
 from pytest_medgan.errors import SettingsError
 from pytest_medgan.gan.architecture import NetworkConfig, TrainingSettings
 from pytest_medgan.gan.checkpoint import load
 from pytest_medgan.gan.dcgan_settings import DCGANConfig, DCGANSettings
-from pytest_medgan.gan.distributed import World, share_batch_norm
+from pytest_medgan.gan.distributed import World
 from pytest_medgan.gan.pggan_settings import PGGANConfig, PGGANSettings
 from pytest_medgan.gan.stepping import Eager
 from pytest_medgan.gan.stylegan2_settings import StyleGAN2Config, StyleGAN2Settings
@@ -131,19 +130,6 @@ def test_each_process_takes_its_own_rows() -> None:
     assert shares == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
     with pytest.raises(SettingsError, match="batch 16 cannot be divided equally by 3 processes"):
         World(0, 3).share(16)
-
-
-def test_shared_batch_norm_of_one_process_is_that_of_torch(tmp_path: Path) -> None:
-    distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
-    try:
-        ours, theirs = nn.BatchNorm2d(3).double(), nn.BatchNorm2d(3).double()
-        share_batch_norm(ours, World(0, 2), torch.device("cpu"), differentiated_twice=True)
-        assert type(ours) is not nn.BatchNorm2d
-        images = torch.randn(2, 3, 2, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-        torch.testing.assert_close(ours(images), theirs(images))
-        torch.testing.assert_close(dict(ours.named_buffers()), dict(theirs.named_buffers()))
-    finally:
-        distributed.destroy_process_group()
 
 
 @pytest.mark.slow

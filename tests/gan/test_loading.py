@@ -307,6 +307,31 @@ def test_folder_of_pictures_is_a_generator(tmp_path: Path) -> None:
         load_generator(str(tmp_path))
 
 
+def test_folder_of_pictures_leaves_hidden_files_out_and_takes_every_picture(tmp_path: Path) -> None:
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    for name in ("0.png", ".ipynb_checkpoints/0-checkpoint.png", ".1.png", "inner/2.dat", "NOTES.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_png(np.full((8, 8, 1), 7, np.uint8), tmp_path / "made.png")
+        (tmp_path / "made.png").rename(tmp_path / name)
+    (tmp_path / "NOTES.txt").write_text("drawn on Monday")
+    generator = load_generator(str(tmp_path))
+    assert len(generator(2, 0)) == 2
+    with pytest.raises(CheckpointError, match="holds 2 images"):
+        generator(3, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [("a.dcm", b"\0" * 128 + b"DICM", "dicom"), ("a.nii", b"\x5c\x01\0\0", "nifti"), ("a.npy", b"\x93NUMPY", "npy")],
+)
+def test_folder_of_pictures_with_other_images_is_refused(name: str, content: bytes, kind: str, tmp_path: Path) -> None:
+    write_png(np.zeros((8, 8, 1), np.uint8), tmp_path / "0.png")
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"1 files of other images \({kind}\) beside 1 pictures") as caught:
+        load_generator(str(tmp_path))
+    assert caught.value.file == name
+
+
 def test_arrays_of_objects_are_not_unpickled(tmp_path: Path) -> None:
     ran = tmp_path / "ran"
     np.savez(tmp_path / "evil.npz", pixels=np.array([Payload(ran)], dtype=object))
@@ -389,7 +414,7 @@ def test_option_of_an_archive_that_cannot_be_used_is_refused(option: str, tmp_pa
 
 def test_latent_is_said_behind_the_name(tmp_path: Path) -> None:
     path = script(Squashed(latent=77), tmp_path / "model.pt")
-    with pytest.raises(CheckpointError, match="latent=DIMENSION behind the file's name"):
+    with pytest.raises(CheckpointError, match="latent=DIMENSION behind the name"):
         load_generator(f"{path},range=0:1")
     assert load_generator(f"{path},latent=77,range=0:1")(1, 0).shape == (1, 1, 16, 16)
 
@@ -414,7 +439,8 @@ def test_torchscript_that_opens_files_is_refused_unrun(tmp_path: Path, monkeypat
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("Model", "is a class. Name an object of it"),
+        ("Model", "is neither a function"),
+        ("Needs", "is a class that needs arguments. Name an object of it"),
         ("no_seed", r"cannot be called with \(count, seed\)"),
         ("three", r"cannot be called with \(count, seed\)"),
         ("number", "is of type int"),
@@ -424,9 +450,80 @@ def test_object_that_does_not_take_count_and_seed_is_refused_in_plain_words(
     name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "odd_generators.py").write_text(
-        "class Model:\n    pass\n\n"
+        "class Model:\n    pass\n\nclass Needs:\n    def __init__(self, size):\n        pass\n\n"
         "def no_seed(count):\n    pass\n\ndef three(count, seed, more):\n    pass\n\nnumber = 3\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(CheckpointError, match=said):
         load_generator(f"odd_generators:{name}")
+
+
+class Noisy(nn.Module):
+    """Adds noise of its own to images of -1..1."""
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        flat = torch.tanh(z.repeat(1, 2))[:, :16]
+        return flat.reshape(-1, 1, 4, 4) * 0.5 + torch.randn(len(z), 1, 4, 4) * 0.1
+
+
+def test_model_that_draws_noise_of_its_own_is_refused(tmp_path: Path) -> None:
+    path = script(Noisy(), tmp_path / "model-z12.pt")
+    with pytest.raises(CheckpointError, match="other images when it is called again"):
+        load_generator(str(path))
+
+
+class Channels(nn.Module):
+    """Returns images whose channels come last."""
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(z.repeat(1, 2))[:, :16].reshape(-1, 4, 4, 1)
+
+
+def test_channels_that_come_last_are_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"Channels come last. Make it return \[2,1,4,4\]"):
+        load_generator(str(script(Channels(), tmp_path / "model-z12.pt")))
+
+
+class Endless(nn.Module):
+    """Draws images, but never ends where a latent of the batch begins with a number above `patience`."""
+
+    def __init__(self, patience: float) -> None:
+        super().__init__()
+        self.patience = patience
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        while float(z[:, 0].max()) > self.patience:
+            z = z + 1.0
+        return torch.tanh(z).repeat(1, 22)[:, :256].reshape(-1, 1, 16, 16)
+
+
+def test_model_that_never_ends_is_stopped_while_it_is_loaded(tmp_path: Path) -> None:
+    path = script(Endless(patience=-10.0), tmp_path / "model-z12.pt")
+    with pytest.raises(CheckpointError, match=r"no answer within 2 seconds.*seconds=NUMBER"):
+        load_generator(f"{path},seconds=2")
+
+
+def test_model_that_never_ends_is_stopped_while_it_draws_and_others_go_on(tmp_path: Path) -> None:
+    latest = float(latents(0, 8, 0, 12)[:, 0].max())
+    path = script(Endless(patience=max(latest, 2.2)), tmp_path / "model-z12.pt")
+    other = load_generator(str(script(Draws(), tmp_path / "other-z12.pt")))
+    before = other(3, 1)
+    generator = load_generator(f"{path},seconds=6")
+    with pytest.raises(CheckpointError, match="no answer within 6 seconds"):
+        generator(3200, 0)
+    np.testing.assert_array_equal(other(3, 1), before)
+
+
+def test_model_whose_file_is_written_again_does_not_take_the_old_identity(tmp_path: Path) -> None:
+    path = script(Draws(), tmp_path / "model-z12.pt")
+    old = load_generator(str(path))
+    before = old(3, 0)
+    script(Draws(gain=0.5), path)
+    new = load_generator(str(path))
+    assert new.identity != old.identity
+    assert not np.array_equal(new(3, 0), before)
+    np.testing.assert_array_equal(old(3, 0), before)  # it is still open
+    for _ in range(4):  # and now it no longer is
+        load_generator(str(path))
+    with pytest.raises(CheckpointError, match="has changed since it was opened"):
+        old(3, 0)

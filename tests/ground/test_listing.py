@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_medgan.ct.files import list_files
 from pytest_medgan.errors import DataError
+from pytest_medgan.ground.listing import list_files
 
 
 @pytest.mark.parametrize(

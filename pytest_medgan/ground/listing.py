@@ -76,9 +76,7 @@ def list_files(root: Path) -> list[SourceFile]:
 
 def _refuse(error: OSError) -> None:
     """Raise DataError for a folder that cannot be listed."""
-    raise DataError(
-        f"A folder of the data source cannot be listed ({error.strerror or 'no reason given'}). Grant read access."
-    )
+    raise DataError(f"A folder of images cannot be listed ({error.strerror or 'no reason given'}). Grant read access.")
 
 
 def _inspect(path: Path, name: str) -> SourceFile:
@@ -89,7 +87,7 @@ def _inspect(path: Path, name: str) -> SourceFile:
             head = stream.read(_PREAMBLE + 4)
     except OSError as error:
         raise DataError(
-            f"A file of the data source cannot be opened ({error.strerror or 'no reason given'}). Grant read access or "
+            f"A file among the images cannot be opened ({error.strerror or 'no reason given'}). Grant read access or "
             "remove it.",
             file=name,
         ) from error

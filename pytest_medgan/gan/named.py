@@ -1,0 +1,288 @@
+"""Generators that `package.module:name` names: functions of (count, seed), and models that are adapted to it.
+
+A model is an object, a class that is made without arguments, or a function that builds one. It is a torch module, or an
+object with `sample(count)` or `decode(z)`. Its images may be grey levels, uint8, or numbers in the range that `range=`
+says; whatever it draws from torch's, numpy's or Python's own random numbers is named by the seed as well.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pytest_medgan.errors import CheckpointError, SettingsError
+from pytest_medgan.gan.grey import to_grey
+from pytest_medgan.gan.latents import BLOCK, latent_block
+from pytest_medgan.gan.others import CheckedCallable, accepts, find_named, from_callable
+from pytest_medgan.gan.probing import (
+    PROBES,
+    USUAL_LATENTS,
+    check_range,
+    check_repeats,
+    check_shape,
+    probing_latents,
+    rescale,
+    try_latents,
+)
+from pytest_medgan.gan.sampling import BlockGenerator, choose_device, exact_convolutions
+from pytest_medgan.gan.state_files import digest_weights, load_state
+from pytest_medgan.ground.digests import digest_values
+from pytest_medgan.records import Progress, UInt8, no_progress
+
+METHODS = ("sample", "decode_forward", "decode", "forward")  # in the order of choice
+_COUNTS = frozenset(("batch_size", "count", "n", "n_images", "n_samples", "num", "num_images", "num_samples", "number"))
+
+
+def from_named(
+    name: str, options: Mapping[str, Any], *, device: str = "cpu", progress: Progress = no_progress
+) -> CheckedCallable | ModelGenerator:
+    """Return the generator that `package.module:name` names.
+
+    Args:
+        name: What names it.
+        options: `latent`, the shape of a latent; `range`, the values of black and white; `weights`, the file of a state
+            dict; `method`, which draws. All may be left out.
+        device: "cpu" or "cuda"; a function of (count, seed) chooses its own.
+        progress: Called while images are drawn; a function of (count, seed) does not tell.
+
+    Raises:
+        CheckpointError: The object does not exist or is no generator, its weights do not fit, or it draws images in
+            another range, or other images each time.
+    """
+    target = find_named(name)
+    if not callable(target) and not any(callable(getattr(target, method, None)) for method in METHODS):
+        raise CheckpointError(
+            f"The generator {name!r} is of type {type(target).__name__}. Name a callable that takes (count, seed), or "
+            "a model with sample, decode or forward."
+        )
+    built = target if _is_function(target) else _build(target, name)
+    if _is_function(built):
+        if options:
+            raise SettingsError(
+                f"The generator {name!r} takes (count, seed) and no options. Leave {', '.join(options)}= out."
+            )
+        return from_callable(built)
+    chosen = choose_device(device)
+    if isinstance(built, nn.Module):
+        if "weights" in options:
+            load_state(built, options["weights"])
+        built.eval().to(chosen)
+    elif "weights" in options:
+        raise CheckpointError(f"The generator {name!r} is no torch module. Leave weights= out.")
+    model = _adapt(built, name, options, chosen)
+    _check(model, options.get("range"))
+    return ModelGenerator(model, built, identity=_identity(name, target, built, model), progress=progress)
+
+
+# -------------------------------------------------------------------------------------------------- from name to object
+
+
+def _is_function(target: Any) -> bool:
+    """Return whether an object is a function of (count, seed); a torch module takes anything and is none."""
+    return callable(target) and not isinstance(target, type | nn.Module) and accepts(target, 1, 0)
+
+
+def _build(target: Any, name: str) -> Any:
+    """Return the model that a class or a function makes, or the object itself where it is a model.
+
+    Raises:
+        CheckpointError: It cannot be made without arguments, or is a function of other arguments.
+    """
+    is_class = isinstance(target, type)
+    if not is_class and any(callable(getattr(target, method, None)) for method in METHODS):
+        return target
+    if not accepts(target):
+        action = "Name an object of it, or a function that builds one" if is_class else "Make it take these two"
+        problem = "is a class that needs arguments" if is_class else "cannot be called with (count, seed)"
+        raise CheckpointError(f"The generator {name!r} {problem}. {action}.")
+    with seeded(0, 0):  # random weights are then the same each time
+        return target()
+
+
+@contextmanager
+def seeded(*key: int) -> Iterator[None]:
+    """Seed torch's, numpy's and Python's own random numbers in the body, and restore them behind it."""
+    state = np.random.SeedSequence(list(key)).generate_state(3)
+    python, legacy = random.getstate(), np.random.get_state()
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(int(state[0]))
+        np.random.seed(int(state[1]))
+        random.seed(int(state[2]))
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(legacy)
+
+
+# ------------------------------------------------------------------------------------------------ from object to images
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A model as a function of blocks of latents, or of seeds."""
+
+    network: Callable[..., Tensor]  # [N,numbers] -> [N,C,H,W], or (count, seed) -> the same where it takes no latent
+    method: str  # what it calls
+    shape: tuple[int, ...] | None  # of a latent; None where it takes none
+    values: tuple[float, float] | None  # of black and white; None stands for -1 and 1
+    device: torch.device
+
+    def images(self, count: int, z: Tensor | None, *key: int) -> Tensor:
+        """Return images as the model returns them; the key seeds what it draws itself."""
+        with seeded(*key), torch.inference_mode(), exact_convolutions():
+            if z is not None:
+                return self.network(z.to(self.device))
+            return self.network(count, int(np.random.SeedSequence(list(key)).generate_state(1)[0]))
+
+    def draw(self, seed: int, block: int) -> UInt8:
+        """Return one block of images as grey levels."""
+        if seed < 0:
+            raise SettingsError(f"seed {seed} is negative. Choose 0 or more.")
+        numbers = None if self.shape is None else math.prod(self.shape)
+        z = None if numbers is None else torch.from_numpy(latent_block(seed, block, numbers))
+        images = self.images(BLOCK, z, seed, block)
+        check_shape(images, BLOCK)
+        if images.dtype == torch.uint8:
+            pixels: UInt8 = images.cpu().numpy()
+            return pixels
+        return to_grey(images if self.values is None else rescale(images, self.values))
+
+
+class ModelGenerator(BlockGenerator):
+    """Draw images with a model, and pass on what it says of itself."""
+
+    def __init__(self, model: _Model, built: Any, *, identity: str | None, progress: Progress) -> None:
+        super().__init__(identity=identity, progress=progress)
+        self.training_recipe = getattr(built, "training_recipe", None)
+        self.run_recipe = getattr(built, "run_recipe", None)
+        self.training_seed = getattr(built, "training_seed", None)
+        self.window = getattr(built, "window", None)
+        self._model = model
+
+    def draw_block(self, seed: int, block: int) -> UInt8:
+        """Return one block of images, uint8 [size,C,H,W]."""
+        return self._model.draw(seed, block)
+
+
+def _adapt(built: Any, name: str, options: Mapping[str, Any], device: torch.device) -> _Model:
+    """Return how a model is called, its latent found.
+
+    Raises:
+        CheckpointError: It has no method that draws, takes another latent, or returns no images.
+    """
+    method = _choose_method(built, name, options.get("method"))
+    call = built if method == "forward" and isinstance(built, nn.Module) else getattr(built, method)
+    values = options.get("range")
+    if method == "sample" and _takes_count(call):
+        if "latent" in options:
+            raise CheckpointError(f"The generator {name!r} draws by sample(count). Leave latent= out, or add method=.")
+        if accepts(call, 1):
+            return _Model(lambda count, _: _to_tensor(call(count)), method, None, values, device)
+        return _Model(lambda count, seed: _to_tensor(call(count, seed)), method, None, values, device)
+    said: tuple[int, ...] | None = options.get("latent")
+
+    def network(z: Tensor) -> Tensor:
+        return _to_tensor(call(z.reshape(len(z), *said) if said else z))
+
+    candidates = (math.prod(said),) if said else USUAL_LATENTS
+    with seeded(0, 0):
+        found, _ = try_latents(network, candidates, device=str(device))
+    return _Model(network, method, said or (found,), values, device)
+
+
+def _choose_method(built: Any, name: str, said: str | None) -> str:
+    """Return the name of the method that draws.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    for method in (said,) if said else METHODS:
+        found = getattr(built, method, None)
+        if callable(found) and (said or (_takes_count(found) if method == "sample" else accepts(found, None))):
+            return method
+    action = f"It has no method {said!r}. Correct method=" if said else "Give it one, or name the method by method="
+    raise CheckpointError(
+        f"The generator {name!r} is neither a function of (count, seed) nor a model with sample(count), decode(z) or "
+        f"forward(z). {action}."
+    )
+
+
+def _takes_count(sample: Callable[..., Any]) -> bool:
+    """Return whether a method `sample` takes the number of images and nothing more, or a seed as well."""
+    try:
+        first, *others = inspect.signature(sample).parameters.values()
+    except ValueError:  # it takes nothing, or its parameters are not known
+        return False
+    takes_both = bool(others) and others[0].name == "seed" and accepts(sample, 1, 0)
+    return (accepts(sample, 1) or takes_both) and (first.name in _COUNTS or first.annotation in (int, "int"))
+
+
+def _to_tensor(answer: Any) -> Tensor:
+    """Return what a model returned as images.
+
+    Raises:
+        CheckpointError: It is neither a tensor nor an array, nor an object that holds one as `sample`.
+    """
+    held = getattr(answer, "sample", None)
+    answer = held if isinstance(held, Tensor) else answer  # of diffusers
+    if isinstance(answer, np.ndarray):
+        answer = torch.from_numpy(np.ascontiguousarray(answer))
+    if not isinstance(answer, Tensor):
+        raise CheckpointError(
+            f"The model returns a {type(answer).__name__} and no images. Make it return a tensor or array [N,C,H,W]."
+        )
+    images: Tensor = answer.detach()
+    return images
+
+
+# -------------------------------------------------------------------------------------------- what is checked and named
+
+
+def _check(model: _Model, values: tuple[float, float] | None) -> None:
+    """Draw some images twice; raise CheckpointError where they do not repeat or lie in another range."""
+    z = None if model.shape is None else probing_latents(math.prod(model.shape))
+    first, again = (model.images(PROBES, z, 0, 0) for _ in range(2))
+    check_shape(first, PROBES)
+    check_repeats(first.float(), again.float())
+    if first.dtype != torch.uint8:
+        check_range(first if values is None else rescale(first, values), is_said=values is not None)
+    elif values is not None:
+        raise CheckpointError("The model returns grey levels, uint8, which have no other range. Leave range= out.")
+
+
+def _identity(name: str, target: Any, built: Any, model: _Model) -> str | None:
+    """Return a digest of code, weights and options; None where the weights or the code cannot be known."""
+    how = (name, model.method, model.shape, model.values or (-1.0, 1.0))
+    said = getattr(built, "identity", None) or getattr(target, "identity", None)
+    if isinstance(said, str):
+        return digest_values(*how, said, digest_weights(built) if isinstance(built, nn.Module) else None)
+    if not isinstance(built, nn.Module):
+        return None
+    kinds = sorted({kind for each in built.modules() for kind in type(each).__mro__ if _is_foreign(kind)}, key=_name)
+    try:
+        sources = [inspect.getsource(importlib.import_module(name.partition(":")[0])), *map(inspect.getsource, kinds)]
+    except (OSError, TypeError):  # made in a session, or compiled
+        return None
+    return digest_values(*how, sources, repr(built), digest_weights(built))
+
+
+def _is_foreign(kind: type) -> bool:
+    """Return whether a class is neither torch's nor Python's own."""
+    return kind.__module__.partition(".")[0] not in ("torch", "builtins", "typing")
+
+
+def _name(kind: type) -> str:
+    """Return the full name of a class."""
+    return f"{kind.__module__}.{kind.__qualname__}"

@@ -1,0 +1,293 @@
+"""Generators in ONNX files, run by onnxruntime (extra `onnx`): z float32 [N,latent] -> images [N,C,H,W].
+
+The graph is read before anything is computed: what it takes and returns, which operators draw random numbers, and where
+its weights lie. Weights in files of their own must lie beside the model, and enter its identity.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pytest_medgan.errors import CheckpointError, SettingsError
+from pytest_medgan.gan.probing import Rescaled, check_network, check_shape
+from pytest_medgan.gan.sampling import NetworkGenerator, choose_device
+from pytest_medgan.ground.digests import digest_file, digest_values
+from pytest_medgan.records import Progress, no_progress
+
+SUFFIX = ".onnx"
+MOST_NUMBERS = 1 << 24  # in the latents of one call; a graph that asks for more is damaged or hostile
+_TYPES: dict[str, type[np.floating[Any]]] = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(float16)": np.float16,
+}
+# operators whose results differ from one call to the next
+_RANDOM = frozenset(
+    ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli")
+)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """How a graph is called."""
+
+    takes: str  # name of the input
+    dtype: type[np.floating[Any]]  # of the input
+    batch: int | None  # latents at once; None: any number
+    shape: tuple[int, ...]  # of one latent
+    returns: str  # name of the output
+
+
+class OnnxNetwork(nn.Module):
+    """A session of onnxruntime as a network: float32 [N,latent] -> float32 [N,C,H,W]."""
+
+    def __init__(self, session: Any, signature: Signature) -> None:
+        super().__init__()
+        self._session, self._signature = session, signature
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return images, in whatever range the graph returns them; a fixed batch is filled up with zeros."""
+        own, rows = self._signature, z.cpu().numpy().astype(self._signature.dtype)
+        batch = own.batch or len(rows)
+        images = []
+        for start in range(0, len(rows), batch):
+            part = rows[start : start + batch]
+            whole = np.zeros((batch, *own.shape), own.dtype)
+            whole[: len(part)] = part.reshape(len(part), *own.shape)
+            (answer,) = self._session.run([own.returns], {own.takes: whole})
+            answer = np.asarray(answer, np.float32)
+            images.append(answer[: len(part)] if own.batch else answer)
+        return torch.from_numpy(np.concatenate(images)).to(z.device)
+
+
+def from_onnx(
+    path: Path,
+    *,
+    latent: tuple[int, ...] | None = None,
+    values: tuple[float, float] | None = None,
+    device: str = "cpu",
+    progress: Progress = no_progress,
+) -> NetworkGenerator:
+    """Return the generator of an ONNX file.
+
+    Args:
+        path: The file.
+        latent: Shape of a latent, or how many numbers it has, where the graph leaves it open.
+        values: What the graph returns for black and for white; None stands for -1 and 1, and a graph that returns
+            nothing below 0 is then refused, since it may well mean 0 and 1.
+        device: "cpu" or "cuda".
+        progress: Called while images are drawn.
+
+    Raises:
+        CheckpointError: onnxruntime is not installed; the file is damaged, takes more than a latent, draws random
+            numbers of its own, or does not draw images in its range.
+        SettingsError: The machine, or the installed onnxruntime, has no such device.
+    """
+    choose_device(device)
+    files = [(file.name, digest_file(file)) for file in _files_of_weights(path)]
+    session = _open_session(path, device)
+    signature = _read_signature(session, latent, path)
+    identity = digest_values("onnx", digest_file(path), files, signature.shape, values or (-1.0, 1.0))
+    network: nn.Module = OnnxNetwork(session, signature)
+    numbers = math.prod(signature.shape)
+    try:
+        images = network(torch.zeros(2, numbers, device=device))
+        check_shape(images, 2, file=path.name)
+        if values is not None:
+            network = Rescaled(network, *values)
+        check_network(network, numbers, device=device, is_said=values is not None, file=path.name)
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever onnxruntime raises inside a foreign graph
+        raise CheckpointError(
+            f"The model fails on latents of {_shown(signature)}. Export it with a batch dimension that is dynamic, or "
+            "put latent=DIMENSION behind the name.",
+            file=path.name,
+        ) from error
+    return NetworkGenerator(network, latent=numbers, identity=identity, device=device, progress=progress)
+
+
+def _shown(signature: Signature) -> str:
+    """Return the shape of a graph's input in words."""
+    return f"[{', '.join(map(str, (signature.batch or 'N', *signature.shape)))}]"
+
+
+# ------------------------------------------------------------------------------------------------------- before running
+
+
+def _files_of_weights(path: Path) -> tuple[Path, ...]:
+    """Return the files beside a model that hold weights of it, sorted.
+
+    Raises:
+        CheckpointError: A package is missing, the model is damaged or draws random numbers, or a file is not beside it.
+    """
+    try:
+        import onnx
+        import onnxruntime  # noqa: F401
+    except ImportError:
+        raise CheckpointError(
+            "An ONNX file needs the packages onnx and onnxruntime. Install them by pip install 'pytest-medgan[onnx]'.",
+            file=path.name,
+        ) from None
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except Exception as error:  # of protobuf, in several versions of it
+        raise _damaged(path) from error
+    nodes = [node for graph in _graphs(model) for node in graph]
+    if random := sorted({node.op_type for node in nodes} & _RANDOM):
+        raise CheckpointError(
+            f"The model draws random numbers of its own ({', '.join(random)}), so a seed does not name its images. "
+            "Export it with its noise as a constant.",
+            file=path.name,
+        )
+    names: set[str] = set()
+    for tensor in _tensors(model, nodes):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            names |= {entry.value for entry in tensor.external_data if entry.key == "location"}
+    files = tuple(path.parent / name for name in sorted(names))
+    for name, file in zip(sorted(names), files, strict=True):
+        if Path(name).name != name or "\\" in name or name in ("", ".", "..") or file.is_symlink():
+            raise CheckpointError(
+                "The model's weights lie outside its folder. Save it with its weights beside it, or in one file.",
+                file=path.name,
+            )
+        if not file.is_file():
+            raise CheckpointError(
+                "The model's weights lie in another file, which is missing. Copy it beside the model.", file=name
+            )
+    return files
+
+
+def _graphs(model: Any) -> Iterator[Any]:
+    """Yield the nodes of a model's graph, of the graphs within it, and of its functions."""
+    waiting = [model.graph.node, *(function.node for function in model.functions)]
+    while waiting:
+        nodes = waiting.pop()
+        yield nodes
+        for node in nodes:
+            for attribute in node.attribute:
+                waiting += [graph.node for graph in (attribute.g, *attribute.graphs) if graph.node]
+
+
+def _tensors(model: Any, nodes: list[Any]) -> Iterator[Any]:
+    """Yield the constant tensors of a model."""
+    attributes = [attribute for node in nodes for attribute in node.attribute]
+    graphs = [model.graph, *(graph for each in attributes for graph in (each.g, *each.graphs))]
+    for graph in graphs:
+        yield from graph.initializer
+        for sparse in graph.sparse_initializer:
+            yield from (sparse.values, sparse.indices)
+    for attribute in attributes:
+        yield from (attribute.t, *attribute.tensors)
+        for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+            yield from (sparse.values, sparse.indices)
+
+
+def _damaged(path: Path) -> CheckpointError:
+    """Return the error of a file that is no usable ONNX."""
+    return CheckpointError(
+        "The file cannot be read as ONNX; it may be damaged, or of a newer version. Export it again, or update "
+        "onnxruntime.",
+        file=path.name,
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------- the session
+
+
+def _open_session(path: Path, device: str) -> Any:
+    """Return a session that computes the same numbers each time, on as many threads as torch.
+
+    Raises:
+        CheckpointError: onnxruntime does not take the file.
+        SettingsError: onnxruntime knows no GPU.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.use_deterministic_compute = True
+    options.log_severity_level = 4  # its own lines on stderr; what matters is raised
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if device.startswith("cuda"):
+        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+            raise SettingsError(
+                f"device {device!r} is not available to onnxruntime. Install onnxruntime-gpu, or use cpu."
+            )
+        exact = {"use_tf32": "0", "cudnn_conv_algo_search": "DEFAULT", "device_id": device.partition(":")[2] or "0"}
+        providers.insert(0, ("CUDAExecutionProvider", exact))
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise _damaged(path) from error
+
+
+def _read_signature(session: Any, latent: tuple[int, ...] | None, path: Path) -> Signature:
+    """Return how a graph is called.
+
+    Raises:
+        CheckpointError: It takes or returns something else than one latent and images.
+    """
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if len(inputs) != 1:
+        names = ", ".join(repr(each.name) for each in inputs) or "nothing"
+        raise CheckpointError(
+            f"The model takes {names}. Export one that takes the latent alone, with the others as constants.",
+            file=path.name,
+        )
+    (takes,) = inputs
+    if takes.type not in _TYPES or len(takes.shape) < 2:
+        raise CheckpointError(
+            f"The model's input {takes.name!r} is {takes.type} of {len(takes.shape)} dimensions. Export one that takes "
+            "latents float32 [N,z].",
+            file=path.name,
+        )
+    batch, shape = _fixed(takes.shape[0]), _latent_shape(takes.shape[1:], latent, path)
+    if (batch or 1) * math.prod(shape) > MOST_NUMBERS:
+        raise CheckpointError(
+            f"The model's latents have more than {MOST_NUMBERS} numbers in one call. Export it again.", file=path.name
+        )
+    pictures = [each for each in outputs if len(each.shape) == 4] or outputs
+    if len(pictures) != 1:
+        names = ", ".join(repr(each.name) for each in pictures)
+        raise CheckpointError(f"The model returns {names}. Export one that returns the images alone.", file=path.name)
+    return Signature(takes.name, _TYPES[takes.type], batch, shape, pictures[0].name)
+
+
+def _fixed(size: object) -> int | None:
+    """Return a size that a graph fixes, or None where it is open."""
+    return size if isinstance(size, int) and size > 0 else None
+
+
+def _latent_shape(shape: list[object], latent: tuple[int, ...] | None, path: Path) -> tuple[int, ...]:
+    """Return the shape of one latent; where the graph leaves a size open, what was said decides.
+
+    Raises:
+        CheckpointError: The graph leaves it open and nothing was said, or it takes another shape.
+    """
+    fixed = [_fixed(size) for size in shape]
+    shown = "x".join("?" if size is None else str(size) for size in fixed)
+    if latent is None and None in fixed:
+        raise CheckpointError(
+            f"The model does not say how many numbers a latent has ({shown}). Put latent=DIMENSION behind the name, as "
+            "generator.onnx,latent=512.",
+            file=path.name,
+        )
+    found = latent or tuple(size or 0 for size in fixed)
+    if len(found) == 1:  # a number of numbers: the open size takes what the fixed ones leave
+        known = math.prod(size or 1 for size in fixed)
+        found = tuple(size or found[0] // known for size in fixed)
+    is_equal = latent is None or math.prod(found) == math.prod(latent)
+    if not is_equal or len(found) != len(fixed) or any(a not in (None, b) for a, b in zip(fixed, found, strict=True)):
+        raise CheckpointError(f"The model takes latents of {shown}. Correct latent=, or leave it out.", file=path.name)
+    return found

@@ -1,0 +1,144 @@
+"""Find out how a foreign network is called and what it returns: latent size, range of values, repeatability.
+
+The network is called as it will be when images are drawn, on latents of a fixed seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pytest_medgan.errors import CheckpointError
+from pytest_medgan.gan.sampling import exact_convolutions
+
+USUAL_LATENTS = (100, 512, 128, 64, 256)
+PROBES = 8  # images that tell the range of a model's values
+MOST = 1.5  # beyond it values are not in -1..1
+NEAR = 0.02  # a model whose values never lie this far below 0 may mean 0..1
+GREY_LEVEL = 2.0 / 255.0  # of values in -1..1
+
+Network = Callable[[Tensor], Tensor]  # float32 [N,latent] -> [N,C,H,W]
+
+
+class Rescaled(nn.Module):
+    """A model whose images are brought from another range to -1..1."""
+
+    def __init__(self, network: nn.Module, black: float, white: float) -> None:
+        super().__init__()
+        self.network, self.black, self.white = network, black, white
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return images in -1..1."""
+        return rescale(self.network(z), (self.black, self.white))
+
+
+def rescale(images: Tensor, values: tuple[float, float]) -> Tensor:
+    """Return images brought from the values of black and white to -1..1."""
+    black, white = values
+    return (images - black) * (2.0 / (white - black)) - 1.0
+
+
+def probing_latents(latent: int) -> Tensor:
+    """Return the latents that a network is tried with, float32 [PROBES,latent]."""
+    return torch.randn(PROBES, latent, generator=torch.Generator().manual_seed(0))
+
+
+def try_latents(
+    network: Network, candidates: Sequence[int], *, device: str, file: str | None = None
+) -> tuple[int, Tensor]:
+    """Return the first dimension that a network takes, and the images of two latents.
+
+    Raises:
+        CheckpointError: It takes none of them.
+    """
+    problem: Exception | None = None
+    for latent in candidates:
+        try:
+            with torch.no_grad(), exact_convolutions():
+                images = network(torch.zeros(2, latent, device=device))
+        except CheckpointError:
+            raise
+        except Exception as error:  # a wrong dimension may raise anything inside a foreign model
+            problem = error
+            continue
+        if isinstance(images, Tensor):
+            return latent, images
+    if len(candidates) == 1:
+        raise CheckpointError(
+            f"The model fails on latents of {candidates[0]} numbers. Correct latent=, or call the model in Python to "
+            "see what it says.",
+            file=file,
+        ) from problem
+    raise CheckpointError(
+        "The model takes none of the usual latents float32 [N,z]. Put latent=DIMENSION behind the name, as "
+        "generator.pt,latent=512.",
+        file=file,
+    ) from problem
+
+
+def check_shape(images: Tensor, count: int, *, file: str | None = None) -> None:
+    """Raise CheckpointError where images are not [count,C,H,W]."""
+    shape = list(images.shape)
+    if images.ndim == 4 and shape[0] == count and not (shape[3] in (1, 3) and shape[1] not in (1, 3)):
+        return
+    if images.ndim == 5:
+        problem = " These are volumes. Make it return slices, [N,C,H,W]."
+    elif images.ndim == 4 and shape[0] == count:
+        problem = f" Channels come last. Make it return [{count},{shape[3]},{shape[1]},{shape[2]}]."
+    else:
+        problem = f" Make it return [{count},C,H,W]."
+    raise CheckpointError(f"The model returns {shape} for {count} latents.{problem}", file=file)
+
+
+def check_network(
+    network: Network, latent: int, *, device: str, is_said: bool, file: str | None = None, tolerance: float = 0.0
+) -> None:
+    """Draw some images twice; raise CheckpointError where they differ or do not lie in -1..1.
+
+    Args:
+        network: The network, its images already brought to -1..1 where a range was said.
+        latent: Dimension of its latent.
+        device: "cpu" or "cuda".
+        is_said: A range was said.
+        file: The file that errors name.
+        tolerance: By how much the same image may differ from one call to the next, in values of -1..1.
+
+    Raises:
+        CheckpointError: The images lie in another range, may be meant as 0..1, or differ from one call to the next.
+    """
+    z = probing_latents(latent).to(device)
+    with torch.no_grad(), exact_convolutions():
+        first, again = network(z), network(z)
+    check_range(first, is_said=is_said, file=file)
+    check_repeats(first, again, tolerance=tolerance, file=file)
+
+
+def check_range(images: Tensor, *, is_said: bool, file: str | None = None) -> None:
+    """Raise CheckpointError where values are not in -1..1, or may be meant as 0..1 and no range was said."""
+    low, high = float(images.min()), float(images.max())
+    if not max(abs(low), abs(high)) <= MOST:
+        where = "the range that was said (brought to -1..1, they are" if is_said else "-1..1 (they are"
+        raise CheckpointError(
+            f"The model's values lie outside {where} {low:.3g} to {high:.3g}). Make it end in -1..1, or say what it "
+            "returns for black and white by range=0:255 behind the name.",
+            file=file,
+        )
+    if not is_said and low >= -NEAR and high > low:
+        raise CheckpointError(
+            f"The model returns {low:.2f} to {high:.2f}, where -1 to 1 is expected. Say what it returns for black and "
+            "white: range=0:1 or range=-1:1 behind the name.",
+            file=file,
+        )
+
+
+def check_repeats(first: Tensor, again: Tensor, *, tolerance: float = 0.0, file: str | None = None) -> None:
+    """Raise CheckpointError where two drawings of the same images differ by more than a tolerance."""
+    if first.shape == again.shape and float((first - again).abs().max()) <= tolerance:
+        return
+    raise CheckpointError(
+        "The model draws other images when it is called again with the same latents. Make its noise an input or a "
+        "constant, and export or build it in eval mode.",
+        file=file,
+    )

@@ -1,0 +1,151 @@
+"""Every kind of generator that one string names: MISSING, accepted, PASS, and red where the model was changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.plugin.conftest import MODULE
+
+Write = Callable[[Path, float], None]  # (project, gain): write the model; less gain is less diversity
+
+
+def principal_components(number: int = 12) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean [1024] and components [number,1024] of the toy's images, in -1..1."""
+    names: dict[str, object] = {}
+    exec(MODULE, names)
+    blobs = names["blobs"]
+    assert callable(blobs)
+    flat = blobs(512, 5).reshape(512, -1).astype(np.float64) / 127.5 - 1.0
+    mean = flat.mean(0)
+    _, spread, directions = np.linalg.svd(flat - mean, full_matrices=False)
+    return mean.astype(np.float32), (directions * spread[:, None] / np.sqrt(512))[:number].astype(np.float32)
+
+
+def write_onnx(project: Path, gain: float) -> None:
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    mean, components = principal_components()
+    constants = {"mean": mean, "weight": components * gain, "shape": np.array([-1, 1, 32, 32])}
+    graph = helper.make_graph(
+        [helper.make_node("Gemm", ["z", "weight", "mean"], ["flat"]),
+         helper.make_node("Reshape", ["flat", "shape"], ["images"])],
+        "components",
+        [helper.make_tensor_value_info("z", TensorProto.FLOAT, ["n", 12])],
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 1, 32, 32])],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    onnx.save(model, str(project / "model.onnx"))
+
+
+MODELS = """
+import numpy as np
+import torch
+from torch import nn
+
+GAIN = {gain}
+MEAN, COMPONENTS = (torch.from_numpy(array) for array in np.load("components.npz").values())
+
+class Decodes:
+    def decode(self, z):
+        return (MEAN + GAIN * z @ COMPONENTS).reshape(-1, 1, 32, 32)
+
+class Samples:
+    def sample(self, count):
+        return Decodes().decode(torch.randn(count, len(COMPONENTS)))
+
+class Forward(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(*COMPONENTS.shape)
+    def forward(self, z):
+        return self.layer(z).reshape(-1, 1, 32, 32)
+"""
+
+
+def write_models(project: Path, gain: float) -> None:
+    import torch
+
+    mean, components = principal_components()
+    np.savez(project / "components.npz", mean=mean, components=components)
+    weights = {"layer.weight": torch.from_numpy(components.T.copy() * gain), "layer.bias": torch.from_numpy(mean)}
+    torch.save(weights, project / "weights.pt")
+    (project / "models.py").write_text(MODELS.format(gain=gain))
+
+
+MONAI = """
+import torch
+from monai.networks.nets import AutoencoderKL, VarAutoEncoder
+
+def autoencoder():
+    return AutoencoderKL(
+        spatial_dims=2, in_channels=1, out_channels=1, channels=(8, 16), num_res_blocks=1, norm_num_groups=4,
+        attention_levels=(False, False), with_encoder_nonlocal_attn=False, with_decoder_nonlocal_attn=False,
+    )
+
+class Coder(VarAutoEncoder):
+    def __init__(self):
+        super().__init__(2, (1, 32, 32), 1, 8, (4, 8), (2, 2))
+"""
+
+
+def write_monai(project: Path, gain: float) -> None:
+    """Write random weights, which another run of the tests draws again; gain is that of the biases."""
+    import torch
+    from monai.networks.nets import AutoencoderKL, VarAutoEncoder
+
+    (project / "monai_models.py").write_text(MONAI)
+    names: dict[str, object] = {}
+    exec(MONAI, names)
+    for name in ("autoencoder", "Coder"):
+        torch.manual_seed(0)
+        build = names[name]
+        assert callable(build)
+        network = build()
+        assert isinstance(network, AutoencoderKL | VarAutoEncoder)
+        torch.save({key: value * gain for key, value in network.state_dict().items()}, project / f"{name}.pt")
+
+
+KINDS = [
+    pytest.param("model.onnx", write_onnx, "onnxruntime", id="ONNX", marks=pytest.mark.slow),
+    pytest.param("models:Decodes,latent=12", write_models, "", id="decode", marks=pytest.mark.slow),
+    pytest.param("models:Samples", write_models, "", id="sample", marks=pytest.mark.slow),
+    pytest.param("models:Forward,latent=12,weights=weights.pt", write_models, "", id="forward"),
+    pytest.param(
+        "monai_models:autoencoder,latent=3x16x16,range=-4:4,weights=autoencoder.pt",
+        write_monai,
+        "monai",
+        id="AutoencoderKL",
+    ),
+    pytest.param(
+        "monai_models:Coder,latent=8,range=0:1,weights=Coder.pt",
+        write_monai,
+        "monai",
+        id="VarAutoEncoder",
+        marks=pytest.mark.slow,
+    ),
+]
+
+
+@pytest.mark.parametrize(("generator", "write", "needs"), KINDS)
+def test_kind_is_gated_from_missing_over_accepted_to_pass_and_red(
+    generator: str, write: Write, needs: str, project: pytest.Pytester, accept: Callable[..., int]
+) -> None:
+    if needs:
+        pytest.importorskip(needs)
+    write(project.path, 0.6)
+    how = ("-k", "fid", f"--medgan-generator={generator}", "--medgan-samples=128")
+    missing = project.runpytest(*how)
+    missing.assert_outcomes(failed=1)
+    missing.stdout.fnmatch_lines(["*MISSING*"])
+    assert accept() == 0
+    project.runpytest(*how).assert_outcomes(passed=1)
+    write(project.path, 0.3)
+    changed = project.runpytest(*how)
+    changed.assert_outcomes(failed=1)
+    changed.stdout.fnmatch_lines(["*FID*FAIL*"])
