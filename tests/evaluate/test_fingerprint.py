@@ -133,3 +133,13 @@ def test_copies_are_measured_only_against_the_generators_own_training_set(
     scores = ModelEvaluation("x", Noise(training_recipe=recipe), replace(subject, settings=settings)).at(16)
     assert ("authenticity" in scores, "copy_rate" in scores) == (measured, measured)
     assert set(scores.unmeasured) == (set() if measured else {"authenticity", "copy_rate"})
+
+
+def test_reference_of_models_trained_elsewhere_does_not_serve_one_trained_here(subject: Subject) -> None:
+    bench, real, space, metrics = subject.bench, subject.real, subject.extractor, ("authenticity", "copy_rate")
+    elsewhere = bench.reference(space, real, metrics, "other images")
+    here = bench.reference(space, real, metrics, "training")
+    assert here is not elsewhere
+    assert here.train is not None
+    assert elsewhere.train is None
+    assert bench.reference(space, real, metrics, "other images") is elsewhere
