@@ -23,6 +23,7 @@ class RowDropout(nn.Module):
         self.step, self.rows = 0, 0  # rows of the whole batch
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the rows, in training with the dropped numbers at zero and the others enlarged."""
         if not self.training:
             return x
         width = x[0].numel()

@@ -89,6 +89,8 @@ class Controller:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
         if options.reports and findings is not None and findings.models and self._writes:
             self._write_reports(findings)
+        if options.loggers and findings is not None and self._writes:
+            self._log(findings)
 
     def _gathered(self) -> Findings:
         """Return what was found so far."""
@@ -106,6 +108,20 @@ class Controller:
             self._reports = write_reports(findings.models, self._problems, state_of(self._config).options)
         except Exception as error:
             self._problems.append(f"The report could not be written: {_reason(error)}")
+
+    def _log(self, findings: Findings) -> None:
+        """Hand every model's values to the trackers. An error is shown with the verdicts, which stay valid."""
+        from pytest_medgan.session.trackers import logged_model
+
+        options = state_of(self._config).options
+        files = () if options.report_real else self._reports  # real images stay here
+        for logger in options.loggers:
+            for model in findings.models.values():
+                try:
+                    logger(logged_model(model, files))
+                except Exception as error:  # of a tracker: no server, no right to write, ...
+                    reason = (str(_reason(error)).splitlines() or ["no reason given"])[0]
+                    self._problems.append(f"--medgan-log: {model.name} could not be logged: {reason}")
 
     def _write_candidates(self, findings: Findings) -> None:
         """Write one candidate per model. Accepting it is a separate, deliberate act."""
@@ -152,5 +168,5 @@ class Controller:
 
 
 def _reason(error: Exception) -> Any:
-    """Return the message of an error, without a path."""
-    return error.strerror if isinstance(error, OSError) else error
+    """Return the message of an error; that of the system, which holds no path, where there is one."""
+    return getattr(error, "strerror", None) or error

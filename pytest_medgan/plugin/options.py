@@ -18,6 +18,7 @@ from pytest_medgan.session.options import RunOptions
 
 if TYPE_CHECKING:
     from pytest_medgan.evaluate.settings import Settings
+    from pytest_medgan.session.trackers import Logger
 
 # (name, metavar, help); each is an option --medgan-NAME and an ini key medgan_NAME
 SETTINGS = (
@@ -60,6 +61,7 @@ SETTINGS = (
         "largest size of the stored features, such as 500M; the oldest are removed first (default: 4G)",
     ),
     ("report", "KINDS", "reports to write after the run: html,md,json"),
+    ("log", "NAMES", "trackers that receive the values at the end: mlflow, wandb (default: none)"),
     ("report-dir", "DIR", "where candidates and reports go (default: medgan-report under the rootdir)"),
 )
 FLAGS = (
@@ -131,7 +133,17 @@ def run_options(config: pytest.Config) -> RunOptions:
         full=bool(config.getoption("--medgan-full")),
         report_only=bool(config.getoption("--medgan-report-only")),
         report_real=bool(config.getoption("--medgan-report-real")),
+        loggers=_loggers(value_of(config, "log")),
     )
+
+
+def _loggers(names: str | None) -> tuple[Logger, ...]:
+    """Return the trackers of a list of names."""
+    if names is None:
+        return ()
+    from pytest_medgan.session.trackers import load_loggers
+
+    return load_loggers(names.replace(",", " ").split())
 
 
 def _size(text: str) -> int:

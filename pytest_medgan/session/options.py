@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_medgan.session.trackers import Logger
 
 
 @dataclass(frozen=True)
@@ -19,3 +23,4 @@ class RunOptions:
     full: bool = False  # compute every look
     report_only: bool = False  # show verdicts and fail nothing
     report_real: bool = False  # reports may show real images
+    loggers: tuple[Logger, ...] = ()  # trackers that receive the values
