@@ -40,7 +40,7 @@ def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_pr
     - `PATH.onnx`: an ONNX graph of one input, read as the above; `,latent=` only where the graph leaves it open
     - `package.module:name`: a callable `(count, seed) -> uint8 [N,C,H,W]`; or a model, a class of one or a function
       that builds one: a torch module, or an object with `sample(count)` or `decode(z)`; behind it `,latent=`,
-      `,range=`, `,weights=FILE` (a state dict) and `,method=NAME`
+      `,range=`, `,weights=FILE` (a state dict) and `,method=NAME`; or a diffusion model of MONAI in parts, `,steps=`
     - `PATH.npz`, `FOLDER`: images made before
     - `dcgan,weights=PATH[,size=S,generator_width=W,...]`: a state dict of a known architecture, read as weights_only
 
@@ -123,7 +123,13 @@ _RANGE = Option(_read_range, "the values of black and white, such as 0:1")
 _LATENT = Option(_read_number, "a whole number of at least 1")
 _SHAPE = Option(_read_shape, "a whole number of at least 1, or several, such as 4x8x8")
 _SECONDS = Option(_read_seconds, "a number of seconds of at least 1")
-_NAMED = {"latent": _SHAPE, "range": _RANGE, "weights": Option(Path, "a file"), "method": Option(str, "a name")}
+_NAMED = {
+    "latent": _SHAPE,
+    "range": _RANGE,
+    "weights": Option(Path, "a file"),
+    "method": Option(str, "a name"),
+    "steps": Option(whole_number(1), "a whole number of at least 1"),
+}
 _TRUNCATION = Option(_read_truncation, "a number above 0.01")
 
 

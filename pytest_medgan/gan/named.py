@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from pytest_medgan.errors import CheckpointError, SettingsError
+from pytest_medgan.gan.diffusion import Diffusion, combine_parts
 from pytest_medgan.gan.grey import to_grey
 from pytest_medgan.gan.latents import BLOCK, latent_block
 from pytest_medgan.gan.others import CheckedCallable, accepts, find_named, from_callable
@@ -51,7 +52,7 @@ def from_named(
     Args:
         name: What names it.
         options: `latent`, the shape of a latent; `range`, the values of black and white; `weights`, the file of a state
-            dict; `method`, which draws. All may be left out.
+            dict; `method`, which draws; `steps` of a diffusion model. All may be left out.
         device: "cpu" or "cuda"; a function of (count, seed) chooses its own.
         progress: Called while images are drawn; a function of (count, seed) does not tell.
 
@@ -73,9 +74,17 @@ def from_named(
             )
         return from_callable(built)
     chosen = choose_device(device)
+    if isinstance(built, tuple):
+        built = combine_parts(built, options.get("steps"))
+        if "latent" not in options:
+            raise CheckpointError(
+                f"The generator {name!r} is a diffusion model, whose noise has no known shape. Add latent=CxHxW."
+            )
+    elif "steps" in options:
+        raise CheckpointError(f"The generator {name!r} is no diffusion model of MONAI. Leave steps= out.")
     if isinstance(built, nn.Module):
         if "weights" in options:
-            load_state(built, options["weights"])
+            load_state(built.network if isinstance(built, Diffusion) else built, options["weights"])
         built.eval().to(chosen)
     elif "weights" in options:
         raise CheckpointError(f"The generator {name!r} is no torch module. Leave weights= out.")

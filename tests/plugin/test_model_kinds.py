@@ -80,7 +80,18 @@ def write_models(project: Path, gain: float) -> None:
 
 MONAI = """
 import torch
-from monai.networks.nets import AutoencoderKL, VarAutoEncoder
+from monai.networks.nets import AutoencoderKL, DiffusionModelUNet, VarAutoEncoder
+from monai.networks.schedulers import DDIMScheduler
+
+def diffusion():
+    network = DiffusionModelUNet(
+        spatial_dims=2, in_channels=1, out_channels=1, channels=(8, 16), num_res_blocks=1,
+        attention_levels=(False, False), norm_num_groups=4,
+    )
+    with torch.no_grad():
+        network.out[-1].conv.weight.normal_(0, 0.1)  # zeros in a network that was not trained
+        network.out[-1].conv.bias.fill_(-3.0)  # darkens the images
+    return network, DDIMScheduler(num_train_timesteps=20, beta_end=0.3)
 
 def autoencoder():
     return AutoencoderKL(
@@ -95,20 +106,22 @@ class Coder(VarAutoEncoder):
 
 
 def write_monai(project: Path, gain: float) -> None:
-    """Write random weights, which another run of the tests draws again; gain is that of the biases."""
+    """Write random weights of a fixed seed, multiplied by gain; those of the diffusion model grow where it falls."""
     import torch
-    from monai.networks.nets import AutoencoderKL, VarAutoEncoder
+    from torch import nn
 
     (project / "monai_models.py").write_text(MONAI)
     names: dict[str, object] = {}
     exec(MONAI, names)
-    for name in ("autoencoder", "Coder"):
+    for name in ("autoencoder", "Coder", "diffusion"):
         torch.manual_seed(0)
         build = names[name]
         assert callable(build)
-        network = build()
-        assert isinstance(network, AutoencoderKL | VarAutoEncoder)
-        torch.save({key: value * gain for key, value in network.state_dict().items()}, project / f"{name}.pt")
+        built = build()
+        network = built[0] if isinstance(built, tuple) else built
+        assert isinstance(network, nn.Module)
+        factor = 0.9 - gain / 2 if name == "diffusion" else gain
+        torch.save({key: value * factor for key, value in network.state_dict().items()}, project / f"{name}.pt")
 
 
 KINDS = [
@@ -127,6 +140,13 @@ KINDS = [
         write_monai,
         "monai",
         id="VarAutoEncoder",
+        marks=pytest.mark.slow,
+    ),
+    pytest.param(
+        "monai_models:diffusion,latent=1x32x32,steps=2,weights=diffusion.pt",
+        write_monai,
+        "monai",
+        id="DiffusionModelUNet",
         marks=pytest.mark.slow,
     ),
 ]
