@@ -23,6 +23,7 @@ class ExtractorSpec:
     seed: int = 0  # of weights=random
     batch: int = 0  # images at once; 0 lets the engine choose
     sha256: str = ""  # what the file behind weights= must hash to, its first 8 digits or more; "" asks for nothing
+    size: int = 0  # pixels per side that a timm: model gets; 0 takes the model's own
 
 
 def parse(text: str) -> ExtractorSpec:
@@ -59,5 +60,6 @@ _OPTIONS = {
     "normalisation": Option(one_of(*NORMALISATIONS), ", ".join(NORMALISATIONS)),
     "seed": Option(whole_number(), "a whole number"),
     "batch": Option(whole_number(), "a whole number"),
+    "size": Option(whole_number(1), "a whole number of at least 1"),
     "sha256": Option(_sha256, "8 to 64 hexadecimal digits"),
 }

@@ -59,20 +59,22 @@ def timm(folder: Path) -> str:
     return "timm:test_vit,weights=vit.pth"
 
 
-# how to make a file, the metric, and the real images of one patient: enough for that metric to see the loss
+# how to make a file, a metric that is not blind in it, real images a patient, and the spread of the changed model
 SPACES = [
-    pytest.param(fid_inception, "fid", 24, id="fid_inception"),
-    pytest.param(timm, "coverage", 32, id="timm"),
+    pytest.param(fid_inception, "fid", 24, "0.5", id="fid_inception"),
+    pytest.param(radimagenet, "improved_precision", 24, "40", id="radimagenet"),
+    pytest.param(timm, "coverage", 32, "0.5", id="timm"),
 ]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("make", "metric", "each"), SPACES)
+@pytest.mark.parametrize(("make", "metric", "each", "spread"), SPACES)
 def test_gate_in_a_space_from_a_file_goes_from_missing_over_pass_to_red(
     *,
     make: Callable[[Path], str],
     metric: str,
     each: int,
+    spread: str,
     project: pytest.Pytester,
     accept: Callable[..., int],
     monkeypatch: pytest.MonkeyPatch,
@@ -87,7 +89,7 @@ def test_gate_in_a_space_from_a_file_goes_from_missing_over_pass_to_red(
     passed = project.runpytest(*options)
     passed.assert_outcomes(passed=1)
     passed.stdout.fnmatch_lines(["features: 0 images embedded, *"])
-    monkeypatch.setenv("TOY_SPREAD", "0.5")
+    monkeypatch.setenv("TOY_SPREAD", spread)
     changed = project.runpytest(*options)
     changed.assert_outcomes(failed=1)
     changed.stdout.fnmatch_lines(["*FAIL at *"])
