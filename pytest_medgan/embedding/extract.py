@@ -20,6 +20,7 @@ from pytest_medgan.embedding.sharding import place, share, shared
 from pytest_medgan.embedding.spaces import load_other
 from pytest_medgan.embedding.spec import parse
 from pytest_medgan.embedding.timm_models import load_timm
+from pytest_medgan.embedding.xrv import load_xrv
 from pytest_medgan.errors import ExtractorError
 from pytest_medgan.ground.processes import local_device
 from pytest_medgan.records import Embeddings, Extractor, ImageSet, Progress, UInt8, no_progress
@@ -29,6 +30,7 @@ LOADERS = {  # the name of a space, or what stands before its colon -> what load
     FID_INCEPTION: load_fid_inception,
     "radimagenet": load_radimagenet,
     "timm": load_timm,
+    "xrv": load_xrv,
 }
 
 

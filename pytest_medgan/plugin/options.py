@@ -42,8 +42,8 @@ SETTINGS = (
     (
         "extractor",
         "SPEC",
-        "the feature space: compact (default), inception_v3, fid_inception, radimagenet:NETWORK, timm:MODEL (each with "
-        ",weights=FILE) or package.module:callable",
+        "the feature space: compact (default), inception_v3, fid_inception, radimagenet:NETWORK, timm:MODEL, "
+        "xrv:densenet121 (each with ,weights=FILE) or package.module:callable",
     ),
     (
         "baseline",
