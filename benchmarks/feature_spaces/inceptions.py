@@ -2,8 +2,8 @@
 
 python -m benchmarks.feature_spaces.inceptions --patches lidc-patches/patches_128.npz --weights inception_v3.pt
 
-PATCHES holds `pixels` uint8 [N,H,W] and `patient` [N]; WEIGHTS is a state_dict in torchvision's layout, whose values both
-networks share. So the figures show the networks and their preparation of images, not the two published trainings.
+PATCHES holds `pixels` uint8 [N,H,W] and `patient` [N]; WEIGHTS is a state_dict in torchvision's layout, whose values
+both networks share. So the figures show the networks and their preparation of images, not the two published trainings.
 """
 
 import argparse
