@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from pytest_medgan.plugin.options import marker_values
+
 SHOW = """
 import pytest
 
@@ -67,6 +69,22 @@ def test_marker_overrides_fixture_overrides_command_line(
     result = project.runpytest("-s", "-k", "marker")
     assert not any("DRAWN" in line for line in result.outlines)
     assert log.exists()
+
+
+def test_marker_closest_to_the_test_wins(pytester: pytest.Pytester) -> None:
+    item = pytester.getitem(
+        """
+        import pytest
+
+        pytestmark = pytest.mark.medgan(name="of the module", seeds=(7,))
+
+        @pytest.mark.medgan(name="of the test", metrics="fid")
+        def test_it():
+            pass
+        """,
+        "test_it",
+    )
+    assert marker_values(item) == {"name": "of the test", "seeds": (7,), "metrics": "fid"}
 
 
 @pytest.mark.parametrize(
