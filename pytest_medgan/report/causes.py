@@ -8,8 +8,8 @@ The rules look at the metrics that got worse. Several may apply.
 | anomalies | anomaly rate |
 | implausible | implausible rate |
 | duplicates | duplicate rate |
-| intensity | intensity distance |
 | collapse | duplicate rate and MS-SSIM, or improved recall halved together with one of these or coverage |
+| intensity | intensity distance |
 | diversity | recall, improved recall, coverage or MS-SSIM, no fidelity metric and no collapse |
 | fidelity | precision, improved precision or density, and no diversity metric |
 | everything | a diversity metric and a fidelity metric, and no collapse: the whole distribution moved |
@@ -157,8 +157,12 @@ def causes(model: ModelRecord, evidence: Evidence | None = None) -> tuple[Cause,
         Causes of the metrics that failed; where none failed, of those that are probably worse. Empty where nothing
         got worse.
     """
-    worse = {s.metric: s for s in lost(model) or probably_lost(model)}
-    found = [_cause(kind, [worse[n] for n in names if n in worse]) for kind, names in _kinds(model, worse)]
+    suspected = {s.metric: s for s in probably_lost(model)}
+    worse = {s.metric: s for s in lost(model)} or suspected
+    found = []
+    for kind, names in _kinds(model, worse, suspected):
+        figures = {**suspected, **worse} if kind == "collapse" else worse
+        found.append(_cause(kind, [figures[name] for name in names if name in figures]))
     if evidence is not None:
         details = {
             "intensity": grey_shift(evidence),
@@ -238,27 +242,29 @@ def group_apart(values: tuple[float, ...], error: float) -> int | None:
     return place if least > 0 and gap > APART * least else None
 
 
-def _kinds(model: ModelRecord, worse: dict[str, Standing]) -> list[tuple[str, tuple[str, ...]]]:
+def _kinds(
+    model: ModelRecord, worse: dict[str, Standing], suspected: dict[str, Standing]
+) -> list[tuple[str, tuple[str, ...]]]:
     """Return the causes that apply, each with the metrics it rests on."""
     kinds: list[tuple[str, tuple[str, ...]]] = []
     if worse.keys() & set(COPYING):
         kinds.append(("copying", COPYING))
+    is_collapse = _is_collapse(worse, suspected)
+    if is_collapse:
+        kinds.append(("collapse", (*DIVERSITY, "duplicate_rate")))
     kinds += [(kind, (name,)) for kind, name in _OF_ONE_METRIC.items() if name in worse]
-    kinds += _kinds_of_the_manifold(worse)
-    if "duplicate_rate" in worse and not _is_collapse(worse):
+    kinds += _kinds_of_the_manifold(worse, is_collapse=is_collapse)
+    if "duplicate_rate" in worse and not is_collapse:
         kinds.append(("duplicates", ("duplicate_rate",)))
     return kinds or _kinds_of_the_rest(model, set(worse))
 
 
-def _kinds_of_the_manifold(worse: dict[str, Standing]) -> list[tuple[str, tuple[str, ...]]]:
+def _kinds_of_the_manifold(worse: dict[str, Standing], *, is_collapse: bool) -> list[tuple[str, tuple[str, ...]]]:
     """Return the causes that precision and recall decide together."""
     diverse, faithful = bool(worse.keys() & set(DIVERSITY)), bool(worse.keys() & set(FIDELITY))
-    if _is_collapse(worse):
-        collapse: tuple[str, tuple[str, ...]] = ("collapse", (*DIVERSITY, "duplicate_rate"))
-        return [collapse, ("fidelity", FIDELITY)] if faithful else [collapse]
-    if diverse and faithful:
+    if diverse and faithful and not is_collapse:
         return [("everything", (*FIDELITY, *DIVERSITY))]
-    if diverse:
+    if diverse and not is_collapse:
         return [("diversity", DIVERSITY)]
     return [("fidelity", FIDELITY)] if faithful else []
 
@@ -273,12 +279,13 @@ def _kinds_of_the_rest(model: ModelRecord, rest: set[str]) -> list[tuple[str, tu
     return [("other", tuple(sorted(rest)))] if rest else []
 
 
-def _is_collapse(worse: dict[str, Standing]) -> bool:
-    """Return whether the pattern is that of a mode collapse."""
-    if {"duplicate_rate", "ms_ssim"} <= worse.keys():
+def _is_collapse(worse: dict[str, Standing], suspected: dict[str, Standing]) -> bool:
+    """Return whether the pattern is that of a mode collapse; recall may be undecided where images are more alike."""
+    alike = worse.keys() & {"duplicate_rate", "ms_ssim"}
+    if len(alike) == 2:
         return True
-    recall = worse.get("improved_recall")
-    if recall is None or not worse.keys() & {"duplicate_rate", "ms_ssim", "coverage"}:
+    recall = worse.get("improved_recall") or (suspected.get("improved_recall") if alike else None)
+    if recall is None or not (alike or "coverage" in worse):
         return False
     return recall.measured is not None and recall.before is not None and recall.measured.mean < recall.before / 2
 

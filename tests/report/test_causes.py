@@ -83,6 +83,15 @@ def test_collapse_needs_recall_below_half(make_model: MakeModel) -> None:
     assert kinds(make_model(improved_recall=75, coverage=20)) == ["collapse"]
 
 
+def test_collapse_is_told_where_images_are_more_alike_and_recall_is_undecided(make_model: MakeModel) -> None:
+    model = make_model(ms_ssim=60, improved_recall=80, intensity_distance=20, improved_precision=9)
+    undecided = changed(model, "improved_recall", outcome=Outcome.UNDECIDED)
+    assert kinds(undecided) == ["collapse", "intensity", "fidelity"]
+    assert [text.partition(" 0")[0] for text in causes(undecided)[0].because] == ["Improved Recall", "MS-SSIM"]
+    without = changed(model, "improved_recall", outcome=Outcome.PASS)
+    assert kinds(without) == ["intensity", "everything"]
+
+
 def test_metric_without_a_rule_has_a_cause_too(make_model: MakeModel) -> None:
     own = Metric("lung_area", "Lung area", False, 0.0, 1.0, "us", True)
     model = changed(make_model(fid=9.0), "fid", metric=own)
