@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -15,6 +16,7 @@ CANARY = "canary"
 # by numeric class, never by what a file says
 CANARY_TOLERANCE = MappingProxyType({"float32": 1e-3, "tf32": 1e-2, "bfloat16": 5e-2})
 _ABSENT = "absent"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,14 @@ class Fingerprint:
     revisions: Mapping[str, int | str] = field(default_factory=dict)  # of each metric's code; compared metric by metric
 
     def differences(self, other: Fingerprint, *, but: frozenset[str] = frozenset()) -> tuple[str, ...]:
-        """Return one line per difference ("key: ours != theirs"); empty when scores may be compared.
+        """Return one line per difference ("key: ours != theirs"), digests shortened; empty when scores may be compared.
 
         Args:
             other: The fingerprint to compare with.
             but: Keys that may differ.
         """
         lines = [
-            f"{key}: {self.inputs.get(key, _ABSENT)} != {other.inputs.get(key, _ABSENT)}"
+            f"{key}: {_shown(self.inputs.get(key, _ABSENT))} != {_shown(other.inputs.get(key, _ABSENT))}"
             for key in self.differing_inputs(other)
             if key not in but
         ]
@@ -65,3 +67,8 @@ class Fingerprint:
         if gap <= tolerance * scale:  # written so that NaN counts as a difference
             return ""
         return f"features differ by {gap / scale if scale else gap:.2e} relative"
+
+
+def _shown(value: Scalar) -> Scalar:
+    """Return a digest's first 12 digits, which tell two apart; anything else unchanged."""
+    return value[:12] if isinstance(value, str) and _DIGEST.fullmatch(value) else value

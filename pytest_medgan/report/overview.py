@@ -177,7 +177,7 @@ def cost(model: ModelRecord) -> str:
     """
     seeds = max(len(model.groups), 1)
     full = model.full_count * seeds
-    if not full:
+    if not full or not model.images_used:
         return "No image was generated."
     last, looks = model.last, ", ".join(f"{look.n_fake:,}" for look in model.looks) or "none"
     share = f"{100 * model.images_used / full:.0f}% of the full count of {full:,}"

@@ -21,6 +21,7 @@ def fingerprint(**changes: Any) -> Fingerprint:
         ({"a": 2, "b": "x"}, "a: 1 != 2"),
         ({"b": "x"}, "a: 1 != absent"),
         ({"a": 1, "b": "x", "c": None}, "c: absent != None"),
+        ({"a": 1, "b": "0123456789ab" + 52 * "c"}, "b: x != 0123456789ab"),
     ],
 )
 def test_differing_inputs_are_named(other: dict[str, Any], line: str) -> None:

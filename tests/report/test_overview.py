@@ -185,3 +185,4 @@ def test_cost_names_images_groups_and_looks(make_model: MakeModel) -> None:
     early = replace(model, looks=model.looks[:1])
     assert cost(early).startswith("180 images generated (12% of the full count of 1,440)")
     assert cost(ModelRecord("A")) == "No image was generated."
+    assert cost(replace(model, looks=())) == "No image was generated."
