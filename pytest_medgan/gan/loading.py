@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_medgan.errors import CheckpointError, SettingsError
-from pytest_medgan.gan import onnx_files
+from pytest_medgan.gan import onnx_files, pipelines
 from pytest_medgan.gan.apart import SECONDS, from_exported
 from pytest_medgan.gan.architecture import Architecture
 from pytest_medgan.gan.architectures import ARCHITECTURES
@@ -24,8 +24,8 @@ from pytest_medgan.records import Progress, no_progress
 AnyGenerator = BlockGenerator | CheckedCallable | ImagePool
 
 GRAMMAR = (
-    "Name a checkpoint, a TorchScript, torch.export or ONNX file, a folder or .npz of images, package.module:name, "
-    "or dcgan,weights=FILE."
+    "Name a checkpoint, a TorchScript, torch.export or ONNX file, a pipeline of diffusers, a folder or .npz of images, "
+    "package.module:name, or dcgan,weights=FILE."
 )
 _SUBJECT = "The generator"
 
@@ -41,6 +41,7 @@ def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_pr
     - `package.module:name`: a callable `(count, seed) -> uint8 [N,C,H,W]`; or a model, a class of one or a function
       that builds one: a torch module, or an object with `sample(count)` or `decode(z)`; behind it `,latent=`,
       `,range=`, `,weights=FILE` (a state dict) and `,method=NAME`; or a diffusion model of MONAI in parts, `,steps=`
+    - `FOLDER[,steps=N]` with a model_index.json: an unconditional pipeline of diffusers
     - `PATH.npz`, `FOLDER`: images made before
     - `dcgan,weights=PATH[,size=S,generator_width=W,...]`: a state dict of a known architecture, read as weights_only
 
@@ -76,6 +77,9 @@ def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_pr
             device=device,
             progress=progress,
         )
+    if (path / pipelines.INDEX).is_file():
+        chosen = read_options(spec.options, {"steps": _STEPS}, _SUBJECT)
+        return pipelines.from_pipeline(path, steps=chosen.get("steps"), device=device, progress=progress)
     if path.is_dir() or path.suffix == ".npz":
         read_options(spec.options, {}, _SUBJECT)
         return from_pool(path)
@@ -123,12 +127,13 @@ _RANGE = Option(_read_range, "the values of black and white, such as 0:1")
 _LATENT = Option(_read_number, "a whole number of at least 1")
 _SHAPE = Option(_read_shape, "a whole number of at least 1, or several, such as 4x8x8")
 _SECONDS = Option(_read_seconds, "a number of seconds of at least 1")
+_STEPS = Option(whole_number(1), "a whole number of at least 1")
 _NAMED = {
     "latent": _SHAPE,
     "range": _RANGE,
     "weights": Option(Path, "a file"),
     "method": Option(str, "a name"),
-    "steps": Option(whole_number(1), "a whole number of at least 1"),
+    "steps": _STEPS,
 }
 _TRUNCATION = Option(_read_truncation, "a number above 0.01")
 

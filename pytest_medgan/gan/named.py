@@ -10,9 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import math
-import random
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +34,7 @@ from pytest_medgan.gan.probing import (
     try_latents,
 )
 from pytest_medgan.gan.sampling import BlockGenerator, choose_device, exact_convolutions
+from pytest_medgan.gan.seeding import seed_of, seeded
 from pytest_medgan.gan.state_files import digest_weights, load_state
 from pytest_medgan.ground.digests import digest_values
 from pytest_medgan.records import Progress, UInt8, no_progress
@@ -118,23 +117,6 @@ def _build(target: Any, name: str) -> Any:
         return target()
 
 
-@contextmanager
-def seeded(*key: int) -> Iterator[None]:
-    """Seed torch's, numpy's and Python's own random numbers in the body, and restore them behind it."""
-    state = np.random.SeedSequence(list(key)).generate_state(3)
-    python, legacy = random.getstate(), np.random.get_state()
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(int(state[0]))
-        np.random.seed(int(state[1]))
-        random.seed(int(state[2]))
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(legacy)
-
-
 # ------------------------------------------------------------------------------------------------ from object to images
 
 
@@ -153,7 +135,7 @@ class _Model:
         with seeded(*key), torch.inference_mode(), exact_convolutions():
             if z is not None:
                 return self.network(z.to(self.device))
-            return self.network(count, int(np.random.SeedSequence(list(key)).generate_state(1)[0]))
+            return self.network(count, seed_of(*key))
 
     def draw(self, seed: int, block: int) -> UInt8:
         """Return one block of images as grey levels."""

@@ -30,7 +30,7 @@ SETTINGS = (
     (
         "generator",
         "SPEC",
-        "a checkpoint, an exported model (.pt2, .pt, .onnx), package.module:name, or a folder or .npz of images",
+        "a checkpoint, an exported model (.pt2, .pt, .onnx), package.module:name, a folder of diffusers, or images made before",
     ),
     ("runs", "SPECS", "several training runs of one recipe in place of --medgan-generator, separated by spaces"),
     ("change", "KIND", "what was changed: checkpoint (the same weights in another form) or recipe (trained anew)"),

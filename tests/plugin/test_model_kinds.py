@@ -124,6 +124,29 @@ def write_monai(project: Path, gain: float) -> None:
         torch.save({key: value * factor for key, value in network.state_dict().items()}, project / f"{name}.pt")
 
 
+def write_pipeline(project: Path, gain: float) -> None:
+    """Write a pipeline of random weights of a fixed seed; its images grow darker where gain falls."""
+    import diffusers
+    import torch
+
+    torch.manual_seed(0)
+    network = diffusers.UNet2DModel(
+        sample_size=32,
+        in_channels=1,
+        out_channels=1,
+        layers_per_block=1,
+        block_out_channels=(4, 8),
+        down_block_types=("DownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "UpBlock2D"),
+        norm_num_groups=2,
+        add_attention=False,
+    )
+    with torch.no_grad():
+        network.conv_out.bias.fill_(-3.0 * (0.9 - gain / 2))
+    scheduler = diffusers.DDIMScheduler(num_train_timesteps=20, beta_end=0.3)
+    diffusers.DDIMPipeline(network, scheduler).save_pretrained(project / "pipeline")
+
+
 KINDS = [
     pytest.param("model.onnx", write_onnx, "onnxruntime", id="ONNX", marks=pytest.mark.slow),
     pytest.param("models:Decodes,latent=12", write_models, "", id="decode", marks=pytest.mark.slow),
@@ -149,6 +172,7 @@ KINDS = [
         id="DiffusionModelUNet",
         marks=pytest.mark.slow,
     ),
+    pytest.param("pipeline,steps=2", write_pipeline, "diffusers", id="DDIMPipeline", marks=pytest.mark.slow),
 ]
 
 
