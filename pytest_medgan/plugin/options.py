@@ -30,7 +30,7 @@ SETTINGS = (
     (
         "generator",
         "SPEC",
-        "a checkpoint, an exported model (.pt2, .pt, .onnx), package.module:name, a folder of diffusers, or images made before",
+        "a checkpoint, an exported model (.pt2, .pt, .onnx), package.module:name, a diffusers folder, or made images",
     ),
     ("runs", "SPECS", "several training runs of one recipe in place of --medgan-generator, separated by spaces"),
     ("change", "KIND", "what was changed: checkpoint (the same weights in another form) or recipe (trained anew)"),
