@@ -2,11 +2,11 @@
 
 With `loss` the difference, `se` its error, `full` its error at the full count, and the critical values of risks.py:
 
-- Margin `auto`: at the full count PASS when loss <= alarm * se, FAIL when loss > certain * se, and between the two
-  more training runs decide. The margin that is shown, (alarm + accept) * full, is the loss that is turned red in 98 of
-  100 candidates. An earlier look says PASS when loss + accept * se <= margin, and FAIL when even
-  loss - reject * se > (certain + accept) * full. What seems to be better by more than chance goes on to the full count,
-  where STALE rests on it.
+- Margin `auto`: at the full count PASS when loss <= alarm * se, which reports show as what is allowed, FAIL when
+  loss > certain * se, and between the two more training runs decide. The margin, (alarm + accept) * full, is the loss
+  that is turned red in 98 of 100 candidates. An earlier look says PASS when loss + accept * se <= margin, and FAIL when
+  even loss - reject * se > (certain + accept) * full. What seems to be better by more than chance goes on to the full
+  count, where STALE rests on it.
 - A margin of one's own: PASS when loss + accept * se <= margin, clearly within; FAIL when loss - reject * se > margin,
   clearly beyond; else UNDECIDED, which is not green.
 - Both sides: where any change is a fault, what is better by as much fails as well.
@@ -17,7 +17,7 @@ With `loss` the difference, `se` its error, `full` its error at the full count, 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_medgan.gate.difference import Difference
 from pytest_medgan.gate.risks import Criticals
@@ -33,6 +33,7 @@ class Ruling:
     critical: float | None = None  # multiple of the error that decided
     margin: float | None = None  # in metric units
     needed_margin: float | None = None  # undecided at the full count: the margin that would have passed
+    allowed: float | None = None  # the largest loss that passes at the full count; None: the margin itself
 
 
 _MORE_IMAGES = (Outcome.UNDECIDED, VerdictCause.MORE_IMAGES)
@@ -50,6 +51,12 @@ def judge_auto(
         last: Whether this is the full count.
         both_sides: Whether better is a fault as well.
     """
+    allowed = critical.alarm * (seen.error.se if last else full_se)
+    return replace(_judge_auto(seen, full_se, critical, last=last, both_sides=both_sides), allowed=allowed)
+
+
+def _judge_auto(seen: Difference, full_se: float, critical: Criticals, *, last: bool, both_sides: bool) -> Ruling:
+    """Return the ruling of `judge_auto` without what is allowed."""
     se, loss = seen.error.se, abs(seen.loss) if both_sides else seen.loss
     margin = (critical.alarm + critical.accept) * full_se
     if last:

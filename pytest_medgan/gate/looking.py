@@ -251,6 +251,7 @@ def _ruled(verdict: Verdict, seen: Difference, ruling: Ruling) -> Verdict:
         cause=ruling.cause,
         critical=ruling.critical,
         margin=ruling.margin,
+        allowed=ruling.allowed,
         needed_margin=ruling.needed_margin,
         loss=seen.loss,
         loss_se=_number(seen.error.se),

@@ -51,8 +51,9 @@ def paragraph(verdict: Verdict, *, reason: bool = True) -> list[str]:
     if score is not None:
         lines.append(f"  measured  {show_score(metric, score)}  ({_sample(score, verdict.n_fake)})")
     if verdict.limit is not None:
-        margin = "" if verdict.margin is None else f", margin {_number(verdict, verdict.margin)}"
-        lines.append(f"  limit     {_number(verdict, verdict.limit)}{margin}  ({_origin(verdict)})")
+        sign = ">=" if metric.higher_is_better else "<="
+        bound = "" if verdict.margin is None else f", has to be {sign} {_number(verdict, verdict.bound)}"
+        lines.append(f"  limit     {_number(verdict, verdict.limit)}{bound}  ({_origin(verdict)})")
     else:
         lines.append(f"  limit     {_origin(verdict)}")
     if verdict.loss is not None:

@@ -68,8 +68,8 @@ _WORDS: Mapping[VerdictCause, str | Callable[[Verdict], str]] = MappingProxyType
         _C.WORSE: "worse than the limit by more than the margin",
         _C.RECIPE_WORSE: _recipe_worse,
         _C.ONE_RUN: (
-            "these two checkpoints differ; whether the recipe became worse cannot be told from one run: train two more "
-            "of the accepted recipe and accept them together"
+            "worse than the accepted checkpoint; one run cannot tell whether the recipe became worse as well: train "
+            "two more of the accepted recipe and accept them together"
         ),
         _C.MORE_RUNS: _more_runs,
         _C.DIFFERENT: "the change of form changed the images: the same weights should give the same value",

@@ -81,7 +81,7 @@ class Verdict:
     measured: Score | None = None  # at the deciding look; None when nothing was measured
     n_fake: int | None = None  # images per sample group at the deciding look
     limit: float | None = None  # the limit's own value at that count
-    margin: float | None = None  # in metric units, on the worse side of the limit
+    margin: float | None = None  # in metric units, on the worse side of the limit; of auto the loss that is seen
     loss: float | None = None  # how much worse than the limit; negative is better
     loss_se: float | None = None  # standard error of the loss: both sides, and training runs where they count
     critical: float | None = None  # multiple of loss_se that the look asked for
@@ -96,14 +96,15 @@ class Verdict:
     change: Change | None = None  # what the comparison was made for; None for a plain number
     row_runs: int = 1  # training runs in the row
     runs: int = 1  # training runs of the candidate
+    allowed: float | None = None  # the largest loss that passes at the full count; None: the margin
 
     @property
     def bound(self) -> float | None:
-        """The worst value that still passes: the limit with its margin; None without a limit."""
+        """The worst value that passes at the full count; None without a limit."""
         if self.limit is None:
             return None
-        margin = self.margin or 0.0
-        return self.limit - margin if self.metric.higher_is_better else self.limit + margin
+        allowed = (self.margin if self.allowed is None else self.allowed) or 0.0
+        return self.limit - allowed if self.metric.higher_is_better else self.limit + allowed
 
     @property
     def cannot_fail(self) -> bool:

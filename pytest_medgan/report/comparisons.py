@@ -13,7 +13,7 @@ from pytest_medgan.report.record import Comparison, ModelRecord, largest_value, 
 CLEARLY_WORSE = 3.0  # standard errors; a metric that no test judged counts as lost from here on
 PROBABLY_WORSE = 2.0  # the same for a metric whose comparison was not decided
 _OPEN = ("UNDECIDED", "BLIND")
-CANNOT_FAIL = "cannot fail"
+CANNOT_FAIL = "any value passes"
 NO_BREAK = "\u00a0"  # keeps a sign and its number on one line
 _NO_CHANGE = 0.05  # standard errors; less is shown as no change
 
@@ -59,7 +59,7 @@ class Standing:
 
     @property
     def bound_text(self) -> str:
-        """The values that pass, such as "≥ 0.47"; empty without a limit, "cannot fail" where any value passes."""
+        """The values that pass, such as "≥ 0.47"; empty without a limit, "any value passes" where nothing can fail."""
         if self.bound is None:
             return ""
         if self.is_blind:

@@ -23,6 +23,7 @@ from pytest_medgan.report.selection import (
 COLUMNS = 8  # of a contact sheet
 TELLING = 12  # images of a small sheet on the first screen
 TELLING_COLUMNS = 4
+CLOSE, CLOSE_COLUMNS = 4, 2  # the same where details matter
 
 _COPIES_TEXT = (
     "These images are nearly equal to an image that the model was trained on, pixel by pixel or after it was "
@@ -86,16 +87,18 @@ def contact_sheets(found: Evidence) -> dict[str, Shown]:
     return {title: _sheet(title, images, COLUMNS) for title, images in _samples(found).items()}
 
 
-def small_sheets(found: Evidence) -> dict[str, Shown]:
+def small_sheets(found: Evidence, *, large: bool = False) -> dict[str, Shown]:
     """Return the same sheets with their first images only, and one of the least realistic images, for the first screen.
 
     Args:
         found: Evidence with thumbnails.
+        large: Show four images, twice as large, of the baseline and of this run: blur and noise are seen in no smaller.
 
     Returns:
         Sheets by title.
     """
-    chosen = {title: images[:TELLING] for title, images in _samples(found).items()}
+    count = CLOSE if large else TELLING
+    chosen = {title: images[:count] for title, images in _samples(found).items()}
     fake = _Album(found.thumbnails_fake, found.thumbnail_fake_index)
     for title, rows in (
         ("Least realistic", furthest_outside(found, TELLING)),
@@ -105,7 +108,8 @@ def small_sheets(found: Evidence) -> dict[str, Shown]:
         images = fake.stack(rows)
         if images is not None:
             chosen[title] = images
-    return {title: _sheet(title, images, min(TELLING_COLUMNS, len(images))) for title, images in chosen.items()}
+    columns = {title: CLOSE_COLUMNS if len(images) <= CLOSE else TELLING_COLUMNS for title, images in chosen.items()}
+    return {title: _sheet(title, images, min(columns[title], len(images))) for title, images in chosen.items()}
 
 
 def why_no_baseline_samples(model: ModelRecord) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pytest_medgan.records import Evidence, Outcome
 from pytest_medgan.report.causes import Cause, causes
-from pytest_medgan.report.comparisons import loss_line, lost, probably_lost
+from pytest_medgan.report.comparisons import loss_line, lost, probably_lost, standings
 from pytest_medgan.report.record import ModelRecord, ReportRun
 
 LISTED = 5  # metrics that the first screen names
@@ -22,12 +22,12 @@ MEANING = {
     "STALE": "so much better that the baseline should be renewed",
 }
 
-# outcome that is not green -> what the headline says of its comparisons
+# outcome that is not green -> what the headline says of its metrics
 _FATE = {
     "FAIL": "failed",
     "UNDECIDED": "could not be decided at the full count",
     "BLIND": "could not have shown a loss that matters",
-    "INCOMPARABLE": "could not be made, because settings or inputs differ from the baseline's",
+    "INCOMPARABLE": "could not be compared, because settings or inputs differ from the baseline's",
     "MISSING": "had nothing to compare with, or nothing was measured",
 }
 
@@ -153,17 +153,22 @@ def headline(run: ReportRun) -> str:
         return f"{outcome}: {run.problems[0]}"
     if _is_first_run_of_all(run):
         return "No baseline yet: look at the samples, then accept them"
-    comparisons = [c for m in run.models for c in m.comparisons]
-    concerned = sum(c.outcome == outcome for c in comparisons)
-    other = sum(not c.outcome.green for c in comparisons) - concerned
+    outcomes = _outcomes_of_metrics(run)
+    concerned = outcomes.count(outcome)
+    other = sum(not each.green for each in outcomes) - concerned
     models = "one model" if len(run.models) == 1 else f"{len(run.models)} models"
     if outcome.green:
-        stale = sum(c.outcome == Outcome.STALE for c in comparisons)
+        stale = outcomes.count(Outcome.STALE)
         renew = f"; {stale} so much better that the baseline should be renewed" if stale else ""
-        return f"{outcome}: all {len(comparisons)} comparisons of {models} passed{renew}"
+        return f"{outcome}: all {len(outcomes)} metrics of {models} passed{renew}"
     fate = _FATE[str(outcome)]
     more = f", {other} more had no verdict" if other else ""
-    return f"{outcome}: {concerned} of {len(comparisons)} comparisons of {models} {fate}{more}"
+    return f"{outcome}: {concerned} of {len(outcomes)} metrics of {models} {fate}{more}"
+
+
+def _outcomes_of_metrics(run: ReportRun) -> list[Outcome]:
+    """Return one outcome for each metric of each model, the worst where several tests asked for it."""
+    return [s.comparison.outcome for model in run.models for s in standings(model) if s.comparison is not None]
 
 
 def cost(model: ModelRecord) -> str:

@@ -162,10 +162,11 @@ def _detail(model: ModelRecord, comparison: Comparison) -> str:
 
 
 def _numbers(model: ModelRecord, verdict: Verdict) -> str:
-    """Return the measured value against the limit and its margin."""
+    """Return the measured value against the limit and the worst value that passes."""
     if verdict.measured is None or verdict.limit is None:
         return ""
     scale = scale_of(verdict.metric, [verdict.measured.se], model.window)
-    allowed = f" with a margin of {scale.with_unit(verdict.margin)}" if verdict.margin else ""
+    sign = "≥" if verdict.metric.higher_is_better else "≤"
+    bound = "" if verdict.margin is None else f", has to be {sign} {scale.with_unit(verdict.bound)}"
     count = f" at {verdict.n_fake:,} images" if verdict.n_fake else ""
-    return f"{scale.show(verdict.measured.mean)} against {scale.with_unit(verdict.limit)}{allowed}{count}"
+    return f"{scale.show(verdict.measured.mean)} against {scale.with_unit(verdict.limit)}{bound}{count}"

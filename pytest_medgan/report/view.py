@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pytest_medgan.ground.theme import BEFORE, FAKE, MUTED, REAL, Colour
-from pytest_medgan.records import Evidence, Float64, Row, Scalar
+from pytest_medgan.records import Evidence, Float64, Row, Scalar, VerdictCause
 from pytest_medgan.report.accepted import BASELINE_SWEEP, REAL_SWEEP
 from pytest_medgan.report.causes import limits_of_knowledge
 from pytest_medgan.report.comparisons import lost, standings
@@ -59,6 +59,7 @@ _TELLING_BY_CAUSE = {
     "fidelity": ("Baseline", "This run", "Least realistic", "Real"),
     "intensity": ("Baseline", "This run", "Grey levels", "Real"),
 }
+_SEEN_CLOSELY = ("fidelity", "texture")  # causes whose images look alike until they are enlarged
 _TELLING_OTHERWISE = ("Baseline", "This run", "Real", "Least realistic", "Change from the baseline", "Grey levels")
 
 
@@ -77,6 +78,7 @@ class ModelView:
     columns: tuple[TableColumn, ...]
     rows: tuple[TableRow, ...]
     has_published: bool
+    is_stopped: bool  # metrics were left open when another had failed
     failed: tuple[ComparisonText, ...]  # comparisons that ended as the model did, where that is not green
     others: tuple[ComparisonText, ...]
     change: Shown | None
@@ -124,12 +126,13 @@ def model_view(model: ModelRecord, evidence: Evidence | None, anchor: str) -> Mo
         outcome=str(outcome) if outcome else "not judged",
         tone=tone(outcome, first_run=is_first_run(model)),
         overview=replace(seen, causes=linked),
-        telling=() if is_green else _telling(seen, {**figures, **small_sheets(found)}),
+        telling=() if is_green else _telling(seen, figures, found),
         notes=() if is_green or outcome is None or is_first_run(model) else limits_of_knowledge(model),
         cost=cost(model),
         columns=table_columns(model, rows),
         rows=rows,
         has_published=model.published is not None,
+        is_stopped=any(c.verdict.cause is VerdictCause.STOPPED for c in model.comparisons),
         failed=() if is_green else tuple(t for t in texts if t.outcome == str(outcome)),
         others=texts if is_green else tuple(t for t in texts if t.outcome != str(outcome)),
         change=_shown(change) if change else None,
@@ -158,9 +161,10 @@ def _row_facts(row: Row) -> dict[str, Scalar]:
     return facts | ({"note": row.note} if row.note else {})
 
 
-def _telling(seen: Overview, known: Mapping[str, Shown]) -> tuple[Shown, ...]:
+def _telling(seen: Overview, figures: Mapping[str, Shown], found: Evidence) -> tuple[Shown, ...]:
     """Return the pictures that show the first cause best."""
     kind = seen.causes[0].kind if seen.causes else ""
+    known = {**figures, **small_sheets(found, large=kind in _SEEN_CLOSELY)}
     order = dict.fromkeys((*_TELLING_BY_CAUSE.get(kind, ()), *_TELLING_OTHERWISE))
     return tuple([known[title] for title in order if title in known][:TELLING])
 

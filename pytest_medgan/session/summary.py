@@ -99,7 +99,7 @@ def _verdict_cells(model: Model, verdict: Verdict, *, spreads: bool) -> tuple[st
     metric, measured = verdict.metric, verdict.measured
     scale = _scale(model, metric, [measured])
     if verdict.cannot_fail:
-        bound = "cannot fail"
+        bound = "any value"
     else:
         sign = ">=" if metric.higher_is_better else "<="
         bound = DASH if verdict.bound is None else f"{sign} {_percent(scale, verdict.bound)}"

@@ -65,7 +65,7 @@ def test_a_failure_names_everything_a_reader_needs(evaluation, row, heard):
         "FID is beyond its limit",
         "fid ↓ (lower is better): FAIL",
         "25.000 ± 0.020  (3 groups of 128 images)",
-        "20.000, margin 1.000  (base.yaml:31, row model)",
+        "20.000, has to be <= 21.000  (base.yaml:31, row model)",
         "5.000 ± 0.284 (standard error) worse (17.6 standard errors worse)",
         "sees a loss of 5% (98 of 100)",
         "medgan baseline accept medgan-report/candidate.yaml --row model --override drift --reason '...'",

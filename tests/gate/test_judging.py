@@ -49,6 +49,18 @@ def test_auto_at_an_early_look_passes_clearly_fails_clearly_and_leaves_gains_ope
     assert judge_auto(seen(loss, 2.0), 1.0, FRESH, last=False).outcome == outcome
 
 
+@pytest.mark.parametrize("critical", [FRESH, RUN])
+@pytest.mark.parametrize("se", [1.0, 1.7, 4.0])
+@pytest.mark.parametrize("last", [True, False])
+def test_no_loss_beyond_what_is_allowed_passes_and_none_within_it_fails(critical, se, last):
+    for loss in [each / 50 for each in range(1000)]:
+        found = judge_auto(seen(loss, se), 1.0, critical, last=last)
+        if found.outcome is Outcome.PASS:
+            assert loss <= found.allowed
+        elif found.outcome is Outcome.FAIL or last:
+            assert loss > found.allowed
+
+
 def test_a_difference_on_both_sides_fails_either_way():
     for loss in (4.0, -4.0):
         assert judge_auto(seen(loss), 1.0, FRESH, last=True, both_sides=True).outcome is Outcome.FAIL

@@ -36,7 +36,7 @@ def test_the_whole_message():
         "\n"
         "fid ↓ (lower is better): FAIL\n"
         "  measured  25.000 ± 1.000  (3 groups of 1,024 images)\n"
-        "  limit     20.000, margin 1.000  (base.yaml:31, row model)\n"
+        "  limit     20.000, has to be <= 21.000  (base.yaml:31, row model)\n"
         "  change    5.000 ± 0.250 (standard error) worse (20.0 standard errors worse), "
         "judged at 3.97 standard errors\n"
         "  power     sees a loss of 5.5% (98 of 100)\n"
@@ -67,7 +67,7 @@ def test_a_reason_that_all_share_is_said_once():
 def test_a_small_number_keeps_two_digits():
     kid = Score(2e-7, 1e-8, values=(2e-7,))
     small = replace(FAIL, metric=METRICS["kid"], measured=kid, limit=1e-7, margin=2e-8, loss=1e-7)
-    assert "1e-07, margin 2e-08" in failure([small], None)
+    assert "1e-07, has to be <= 1.2e-07" in failure([small], None)
 
 
 def test_a_row_name_that_a_shell_would_split_is_quoted():

@@ -17,7 +17,7 @@ import pytest
 from pytest_medgan.catalogue import NAMES
 from pytest_medgan.errors import SettingsError
 from pytest_medgan.evaluate.pictures import with_pictures
-from pytest_medgan.records import Evidence, ImageSet, Outcome
+from pytest_medgan.records import Evidence, ImageSet, Outcome, VerdictCause
 from pytest_medgan.report import ReportRun, render, write_run
 from pytest_medgan.report.accepted import with_accepted, worth_keeping
 from pytest_medgan.report.html import page
@@ -155,7 +155,7 @@ def test_baseline_samples_come_from_the_accepted_run_by_row(tmp_path: Path, make
 
 def test_run_without_evidence_has_a_page(make_run: MakeRun) -> None:
     text = page(make_run(fid=9.0, past=False), {})
-    assert f"FAIL: 1 of {len(NAMES)} comparisons" in text
+    assert f"FAIL: 1 of {len(NAMES)} metrics" in text
     assert 'class="plane"' not in text
     assert "What got worse" in text
 
@@ -176,23 +176,38 @@ def test_first_screen_has_verdict_losses_cause_pictures_and_next_step_in_order(r
 
 
 @pytest.mark.parametrize(
-    ("errors", "titles"),
+    ("errors", "titles", "images"),
     [
-        ({"improved_recall": 80.0, "coverage": 20.0}, ["Baseline", "This run", "Repeated"]),
-        ({"improved_precision": 9.0}, ["Baseline", "This run", "Least realistic"]),
-        ({"copy_rate": 9.0}, ["Suspected copies", "Baseline", "This run"]),
-        ({"intensity_distance": 9.0}, ["Baseline", "This run", "Grey levels"]),
-        ({"fid": 9.0}, ["Baseline", "This run", "Real"]),
+        ({"improved_recall": 80.0, "coverage": 20.0}, ["Baseline", "This run", "Repeated"], 12),
+        ({"improved_precision": 9.0}, ["Baseline", "This run", "Least realistic"], 4),
+        ({"copy_rate": 9.0}, ["Suspected copies", "Baseline", "This run"], 12),
+        ({"intensity_distance": 9.0}, ["Baseline", "This run", "Grey levels"], 12),
+        ({"fid": 9.0}, ["Baseline", "This run", "Real"], 4),
     ],
 )
 def test_three_pictures_show_the_cause(
-    make_run: MakeRun, draw: Draw, errors: dict[str, float], titles: list[str]
+    *, make_run: MakeRun, draw: Draw, errors: dict[str, float], titles: list[str], images: int
 ) -> None:
     evidence = draw("broken", include_real=True)
     known = replace(evidence, thumbnails_baseline=evidence.thumbnails_fake)
     text = page(make_run(past=False, **errors), {"PGGAN": known})
     telling = text[text.index('class="telling"') : text.index("What to do next")]
     assert re.findall("<figcaption>(.*?)</figcaption>", telling) == titles
+    assert f'alt="This run: {images} generated images' in telling
+
+
+def test_caption_says_why_metrics_are_undecided_after_a_failure(make_run: MakeRun) -> None:
+    run = make_run(fid=9.0)
+    (model,) = run.models
+    note = "no more images were drawn for these, since another metric had failed"
+    assert note not in page(run, {})
+    left = [
+        replace(c, verdict=replace(c.verdict, outcome=Outcome.UNDECIDED, cause=VerdictCause.STOPPED))
+        if c.metric == "recall"
+        else c
+        for c in model.comparisons
+    ]
+    assert note in page(replace(run, models=(replace(model, comparisons=tuple(left)),)), {})
 
 
 def test_pass_shows_no_pictures_of_causes_and_no_advice(make_run: MakeRun, draw: Draw) -> None:

@@ -56,6 +56,10 @@ def test_small_sheets_show_twelve_images_and_those_at_fault(draw: Draw, flat: Ev
     assert faults["Least realistic"].alt == "Least realistic: 2 generated images in 2 columns"
 
 
+def test_large_small_sheets_show_four_images(draw: Draw) -> None:
+    assert size_of(small_sheets(draw("fair"), large=True)["This run"].source) == (2 * 130 - 2, 2 * 130 - 2)
+
+
 def test_gallery_of_copies_counts_images_and_shows_both(flat: Evidence) -> None:
     copies = next(g for g in galleries(flat) if g.anchor == "copies")
     assert copies.title == "Suspected copies of training images (1)"

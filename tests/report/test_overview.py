@@ -34,14 +34,14 @@ def first_run(model: ModelRecord) -> ModelRecord:
     return replace(judged_as(model, "MISSING"), baseline=None)
 
 
-def test_headline_of_a_pass_counts_the_comparisons(make_run: MakeRun) -> None:
-    assert headline(make_run()) == f"PASS: all {len(NAMES)} comparisons of one model passed"
+def test_headline_of_a_pass_counts_the_metrics(make_run: MakeRun) -> None:
+    assert headline(make_run()) == f"PASS: all {len(NAMES)} metrics of one model passed"
 
 
 def test_headline_of_a_failure_counts_what_failed(make_run: MakeRun, make_model: MakeModel) -> None:
-    assert headline(make_run(fid=9.0, recall=9.0)) == f"FAIL: 2 of {len(NAMES)} comparisons of one model failed"
+    assert headline(make_run(fid=9.0, recall=9.0)) == f"FAIL: 2 of {len(NAMES)} metrics of one model failed"
     two = run_of(make_model("A"), make_model("B", kid=9.0))
-    assert headline(two) == f"FAIL: 1 of {2 * len(NAMES)} comparisons of 2 models failed"
+    assert headline(two) == f"FAIL: 1 of {2 * len(NAMES)} metrics of 2 models failed"
 
 
 def test_headline_of_a_run_without_verdicts_says_so(make_model: MakeModel) -> None:
@@ -55,26 +55,26 @@ def test_headline_of_a_problem_is_the_problem(make_run: MakeRun) -> None:
 def test_headline_does_not_count_undecided_as_failed(make_model: MakeModel) -> None:
     """Once a metric has failed the others are left undecided."""
     text = headline(run_of(judged_as(make_model(fid=9.0), "UNDECIDED", "kid", "recall")))
-    assert text == f"FAIL: 1 of {len(NAMES)} comparisons of one model failed, 2 more had no verdict"
+    assert text == f"FAIL: 1 of {len(NAMES)} metrics of one model failed, 2 more had no verdict"
 
 
 @pytest.mark.parametrize(
     ("outcome", "fate"),
     [
         ("MISSING", "had nothing to compare with, or nothing was measured"),
-        ("INCOMPARABLE", "could not be made, because settings or inputs differ from the baseline's"),
+        ("INCOMPARABLE", "could not be compared, because settings or inputs differ from the baseline's"),
         ("UNDECIDED", "could not be decided at the full count"),
     ],
 )
 def test_headline_of_other_outcomes_is_not_a_failure(make_model: MakeModel, outcome: str, fate: str) -> None:
     text = headline(run_of(judged_as(make_model(), outcome)))
-    assert text == f"{outcome}: {len(NAMES)} of {len(NAMES)} comparisons of one model {fate}"
+    assert text == f"{outcome}: {len(NAMES)} of {len(NAMES)} metrics of one model {fate}"
 
 
 def test_headline_of_a_stale_baseline_says_so(make_model: MakeModel) -> None:
     text = headline(run_of(judged_as(make_model(), "STALE", "fid")))
     better = "1 so much better that the baseline should be renewed"
-    assert text == f"STALE: all {len(NAMES)} comparisons of one model passed; {better}"
+    assert text == f"STALE: all {len(NAMES)} metrics of one model passed; {better}"
 
 
 def test_first_run_is_neutral_and_asks_to_look(make_model: MakeModel) -> None:

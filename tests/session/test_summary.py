@@ -36,7 +36,7 @@ def test_higher_is_better_is_a_lower_bound(make_model: MakeModel, make_verdict: 
 
 def test_bound_beyond_the_range_of_the_metric_cannot_fail(make_model: MakeModel, make_verdict: MakeVerdict) -> None:
     verdict = make_verdict("density", limit=0.2, margin=0.4, sees=0.3)
-    assert table(Model(make_model(), judged(verdict)))["Density ↑"][0][2:4] == ["cannot fail", "0.30"]
+    assert table(Model(make_model(), judged(verdict)))["Density ↑"][0][2:4] == ["any value", "0.30"]
 
 
 def test_table_fits_80_columns_and_leaves_spreads_out_where_it_must(
