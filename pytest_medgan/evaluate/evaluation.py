@@ -9,7 +9,10 @@ from types import MappingProxyType
 
 import numpy as np
 
+from pytest_medgan.catalogue import METRICS
+from pytest_medgan.embedding.contract import FeatureSpace
 from pytest_medgan.embedding.sharding import agreed
+from pytest_medgan.errors import SettingsError
 from pytest_medgan.evaluate.combining import gather_scores
 from pytest_medgan.evaluate.drawing import DrawnImages
 from pytest_medgan.evaluate.fingerprint import make_fingerprint
@@ -76,6 +79,28 @@ class ModelEvaluation:
 
     def __repr__(self) -> str:
         return f"<scores of {self.name} at {', '.join(map(str, self.counts))} images>"
+
+    def beside(self, extractor: FeatureSpace, name: str, baseline: str | None) -> ModelEvaluation:
+        """Return the same images of the same model in another feature space, with the metrics that depend on one.
+
+        Args:
+            extractor: The other feature space.
+            name: What tables call the model there.
+            baseline: The baseline file of that feature space.
+
+        Raises:
+            SettingsError: No metric that is measured depends on the feature space alone.
+        """
+        before = self.subject.settings
+        metrics = tuple(name for name in before.metrics if "pixels" not in METRICS[name].needs)
+        if not metrics:
+            raise SettingsError("--medgan-beside needs a metric that depends on the feature space, such as fid.")
+        settings = replace(before, metrics=metrics, baseline=baseline, beside=None, paired_with=None)
+        subject = replace(self.subject, extractor=extractor, settings=settings)
+        other = ModelEvaluation(name, self._source, subject)
+        other._whole = self._whole
+        other._drawn_images = self._drawn_images  # nothing is drawn twice
+        return other
 
     def _pair_with(self, accepted: ModelEvaluation) -> None:
         """Make a look of both models take the same positions of their sequences."""

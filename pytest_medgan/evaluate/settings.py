@@ -28,6 +28,7 @@ class Settings:
     metrics: tuple[str, ...] = NAMES
     paired_with: str | None = None  # the accepted model, as `generator`; drawn again where a test asks for paired=True
     runs: tuple[str, ...] = ()  # several training runs of one recipe, each as `generator`, in its place
+    beside: str | None = None  # a second feature space, as `extractor`; it is measured and shown, and decides nothing
     change: str | None = None  # what was changed since the baseline: "checkpoint" or "recipe"; None: by the identity
 
 

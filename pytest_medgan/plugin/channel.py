@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_medgan.errors import MedganError
 from pytest_medgan.plugin.state import EVALUATIONS, VERDICTS, state_of
 
 if TYPE_CHECKING:
     from pytest_medgan.evaluate import ModelEvaluation, RunsEvaluation
-    from pytest_medgan.session.findings import ModelFindings, TestFindings
+    from pytest_medgan.session.findings import JudgedVerdict, ModelFindings, TestFindings
 
 PROPERTY = "medgan"  # the property that carries the findings; removed before a JUnit file is written
 
@@ -76,7 +77,36 @@ def _collected(item: pytest.Item, gpu: bool) -> TestFindings:
 
     evaluations, verdicts = item.stash.get(EVALUATIONS, []), item.stash.get(VERDICTS, [])
     seen = [evaluation for evaluation in evaluations if evaluation.computed or verdicts]
-    return TestFindings(tuple(_model_findings(item, one) for one in seen), tuple(verdicts), gpu)
+    models = [_model_findings(item, one) for one in seen]
+    judged = list(verdicts)
+    lines = _add_second_space(item, seen[:1], models, judged)
+    return TestFindings(tuple(models), tuple(judged), gpu, lines)
+
+
+def _add_second_space(
+    item: pytest.Item,
+    evaluations: list[ModelEvaluation | RunsEvaluation],
+    models: list[ModelFindings],
+    judged: list[JudgedVerdict],
+) -> tuple[str, ...]:
+    """Add what the second feature space says of the model that the verdicts concern; return why it says nothing."""
+    from pytest_medgan.session.beside import judge_second, second_evaluation
+    from pytest_medgan.session.findings import JudgedVerdict, findings_of
+
+    for evaluation in evaluations:
+        try:
+            second = second_evaluation(evaluation)
+            if second is None:
+                continue
+            verdicts = judge_second(second, [one.verdict for one in judged])
+            if state_of(item.config).options.full:
+                for n in second.counts:
+                    second.at(n)
+        except MedganError as error:  # the verdicts of the first space stay valid and must be shown
+            return (f"{item.nodeid}: The second feature space says nothing: {error.for_terminal()}",)
+        judged += [JudgedVerdict(second.key, verdict) for verdict in verdicts]
+        models.append(findings_of(second, beside=evaluation.key))
+    return ()
 
 
 def _model_findings(item: pytest.Item, evaluation: ModelEvaluation | RunsEvaluation) -> ModelFindings:

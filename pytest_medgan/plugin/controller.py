@@ -64,8 +64,10 @@ class Controller:
             found = findings_from_plain(plain)
             if report.when != "teardown":  # the teardown report repeats the properties, and JUnit files read it
                 self._gathered().add(found, report.nodeid, ran=not report.skipped)
+            second = {model.key for model in found.models if model.beside is not None}
             for judged in found.verdicts:
-                name, verdict = f"medgan.{judged.verdict.metric.name}", judged.verdict
+                space = "beside." if judged.model in second else ""
+                name, verdict = f"medgan.{space}{judged.verdict.metric.name}", judged.verdict
                 mean = None if verdict.measured is None else verdict.measured.mean
                 report.user_properties += [(name, str(mean)), (f"{name}.verdict", str(verdict.outcome))]
 
@@ -159,9 +161,12 @@ class Controller:
 
     def _show_model(self, reporter: TerminalReporter, key: str, model: Model) -> None:
         """Show one model's table and its candidate."""
+        from pytest_medgan.session.beside import second_of
         from pytest_medgan.session.summary import model_lines
 
-        for text, outcome in model_lines(model, report_only=state_of(self._config).options.report_only):
+        models = [] if self._findings is None else list(self._findings.models.values())
+        report_only, second = state_of(self._config).options.report_only, second_of(models, model)
+        for text, outcome in model_lines(model, report_only=report_only, second=second):
             reporter.write_line(text, **COLOURS.get(outcome, {}))
         if candidate := self._candidates.get(key):
             reporter.write_line(f"candidate: {shown_path(candidate)}")

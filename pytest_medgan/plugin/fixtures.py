@@ -124,6 +124,7 @@ def medgan_scores(
     """
     from pytest_medgan.embedding import resolve_extractor
     from pytest_medgan.evaluate import ModelEvaluation, RunsEvaluation, Subject
+    from pytest_medgan.session.beside import second_evaluation
 
     state = state_of(request.config)
     marked = marker_values(request.node)
@@ -145,6 +146,8 @@ def medgan_scores(
         return RunsEvaluation(name, [ModelEvaluation(name, state.bench.generator(one), subject) for one in each])
 
     evaluation = state.bench.keep_model(key, make)
+    if medgan_settings.beside is not None:
+        second_evaluation(evaluation)  # what is wrong with the second feature space shows before anything is drawn
     state.remember(request.node, evaluation)
     return evaluation
 

@@ -46,6 +46,11 @@ SETTINGS = (
         "xrv:densenet121 (each with ,weights=FILE) or package.module:callable",
     ),
     (
+        "beside",
+        "SPEC",
+        "a second feature space: it is measured and judged too, fails nothing, and is shown where it disagrees",
+    ),
+    (
         "baseline",
         "FILE",
         "the baseline file, or the name of one that ships with the package",
@@ -71,7 +76,7 @@ FLAGS = (
     ("report-real", "let reports show real images; they are patient data"),
 )
 MARKERS = (
-    "medgan(name=, data=, generator=, runs=, change=, paired_with=, extractor=, baseline=, samples=, seeds=, "
+    "medgan(name=, data=, generator=, runs=, change=, paired_with=, extractor=, beside=, baseline=, samples=, seeds=, "
     "metrics=): what this test measures; it overrides the command line",
     "medgan_gpu: needs a CUDA device; runs only under --medgan-gpu",
 )
@@ -84,6 +89,7 @@ MARKER_KEYS = (
     "change",
     "paired_with",
     "extractor",
+    "beside",
     "baseline",
     "samples",
     "seeds",
@@ -186,7 +192,7 @@ def settings_for(item: pytest.Item) -> Settings:
     settings = reading.Settings()
     if (data := given("data")) is not None:
         settings = replace(settings, data=reading.parse_data(data) if isinstance(data, str) else data)
-    for name in ("generator", "paired_with", "extractor", "baseline"):
+    for name in ("generator", "paired_with", "extractor", "beside", "baseline"):
         if (value := given(name)) is not None:
             settings = replace(settings, **{name: value})
     if (change := given("change")) is not None:

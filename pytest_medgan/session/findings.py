@@ -55,6 +55,7 @@ class ModelFindings:
     baseline: str | None  # the baseline file, as the user named it
     evidence: str | None = None  # the file with what pictures need; None where no report was asked for
     runs: tuple[TrainingRun, ...] = ()  # the training runs that were measured
+    beside: str | None = None  # the key of the model that these are the findings of in a second feature space
 
     def joined(self, other: ModelFindings) -> ModelFindings:
         """Return the findings of two tests on the same model together."""
@@ -146,12 +147,15 @@ class Findings:
         )
 
 
-def findings_of(evaluation: ModelEvaluation | RunsEvaluation, *, evidence: str | None = None) -> ModelFindings:
+def findings_of(
+    evaluation: ModelEvaluation | RunsEvaluation, *, evidence: str | None = None, beside: str | None = None
+) -> ModelFindings:
     """Return what an evaluation computed so far.
 
     Args:
         evaluation: The evaluation of one model.
         evidence: The file that `keep_evidence` wrote for it.
+        beside: The key of the model, where the evaluation is that of a second feature space.
     """
     from pytest_medgan.evaluate import real_scores
 
@@ -186,4 +190,5 @@ def findings_of(evaluation: ModelEvaluation | RunsEvaluation, *, evidence: str |
         baseline=subject.settings.baseline,
         evidence=evidence,
         runs=evaluation.training_runs,
+        beside=beside,
     )

@@ -77,14 +77,19 @@ def write_reports(models: Mapping[str, Model], problems: list[str], options: Run
     """
     from pytest_medgan.report import ReportRun, render, write_run
     from pytest_medgan.report.folder import MARKDOWN_FILE
+    from pytest_medgan.session.beside import lines, second_of
     from pytest_medgan.session.model_records import reported_models
 
-    reported = reported_models(models.values(), options)
+    every = list(models.values())
+    first = [model for model in every if model.findings.beside is None]
+    pairs = [(model, second) for model in first if (second := second_of(every, model)) is not None]
+    beside = [f"{model.name}: {line}" for model, second in pairs for line in lines(model, second)]
+    reported = reported_models(first, options)
     evidence = {model.record.name: _evidence(model, options) for model in reported if model.evidence is not None}
     run = ReportRun(
         models=tuple(model.record for model in reported),
         facts={"device": options.device},
-        warnings=tuple(dict.fromkeys(w for model in models.values() for w in model.findings.data.warnings)),
+        warnings=tuple(dict.fromkeys([*beside, *(w for model in every for w in model.findings.data.warnings)])),
         problems=tuple(problems),
         report_only=options.report_only,
         created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pytest_medgan.catalogue import METRICS, Metric, ordered
 from pytest_medgan.records import Score, Scores, Verdict
 from pytest_medgan.report.numbers import Scale, scale_of
+from pytest_medgan.session.beside import disagreements
+from pytest_medgan.session.beside import lines as lines_beside
 from pytest_medgan.session.findings import Model
 
 HEADINGS = ("metric", "Real", "measured", "has to be", "sees", "verdict")
@@ -15,12 +17,13 @@ COLUMNS = 80  # of a terminal; where the table would be wider, spreads are left 
 DASH = "-"
 
 
-def model_lines(model: Model, *, report_only: bool = False) -> list[tuple[str, str]]:
+def model_lines(model: Model, *, report_only: bool = False, second: Model | None = None) -> list[tuple[str, str]]:
     """Return (text, outcome) lines of one model; the outcome selects the colour and is "" for plain lines.
 
     Args:
         model: The model.
         report_only: Whether no verdict fails a test, which the lines then say.
+        second: The same model in the second feature space, where one was asked for.
     """
     found, data = model.findings, model.findings.data
     window = "[{:g}, {:g}] HU".format(*data.window)
@@ -37,8 +40,13 @@ def model_lines(model: Model, *, report_only: bool = False) -> list[tuple[str, s
     lines += [(f"warning: {found.trouble}", "UNDECIDED")] if found.trouble else []
     lines += [(f"warning: {warning}", "UNDECIDED") for warning in data.warnings]
     lines += [("report only: no verdict below fails a test", "UNDECIDED")] if report_only else []
+    lines += [("second feature space: no verdict below fails a test", "UNDECIDED")] if found.beside else []
     verdicts = _latest_verdicts(model)
-    return [*lines, *_table_lines(model, verdicts), *_limit_lines(verdicts), *_reason_lines(verdicts)]
+    lines += [*_table_lines(model, verdicts), *_limit_lines(verdicts), *_reason_lines(verdicts)]
+    if second is not None:
+        outcome = "UNDECIDED" if disagreements(model, second) else ""
+        lines += [(f"  {line}", outcome) for line in lines_beside(model, second)]
+    return lines
 
 
 def _table_lines(model: Model, verdicts: list[Verdict]) -> list[tuple[str, str]]:
