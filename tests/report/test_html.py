@@ -176,7 +176,7 @@ def test_first_screen_has_verdict_losses_cause_pictures_and_next_step_in_order(r
 
 
 @pytest.mark.parametrize(
-    ("errors", "titles", "images"),
+    ("errors", "titles", "count"),
     [
         ({"improved_recall": 80.0, "coverage": 20.0}, ["Baseline", "This run", "Repeated"], 12),
         ({"improved_precision": 9.0}, ["Baseline", "This run", "Least realistic"], 4),
@@ -186,14 +186,14 @@ def test_first_screen_has_verdict_losses_cause_pictures_and_next_step_in_order(r
     ],
 )
 def test_three_pictures_show_the_cause(
-    *, make_run: MakeRun, draw: Draw, errors: dict[str, float], titles: list[str], images: int
+    *, make_run: MakeRun, draw: Draw, errors: dict[str, float], titles: list[str], count: int
 ) -> None:
     evidence = draw("broken", include_real=True)
     known = replace(evidence, thumbnails_baseline=evidence.thumbnails_fake)
     text = page(make_run(past=False, **errors), {"PGGAN": known})
     telling = text[text.index('class="telling"') : text.index("What to do next")]
     assert re.findall("<figcaption>(.*?)</figcaption>", telling) == titles
-    assert f'alt="This run: {images} generated images' in telling
+    assert f'alt="This run: {count} generated images' in telling
 
 
 def test_caption_says_why_metrics_are_undecided_after_a_failure(make_run: MakeRun) -> None:
