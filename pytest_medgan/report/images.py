@@ -88,7 +88,7 @@ def contact_sheets(found: Evidence) -> dict[str, Shown]:
 
 
 def small_sheets(found: Evidence, *, large: bool = False) -> dict[str, Shown]:
-    """Return the same sheets with their first images only, and one of the least realistic images, for the first screen.
+    """Return the same sheets with their first images only, and sheets of images at fault, for the first screen.
 
     Args:
         found: Evidence with thumbnails.
@@ -104,6 +104,8 @@ def small_sheets(found: Evidence, *, large: bool = False) -> dict[str, Shown]:
         ("Least realistic", furthest_outside(found, TELLING)),
         ("Suspected copies", tuple(c.fake for c in suspected_copies(found, TELLING))),
         ("Repeated", tuple(d.members[0] for d in duplicate_groups(found, TELLING))),
+        ("Looking wrong", tuple(row for row, _ in flagged_images(found, TELLING))),
+        ("Implausible", tuple(row for row, _ in implausible_images(found, TELLING))),
     ):
         images = fake.stack(rows)
         if images is not None:

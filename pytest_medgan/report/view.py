@@ -46,6 +46,8 @@ LINKS = {
     "curves": "See the grey levels",
     "copies": "See the suspected copies",
     "duplicates": "See the repeated images",
+    "anomalies": "See the images that look wrong",
+    "implausible": "See the images of implausible anatomy",
     "outside": "See the least realistic images",
     "table": "See the table",
 }
@@ -54,6 +56,8 @@ LINKS = {
 _TELLING_BY_CAUSE = {
     "copying": ("Suspected copies", "Baseline", "This run"),
     "duplicates": ("Repeated", "Baseline", "This run"),
+    "anomalies": ("Looking wrong", "Baseline", "This run"),
+    "implausible": ("Implausible", "Baseline", "This run"),
     "collapse": ("Baseline", "This run", "Repeated", "Real"),
     "diversity": ("Baseline", "This run", "Real"),
     "fidelity": ("Baseline", "This run", "Least realistic", "Real"),

@@ -157,6 +157,9 @@ def _value_cell(score: Score | None, scale: Scale, *, spread: bool) -> str:
 
 
 def _real_cell(model: Model, metric: Metric, n: int | None, scale: Scale) -> str:
-    """Return the Real row's value at a look, or a dash."""
-    scores = None if n is None else model.findings.real.get(n)
+    """Return the Real row's value at a look, or a dash; a metric free of the count takes it from the largest look."""
+    known = model.findings.real
+    scores = None if n is None else known.get(n)
+    if scores is None and metric.free_of_n and known:
+        scores = known[max(known)]
     return DASH if scores is None or metric.name not in scores else _percent(scale, scores[metric.name].mean)

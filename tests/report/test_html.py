@@ -20,7 +20,9 @@ from pytest_medgan.evaluate.pictures import with_pictures
 from pytest_medgan.records import Evidence, ImageSet, Outcome, VerdictCause
 from pytest_medgan.report import ReportRun, render, write_run
 from pytest_medgan.report.accepted import with_accepted, worth_keeping
+from pytest_medgan.report.causes import _WORDS
 from pytest_medgan.report.html import page
+from pytest_medgan.report.view import LINKS
 
 MakeRun = Callable[..., ReportRun]
 Draw = Callable[..., Evidence]
@@ -183,17 +185,24 @@ def test_first_screen_has_verdict_losses_cause_pictures_and_next_step_in_order(r
         ({"copy_rate": 9.0}, ["Suspected copies", "Baseline", "This run"], 12),
         ({"intensity_distance": 9.0}, ["Baseline", "This run", "Grey levels"], 12),
         ({"fid": 9.0}, ["Baseline", "This run", "Real"], 4),
+        ({"anomaly_rate": 9.0}, ["Looking wrong", "Baseline", "This run"], 12),
+        ({"implausible_rate": 9.0}, ["Implausible", "Baseline", "This run"], 12),
     ],
 )
 def test_three_pictures_show_the_cause(
     *, make_run: MakeRun, draw: Draw, errors: dict[str, float], titles: list[str], count: int
 ) -> None:
     evidence = draw("broken", include_real=True)
-    known = replace(evidence, thumbnails_baseline=evidence.thumbnails_fake)
+    flagged = np.array([[0, 0], [1, 0]])
+    known = replace(evidence, thumbnails_baseline=evidence.thumbnails_fake, anomalies=flagged, implausible=flagged)
     text = page(make_run(past=False, **errors), {"PGGAN": known})
     telling = text[text.index('class="telling"') : text.index("What to do next")]
     assert re.findall("<figcaption>(.*?)</figcaption>", telling) == titles
     assert f'alt="This run: {count} generated images' in telling
+
+
+def test_every_section_that_a_cause_points_to_has_a_link() -> None:
+    assert {look_at for _, _, look_at in _WORDS.values()} <= LINKS.keys()
 
 
 def test_caption_says_why_metrics_are_undecided_after_a_failure(make_run: MakeRun) -> None:

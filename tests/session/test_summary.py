@@ -54,6 +54,15 @@ def test_table_fits_80_columns_and_leaves_spreads_out_where_it_must(
         assert any("±" in line for line in lines) == (value == 2.0)
 
 
+def test_real_value_of_another_count_is_shown_where_the_metric_does_not_depend_on_it(
+    make_model: MakeModel, make_verdict: MakeVerdict, make_scores: Callable[..., Scores]
+) -> None:
+    real = {32: make_scores(32, fid=1.0, ms_ssim=0.25)}
+    verdicts = judged(make_verdict(), make_verdict("ms_ssim"))
+    rows = table(Model(make_model(real=real), verdicts))
+    assert (rows["FID ↓"][0][0], rows["MS-SSIM ↓"][0][0]) == ("-", "0.25")
+
+
 def test_shares_near_zero_are_percentages(make_model: MakeModel, make_verdict: MakeVerdict) -> None:
     measured = Score(0.031, 0.004, 0.004, 0.01, 3, (0.027, 0.031, 0.035))
     verdict = make_verdict("duplicate_rate", limit=0.02, margin=0.03, sees=0.03, measured=measured)
