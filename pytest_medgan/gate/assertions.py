@@ -173,10 +173,12 @@ def _gate(
             "A confidence is for a limit without margin; the row's own margin says how certain it must be."
         )
     verdicts = _verdicts(scores, pairs, current, published=published, paired=paired, confidence=confidence)
+    if together:
+        verdicts = _forgiven(verdicts)
     for verdict in verdicts:
         if current.listener is not None:
             current.listener(verdict)
-    if current.report_only or _all_green(verdicts, together):
+    if current.report_only or all(verdict.outcome.green or verdict.forgiven for verdict in verdicts):
         return verdicts
     raise AssertionError(failure(verdicts, current.accept_command, together=together))
 
@@ -202,15 +204,12 @@ def _verdicts(
     return verdicts
 
 
-def _all_green(verdicts: tuple[Verdict, ...], together: bool) -> bool:
-    """Whether a test passes."""
+def _forgiven(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
+    """Return the verdicts of one test, its blind metrics forgiven where the others see fidelity and diversity."""
     blind = {verdict.metric.name for verdict in verdicts if verdict.outcome is Outcome.BLIND}
-    rest = [verdict for verdict in verdicts if verdict.outcome is not Outcome.BLIND]
-    if not all(verdict.outcome.green for verdict in rest):
-        return False
-    if not together:
-        return not blind
-    return not blind_aspects((verdict.metric.name for verdict in verdicts), blind)
+    if blind_aspects((verdict.metric.name for verdict in verdicts), blind):
+        return verdicts
+    return tuple(replace(v, forgiven=True) if v.outcome is Outcome.BLIND else v for v in verdicts)
 
 
 def _current() -> GateContext:

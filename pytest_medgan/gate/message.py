@@ -53,6 +53,8 @@ def paragraph(verdict: Verdict, *, reason: bool = True) -> list[str]:
     if verdict.limit is not None:
         sign = ">=" if metric.higher_is_better else "<="
         bound = "" if verdict.margin is None else f", has to be {sign} {_number(verdict, verdict.bound)}"
+        if verdict.margin is not None and verdict.cannot_fail:
+            bound = ", any value passes"
         lines.append(f"  limit     {_number(verdict, verdict.limit)}{bound}  ({_origin(verdict)})")
     else:
         lines.append(f"  limit     {_origin(verdict)}")

@@ -97,6 +97,7 @@ class Verdict:
     row_runs: int = 1  # training runs in the row
     runs: int = 1  # training runs of the candidate
     allowed: float | None = None  # the largest loss that passes at the full count; None: the margin
+    forgiven: bool = False  # blind, and other metrics of the same test see what it cannot: it fails nothing
 
     @property
     def bound(self) -> float | None:

@@ -160,10 +160,10 @@ def change_figure(standings: Sequence[Standing]) -> Picture | None:
         standings: Metrics of a model; those without a known change are left out.
 
     Returns:
-        Bars in standard errors, worse to the right; None where no change is known.
+        Bars in standard errors, worse to the right; None where no change is known, or nothing has changed.
     """
     known = [(s, s.errors) for s in standings if s.errors is not None]
-    if not known:
+    if not any(errors for _, errors in known):
         return None
     shown = np.array([_squash(errors) for _, errors in known])
     with mpl.rc_context(STYLE):

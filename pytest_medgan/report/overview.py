@@ -16,7 +16,7 @@ MEANING = {
     "PASS": "within the margin of the baseline",
     "FAIL": "worse than the baseline by more than the margin",
     "UNDECIDED": "the errors are too large to decide, or another metric had failed before; never green",
-    "BLIND": "a loss that matters could not have been seen with so few images; never green",
+    "BLIND": "a loss that matters could not have been seen with so few images; it fails a test unless others see it",
     "INCOMPARABLE": "settings or inputs differ from those of the baseline, so nothing may be compared",
     "MISSING": "there is nothing to compare with, or nothing was measured",
     "STALE": "so much better that the baseline should be renewed",
@@ -158,9 +158,11 @@ def headline(run: ReportRun) -> str:
     other = sum(not each.green for each in outcomes) - concerned
     models = "one model" if len(run.models) == 1 else f"{len(run.models)} models"
     if outcome.green:
-        stale = outcomes.count(Outcome.STALE)
+        passed, stale = sum(each.green for each in outcomes), outcomes.count(Outcome.STALE)
+        share = f"all {passed}" if passed == len(outcomes) else f"{passed} of {len(outcomes)}"
+        blind = f"; {len(outcomes) - passed} could not have shown a loss that matters" if passed < len(outcomes) else ""
         renew = f"; {stale} so much better that the baseline should be renewed" if stale else ""
-        return f"{outcome}: all {len(outcomes)} metrics of {models} passed{renew}"
+        return f"{outcome}: {share} metrics of {models} passed{blind}{renew}"
     fate = _FATE[str(outcome)]
     more = f", {other} more had no verdict" if other else ""
     return f"{outcome}: {concerned} of {len(outcomes)} metrics of {models} {fate}{more}"

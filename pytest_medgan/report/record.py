@@ -109,8 +109,8 @@ class ModelRecord:
 
     @property
     def outcome(self) -> Outcome | None:
-        """The worst of the verdicts; None where nothing was judged."""
-        return worst(tuple(c.outcome for c in self.comparisons))
+        """The worst of the verdicts that are not forgiven; None where nothing was judged."""
+        return worst(tuple(c.outcome for c in self.comparisons if not c.verdict.forgiven))
 
     def metric(self, name: str) -> Metric:
         """Return a metric as the run declares it, otherwise as the catalogue does."""

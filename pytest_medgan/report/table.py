@@ -168,5 +168,7 @@ def _numbers(model: ModelRecord, verdict: Verdict) -> str:
     scale = scale_of(verdict.metric, [verdict.measured.se], model.window)
     sign = "≥" if verdict.metric.higher_is_better else "≤"
     bound = "" if verdict.margin is None else f", has to be {sign} {scale.with_unit(verdict.bound)}"
+    if verdict.margin is not None and verdict.cannot_fail:
+        bound = ", any value passes"
     count = f" at {verdict.n_fake:,} images" if verdict.n_fake else ""
     return f"{scale.show(verdict.measured.mean)} against {scale.with_unit(verdict.limit)}{bound}{count}"

@@ -95,6 +95,6 @@ def logged_model(model: Model, files: tuple[Path, ...] = ()) -> LoggedModel:
 
 def overall_outcome(model: Model) -> str:
     """Return "PASS" where every verdict is green, else the outcome of the first that is not; "none" without any."""
-    outcomes = [judged.verdict.outcome for judged in model.verdicts]
+    outcomes = [judged.verdict.outcome for judged in model.verdicts if not judged.verdict.forgiven]
     red = [outcome for outcome in outcomes if not outcome.green]
     return str(red[0]) if red else ("PASS" if outcomes else "none")

@@ -38,6 +38,22 @@ def test_headline_of_a_pass_counts_the_metrics(make_run: MakeRun) -> None:
     assert headline(make_run()) == f"PASS: all {len(NAMES)} metrics of one model passed"
 
 
+def test_headline_of_a_pass_counts_blind_metrics_that_are_forgiven(make_model: MakeModel) -> None:
+    blind = judged_as(make_model(), "BLIND", "kid", "recall")
+    assert headline(run_of(blind)).startswith(f"BLIND: 2 of {len(NAMES)} metrics")
+    forgiven = replace(
+        blind,
+        comparisons=tuple(
+            replace(c, verdict=replace(c.verdict, forgiven=c.outcome == Outcome.BLIND)) for c in blind.comparisons
+        ),
+    )
+    assert forgiven.outcome is Outcome.PASS
+    passed = len(NAMES) - 2
+    assert headline(run_of(forgiven)) == (
+        f"PASS: {passed} of {len(NAMES)} metrics of one model passed; 2 could not have shown a loss that matters"
+    )
+
+
 def test_headline_of_a_failure_counts_what_failed(make_run: MakeRun, make_model: MakeModel) -> None:
     assert headline(make_run(fid=9.0, recall=9.0)) == f"FAIL: 2 of {len(NAMES)} metrics of one model failed"
     two = run_of(make_model("A"), make_model("B", kid=9.0))
