@@ -143,7 +143,7 @@ def plan_pictures(
         labels=tuple(table[patient].label if patient in table else UNKNOWN for patient in eligible),
         owners=tuple(owners),
         jobs=tuple(chosen),
-        inputs=tuple(sorted(inputs(job) for job in chosen)),
+        inputs=tuple(digest for _, digest in sorted(zip(owners, map(inputs, chosen), strict=True))),
         instances=tuple(sorted({inputs(job) for own in jobs.values() for job in own})),
         window=window,
         crop="image",

@@ -33,7 +33,7 @@ class Plan:
     labels: tuple[int, ...]  # one per patient: 1 deceased, 0 alive, -1 unknown
     owners: tuple[int, ...]  # one per image: index of its patient in `patients`
     jobs: tuple[Job, ...]  # one per image
-    inputs: tuple[str, ...]  # digests of the files that the images depend on
+    inputs: tuple[str, ...]  # digests of the files that the images depend on, pictures and volumes by patient
     instances: tuple[str, ...]  # SOPInstanceUIDs or file digests, from which the key of the pseudonyms is computed
     window: tuple[float, float] | None  # HU of grey 0 and 255; None for pictures stored as grey levels
     crop: str  # the crop in effect: "tumour" or "image"

@@ -10,7 +10,7 @@ only if the values found agree with that. No image is stretched to its own range
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -140,7 +140,7 @@ def plan_rasters(reading: Reading, digests: dict[str, str], table: dict[str, Cli
                 settings.window,
             )
         )
-    return plan_pictures(
+    plan = plan_pictures(
         jobs,
         reading,
         table,
@@ -150,6 +150,8 @@ def plan_rasters(reading: Reading, digests: dict[str, str], table: dict[str, Cli
         identified_by="a table of files" if meanings else RULES[settings.patient],
         guessed=not meanings,
     )
+    rescales = (f"{job.digest} {job.rescale}" for job in plan.jobs if isinstance(job, RasterJob) and job.rescale)
+    return replace(plan, inputs=(*plan.inputs, *rescales))
 
 
 def _inspect_pictures(reading: Reading) -> dict[str, PictureProperties]:

@@ -45,6 +45,7 @@ def test_finish_picture_of_the_finished_size_keeps_its_grey() -> None:
     assert np.array_equal(finished, values)
 
 
-def test_finish_picture_smaller_than_the_crop_is_refused() -> None:
-    with pytest.raises(DataError, match="20x30, smaller than crop_size=32"):
-        finish_picture(np.zeros((20, 30)), crop_size=32, size=16, window=GREY, file="x")
+@pytest.mark.parametrize("shape", [(20, 30), (16, 10), (10, 12)])
+def test_finish_picture_smaller_than_the_crop_is_refused(shape: tuple[int, int]) -> None:
+    with pytest.raises(DataError, match=f"{shape[0]}x{shape[1]}, smaller than crop_size=32"):
+        finish_picture(np.zeros(shape), crop_size=32, size=16, window=GREY, file="x")

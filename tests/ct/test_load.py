@@ -100,6 +100,19 @@ def test_load_real_second_call_reads_no_study(
     assert len(list((tmp_path / "cache" / "prepared").glob("*.npz"))) == 1
 
 
+def test_load_real_slice_with_other_pixels_and_the_same_identifiers_is_another_data_set(
+    cohort: Path, small: Small, tmp_path: Path
+) -> None:
+    one = prepare(small(cohort), cache_dir=tmp_path / "cache")
+    path = cohort / "PAT-001" / "study" / "series" / "002.dcm"
+    dataset = dcmread(path)
+    dataset.PixelData = bytes(len(dataset.PixelData))
+    dataset.save_as(path)
+    other = prepare(small(cohort), cache_dir=tmp_path / "cache")
+    assert other.digest != one.digest
+    assert not np.array_equal(other.pixels, one.pixels)
+
+
 def test_load_real_damaged_store_is_made_again(cohort: Path, small: Small, tmp_path: Path) -> None:
     first = load_real(small(cohort), cache_dir=tmp_path / "cache")
     (stored,) = (tmp_path / "cache" / "prepared").glob("*.npz")

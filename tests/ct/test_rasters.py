@@ -67,6 +67,47 @@ def test_prepare_takes_patients_from_a_table_of_files(folder: Path, small: Small
         prepare(small(folder), cache_dir=tmp_path / "cache")
 
 
+OWNERS = ("a,1,0", "a,1,0", "b,1,0", "b,1,0")  # a table's patient, slope and intercept of each picture
+
+
+@pytest.mark.parametrize(
+    ("seeds", "changed"),
+    [
+        ((0, 0, 0, 0), ("a,1,0", "b,1,0", "b,1,0", "b,1,0")),
+        ((0, 1, 2, 3), ("a,1,0", "b,1,0", "a,1,0", "b,1,0")),
+        ((0, 1, 2, 3), ("a,1,0", "a,1,0", "b,1,0", "b,1,9")),
+        ((0, 1, 2, 3), ("a,1,0", "a,1,0", "b,1,0", "b,2,0")),
+    ],
+)
+def test_prepare_table_that_changes_patients_or_values_makes_another_data_set(
+    small: Small, tmp_path: Path, seeds: tuple[int, ...], changed: tuple[str, ...]
+) -> None:
+    (tmp_path / "p").mkdir()
+    for index, seed in enumerate(seeds):
+        Image.fromarray(picture(seed)).save(tmp_path / "p" / f"{index}.png")
+    found = []
+    for rows in (OWNERS, changed):
+        lines = [f"{index}.png,{row}\n" for index, row in enumerate(rows)]
+        (tmp_path / "p" / "t.csv").write_text("file,patient,slope,intercept\n" + "".join(lines))
+        found.append(prepare(small(tmp_path / "p", split="slice"), cache_dir=tmp_path / "cache"))
+    one, other = found
+    assert one.digest != other.digest
+    assert not np.array_equal(one.pixels, other.pixels) or one.groups.tolist() != other.groups.tolist()
+
+
+def test_prepare_folders_that_exchange_pictures_make_another_data_set(
+    folder: Path, small: Small, tmp_path: Path
+) -> None:
+    one = prepare(small(folder), cache_dir=tmp_path / "cache")
+    first, second = folder / "case-0" / "slice-9.png", folder / "case-1" / "slice-9.png"
+    first.rename(tmp_path / "kept.png")
+    second.rename(first)
+    (tmp_path / "kept.png").rename(second)
+    other = prepare(small(folder), cache_dir=tmp_path / "cache")
+    assert other.digest != one.digest
+    assert np.array_equal(other.pixels[0], one.pixels[2])
+
+
 def test_prepare_labels_folders_by_a_clinical_table(folder: Path, small: Small, tmp_path: Path) -> None:
     (folder / "clinical.csv").write_text("patient,event\ncase-0,1\ncase-1,0\ncase-2,1\n")
     prepared = prepare(small(folder), cache_dir=tmp_path / "cache")
@@ -77,12 +118,10 @@ def test_prepare_labels_folders_by_a_clinical_table(folder: Path, small: Small, 
 def test_prepare_sixteen_bits_are_grey_of_full_scale(small: Small, tmp_path: Path, suffix: str, kind: type) -> None:
     """Never stretched: a dim picture stays dim."""
     (tmp_path / "p" / "a").mkdir(parents=True)
-    values = np.full((16, 16), 257 * 9, kind)
-    values[0, 0] = 257 * 20
-    Image.fromarray(values).save(tmp_path / "p" / "a" / f"x.{suffix}")
+    greys = np.arange(256).reshape(16, 16) * 150 // 255
+    Image.fromarray((257 * greys).astype(kind)).save(tmp_path / "p" / "a" / f"x.{suffix}")
     prepared = prepare(small(tmp_path / "p", split="slice"), cache_dir=tmp_path / "cache")
-    assert prepared.pixels[0, 0, 0, 0] == 20
-    assert (prepared.pixels[0, 0, 1:] == 9).all()
+    assert np.array_equal(prepared.pixels[0, 0], greys)
     assert "16-bit pictures are taken as grey of full scale" in prepared.warnings[0]
 
 

@@ -71,6 +71,19 @@ def test_load_prepared_with_any_flipped_byte_is_none(prepared: Prepared, tmp_pat
         assert load_prepared(tmp_path / "a.npz") is None
 
 
+@pytest.mark.parametrize("name", ["pixels", "groups", "labels"])
+def test_load_prepared_with_an_array_that_the_checksum_does_not_fit_is_none(
+    prepared: Prepared, tmp_path: Path, name: str
+) -> None:
+    save_prepared(tmp_path / "a.npz", prepared)
+    with np.load(tmp_path / "a.npz") as stored:
+        arrays = dict(stored)
+    np.savez(tmp_path / "a.npz", **{**arrays, name: arrays[name][::-1]})
+    assert load_prepared(tmp_path / "a.npz") is None
+    np.savez(tmp_path / "a.npz", **arrays)
+    assert load_prepared(tmp_path / "a.npz") is not None
+
+
 def test_load_prepared_of_a_foreign_file_is_none(tmp_path: Path) -> None:
     assert load_prepared(tmp_path / "absent.npz") is None
     np.savez(tmp_path / "other.npz", pixels=np.zeros(3))
