@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pytest_medgan.embedding.contract import FeatureSpace
-from pytest_medgan.evaluate.settings import Settings
+from pytest_medgan.evaluate.settings import LEAST_SAMPLES, Settings
 from pytest_medgan.evaluate.shared import SharedScores
 from pytest_medgan.evaluate.workbench import Workbench
 from pytest_medgan.records import RealSets
+
+LEAST_REFERENCE, LEAST_PATIENTS = 50, 4  # of the reference; with fewer its values are not worth comparing
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +29,32 @@ class Subject:
         seen = self.extractor.trained_on
         reference = set(self.real.reference.groups.tolist())
         shared = len(seen & reference)
+        warnings = (*self.real.warnings, *self._small_sets())
         if not shared:
-            return self.real.warnings
+            return warnings
         flattered = (
             f"The extractor was fine-tuned on {shared} of the {len(reference)} reference patients, so its features "
             "know them. Fine-tune on the training patients alone."
         )
-        return (*self.real.warnings, flattered)
+        return (*warnings, flattered)
+
+    def _small_sets(self) -> list[str]:
+        """Return a warning for each role that has too few images."""
+        reference, patients, held_out = (
+            len(self.real.reference),
+            len(set(self.real.reference.groups.tolist())),
+            len(self.real.held_out),
+        )
+        found = []
+        if reference < LEAST_REFERENCE or patients < LEAST_PATIENTS:
+            found.append(
+                f"The reference has {reference} images of {patients} patients, and at least {LEAST_REFERENCE} of "
+                f"{LEAST_PATIENTS} are needed: with fewer, FID is far too high and single patients decide recall. Add "
+                "studies, or take more slices of each (slices=all)."
+            )
+        if held_out < LEAST_SAMPLES:
+            found.append(
+                f"{held_out} images are held out, too few for a Real row, so nothing says what real images score. Add "
+                "studies, or take more slices of each (slices=all)."
+            )
+        return found

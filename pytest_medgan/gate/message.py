@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pytest_medgan.catalogue import Metric
 from pytest_medgan.records import Outcome, Score, Verdict, VerdictCause
@@ -16,6 +16,7 @@ _WORDS = {
     Outcome.BLIND: "is blind: a loss that matters could not be seen",
 }
 _LOSSES = (Outcome.FAIL, Outcome.UNDECIDED)
+OVERRIDE_DRIFT = "--override drift"  # of `medgan baseline accept`: a loss is accepted
 
 
 def failure(verdicts: Sequence[Verdict], accept_command: str | None, *, together: bool = False) -> str:
@@ -37,10 +38,14 @@ def failure(verdicts: Sequence[Verdict], accept_command: str | None, *, together
         lines += ["", "what else moved:", *(f"  {moved(verdict)}" for verdict in others)]
     row = next((verdict.row for verdict in failed if verdict.row not in (None, "Real")), None)
     if accept_command and row:
-        lost = any(v.outcome in _LOSSES and v.margin is not None for v in failed)
-        override = " --override drift" if lost else ""
+        override = f" {OVERRIDE_DRIFT}" if is_loss(failed) else ""
         lines += ["", "to accept the change:", f"  {accept_command} --row {_quoted(row)}{override} --reason '...'"]
     return "\n".join(lines)
+
+
+def is_loss(verdicts: Iterable[Verdict]) -> bool:
+    """Whether accepting a candidate with these verdicts would accept a loss, which needs OVERRIDE_DRIFT."""
+    return any(verdict.outcome in _LOSSES and verdict.margin is not None for verdict in verdicts)
 
 
 def paragraph(verdict: Verdict, *, reason: bool = True) -> list[str]:

@@ -161,15 +161,19 @@ class Controller:
 
     def _show_model(self, reporter: TerminalReporter, key: str, model: Model) -> None:
         """Show one model's table and its candidate."""
+        from pytest_medgan.records import VerdictCause
         from pytest_medgan.session.beside import second_of
         from pytest_medgan.session.summary import model_lines
 
         models = [] if self._findings is None else list(self._findings.models.values())
-        report_only, second = state_of(self._config).options.report_only, second_of(models, model)
-        for text, outcome in model_lines(model, report_only=report_only, second=second):
+        options, second = state_of(self._config).options, second_of(models, model)
+        for text, outcome in model_lines(model, report_only=options.report_only, second=second):
             reporter.write_line(text, **COLOURS.get(outcome, {}))
         if candidate := self._candidates.get(key):
             reporter.write_line(f"candidate: {shown_path(candidate)}")
+            has_no_row = any(judged.verdict.cause is VerdictCause.NO_ROW for judged in model.verdicts)
+            if has_no_row and "html" not in options.reports:
+                reporter.write_line("look at the samples before you accept it: run again with --medgan-report=html")
 
 
 def _reason(error: Exception) -> Any:

@@ -164,7 +164,7 @@ def headline(run: ReportRun) -> str:
         renew = f"; {stale} so much better that the baseline should be renewed" if stale else ""
         return f"{outcome}: {share} metrics of {models} passed{blind}{renew}"
     fate = _FATE[str(outcome)]
-    more = f", {other} more had no verdict" if other else ""
+    more = f", {other} more are not green" if other else ""
     return f"{outcome}: {concerned} of {len(outcomes)} metrics of {models} {fate}{more}"
 
 

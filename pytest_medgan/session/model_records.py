@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from pytest_medgan.gate.message import OVERRIDE_DRIFT, is_loss
 from pytest_medgan.records import Entry, Row, Score, Scores
 from pytest_medgan.report import Comparison, ModelRecord
 from pytest_medgan.session.candidates import accept_command, candidate_path, portable_name
@@ -112,6 +113,8 @@ def _accept_command(model: Model, options: RunOptions) -> str:
     if not path.exists() or _is_outside(path):
         return ""
     command = f"{accept_command(options.report_dir, found.name)} --row {shlex.quote(model.row)}"
+    if is_loss(judged.verdict for judged in model.verdicts):
+        command += f" {OVERRIDE_DRIFT}"
     if portable_name(found.baseline):
         return command
     if found.baseline is None or _is_outside(Path(found.baseline)):

@@ -18,7 +18,9 @@ def test_gate_goes_from_missing_over_accepted_to_pass_and_fail(
 ) -> None:
     missing = project.runpytest(*how)
     missing.assert_outcomes(failed=3)
-    missing.stdout.fnmatch_lines(["*MISSING*", "*candidate: medgan-report*"])
+    missing.stdout.fnmatch_lines(
+        ["*MISSING*", "*candidate: medgan-report*", "look at the samples *--medgan-report=html"]
+    )
     assert missing.ret == 1
 
     assert accept() == 0

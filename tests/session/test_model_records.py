@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_medgan.records import Fingerprint, Scores, Verdict
+from pytest_medgan.records import Fingerprint, Outcome, Scores, Verdict
 from pytest_medgan.session.findings import JudgedVerdict, Model, ModelFindings
 from pytest_medgan.session.model_records import real_row_of, reported_models
 from pytest_medgan.session.options import RunOptions
@@ -84,6 +84,18 @@ def test_accept_command_can_be_followed(
     options.report_dir.mkdir()
     (options.report_dir / "candidate-toy.yaml").write_text("", encoding="utf-8")
     assert reported_models([model], options)[0].record.accept == command
+
+
+def test_accept_command_of_a_loss_overrides_drift(
+    make_model: MakeModel, make_verdict: Callable[..., Verdict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = RunOptions(Path("cache"), Path("report"))
+    options.report_dir.mkdir()
+    (options.report_dir / "candidate-toy.yaml").write_text("", encoding="utf-8")
+    for outcome, end in ((Outcome.PASS, "--row TOY"), (Outcome.FAIL, "--row TOY --override drift")):
+        model = Model(make_model(baseline="b.yaml"), [JudgedVerdict("key", make_verdict(outcome=outcome))])
+        assert reported_models([model], options)[0].record.accept.endswith(end)
 
 
 def test_candidate_outside_the_working_directory_has_no_command(
