@@ -27,11 +27,9 @@ import math
 import statistics
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from pytest_medgan.records import Evidence, Int64, Outcome
+from pytest_medgan.records import Evidence, Outcome
 from pytest_medgan.report.comparisons import Standing, lost, probably_lost, spread, standings
-from pytest_medgan.report.evidence_words import anomaly_text, copied_patients_text, implausible_text
+from pytest_medgan.report.evidence_words import anomaly_text, copied_patients_text, grey_shift, implausible_text
 from pytest_medgan.report.numbers import errors_text
 from pytest_medgan.report.record import ModelRecord
 
@@ -196,32 +194,6 @@ def limits_of_knowledge(model: ModelRecord) -> tuple[str, ...]:
     if blocked:
         notes.append(f"Some comparisons could not be made ({', '.join(blocked)}). The table gives the reasons.")
     return tuple(notes)
-
-
-def grey_shift(evidence: Evidence) -> str:
-    """Return the difference of brightness and contrast between generated and real images.
-
-    Args:
-        evidence: Holds the histograms of grey levels and the window.
-
-    Returns:
-        Text in HU where the window is known, else in grey levels; empty without histograms.
-    """
-    if evidence.histogram_real is None or evidence.histogram_fake is None:
-        return ""
-    low, high = evidence.window or (0.0, 255.0)
-    unit = "HU" if evidence.window else "grey levels"
-    levels = low + (high - low) * np.arange(256) / 255.0
-
-    def moments(histogram: Int64) -> tuple[float, float]:
-        weights = histogram / max(int(histogram.sum()), 1)
-        mean = float(weights @ levels)
-        return mean, float(np.sqrt(weights @ (levels - mean) ** 2))
-
-    (real_mean, real_sd), (fake_mean, fake_sd) = moments(evidence.histogram_real), moments(evidence.histogram_fake)
-    direction = "brighter" if fake_mean > real_mean else "darker"
-    contrast = f" and have {100 * fake_sd / real_sd:.0f}% of their contrast" if real_sd else ""
-    return f"generated images are {abs(fake_mean - real_mean):.0f} {unit} {direction} than real ones{contrast}"
 
 
 def group_apart(values: tuple[float, ...], error: float) -> int | None:

@@ -1,4 +1,4 @@
-"""Text about images that look wrong and about copied patients, from the evidence."""
+"""Text about images that look wrong, copied patients and shifted grey levels, from the evidence."""
 
 from __future__ import annotations
 
@@ -63,3 +63,29 @@ def copied_patients_text(evidence: Evidence) -> str:
         area, error = evidence.membership
         words.append(f"a membership attack by patient has an area of {area:.2f} ± {error:.2f} (0.5 is chance)")
     return "; ".join(words)
+
+
+def grey_shift(evidence: Evidence) -> str:
+    """Return the difference of brightness and contrast between generated and real images.
+
+    Args:
+        evidence: Holds the histograms of grey levels and the window.
+
+    Returns:
+        Text in HU where the window is known, else in grey levels; empty without histograms.
+    """
+    if evidence.histogram_real is None or evidence.histogram_fake is None:
+        return ""
+    low, high = evidence.window or (0.0, 255.0)
+    unit = "HU" if evidence.window else "grey levels"
+    levels = low + (high - low) * np.arange(256) / 255.0
+
+    def moments(histogram: Int64) -> tuple[float, float]:
+        weights = histogram / max(int(histogram.sum()), 1)
+        mean = float(weights @ levels)
+        return mean, float(np.sqrt(weights @ (levels - mean) ** 2))
+
+    (real_mean, real_sd), (fake_mean, fake_sd) = moments(evidence.histogram_real), moments(evidence.histogram_fake)
+    direction = "brighter" if fake_mean > real_mean else "darker"
+    contrast = f" and have {100 * fake_sd / real_sd:.0f}% of their contrast" if real_sd else ""
+    return f"generated images are {abs(fake_mean - real_mean):.0f} {unit} {direction} than real ones{contrast}"

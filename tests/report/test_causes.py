@@ -10,7 +10,8 @@ import pytest
 from pytest_medgan.catalogue import Metric
 from pytest_medgan.records import Evidence, Outcome
 from pytest_medgan.report import ModelRecord
-from pytest_medgan.report.causes import causes, grey_shift, group_apart, limits_of_knowledge
+from pytest_medgan.report.causes import causes, group_apart, limits_of_knowledge
+from pytest_medgan.report.evidence_words import grey_shift
 
 MakeModel = Callable[..., ModelRecord]
 
