@@ -8,14 +8,17 @@ import numpy as np
 import torch
 
 from pytest_medgan.embedding import embed_images, load_extractor
-from pytest_medgan.embedding.sharding import join, place, processes, shared
+from pytest_medgan.embedding.sharding import agreed, join, place, processes, shared
 from pytest_medgan.embedding.spaces import space_of_function
 from pytest_medgan.errors import ExtractorError
 from pytest_medgan.records import ImageSet
 
 
 def faults() -> list[str]:
-    """Return what this process gets: no error, one in the second process, one for other images, one for other work."""
+    """Return what this process gets: no error, one in the second process, one for other images, one for other work.
+
+    Last comes the value that both agree on.
+    """
     rank, _ = place()
     images = np.zeros((2, 1, 4, 4), np.uint8)
 
@@ -35,7 +38,7 @@ def faults() -> list[str]:
             answers.append(str(shared(given, of=of, by=by)))
         except ExtractorError as error:
             answers.append(str(error))
-    return answers
+    return [*answers, str(agreed(f"verdict of process {rank}"))]
 
 
 def deserted() -> str:

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from pytest_medgan.embedding import Cache, embed_images
+from pytest_medgan.embedding import blocks as blocks_module
 from pytest_medgan.embedding import cache as cache_module
-from pytest_medgan.embedding.blocks import SUFFIX
+from pytest_medgan.embedding.blocks import SUFFIX, DamagedBlockError, read_header
+from pytest_medgan.embedding.cache import image_digests
 from pytest_medgan.errors import ExtractorError
 from pytest_medgan.ground import files
 from pytest_medgan.records import Embeddings, ImageSet
@@ -113,6 +115,18 @@ def test_truncated_block_is_recomputed(kept: int, filled: Path, images: ImageSet
     victim.write_bytes(victim.read_bytes()[:kept])
     embedded = embed_images(quick, images, cache=Cache(filled))
     assert same(embedded, embed_images(quick, images))
+
+
+def test_header_longer_than_any_block_has_is_damage(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A damaged length must not make the reader take the memory of it."""
+    monkeypatch.setattr(blocks_module, "LONGEST_HEADER", 10)
+    with pytest.raises(DamagedBlockError, match="length of the header"):
+        read_header(blocks(filled)[0])
+
+
+def test_image_digests_of_equal_bytes_in_another_shape_differ() -> None:
+    pixels = np.zeros((1, 1, 4, 4), np.uint8)
+    assert image_digests(pixels) != image_digests(pixels.reshape(1, 1, 2, 8))
 
 
 def test_file_of_a_killed_writer_is_not_read(filled: Path, images: ImageSet, quick: Any) -> None:

@@ -10,8 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_medgan.embedding import Cache, FeatureSpace, canary, resolve_extractor
-from pytest_medgan.embedding.canaries import check_canary, digest_environment, distance, stored_canary
+from pytest_medgan.embedding import Cache, FeatureSpace, canaries, canary, resolve_extractor
+from pytest_medgan.embedding.canaries import (
+    LIBRARIES,
+    check_canary,
+    digest_environment,
+    distance,
+    project,
+    stored_canary,
+)
 from pytest_medgan.embedding.canned import canned_images
 from pytest_medgan.embedding.contract import Answer
 from pytest_medgan.errors import ExtractorError
@@ -48,6 +55,12 @@ def test_canary_is_128_numbers_proportional_to_the_features(space: FeatureSpace)
     assert len(numbers) == 128
     assert numbers == canary(space)
     assert distance(canary(scaled(space, 1.01)), numbers) == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize("width", [4, 1024])
+def test_project_of_one_unit_feature_is_one_over_the_root_of_the_width(width: int) -> None:
+    numbers = project(np.tile(np.eye(1, width, dtype=np.float32), (8, 1)))
+    assert np.abs(numbers) == pytest.approx(1 / np.sqrt(width))
 
 
 def test_canary_of_nan_is_an_error(space: FeatureSpace) -> None:
@@ -99,6 +112,16 @@ def test_environment_digest_follows_the_users_source(
     (tmp_path / "users_space.py").unlink()
     assert digest_environment(space, "cpu") is None
     assert digest_environment(replace(space, modules=("no_such_module",)), "cpu") is None
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_environment_digest_follows_the_version_of_each_library(
+    library: str, space: FeatureSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = digest_environment(space, "cpu")
+    installed = canaries.version
+    monkeypatch.setattr(canaries, "version", lambda name: "0.0" if name == library else installed(name))
+    assert digest_environment(space, "cpu") != first
 
 
 def test_canary_without_a_source_is_computed_every_time(space: FeatureSpace, quick: Any, tmp_path: Path) -> None:

@@ -27,6 +27,10 @@ def test_balanced_accuracy_of_one_answer_for_all_is_a_half() -> None:
     assert found.balanced_accuracy == 0.5
 
 
+def test_equal_probabilities_count_as_deceased() -> None:
+    assert confusion(np.array([0, 1]), np.full((2, 2), 0.5, np.float32)).table == ((0, 1), (0, 1))
+
+
 def test_no_images_give_nan() -> None:
     found = confusion(np.empty(0, np.int64), np.empty((0, 2), np.float32))
     assert math.isnan(found.accuracy)

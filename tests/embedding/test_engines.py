@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_medgan.embedding.engine import Engine
+from pytest_medgan.embedding.engine import Engine, pad_batches
 from pytest_medgan.embedding.engines import make_engine, preferred_engine
 from pytest_medgan.embedding.inception import inception_network, maps, prepare, to_three_channels
 from pytest_medgan.embedding.inception_network import FIRST, fold
@@ -87,6 +87,19 @@ def test_fold_takes_every_convolution(network: nn.Module) -> None:
         m.weight.numel() for m in network.modules() if isinstance(m, nn.Conv2d)
     )
     assert inception_network(network, "symmetric").convolutions[FIRST].weight.shape == (32, 1, 3, 3)
+
+
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_padded_batch_returns_the_rows_of_its_images(count: int) -> None:
+    sizes = []
+
+    def forward(images: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(images))
+        return images.flatten(1)
+
+    images = torch.arange(4.0 * count).reshape(count, 1, 2, 2)
+    assert torch.equal(pad_batches(forward, 5)(images), images.flatten(1))
+    assert sizes == [5]
 
 
 def test_preferred_engine_is_the_fastest_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_medgan.embedding import FeatureSpace, embed_images, load_extractor
+from pytest_medgan.embedding import Cache, FeatureSpace, embed_images, load_extractor, resolve_extractor
 from pytest_medgan.embedding.engine import Engine
 from pytest_medgan.embedding.engines import make_engine
 from pytest_medgan.embedding.inception import inception_network
@@ -87,6 +88,28 @@ def test_embeddings_hold_groups_recipe_and_identity(make_images: Callable[..., I
     assert all(total == 5 for _, _, total in shown)
 
 
+def test_before_is_called_where_an_image_is_not_stored_or_always(
+    make_images: Callable[..., ImageSet], quick: Any, tmp_path: Path
+) -> None:
+    asked: list[int] = []  # images embedded until each call
+
+    def before() -> None:
+        asked.append(quick.asked)
+
+    images = make_images(5, size=16)
+    for _ in range(2):
+        embed_images(quick, images, cache=Cache(tmp_path), before=before)
+        assert asked == [0]
+    embed_images(quick, images, cache=Cache(tmp_path), before=before, always=True)
+    assert asked == [0, 5]
+
+
+def test_extractor_is_handed_whole_batches(make_images: Callable[..., ImageSet], quick: Any) -> None:
+    """A block of 10 images holds two batches of 4."""
+    embed_images(replace(resolve_extractor(quick), unit=4, block=10), make_images(21, size=16))
+    assert quick.calls == [8, 8, 5]
+
+
 # ------------------------------------------------------------------------------------------------------------ faults
 
 
@@ -117,6 +140,7 @@ def half(n: int) -> Float32:
         (lambda n: (np.zeros((n, 3), np.float32), half(n + 1)), "probabilities"),
         (lambda n: (np.zeros((n, 3), np.float32), half(n) * 3), "sum to 1"),
         (lambda n: (np.zeros((n, 3), np.float32), half(n) * np.nan), "NaN"),
+        (lambda n: (np.zeros((n, 3), np.float32), half(n) + np.float32([1, -1])), "negative"),
         (lambda n: (np.zeros((n, n), np.float32), None), "widths"),
     ],
 )

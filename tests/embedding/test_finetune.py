@@ -117,7 +117,7 @@ def test_finished_network_is_a_feature_space_that_names_its_patients(make_images
 def test_second_tuning_keeps_the_patients_of_the_first(make_images: MakeImages, tmp_path: Path) -> None:
     labels = np.array([0, 1, 0, 1], np.int8)
     first = replace(make_images(4, size=16), groups=np.array(list("abcd")), labels=labels)
-    later = replace(first, groups=np.array(list("cdef")))
+    later = replace(make_images(5, size=16), groups=np.array(list("cdefu")), labels=np.append(labels, np.int8(-1)))
     unlabelled = replace(first, groups=np.array(list("wxyz")), labels=np.full(4, -1, np.int8))
     settings = replace(SHORT, batch=4)
     file = finetune(settings, first, tmp_path / "first", held_out=unlabelled)
@@ -127,6 +127,47 @@ def test_second_tuning_keeps_the_patients_of_the_first(make_images: MakeImages, 
     assert seen == set("abcdef")
     with pytest.raises(TrainingError, match="Continue it by --resume"):
         finetune(settings, first, tmp_path / "first")
+
+
+class Tiny(nn.Module):
+    """A network of InceptionV3's outputs whose heads of zeros never decide; it records the grey of its images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.dropout, self.fc = nn.Linear(3, 4), nn.Dropout(0.5), nn.Linear(4, 2)
+        self.AuxLogits = nn.ModuleDict({"fc": nn.Linear(4, 2)})
+        for head in (self.fc, self.AuxLogits["fc"]):
+            for values in head.parameters():
+                nn.init.zeros_(values)
+        self.seen: list[int] = []
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        self.seen += ((x[:, 0].mean((1, 2)) + 1) * 127.5).round().int().tolist()
+        hidden = self.layer(x.mean((2, 3)))
+        return self.fc(self.dropout(hidden)), self.AuxLogits["fc"](hidden)
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> Tiny:
+    network = Tiny()
+    monkeypatch.setattr("pytest_medgan.embedding.finetune.starting_network", lambda *_: (network, "tiny"))
+    return network
+
+
+def test_loss_adds_the_auxiliary_classifier_at_its_weight(tiny: Tiny, make_images: MakeImages, tmp_path: Path) -> None:
+    """Each head that does not decide between two classes has a cross-entropy of ln 2."""
+    reports: list[EpochReport] = []
+    finetune(replace(SHORT, auxiliary=0.25), make_images(4, size=16), tmp_path, on_epoch=reports.append)
+    assert reports[0].loss == pytest.approx(1.25 * np.log(2))
+
+
+def test_epochs_take_every_image_once_in_another_order(tiny: Tiny, make_images: MakeImages, tmp_path: Path) -> None:
+    greys = np.arange(10, 130, 20, dtype=np.uint8)
+    pixels = np.broadcast_to(greys[:, None, None, None], (6, 1, 16, 16)).copy()
+    finetune(replace(SHORT, epochs=3), replace(make_images(6, size=16), pixels=pixels), tmp_path)
+    orders = np.array(tiny.seen).reshape(3, 6)
+    assert np.sort(orders).tolist() == [greys.tolist()] * 3
+    assert len({tuple(order) for order in orders.tolist()}) == 3
 
 
 def test_run_key_differs_between_subsets_of_one_recipe(make_images: MakeImages) -> None:

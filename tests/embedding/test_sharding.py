@@ -80,7 +80,7 @@ def test_two_processes_give_inceptions_features_to_the_bit(
         assert relative_gap(together, alone) < 1e-5
 
 
-def test_error_in_one_process_is_raised_in_all(tmp_path: Path) -> None:
+def test_error_and_agreed_value_of_one_process_reach_all(tmp_path: Path) -> None:
     first, second = (told.tolist() for told in embed_on(2, "faults", tmp_path))
     assert first[:2] == ["[0, 1]", "In process 1 of 2: no luck"]
     assert second[:2] == ["[0, 1]", "no luck"]
@@ -88,6 +88,7 @@ def test_error_in_one_process_is_raised_in_all(tmp_path: Path) -> None:
     assert "different images" in second[2]
     assert "do different things" in first[3]
     assert "do different things" in second[3]
+    assert first[4] == second[4] == "verdict of process 0"
 
 
 def test_process_whose_partner_ended_gets_an_error(tmp_path: Path) -> None:

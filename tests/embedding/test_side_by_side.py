@@ -33,3 +33,12 @@ def test_swap_within_the_errors_is_not_clear() -> None:
         (doubtful,) = ranking_disagreements("fid", first, second, higher_is_better=False, errors=errors)
         assert not doubtful.clear
         assert str(doubtful).endswith("the second b (by no more than chance explains)")
+
+
+def test_errors_of_two_models_add_in_squares() -> None:
+    """Errors of 0.3 and 0.4 make one of 0.5 for the difference, and twice that is 1.0."""
+    first, errors = {"a": 1.0, "b": 9.0}, {"a": 0.3, "b": 0.4}
+    for gap, clear in ((0.99, False), (1.01, True)):
+        second = {"a": 5.0, "b": 5.0 - gap}
+        (found,) = ranking_disagreements("fid", first, second, higher_is_better=False, errors=({}, errors))
+        assert found.clear == clear

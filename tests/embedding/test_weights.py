@@ -51,6 +51,11 @@ def test_one_changed_weight_changes_the_digest(state: State) -> None:
     assert digest_state({**state, "AuxLogits.fc.weight": torch.ones(1)}) == digest_state(state)
 
 
+def test_digest_of_equal_values_under_another_name_or_shape_differs() -> None:
+    states = ({"a": torch.zeros(2, 3)}, {"a": torch.zeros(3, 2)}, {"b": torch.zeros(2, 3)})
+    assert len({digest_state(state) for state in states}) == 3
+
+
 class _Payload:
     """Runs code when it is unpickled, which must not happen."""
 
