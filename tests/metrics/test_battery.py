@@ -27,6 +27,7 @@ from pytest_medgan.metrics import (
     prepare_reference,
     score_features,
 )
+from pytest_medgan.metrics.nearest_real import NearestReal
 from pytest_medgan.metrics.table import FUNCTIONS
 from pytest_medgan.records import Cause
 
@@ -277,3 +278,11 @@ def test_unknown_metric_is_refused_and_a_single_name_accepted() -> None:
     with pytest.raises(MetricInputError, match="unknown names: fdi; choose from"):
         score_features(real=real, fake=fake, metrics=("fdi",))
     assert list(score_features(real=real, fake=fake, metrics="fid")) == ["fid"]
+
+
+def test_realism_is_the_largest_radius_over_distance():
+    """An image at 4 and 3 from balls of radius 2 and 1."""
+    nearest = NearestReal(torch.tensor([4.0, 1.0]), 1)
+    nearest.add_block(torch.tensor([[16.0, 9.0]]), slice(0, 1))
+    assert nearest.realism.tolist() == [0.5]
+    assert nearest.distance.tolist() == [3.0]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pytest_medgan.errors import MetricInputError
-from pytest_medgan.metrics import inception_score, measure, prepare_reference
+from pytest_medgan.metrics import inception_score, inputs, measure, prepare_reference
 
 
 @pytest.fixture
@@ -76,3 +76,7 @@ def test_score_equals_torch_fidelity(probabilities):
     peer = metric.isc_features_to_metric(torch.from_numpy(np.log(probabilities)), splits=1, shuffle=False)
     found = inception_score(probabilities=probabilities, splits=1)
     assert found == pytest.approx(peer[0] if isinstance(peer, tuple) else peer["inception_score_mean"], rel=1e-6)
+
+
+def test_probabilities_that_nearly_sum_to_one_are_made_to():
+    assert inputs.probabilities([[0.7, 0.3009]]).sum() == pytest.approx(1, abs=1e-12)

@@ -89,3 +89,10 @@ def test_similarity_is_close_to_torchmetrics_which_pads(monai_pair):
     )
     assert float(peer) == pytest.approx(0.022421, abs=5e-5)
     assert float(ms_ssim(*monai_pair, data_range=1.0, weights=[0.5, 0.5])) == pytest.approx(float(peer), abs=1e-3)
+
+
+@pytest.mark.parametrize("size", [(16, 64), (64, 16)])
+def test_shorter_side_decides_how_many_scales_fit(size):
+    left, right = torch.rand(2, 3, 1, *size, generator=torch.Generator().manual_seed(0))
+    found = ms_ssim(left, right, data_range=1.0)
+    assert torch.equal(found, ms_ssim(left, right, data_range=1.0, weights=(1.0,)))

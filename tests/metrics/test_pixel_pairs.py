@@ -38,3 +38,9 @@ def test_duplicate_distance_leaves_out_equal_images(smooth):
     assert duplicate_distance(doubled) > 0
     assert duplicate_distance(np.repeat(smooth[:1], 5, 0)) == 0
     assert duplicate_distance(smooth[:1]) == 0
+
+
+def test_flat_images_at_the_distance_are_near():
+    """Their thumbnails are as far apart as they are."""
+    flat = np.full((1, 1, 64, 64), 100, np.uint8)
+    assert near_pairs(flat, flat + np.uint8(2), 2.0, most=1).tolist() == [[0, 0]]
