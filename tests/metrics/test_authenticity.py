@@ -87,3 +87,17 @@ def test_nearest_training_images_are_evidence(two_sets):
     distance = ((fake[:, None].astype(np.float64) - train) ** 2).sum(2)
     assert (found.nearest_train == distance.argmin(1)).all()
     assert found.nearest_train_distance == pytest.approx(np.sqrt(distance.min(1)), rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_nearest_of_more_equally_near_images_than_are_kept_is_exact(seed):
+    """Sixty training images on a sphere, whose distances from its centre differ by rounding alone."""
+    train = np.random.default_rng(seed).standard_normal((60, 6))
+    train = (1000 * train / np.linalg.norm(train, axis=1, keepdims=True)).astype(np.float32)
+    fake = np.zeros((2, 6), np.float32)
+    reference = prepare_reference(train, train=train, metrics=["authenticity"])
+    found = find_nearest_training(
+        points(features(fake, "fake"), reference.centre), reference.train, reference.train_near
+    )
+    distance = np.square(train.astype(np.float64)).sum(1)
+    assert found.index[:, 0].tolist() == [distance.argmin()] * 2
