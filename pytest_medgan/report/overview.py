@@ -155,7 +155,7 @@ def headline(run: ReportRun) -> str:
         return "No baseline yet: look at the samples, then accept them"
     outcomes = _outcomes_of_metrics(run)
     concerned = outcomes.count(outcome)
-    other = sum(not each.green for each in outcomes) - concerned
+    others = [each for each in outcomes if not each.green and each is not outcome]
     models = "one model" if len(run.models) == 1 else f"{len(run.models)} models"
     if outcome.green:
         passed, stale = sum(each.green for each in outcomes), outcomes.count(Outcome.STALE)
@@ -164,7 +164,8 @@ def headline(run: ReportRun) -> str:
         renew = f"; {stale} so much better that the baseline should be renewed" if stale else ""
         return f"{outcome}: {share} metrics of {models} passed{blind}{renew}"
     fate = _FATE[str(outcome)]
-    more = f", {other} more are not green" if other else ""
+    state = "undecided" if set(others) == {Outcome.UNDECIDED} else "not green"
+    more = f", {len(others)} more are {state}" if others else ""
     return f"{outcome}: {concerned} of {len(outcomes)} metrics of {models} {fate}{more}"
 
 

@@ -208,7 +208,7 @@ def test_every_section_that_a_cause_points_to_has_a_link() -> None:
 def test_caption_says_why_metrics_are_undecided_after_a_failure(make_run: MakeRun) -> None:
     run = make_run(fid=9.0)
     (model,) = run.models
-    note = "no more images were drawn for these, since another metric had failed"
+    note = "left open at this number of images, since another metric of the same test had failed"
     assert note not in page(run, {})
     left = [
         replace(c, verdict=replace(c.verdict, outcome=Outcome.UNDECIDED, cause=VerdictCause.STOPPED))

@@ -71,7 +71,7 @@ def test_headline_of_a_problem_is_the_problem(make_run: MakeRun) -> None:
 def test_headline_does_not_count_undecided_as_failed(make_model: MakeModel) -> None:
     """Once a metric has failed the others are left undecided."""
     text = headline(run_of(judged_as(make_model(fid=9.0), "UNDECIDED", "kid", "recall")))
-    assert text == f"FAIL: 1 of {len(NAMES)} metrics of one model failed, 2 more are not green"
+    assert text == f"FAIL: 1 of {len(NAMES)} metrics of one model failed, 2 more are undecided"
 
 
 @pytest.mark.parametrize(
