@@ -244,7 +244,8 @@ def _kinds_of_the_manifold(worse: dict[str, Standing], *, is_collapse: bool) -> 
 def _kinds_of_the_rest(model: ModelRecord, rest: set[str]) -> list[tuple[str, tuple[str, ...]]]:
     """Return the cause where neither single metrics nor precision and recall have changed."""
     if rest & {"fid", "kid"}:
-        known = any(s.errors is not None for s in standings(model) if s.metric in (*FIDELITY, *DIVERSITY))
+        manifold = {*FIDELITY, *DIVERSITY} - {"ms_ssim"}
+        known = any(s.errors is not None for s in standings(model) if s.metric in manifold)
         return [("texture" if known else "distance", ("fid", "kid"))]
     if "inception_score" in rest:
         return [("class balance", ("inception_score",))]

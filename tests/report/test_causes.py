@@ -141,6 +141,9 @@ def test_distance_without_earlier_values_is_no_small_shift(make_model: MakeModel
     (cause,) = causes(replace(model, comparisons=(fid,), baseline=None))
     assert cause.kind == "distance"
     assert kinds(replace(model, comparisons=(fid,))) == ["texture"]
+    assert model.baseline is not None
+    few = {name: entry for name, entry in model.baseline.entries.items() if name in ("fid", "ms_ssim")}
+    assert kinds(replace(model, comparisons=(fid,), baseline=replace(model.baseline, entries=few))) == ["distance"]
 
 
 def histograms() -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.int64]], ...]:
