@@ -110,3 +110,5 @@ def test_site_is_built_without_a_warning(tmp_path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "--medgan-data" in (tmp_path / "site/reference/options/index.html").read_text(encoding="utf-8")
     assert "assert_no_regression" in (tmp_path / "site/reference/assertions/index.html").read_text(encoding="utf-8")
+    broken = [page for page in (tmp_path / "site").rglob("*.html") if re.search(r"```\w", page.read_text("utf-8"))]
+    assert not broken, "a block is shown as text"
