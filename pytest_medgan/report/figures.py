@@ -23,6 +23,7 @@ from pytest_medgan.report.record import ModelRecord
 
 WIDTH, HEIGHT = 4.2, 2.8  # inches; about the width of a phone, so that the text is not shrunk there
 
+LEAST_BAR = 0.05  # standard errors; a shorter bar cannot be seen
 STYLE: Any = {  # matplotlib types the keys from 3.11 on and not before
     "axes.axisbelow": True,
     "axes.edgecolor": RULE.stand_in,
@@ -163,7 +164,7 @@ def change_figure(standings: Sequence[Standing]) -> Picture | None:
         Bars in standard errors, worse to the right; None where no change is known, or nothing has changed.
     """
     known = [(s, s.errors) for s in standings if s.errors is not None]
-    if not any(errors for _, errors in known):
+    if not any(abs(errors) >= LEAST_BAR for _, errors in known):
         return None
     shown = np.array([_squash(errors) for _, errors in known])
     with mpl.rc_context(STYLE):

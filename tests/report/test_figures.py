@@ -150,3 +150,9 @@ def test_labels_of_k_do_not_overlap() -> None:
     assert _ticks_apart([int(k) for k in ks]) == [1, 2, 3, 5, 10, 20, 30, 50, 100]
     assert _ticks_apart([3]) == [3]
     assert "0.500 at k=70" in sweep_figure(METRICS["density"], [Curve("a", FAKE, ks, ks / 140)]).alt
+
+
+def test_change_that_no_bar_would_show_is_not_drawn(make_model: MakeModel) -> None:
+    unchanged = standings(make_model())
+    assert change_figure([replace(s, errors=0.04) for s in unchanged]) is None
+    assert change_figure([replace(s, errors=0.06) for s in unchanged]) is not None
