@@ -30,7 +30,8 @@ from random import Random
 
 import numpy as np
 
-from benchmarks.fuzz.formats import FORMATS, Seen
+from benchmarks.fuzz.formats import FORMATS
+from benchmarks.fuzz.kinds import Seen
 from pytest_medgan.errors import MedganError
 from pytest_medgan.ground.pool import Pool, WorkerLostError
 from pytest_medgan.ground.terminal import printable

@@ -6,13 +6,13 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.fuzz.kinds import Format, Pixels, Seen
 from benchmarks.fuzz.mutations import (
     Mutation,
     in_dicom,
@@ -25,28 +25,7 @@ from benchmarks.fuzz.mutations import (
     raw,
 )
 
-Pixels = npt.NDArray[np.uint8]
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """What reading came to."""
-
-    images: Pixels | None = None  # [N,H,W], where the format holds images
-    facts: object = ()  # everything else that must stay equal
-    said: object = ()  # warnings and counts, as the user sees them
-
-
-@dataclass(frozen=True)
-class Format:
-    """One kind of input."""
-
-    write: Callable[[Path], None]  # a sound sample into an empty folder
-    read: Callable[[Path], Seen]
-    damaged: str  # the files that are damaged, as a pattern
-    mutations: tuple[Mutation, ...]
-    weight: int = 1  # share of the cases
 
 
 # Images of real patients -------------------------------------------------------------------------------------------
