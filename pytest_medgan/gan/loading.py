@@ -85,7 +85,6 @@ def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_pr
         return from_pool(path)
     if ":" in spec.name and not Path(spec.name.rpartition(":")[0]).parent.name:
         return from_named(spec.name, read_options(spec.options, _NAMED, _SUBJECT), device=device, progress=progress)
-    read_options(spec.options, {}, _SUBJECT)
     raise CheckpointError(f"The generator does not exist. {GRAMMAR}", file=text)
 
 

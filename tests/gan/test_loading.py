@@ -527,3 +527,9 @@ def test_model_whose_file_is_written_again_does_not_take_the_old_identity(tmp_pa
         load_generator(str(path))
     with pytest.raises(CheckpointError, match="has changed since it was opened"):
         old(3, 0)
+
+
+@pytest.mark.parametrize("spec", ["absent.pt,seconds=3", "absent.onnx,range=0:1", "absent.safetensors,truncation=0.5"])
+def test_missing_file_with_options_is_said_to_be_missing(spec: str) -> None:
+    with pytest.raises(CheckpointError, match="does not exist"):
+        load_generator(spec)
