@@ -60,7 +60,7 @@ lowest: ## the fast tests of metrics, gate and plugin with the lowest versions t
 	$(PYTHON) -m venv .venv-lowest/tools
 	.venv-lowest/tools/bin/python -m pip install --quiet uv
 	.venv-lowest/tools/bin/uv venv --quiet --clear --python $(PYTHON) .venv-lowest/env
-	.venv-lowest/tools/bin/uv pip install --quiet --python .venv-lowest/env --resolution lowest-direct ".[lowest]"
+	UV_CACHE_DIR=.venv-lowest/cache .venv-lowest/tools/bin/uv pip install --quiet --python .venv-lowest/env --resolution lowest-direct ".[lowest]"
 	.venv-lowest/env/bin/python -m pytest -q -o filterwarnings=default -m "not slow and not peer" -n 2 tests/metrics tests/gate tests/plugin
 
 slow: .venv/installed
