@@ -7,6 +7,7 @@ import importlib
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,6 +34,15 @@ def missing(path: Path) -> list[str]:
 @pytest.mark.parametrize("file", FILES)
 def test_imports_of_a_benchmark_exist(file: str) -> None:
     assert missing(ROOT / file) == []
+
+
+def test_metrics_that_the_gate_benchmark_names_are_measured_in_its_worlds(tmp_path: Path) -> None:
+    from benchmarks.gate_trust.evaluations import MEASURED
+    from benchmarks.gate_trust.worlds import WORLDS, Bank
+
+    found = Bank(WORLDS["5 patients"], 64, tmp_path).estimates(1)
+    assert found.shape == (1, 3, len(MEASURED), 2)
+    assert np.isfinite(found).all()
 
 
 def test_import_that_does_not_exist_is_noticed(tmp_path: Path) -> None:
