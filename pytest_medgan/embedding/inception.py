@@ -11,7 +11,6 @@ import copy
 from collections.abc import Callable
 
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -51,6 +50,8 @@ def to_three_channels(grey: Tensor, normalisation: str) -> Tensor:
 
 def build(classes: int, *, auxiliary: bool = False) -> nn.Module:
     """Return torchvision's InceptionV3 in evaluation mode, without values: load a state before use."""
+    import torchvision  # takes a second, and other feature spaces do without it
+
     with torch.device("meta"):
         network: nn.Module = torchvision.models.inception_v3(
             weights=None, num_classes=classes, aux_logits=auxiliary, transform_input=False, init_weights=False

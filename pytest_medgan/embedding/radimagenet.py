@@ -20,7 +20,6 @@ from collections import OrderedDict
 from pathlib import Path
 
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -101,6 +100,8 @@ def _layers(name: str) -> OrderedDict[str, nn.Module]:
     if name == "inception_v3":
         network = build(1)
     else:
+        import torchvision  # takes a second, and other feature spaces do without it
+
         with torch.device("meta"):
             network = torchvision.models.resnet50(weights=None)
         network = network.to_empty(device="cpu")

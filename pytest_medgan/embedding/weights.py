@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from pytest_medgan.embedding import random_weights
@@ -87,7 +86,14 @@ def _random(spec: ExtractorSpec, calibration: ImageSet | None, progress: Progres
 
 def imagenet_file() -> Path:
     """Return where torchvision keeps its ImageNet weights, whether or not they are there."""
-    return cached_file(torchvision.models.Inception_V3_Weights.IMAGENET1K_V1.url)
+    return cached_file(_imagenet_url())
+
+
+def _imagenet_url() -> str:
+    """Return where torchvision offers its ImageNet weights."""
+    import torchvision  # takes a second, and other feature spaces do without it
+
+    return str(torchvision.models.Inception_V3_Weights.IMAGENET1K_V1.url)
 
 
 def imagenet_state() -> dict[str, Tensor]:
@@ -99,7 +105,7 @@ def imagenet_state() -> dict[str, Tensor]:
     file = imagenet_file()
     expected = file.stem.rsplit("-", 1)[-1]  # torchvision names its files by the first digits of their SHA-256
     if not file.exists():
-        download(torchvision.models.Inception_V3_Weights.IMAGENET1K_V1.url, file, expected, "The ImageNet weights")
+        download(_imagenet_url(), file, expected, "The ImageNet weights")
     require_sha256(file, expected, f"The ImageNet weights {file.name}", "Delete the file and try again.")
     return read_torch_state(file)
 

@@ -45,7 +45,6 @@ def make_fingerprint(subject: Subject) -> Fingerprint:
 def environment_facts(device: str) -> dict[str, Scalar]:
     """Return facts that are shown and never compared: versions, device, processor."""
     import torch
-    import torchvision
 
     return {
         "device": torch.cuda.get_device_name() if device.startswith("cuda") else platform.machine(),
@@ -53,5 +52,5 @@ def environment_facts(device: str) -> dict[str, Scalar]:
         "numpy": np.__version__,
         "python": platform.python_version(),
         "torch": str(torch.__version__),
-        "torchvision": str(torchvision.__version__),
+        "torchvision": version("torchvision"),
     }

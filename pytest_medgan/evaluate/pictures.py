@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -23,6 +24,7 @@ def with_pictures(
     include_real: bool = False,
     points: int = POINTS,
     seed: int = 0,
+    folder: Path | None = None,
     progress: Progress = no_progress,
 ) -> Evidence:
     """Return evidence with coordinates, thumbnails and grey-level histograms.
@@ -37,6 +39,7 @@ def with_pictures(
         include_real: Whether to keep pictures of real and training images, which are patient data.
         points: Highest number of points of the projection.
         seed: Seed of the projection.
+        folder: Where the projection is kept for a later run; None keeps it nowhere.
         progress: Told of the projection, which takes longest.
 
     Returns:
@@ -52,7 +55,7 @@ def with_pictures(
                 "Give the features of these images."
             )
     progress("placing images in the plane", 0, 1)
-    plane = project(real=real_features, fake=fake_features, points=points, seed=seed)
+    plane = project(real=real_features, fake=fake_features, points=points, seed=seed, folder=folder)
     progress("placing images in the plane", 1, 1)
     drawn = replace(
         evidence,

@@ -7,11 +7,17 @@ between clusters that lie far apart have no meaning.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 
-from pytest_medgan.errors import MetricInputError
+from pytest_medgan.errors import DataError, MetricInputError, OutputError
+from pytest_medgan.ground.arrays import read_arrays
+from pytest_medgan.ground.digests import digest_array, digest_values
+from pytest_medgan.ground.files import write_file
 from pytest_medgan.records import Bool, Float32, Float64, Int64
 
 POINTS = 2000  # in all; more points take long and hide one another
@@ -19,6 +25,7 @@ COMPONENTS = 50  # principal components that t-SNE receives
 PERPLEXITY = 30.0
 ITERATIONS = 500
 FEWEST_IMAGES = 4  # of each kind; with fewer the picture shows nothing
+KEPT = 24  # projections kept in a folder; the one unused for longest is removed first
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +37,9 @@ class Projection:
     index: Int64  # [P], row in the image's own set, ascending within each kind
 
 
-def project(*, real: Float32, fake: Float32, points: int = POINTS, seed: int = 0) -> Projection | None:
+def project(
+    *, real: Float32, fake: Float32, points: int = POINTS, seed: int = 0, folder: Path | None = None
+) -> Projection | None:
     """Project features to two dimensions by t-SNE.
 
     Equal features and seed give equal coordinates on one machine. The coordinates are for looking at, never for
@@ -41,6 +50,7 @@ def project(*, real: Float32, fake: Float32, points: int = POINTS, seed: int = 0
         fake: float32 [M,D], features of generated images.
         points: Highest number of points in all.
         seed: Seed of the subset and of t-SNE.
+        folder: Where coordinates are kept, so that equal features are not projected again; None keeps nothing.
 
     Returns:
         The points, or None where a set has fewer than four images.
@@ -59,7 +69,7 @@ def project(*, real: Float32, fake: Float32, points: int = POINTS, seed: int = 0
     chosen_real, chosen_fake = (_choose(len(side), points // 2, rng) for side in (real, fake))
     together = np.concatenate([real[chosen_real], fake[chosen_fake]]).astype(np.float64)
     return Projection(
-        coordinates=_fill_frame(_embed(together, seed)),
+        coordinates=_coordinates(together, seed, folder),
         is_real=np.arange(len(together)) < len(chosen_real),
         index=np.concatenate([chosen_real, chosen_fake]),
     )
@@ -70,6 +80,27 @@ def _choose(available: int, wanted: int, rng: np.random.Generator) -> Int64:
     if available <= wanted:
         return np.arange(available, dtype=np.int64)
     return np.sort(rng.choice(available, wanted, replace=False)).astype(np.int64)
+
+
+def _coordinates(features: Float64, seed: int, folder: Path | None) -> Float32:
+    """Return [P,2] for [P,D], from the folder where it has them."""
+    if folder is None:
+        return _fill_frame(_embed(features, seed))
+    settings = (seed, COMPONENTS, PERPLEXITY, ITERATIONS, version("scikit-learn"))
+    path = folder / f"{digest_values('plane', digest_array(features), *settings)}.npy"
+    with suppress(DataError, OSError):
+        if path.exists():
+            path.touch()
+            [kept] = read_arrays(path, name=path.name).values()
+            if kept.shape == (len(features), 2) and kept.dtype == np.float32 and np.isfinite(kept).all():
+                return kept
+    plane = _fill_frame(_embed(features, seed))
+    with suppress(OutputError, OSError):  # a full disk must not cost the report
+        folder.mkdir(parents=True, exist_ok=True)
+        write_file(path, lambda stream: np.save(stream, plane))
+        for old in sorted(folder.glob("*.npy"), key=lambda file: file.stat().st_mtime, reverse=True)[KEPT:]:
+            old.unlink(missing_ok=True)
+    return plane
 
 
 def _embed(features: Float64, seed: int) -> Float64:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -77,7 +78,7 @@ def load(spec: str | os.PathLike[str]) -> Baseline:
     path = find(spec)
     if not path.is_file():
         return Baseline(path, Document(path.stem), exists=False)
-    return Baseline(path, parse(read(path), shown(path)))
+    return Baseline(path, _parsed(read(path), shown(path)))
 
 
 def find(spec: str | os.PathLike[str]) -> Path:
@@ -135,6 +136,9 @@ def parse(text: str, file: str) -> Document:
         if "\t" in content:
             raise BaselineError(f"{file}:{line}: a tab; indent with spaces")
     return Reader(file).document(_node(_compose(text, file), file, set()))
+
+
+_parsed = lru_cache(maxsize=8)(parse)  # every helper of a gate loads its baseline
 
 
 def comments(text: str) -> list[tuple[int, str]]:

@@ -55,6 +55,7 @@ def evidence_of(evaluation: ModelEvaluation | RunsEvaluation, *, include_real: b
             fake_features=bench.embed(subject.extractor, images).features,
             train=real.training if evaluation.trained_on == real.training.recipe else None,
             include_real=include_real,
+            folder=bench.folder / "planes",
             progress=bench.progress,
         )
 

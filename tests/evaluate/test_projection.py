@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import io
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -13,6 +17,13 @@ def clusters(count: int, centres: list[int], seed: int) -> np.ndarray[tuple[int,
     features = rng.normal(0, 0.05, (count, 32)).astype(np.float32)
     features[np.arange(count), np.array(centres)[rng.integers(len(centres), size=count)]] += 1
     return features
+
+
+def as_npy(array: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> bytes:
+    """Return the bytes of an .npy file."""
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
 
 
 def test_similar_images_lie_close_together() -> None:
@@ -87,3 +98,46 @@ def test_coordinates_fill_the_frame_along_their_wider_axis() -> None:
     after = np.linalg.norm(filled[:, None].astype(float) - filled[None], axis=2)
     ratio = after[before > 0] / before[before > 0]
     np.testing.assert_allclose(ratio, ratio[0], rtol=1e-3)  # rotated and scaled, not stretched
+
+
+def test_kept_projection_is_read_and_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sides = {"real": clusters(20, [0], 0), "fake": clusters(20, [1], 1)}
+    first = project(**sides, folder=tmp_path / "planes")
+    monkeypatch.setattr("pytest_medgan.evaluate.projection._embed", lambda *_: pytest.fail("was projected again"))
+    again = project(**sides, folder=tmp_path / "planes")
+    assert first is not None
+    assert again is not None
+    np.testing.assert_array_equal(again.coordinates, first.coordinates)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"nonsense", as_npy(np.zeros((3, 2), np.float32)), as_npy(np.full((40, 2), np.nan, np.float32))]
+)
+def test_damaged_or_foreign_kept_projection_is_made_again(tmp_path: Path, content: bytes) -> None:
+    sides = {"real": clusters(20, [0], 0), "fake": clusters(20, [1], 1)}
+    first = project(**sides, folder=tmp_path)
+    [kept] = tmp_path.iterdir()
+    kept.write_bytes(content)
+    again = project(**sides, folder=tmp_path)
+    assert first is not None
+    assert again is not None
+    np.testing.assert_array_equal(again.coordinates, first.coordinates)
+    np.testing.assert_array_equal(np.load(kept), first.coordinates)
+
+
+def test_other_features_or_seed_do_not_share_a_kept_projection(tmp_path: Path) -> None:
+    sides = {"real": clusters(20, [0], 0), "fake": clusters(20, [1], 1)}
+    for seed, real in ((0, sides["real"]), (1, sides["real"]), (0, sides["real"] + 1)):
+        project(real=real, fake=sides["fake"], seed=seed, folder=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_no_more_than_the_newest_projections_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_medgan.evaluate.projection.KEPT", 2)
+    names = []
+    for seed in range(3):
+        project(real=clusters(5, [0], 0), fake=clusters(5, [1], 1), seed=seed, folder=tmp_path)
+        [new] = {path.name for path in tmp_path.iterdir()} - set(names)
+        os.utime(tmp_path / new, (seed, seed))
+        names.append(new)
+    assert {path.name for path in tmp_path.iterdir()} == set(names[1:])
