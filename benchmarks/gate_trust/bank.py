@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.cluster import KMeans
 
+from benchmarks.gate_trust.evaluations import MEASURED
 from benchmarks.gate_trust.pools import Images, Inception, Pool, SqueezeNet
 from benchmarks.gate_trust.sampler import split
 from pytest_medgan.metrics.battery import measure
@@ -42,6 +43,8 @@ class Plan:
 
 class Bank:
     """Measured sample groups by model name, kept in the plan's work folder."""
+
+    names = MEASURED
 
     def __init__(self, plan: Plan) -> None:
         self.plan, self.full = plan, plan.full

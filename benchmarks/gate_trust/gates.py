@@ -5,15 +5,35 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from benchmarks.gate_trust.bank import Bank
-from benchmarks.gate_trust.evaluations import MEASURED, TableEvaluation, judge, reds, row_of
+from benchmarks.gate_trust.evaluations import TableEvaluation, judge, reds, row_of
 from pytest_medgan.evaluate.combining import combine_groups
-from pytest_medgan.records import Row, Score
+from pytest_medgan.records import Estimate, Row, Score
 
 Group = tuple[str, int]  # a model and the number of one of its sample groups
+
+
+class Bank(Protocol):
+    """Measured sample groups by model and number."""
+
+    full: int  # images of a sample group
+    looks: tuple[int, ...]
+    names: tuple[str, ...]  # of the metrics
+
+    def size(self, model: str) -> int:
+        """Return how many sample groups of a model there are."""
+        ...
+
+    def sources(self, model: str, group: int) -> set[int]:
+        """Return the groups of the unchanged model that a group was made from, which no baseline beside it may hold."""
+        ...
+
+    def estimates(self, model: str, group: int, n: int) -> dict[str, Estimate]:
+        """Return every metric of a group's first n images."""
+        ...
 
 
 class BankLooks(Mapping[int, Mapping[str, Score]]):
@@ -24,7 +44,7 @@ class BankLooks(Mapping[int, Mapping[str, Score]]):
 
     def __getitem__(self, n: int) -> Mapping[str, Score]:
         parts = [self.bank.estimates(model, group, n) for model, group in self.groups]
-        return {name: combine_groups([part[name] for part in parts]) for name in MEASURED}
+        return {name: combine_groups([part[name] for part in parts]) for name in self.bank.names}
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.bank.looks)
