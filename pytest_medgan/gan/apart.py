@@ -1,11 +1,12 @@
-"""Run exported generators (TorchScript, torch.export, ONNX) in a process of their own, which is ended when it is late.
+"""Run generators that files describe in a process of their own, which is ended when it is late.
 
-Such a file may hold a loop without an end, or crash the library that runs it. Everything that reads or runs it happens
-in that process; images come back.
+Exported models (TorchScript, torch.export, ONNX), pipelines of diffusers and bundles of MONAI may loop without an end,
+or crash the library that runs them. All that reads or runs them happens in that process; images come back.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,85 +17,116 @@ from typing import TypeVar
 import torch
 
 from pytest_medgan.errors import CheckpointError
-from pytest_medgan.gan import onnx_files
+from pytest_medgan.gan import bundle_parts, onnx_files, pipelines
 from pytest_medgan.gan.archives import from_archive
-from pytest_medgan.gan.sampling import BlockGenerator, NetworkGenerator, choose_device
-from pytest_medgan.ground.pool import Pool, WorkerLostError
+from pytest_medgan.gan.bundles import from_bundle
+from pytest_medgan.gan.pipelines import from_pipeline
+from pytest_medgan.gan.sampling import BlockGenerator, choose_device
+from pytest_medgan.ground.pool import Pool, WorkerLostError, keep_worker
 from pytest_medgan.records import Progress, UInt8, no_progress
 
 SECONDS = 300.0  # that a model may take to open, and for each block of images
 _KEPT = 4  # models that stay open
 _OPENINGS = count()
-_PROCESS = Pool(1)  # starts with the first exported model and ends with this process
+_PROCESS = Pool(1, {"TQDM_DISABLE": "1"})  # starts with the first such model and ends with this process
 
 Order = TypeVar("Order")
 Reply = TypeVar("Reply")
 
 
 @dataclass(frozen=True)
-class ExportedFile:
+class ModelChoices:
+    """What a user said of a model that files describe; None where nothing was said."""
+
+    latent: tuple[int, ...] | None = None  # shape of a latent, or how many numbers it has
+    values: tuple[float, float] | None = None  # what the model returns for black and for white
+    steps: int | None = None  # of a diffusion model
+    is_trusted: bool = False  # the code that a bundle names may run
+
+
+@dataclass(frozen=True)
+class ModelFile:
     """How to open a model."""
 
-    path: str  # absolute
-    latent: tuple[int, ...] | None  # its shape or size; None finds it out
-    values: tuple[float, float] | None  # of black and white; None stands for -1 and 1
+    path: str  # absolute; a file or a folder
+    choices: ModelChoices
     device: str  # "cpu" or "cuda"
+    folder: str  # working directory, which may have changed since the process started
     threads: int  # to compute with; the last bits of an image depend on it
     opening: int  # a number of its own for each opening, since the file may be written again between two
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What an opened model says of itself."""
+
+    identity: str | None  # None where nothing may be stored
+    size: int  # images of a block
 
 
 @dataclass(frozen=True)
 class BlockOrder:
     """Which images to draw."""
 
-    file: ExportedFile
-    identity: str  # of the model that was opened first
+    file: ModelFile
+    identity: str | None  # of the model that was opened first
     seed: int
     block: int  # of latents, from 0
 
 
-class ExportedGenerator(BlockGenerator):
+class ApartGenerator(BlockGenerator):
     """Draw images with a model that runs in another process."""
 
-    identity: str
-
-    def __init__(self, file: ExportedFile, path: Path, seconds: float, progress: Progress) -> None:
-        super().__init__(identity=_ask(_identify, file, path, seconds), progress=progress)
+    def __init__(self, file: ModelFile, path: Path, seconds: float, progress: Progress) -> None:
+        opened = _ask(_describe, file, path, seconds)
+        super().__init__(identity=opened.identity, progress=progress)
+        self.size = opened.size
         self._file, self._path, self._seconds = file, path, seconds
 
     def draw_block(self, seed: int, block: int) -> UInt8:
-        """Return the images of one block of latents, uint8 [32,C,H,W]."""
+        """Return the images of one block of latents, uint8 [size,C,H,W]."""
         return _ask(_draw, BlockOrder(self._file, self.identity, seed, block), self._path, self._seconds)
 
 
-def from_exported(
+def is_model(path: Path) -> bool:
+    """Return whether a path may describe a model: a file that is no .npz, a pipeline or a bundle."""
+    if path.is_dir():
+        return (path / pipelines.INDEX).is_file() or bundle_parts.find_configuration(path) is not None
+    return path.is_file() and path.suffix != ".npz"
+
+
+def from_model_file(
     path: Path,
+    choices: ModelChoices | None = None,
     *,
-    latent: tuple[int, ...] | None = None,
-    values: tuple[float, float] | None = None,
     seconds: float = SECONDS,
     device: str = "cpu",
     progress: Progress = no_progress,
-) -> ExportedGenerator:
-    """Return the generator of a TorchScript, torch.export or ONNX file: z float32 [N,latent] -> images [N,C,H,W].
+) -> ApartGenerator:
+    """Return the generator that a TorchScript, torch.export or ONNX file, a pipeline or a bundle describes.
 
     Args:
-        path: The file.
-        latent: Shape of a latent, or how many numbers it has; None finds it out.
-        values: What the model returns for black and for white; None stands for -1 and 1, and a model that returns
-            nothing below 0 is then refused, since it may well mean 0 and 1.
-        seconds: Time that opening the file, and then each block of 32 images, may take.
+        path: The file, or the folder of a pipeline of diffusers or of a bundle of MONAI.
+        choices: What a user said of it.
+        seconds: Time that opening it, and then each block of images, may take.
         device: "cpu" or "cuda".
         progress: Called while images are drawn.
 
     Raises:
-        CheckpointError: The file cannot be used or trusted (see `from_archive` and `from_onnx`), crashes, or takes too
-            long.
+        CheckpointError: The model cannot be used or trusted (see `from_archive`, `from_onnx`, `from_pipeline` and
+            `from_bundle`), crashes, or takes too long.
         SettingsError: The machine has no such device.
     """
     choose_device(device)
-    file = ExportedFile(str(path.resolve()), latent, values, device, torch.get_num_threads(), next(_OPENINGS))
-    return ExportedGenerator(file, path, seconds, progress)
+    file = ModelFile(
+        str(path.resolve()),
+        choices or ModelChoices(),
+        device,
+        str(Path.cwd()),
+        torch.get_num_threads(),
+        next(_OPENINGS),
+    )
+    return ApartGenerator(file, path, seconds, progress)
 
 
 def _ask(work: Callable[[Order], Reply], order: Order, path: Path, seconds: float) -> Reply:
@@ -113,9 +145,10 @@ def _ask(work: Callable[[Order], Reply], order: Order, path: Path, seconds: floa
 # ----------------------------------------------------------------------------------------------- in the other process
 
 
-def _identify(file: ExportedFile) -> str:
-    """Open a model and return its identity."""
-    return _open(file).identity
+def _describe(file: ModelFile) -> Opened:
+    """Open a model and return what it says of itself."""
+    generator = _open(file)
+    return Opened(generator.identity, generator.size)
 
 
 def _draw(order: BlockOrder) -> UInt8:
@@ -127,11 +160,18 @@ def _draw(order: BlockOrder) -> UInt8:
 
 
 @lru_cache(_KEPT)
-def _open(file: ExportedFile) -> NetworkGenerator:
-    """Return the generator of a file."""
+def _open(file: ModelFile) -> BlockGenerator:
+    """Return the generator of a file or a folder."""
+    keep_worker()
+    os.chdir(file.folder)
     torch.set_num_threads(file.threads)
-    path = Path(file.path)
+    path, said, device = Path(file.path), file.choices, file.device
+    if (path / pipelines.INDEX).is_file():
+        return from_pipeline(path, steps=said.steps, device=device)
+    if path.is_dir():
+        return from_bundle(
+            path, is_trusted=said.is_trusted, latent=said.latent, values=said.values, steps=said.steps, device=device
+        )
     if path.suffix == onnx_files.SUFFIX:
-        return onnx_files.from_onnx(path, latent=file.latent, values=file.values, device=file.device)
-    latent = None if file.latent is None else file.latent[0]
-    return from_archive(path, latent=latent, values=file.values, device=file.device)
+        return onnx_files.from_onnx(path, latent=said.latent, values=said.values, device=device)
+    return from_archive(path, latent=None if said.latent is None else said.latent[0], values=said.values, device=device)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_medgan.errors import CheckpointError, SettingsError
 from pytest_medgan.gan import onnx_files, pipelines
-from pytest_medgan.gan.apart import SECONDS, from_exported
+from pytest_medgan.gan.apart import SECONDS, ApartGenerator, ModelChoices, from_model_file, is_model
 from pytest_medgan.gan.architecture import Architecture
 from pytest_medgan.gan.architectures import ARCHITECTURES
 from pytest_medgan.gan.archives import from_state_dict
@@ -18,14 +18,14 @@ from pytest_medgan.gan.named import from_named
 from pytest_medgan.gan.others import CheckedCallable, ImagePool, from_pool
 from pytest_medgan.gan.run_folder import FINISHED
 from pytest_medgan.gan.sampling import BlockGenerator, NetworkGenerator, from_file
-from pytest_medgan.ground.specs import Option, Spec, parse_spec, read_options, whole_number
+from pytest_medgan.ground.specs import Option, Spec, one_of, parse_spec, read_options, whole_number
 from pytest_medgan.records import Progress, no_progress
 
 AnyGenerator = BlockGenerator | CheckedCallable | ImagePool
 
 GRAMMAR = (
-    "Name a checkpoint, a TorchScript, torch.export or ONNX file, a pipeline of diffusers, a folder or .npz of images, "
-    "package.module:name, or dcgan,weights=FILE."
+    "Name a checkpoint, a TorchScript, torch.export or ONNX file, a pipeline of diffusers, a bundle of MONAI, a folder "
+    "or .npz of images, package.module:name, or dcgan,weights=FILE."
 )
 _SUBJECT = "The generator"
 
@@ -41,7 +41,9 @@ def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_pr
     - `package.module:name`: a callable `(count, seed) -> uint8 [N,C,H,W]`; or a model, a class of one or a function
       that builds one: a torch module, or an object with `sample(count)` or `decode(z)`; behind it `,latent=`,
       `,range=`, `,weights=FILE` (a state dict) and `,method=NAME`; or a diffusion model of MONAI in parts, `,steps=`
-    - `FOLDER[,steps=N]` with a model_index.json: an unconditional pipeline of diffusers
+    - `FOLDER[,steps=N][,seconds=NUMBER]` with a model_index.json: an unconditional pipeline of diffusers
+    - `FOLDER,trust=yes[,latent=...][,range=...][,steps=N][,seconds=NUMBER]` with a configs/inference.json: a bundle of
+      MONAI, whose configuration may run any code
     - `PATH.npz`, `FOLDER`: images made before
     - `dcgan,weights=PATH[,size=S,generator_width=W,...]`: a state dict of a known architecture, read as weights_only
 
@@ -66,20 +68,8 @@ def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_pr
     if path.suffix == SUFFIX and path.exists():
         chosen = read_options(spec.options, {"truncation": _TRUNCATION}, _SUBJECT)
         return from_file(path, device=device, truncation=chosen.get("truncation"), progress=progress)
-    if path.is_file() and path.suffix != ".npz":
-        size = _SHAPE if path.suffix == onnx_files.SUFFIX else _LATENT
-        chosen = read_options(spec.options, {"latent": size, "range": _RANGE, "seconds": _SECONDS}, _SUBJECT)
-        return from_exported(
-            path,
-            latent=chosen.get("latent"),
-            values=chosen.get("range"),
-            seconds=chosen.get("seconds", SECONDS),
-            device=device,
-            progress=progress,
-        )
-    if (path / pipelines.INDEX).is_file():
-        chosen = read_options(spec.options, {"steps": _STEPS}, _SUBJECT)
-        return pipelines.from_pipeline(path, steps=chosen.get("steps"), device=device, progress=progress)
+    if is_model(path):
+        return _from_model_file(path, spec, device, progress)
     if path.is_dir() or path.suffix == ".npz":
         read_options(spec.options, {}, _SUBJECT)
         return from_pool(path)
@@ -134,7 +124,27 @@ _NAMED = {
     "method": Option(str, "a name"),
     "steps": _STEPS,
 }
+_TRUST = Option(one_of("yes", "no"), "yes or no")
 _TRUNCATION = Option(_read_truncation, "a number above 0.01")
+
+
+def _from_model_file(path: Path, spec: Spec, device: str, progress: Progress) -> ApartGenerator:
+    """Return the generator that a file or a folder describes, with the options that its kind takes."""
+    if (path / pipelines.INDEX).is_file():
+        known = {"steps": _STEPS}
+    elif path.is_dir():
+        known = {"trust": _TRUST, "latent": _SHAPE, "range": _RANGE, "steps": _STEPS}
+    else:
+        known = {"latent": _SHAPE if path.suffix == onnx_files.SUFFIX else _LATENT, "range": _RANGE}
+    chosen = read_options(spec.options, {**known, "seconds": _SECONDS}, _SUBJECT)
+    choices = ModelChoices(
+        latent=chosen.get("latent"),
+        values=chosen.get("range"),
+        steps=chosen.get("steps"),
+        is_trusted=chosen.get("trust") == "yes",
+    )
+    seconds = chosen.get("seconds", SECONDS)
+    return from_model_file(path, choices, seconds=seconds, device=device, progress=progress)
 
 
 def _from_weights(row: Architecture, spec: Spec, device: str, progress: Progress) -> NetworkGenerator:

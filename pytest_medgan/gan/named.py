@@ -11,33 +11,21 @@ import importlib
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from pytest_medgan.errors import CheckpointError, SettingsError
 from pytest_medgan.gan.diffusion import Diffusion, combine_parts
-from pytest_medgan.gan.grey import to_grey
-from pytest_medgan.gan.latents import BLOCK, latent_block
+from pytest_medgan.gan.models import Model, ModelGenerator, check_model, to_tensor
 from pytest_medgan.gan.others import CheckedCallable, accepts, find_named, from_callable
-from pytest_medgan.gan.probing import (
-    PROBES,
-    USUAL_LATENTS,
-    check_range,
-    check_repeats,
-    check_shape,
-    probing_latents,
-    rescale,
-    try_latents,
-)
-from pytest_medgan.gan.sampling import BlockGenerator, choose_device, exact_convolutions
-from pytest_medgan.gan.seeding import seed_of, seeded
+from pytest_medgan.gan.probing import USUAL_LATENTS, try_latents
+from pytest_medgan.gan.sampling import choose_device
+from pytest_medgan.gan.seeding import seeded
 from pytest_medgan.gan.state_files import digest_weights, load_state
 from pytest_medgan.ground.digests import digest_values
-from pytest_medgan.records import Progress, UInt8, no_progress
+from pytest_medgan.records import Progress, no_progress
 
 METHODS = ("sample", "decode_forward", "decode", "forward")  # in the order of choice
 _COUNTS = frozenset(("batch_size", "count", "n", "n_images", "n_samples", "num", "num_images", "num_samples", "number"))
@@ -88,7 +76,7 @@ def from_named(
     elif "weights" in options:
         raise CheckpointError(f"The generator {name!r} is no torch module. Leave weights= out.")
     model = _adapt(built, name, options, chosen)
-    _check(model, options.get("range"))
+    check_model(model, options.get("range"))
     return ModelGenerator(model, built, identity=_identity(name, target, built, model), progress=progress)
 
 
@@ -117,57 +105,10 @@ def _build(target: Any, name: str) -> Any:
         return target()
 
 
-# ------------------------------------------------------------------------------------------------ from object to images
+# ----------------------------------------------------------------------------------------------- from object to images
 
 
-@dataclass(frozen=True)
-class _Model:
-    """A model as a function of blocks of latents, or of seeds."""
-
-    network: Callable[..., Tensor]  # [N,numbers] -> [N,C,H,W], or (count, seed) -> the same where it takes no latent
-    method: str  # what it calls
-    shape: tuple[int, ...] | None  # of a latent; None where it takes none
-    values: tuple[float, float] | None  # of black and white; None stands for -1 and 1
-    device: torch.device
-
-    def images(self, count: int, z: Tensor | None, *key: int) -> Tensor:
-        """Return images as the model returns them; the key seeds what it draws itself."""
-        with seeded(*key), torch.inference_mode(), exact_convolutions():
-            if z is not None:
-                return self.network(z.to(self.device))
-            return self.network(count, seed_of(*key))
-
-    def draw(self, seed: int, block: int) -> UInt8:
-        """Return one block of images as grey levels."""
-        if seed < 0:
-            raise SettingsError(f"seed {seed} is negative. Choose 0 or more.")
-        numbers = None if self.shape is None else math.prod(self.shape)
-        z = None if numbers is None else torch.from_numpy(latent_block(seed, block, numbers))
-        images = self.images(BLOCK, z, seed, block)
-        check_shape(images, BLOCK)
-        if images.dtype == torch.uint8:
-            pixels: UInt8 = images.cpu().numpy()
-            return pixels
-        return to_grey(images if self.values is None else rescale(images, self.values))
-
-
-class ModelGenerator(BlockGenerator):
-    """Draw images with a model, and pass on what it says of itself."""
-
-    def __init__(self, model: _Model, built: Any, *, identity: str | None, progress: Progress) -> None:
-        super().__init__(identity=identity, progress=progress)
-        self.training_recipe = getattr(built, "training_recipe", None)
-        self.run_recipe = getattr(built, "run_recipe", None)
-        self.training_seed = getattr(built, "training_seed", None)
-        self.window = getattr(built, "window", None)
-        self._model = model
-
-    def draw_block(self, seed: int, block: int) -> UInt8:
-        """Return one block of images, uint8 [size,C,H,W]."""
-        return self._model.draw(seed, block)
-
-
-def _adapt(built: Any, name: str, options: Mapping[str, Any], device: torch.device) -> _Model:
+def _adapt(built: Any, name: str, options: Mapping[str, Any], device: torch.device) -> Model:
     """Return how a model is called, its latent found.
 
     Raises:
@@ -180,17 +121,17 @@ def _adapt(built: Any, name: str, options: Mapping[str, Any], device: torch.devi
         if "latent" in options:
             raise CheckpointError(f"The generator {name!r} draws by sample(count). Leave latent= out, or add method=.")
         if accepts(call, 1):
-            return _Model(lambda count, _: _to_tensor(call(count)), method, None, values, device)
-        return _Model(lambda count, seed: _to_tensor(call(count, seed)), method, None, values, device)
+            return Model(lambda count, _: to_tensor(call(count)), method, None, values, device)
+        return Model(lambda count, seed: to_tensor(call(count, seed)), method, None, values, device)
     said: tuple[int, ...] | None = options.get("latent")
 
     def network(z: Tensor) -> Tensor:
-        return _to_tensor(call(z.reshape(len(z), *said) if said else z))
+        return to_tensor(call(z.reshape(len(z), *said) if said else z))
 
     candidates = (math.prod(said),) if said else USUAL_LATENTS
     with seeded(0, 0):
         found, _ = try_latents(network, candidates, device=str(device))
-    return _Model(network, method, said or (found,), values, device)
+    return Model(network, method, said or (found,), values, device)
 
 
 def _choose_method(built: Any, name: str, said: str | None) -> str:
@@ -220,40 +161,10 @@ def _takes_count(sample: Callable[..., Any]) -> bool:
     return (accepts(sample, 1) or takes_both) and (first.name in _COUNTS or first.annotation in (int, "int"))
 
 
-def _to_tensor(answer: Any) -> Tensor:
-    """Return what a model returned as images.
-
-    Raises:
-        CheckpointError: It is neither a tensor nor an array, nor an object that holds one as `sample`.
-    """
-    held = getattr(answer, "sample", None)
-    answer = held if isinstance(held, Tensor) else answer  # of diffusers
-    if isinstance(answer, np.ndarray):
-        answer = torch.from_numpy(np.ascontiguousarray(answer))
-    if not isinstance(answer, Tensor):
-        raise CheckpointError(
-            f"The model returns a {type(answer).__name__} and no images. Make it return a tensor or array [N,C,H,W]."
-        )
-    images: Tensor = answer.detach()
-    return images
-
-
 # -------------------------------------------------------------------------------------------- what is checked and named
 
 
-def _check(model: _Model, values: tuple[float, float] | None) -> None:
-    """Draw some images twice; raise CheckpointError where they do not repeat or lie in another range."""
-    z = None if model.shape is None else probing_latents(math.prod(model.shape))
-    first, again = (model.images(PROBES, z, 0, 0) for _ in range(2))
-    check_shape(first, PROBES)
-    check_repeats(first.float(), again.float())
-    if first.dtype != torch.uint8:
-        check_range(first if values is None else rescale(first, values), is_said=values is not None)
-    elif values is not None:
-        raise CheckpointError("The model returns grey levels, uint8, which have no other range. Leave range= out.")
-
-
-def _identity(name: str, target: Any, built: Any, model: _Model) -> str | None:
+def _identity(name: str, target: Any, built: Any, model: Model) -> str | None:
     """Return a digest of code, weights and options; None where the weights or the code cannot be known."""
     how = (name, model.method, model.shape, model.values or (-1.0, 1.0))
     said = getattr(built, "identity", None) or getattr(target, "identity", None)

@@ -23,7 +23,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a state dict by name, without `module.` in front.
 
     Args:
-        path: A .safetensors file, or a file of torch.save, whose state dict may lie under `state_dict`.
+        path: A .safetensors file, or a file of torch.save, whose state dict may lie under `state_dict` or `model`.
 
     Raises:
         CheckpointError: There is no such file, or it holds more than tensors or no state dict, or cannot be read.
@@ -39,8 +39,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"The file holds more than tensors. {CONVERSION}", file=path.name) from error
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, safetensors.SafetensorError) as error:
         raise CheckpointError(_DAMAGED, file=path.name) from error
-    if isinstance(weights, Mapping) and isinstance(weights.get("state_dict"), Mapping):
-        weights = weights["state_dict"]
+    for name in ("state_dict", "model"):  # of Lightning, and of MONAI's CheckpointSaver
+        if isinstance(weights, Mapping) and isinstance(weights.get(name), Mapping):
+            weights = weights[name]
     if not isinstance(weights, Mapping) or not all(isinstance(w, Tensor) for w in weights.values()):
         raise CheckpointError(
             "The file holds no state dict. Save model.state_dict(), names to tensors.", file=path.name

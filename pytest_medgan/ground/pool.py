@@ -92,6 +92,17 @@ class Pool:
                 self.close(kill=True)
 
 
+def keep_worker() -> None:
+    """Keep the worker process that calls this, however much memory it takes.
+
+    Where psutil is installed, loky takes a worker that has grown by 300 MB for one that leaks memory, and replaces it.
+    A worker that holds a model grows that much when it loads it.
+    """
+    from joblib.externals.loky import process_executor
+
+    process_executor._USE_PSUTIL = False
+
+
 def map_in_processes(
     work: Callable[[Item], Result],
     items: Sequence[Item],

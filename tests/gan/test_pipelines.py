@@ -15,8 +15,9 @@ import pytest
 import torch
 
 from pytest_medgan.errors import CheckpointError, SettingsError
-from pytest_medgan.gan import load_generator
 from pytest_medgan.gan.grey import to_grey
+from pytest_medgan.gan.loading import load_generator as load_apart
+from pytest_medgan.gan.pipelines import PipelineGenerator, from_pipeline
 from pytest_medgan.gan.seeding import seed_of
 
 diffusers = pytest.importorskip("diffusers")
@@ -29,6 +30,12 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def load_generator(text: str) -> PipelineGenerator:
+    """Return the generator of a pipeline in this process, where the network is watched."""
+    folder, _, steps = text.partition(",steps=")
+    return from_pipeline(Path(folder), steps=int(steps) if steps else None)
 
 
 def unet(channels: int = 1, seed: int = 0) -> Any:
@@ -84,10 +91,29 @@ def test_pipeline_draws_the_same_images_twice(
     assert images.dtype == np.uint8
     np.testing.assert_array_equal(images, second(18, 3))
     np.testing.assert_array_equal(images[:5], first(5, 3))
-    np.testing.assert_array_equal(images[10:13], first.sample_range(10, 13, 3))  # type: ignore[union-attr]
+    np.testing.assert_array_equal(images[10:13], first.sample_range(10, 13, 3))
     assert (first(18, 4) != images).any()
     assert (images[:8] != images[8:16]).any()
     assert first.identity == second.identity is not None
+
+
+def test_pipeline_in_its_own_process_draws_the_same_images_in_silence(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    name = f"{ddpm(tmp_path / 'model')},steps=3"
+    capfd.readouterr()
+    apart, here = load_apart(name), load_generator(name)
+    np.testing.assert_array_equal(apart(18, 3), here(18, 3))
+    assert apart.identity == here.identity
+    assert capfd.readouterr() == ("", "")
+
+
+def test_pipeline_that_is_late_is_ended(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    diffusers.DDPMPipeline(unet(), diffusers.DDPMScheduler(num_train_timesteps=100_000)).save_pretrained(folder)
+    with pytest.raises(CheckpointError, match="no answer within 3 seconds") as caught:
+        load_apart(f"{folder},steps=100000,seconds=3")
+    assert caught.value.file == "model"
 
 
 def test_images_are_those_of_the_pipeline_itself(tmp_path: Path) -> None:
@@ -127,7 +153,7 @@ def test_steps_that_the_scheduler_does_not_take_are_refused(tmp_path: Path) -> N
     with pytest.raises(SettingsError, match="does not take 21 steps; it was trained with 20"):
         load_generator(f"{folder},steps=21")
     with pytest.raises(SettingsError, match="no option 'latent'"):
-        load_generator(f"{folder},latent=3")
+        load_apart(f"{folder},latent=3")
     with pytest.raises(SettingsError, match="negative"):
         load_generator(f"{folder},steps=1")(1, -1)
 

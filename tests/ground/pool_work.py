@@ -6,6 +6,8 @@ import os
 import signal
 import time
 
+from pytest_medgan.ground.pool import keep_worker
+
 
 def square(value: int) -> int:
     return value * value
@@ -34,4 +36,15 @@ def read_variable(name: str) -> str:
 
 
 def process_id(_: int) -> int:
+    return os.getpid()
+
+
+_KEPT = []
+
+
+def grow(megabytes):
+    """Keep so many megabytes and return this process's number, later than loky looks for leaks again."""
+    keep_worker()
+    _KEPT.append(bytes([1]) * (megabytes << 20))
+    time.sleep(1.1)
     return os.getpid()

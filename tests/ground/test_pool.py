@@ -74,3 +74,10 @@ def test_pool_stream_yields_what_came_before_the_error(work: ModuleType) -> None
     with Pool(2) as pool, pytest.raises(KeyError):
         seen.extend(pool.stream(work.fail_from_three, range(6), chunk=2))
     assert seen == [[0, 1]]
+
+
+def test_worker_that_is_to_be_kept_may_grow(work: ModuleType) -> None:
+    pytest.importorskip("psutil")  # without it loky does not look
+    with Pool(1) as pool:
+        [first], [second], [third] = pool.stream(work.grow, [1, 400, 1], timeout=60.0)
+    assert first == second == third

@@ -7,6 +7,7 @@ from pathlib import Path
 
 # The heavy libraries are loaded before any run in this process: pytester unloads what was first imported inside a run,
 # and extension modules cannot be loaded twice. The plugin of hypothesis imports its module at the end of every run.
+import joblib.externals.loky  # noqa: F401
 import numpy  # noqa: F401
 import pytest
 import torchvision.models  # noqa: F401
@@ -14,7 +15,7 @@ import torchvision.models  # noqa: F401
 import pytest_medgan.ct
 import pytest_medgan.embedding
 import pytest_medgan.evaluate.protocol
-import pytest_medgan.gan
+import pytest_medgan.gan.loading
 import pytest_medgan.gate.accept
 import pytest_medgan.report
 import pytest_medgan.session.run_folder

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.monai_bundles import GAN, LATENT, write_bundle
 from tests.plugin.conftest import MODULE
 
 Write = Callable[[Path, float], None]  # (project, gain): write the model; less gain is less diversity
@@ -152,6 +153,14 @@ def write_pipeline(project: Path, gain: float) -> None:
     subprocess.run([sys.executable, "-c", PIPELINE.format(bias=1.5 * gain - 2.7)], cwd=project, check=True)
 
 
+def write_gan_bundle(project: Path, gain: float) -> None:
+    write_bundle(project / "bundle", GAN, gain=2.0 - 2.0 * gain)
+
+
+def write_latent_bundle(project: Path, gain: float) -> None:
+    write_bundle(project / "bundle", LATENT, gain=gain)
+
+
 KINDS = [
     pytest.param("model.onnx", write_onnx, "onnxruntime", id="ONNX", marks=pytest.mark.slow),
     pytest.param("models:Decodes,latent=12", write_models, "", id="decode", marks=pytest.mark.slow),
@@ -177,6 +186,14 @@ KINDS = [
         id="DiffusionModelUNet",
         marks=pytest.mark.slow,
     ),
+    pytest.param("bundle,trust=yes", write_gan_bundle, "monai", id="bundle of a GAN"),
+    pytest.param(
+        "bundle,trust=yes,range=-4:4,steps=2",
+        write_latent_bundle,
+        "monai",
+        id="bundle of a latent diffusion model",
+        marks=pytest.mark.slow,
+    ),
     pytest.param("pipeline,steps=2", write_pipeline, "diffusers", id="DDIMPipeline", marks=pytest.mark.slow),
 ]
 
@@ -188,14 +205,13 @@ def test_kind_is_gated_from_missing_over_accepted_to_pass_and_red(
     if needs and importlib.util.find_spec(needs) is None:
         pytest.skip(f"{needs} is not installed")
     write(project.path, 0.6)
-    run = project.runpytest_subprocess if needs == "diffusers" else project.runpytest
     how = ("-k", "fid", f"--medgan-generator={generator}", "--medgan-samples=128")
-    missing = run(*how)
+    missing = project.runpytest(*how)
     missing.assert_outcomes(failed=1)
     missing.stdout.fnmatch_lines(["*MISSING*"])
     assert accept() == 0
-    run(*how).assert_outcomes(passed=1)
+    project.runpytest(*how).assert_outcomes(passed=1)
     write(project.path, 0.3)
-    changed = run(*how)
+    changed = project.runpytest(*how)
     changed.assert_outcomes(failed=1)
     changed.stdout.fnmatch_lines(["*FID*FAIL*"])

@@ -1,0 +1,97 @@
+"""Models as functions from latents, or from seeds, to images, and the generator that draws with one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pytest_medgan.errors import CheckpointError, SettingsError
+from pytest_medgan.gan.grey import to_grey
+from pytest_medgan.gan.latents import BLOCK, latent_block
+from pytest_medgan.gan.probing import PROBES, check_range, check_repeats, check_shape, probing_latents, rescale
+from pytest_medgan.gan.sampling import BlockGenerator, exact_convolutions
+from pytest_medgan.gan.seeding import seed_of, seeded
+from pytest_medgan.records import Progress, UInt8
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as a function of blocks of latents, or of seeds."""
+
+    network: Callable[..., Tensor]  # [N,numbers] -> [N,C,H,W], or (count, seed) -> the same where it takes no latent
+    method: str  # what it calls
+    shape: tuple[int, ...] | None  # of a latent; None where it takes none
+    values: tuple[float, float] | None  # of black and white; None stands for -1 and 1
+    device: torch.device
+
+    def images(self, count: int, z: Tensor | None, *key: int) -> Tensor:
+        """Return images as the model returns them; the key seeds what it draws itself."""
+        with seeded(*key), torch.inference_mode(), exact_convolutions():
+            if z is not None:
+                return self.network(z.to(self.device))
+            return self.network(count, seed_of(*key))
+
+    def draw(self, seed: int, block: int) -> UInt8:
+        """Return one block of images as grey levels."""
+        if seed < 0:
+            raise SettingsError(f"seed {seed} is negative. Choose 0 or more.")
+        numbers = None if self.shape is None else math.prod(self.shape)
+        z = None if numbers is None else torch.from_numpy(latent_block(seed, block, numbers))
+        images = self.images(BLOCK, z, seed, block)
+        check_shape(images, BLOCK)
+        if images.dtype == torch.uint8:
+            pixels: UInt8 = images.cpu().numpy()
+            return pixels
+        return to_grey(images if self.values is None else rescale(images, self.values))
+
+
+class ModelGenerator(BlockGenerator):
+    """Draw images with a model, and pass on what it says of itself."""
+
+    def __init__(self, model: Model, built: Any, *, identity: str | None, progress: Progress) -> None:
+        super().__init__(identity=identity, progress=progress)
+        self.training_recipe = getattr(built, "training_recipe", None)
+        self.run_recipe = getattr(built, "run_recipe", None)
+        self.training_seed = getattr(built, "training_seed", None)
+        self.window = getattr(built, "window", None)
+        self._model = model
+
+    def draw_block(self, seed: int, block: int) -> UInt8:
+        """Return one block of images, uint8 [size,C,H,W]."""
+        return self._model.draw(seed, block)
+
+
+def check_model(model: Model, values: tuple[float, float] | None) -> None:
+    """Draw some images twice; raise CheckpointError where they do not repeat or lie in another range."""
+    z = None if model.shape is None else probing_latents(math.prod(model.shape))
+    first, again = (model.images(PROBES, z, 0, 0) for _ in range(2))
+    check_shape(first, PROBES)
+    check_repeats(first.float(), again.float())
+    if first.dtype != torch.uint8:
+        check_range(first if values is None else rescale(first, values), is_said=values is not None)
+    elif values is not None:
+        raise CheckpointError("The model returns grey levels, uint8, which have no other range. Leave range= out.")
+
+
+def to_tensor(answer: Any) -> Tensor:
+    """Return what a model returned as images.
+
+    Raises:
+        CheckpointError: It is neither a tensor nor an array, nor an object that holds one as `sample`.
+    """
+    held = getattr(answer, "sample", None)
+    answer = held if isinstance(held, Tensor) else answer  # of diffusers
+    if isinstance(answer, np.ndarray):
+        answer = torch.from_numpy(np.ascontiguousarray(answer))
+    if not isinstance(answer, Tensor):
+        raise CheckpointError(
+            f"The model returns a {type(answer).__name__} and no images. Make it return a tensor or array [N,C,H,W]."
+        )
+    images: Tensor = answer.detach()
+    return images
