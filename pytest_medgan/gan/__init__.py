@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pytest_medgan.gan.biggan_settings import BigGANConfig, BigGANSettings
     from pytest_medgan.gan.dcgan_settings import DCGANConfig, DCGANSettings
     from pytest_medgan.gan.loading import load_generator
     from pytest_medgan.gan.pggan_settings import PGGANConfig, PGGANSettings
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from pytest_medgan.gan.training import train_or_load
 
 __all__ = [
+    "BigGANConfig",
+    "BigGANSettings",
     "DCGANConfig",
     "DCGANSettings",
     "PGGANConfig",

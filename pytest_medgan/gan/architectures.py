@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_medgan.errors import CheckpointError, SettingsError
 from pytest_medgan.gan.architecture import Architecture, NetworkConfig
+from pytest_medgan.gan.biggan_settings import BigGANConfig, BigGANSettings
 from pytest_medgan.gan.dcgan_settings import DCGANConfig, DCGANSettings
 from pytest_medgan.gan.described import added_fields
 from pytest_medgan.gan.pggan_settings import PGGANConfig, PGGANSettings
@@ -18,6 +19,7 @@ _ROWS = (
     Architecture("dcgan", "DCGAN", DCGANConfig, DCGANSettings, "pytest_medgan.gan.dcgan_training"),
     Architecture("pggan", "PGGAN", PGGANConfig, PGGANSettings, "pytest_medgan.gan.pggan_training"),
     Architecture("stylegan2", "StyleGAN2", StyleGAN2Config, StyleGAN2Settings, "pytest_medgan.gan.stylegan2_training"),
+    Architecture("biggan", "BigGAN", BigGANConfig, BigGANSettings, "pytest_medgan.gan.biggan_training"),
 )
 ARCHITECTURES: Mapping[str, Architecture] = {row.name: row for row in _ROWS}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
+from torch.nn.functional import relu, softplus
 
 
 def in_float32(scores: Tensor) -> Tensor:
@@ -21,6 +21,20 @@ def logistic_loss(logits: Tensor, *, real: bool) -> Tensor:
     """
     logits = in_float32(logits)
     return softplus(-logits if real else logits).mean()
+
+
+def hinge_loss(logits: Tensor, *, real: bool) -> Tensor:
+    """Return the mean of max(0, 1 - logits) (real) or max(0, 1 + logits); beyond 1 a logit no longer counts.
+
+    Args:
+        logits: [N] of any float dtype.
+        real: Whether the discriminator should call the images real.
+
+    References:
+        Lim and Ye (2017), "Geometric GAN".
+    """
+    logits = in_float32(logits)
+    return relu(1 - logits if real else 1 + logits).mean()
 
 
 def gradient_penalty(discriminator: nn.Module, images: Tensor, *args: float | Tensor, target: float = 1.0) -> Tensor:

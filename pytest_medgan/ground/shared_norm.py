@@ -55,8 +55,9 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * n / (n - 1), self.momentum)
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        normalised: Tensor = centred * scale[None, :, None, None] + self.bias[None, :, None, None]
+        normalised: Tensor = centred * torch.rsqrt(variance + self.eps)[None, :, None, None]
+        if self.affine:
+            normalised = normalised * self.weight[None, :, None, None] + self.bias[None, :, None, None]
         return normalised.to(input.dtype)
 
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from pytest_medgan.errors import SettingsError
 from pytest_medgan.gan.architecture import NetworkConfig, TrainingSettings
+from pytest_medgan.gan.biggan_settings import BigGANConfig, BigGANSettings
 from pytest_medgan.gan.checkpoint import load
 from pytest_medgan.gan.dcgan_settings import DCGANConfig, DCGANSettings
 from pytest_medgan.gan.distributed import World
@@ -39,18 +40,22 @@ STYLEGAN2 = (
     StyleGAN2Config(16, latent=8, style=8, mapping=2, generator_width=8, discriminator_width=8),
     StyleGAN2Settings(batch=16, seed=3, penalty_every=3, path_every=2, adapt_images=200, target=0.05),
 )
+# batch norms without a scale of their own, and a penalty through spectral norm and attention
+BIGGAN = (
+    BigGANConfig(16, latent=8, generator_width=2, discriminator_width=2),
+    BigGANSettings(batch=16, seed=3, discriminator_steps=2, penalty=1.0, penalty_every=3, shift=2, learning_rate=1e-3),
+)
 
 SCRIPT = """
 import sys
 from pathlib import Path
 import torch
 from safetensors.torch import save_file
-from pytest_medgan.gan import DCGANConfig, DCGANSettings, PGGANConfig, PGGANSettings
-from pytest_medgan.gan import StyleGAN2Config, StyleGAN2Settings
+from pytest_medgan.gan import BigGANConfig, BigGANSettings, DCGANConfig, DCGANSettings
+from pytest_medgan.gan import PGGANConfig, PGGANSettings, StyleGAN2Config, StyleGAN2Settings
 from pytest_medgan.gan.distributed import join
 from pytest_medgan.gan.pool import read_npz
 from pytest_medgan.gan.stepping import Eager
-from pytest_medgan.gan.stylegan2_settings import StyleGAN2Config, StyleGAN2Settings
 from pytest_medgan.gan.training import make_trainer
 torch.set_num_threads(1)
 cpu = torch.device("cpu")
@@ -85,7 +90,7 @@ def images_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def two_processes(images_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("two")
-    (folder / "script.py").write_text(SCRIPT.format(recipes=(DCGAN, PGGAN, STYLEGAN2)))
+    (folder / "script.py").write_text(SCRIPT.format(recipes=(DCGAN, PGGAN, STYLEGAN2, BIGGAN)))
     torchrun([str(folder / "script.py"), str(images_file), str(folder / "state")])
     return folder
 
@@ -99,7 +104,9 @@ def distance(ours: Mapping[str, torch.Tensor], theirs: Mapping[str, torch.Tensor
 
 
 @pytest.mark.parametrize(
-    ("index", "recipe"), [(0, DCGAN), (1, PGGAN), (2, STYLEGAN2)], ids=["dcgan", "pggan", "stylegan2"]
+    ("index", "recipe"),
+    [(0, DCGAN), (1, PGGAN), (2, STYLEGAN2), (3, BIGGAN)],
+    ids=["dcgan", "pggan", "stylegan2", "biggan"],
 )
 def test_two_processes_match_one(
     two_processes: Path, images_file: Path, index: int, recipe: tuple[NetworkConfig, TrainingSettings]

@@ -13,6 +13,8 @@ import pytest
 import torch
 
 from pytest_medgan.gan import (
+    BigGANConfig,
+    BigGANSettings,
     DCGANConfig,
     DCGANSettings,
     PGGANConfig,
@@ -49,6 +51,10 @@ RUNS: dict[str, tuple[NetworkConfig, TrainingSettings]] = {
     "stylegan2": (
         StyleGAN2Config(8, latent=8, style=8, mapping=2, generator_width=8, discriminator_width=8),
         StyleGAN2Settings(batch=8, seed=3, penalty_every=3, path_every=2, adapt_images=100, flip=0.5, average=0.9),
+    ),
+    "biggan": (
+        BigGANConfig(16, latent=8, generator_width=2, discriminator_width=2),
+        BigGANSettings(batch=8, seed=3, discriminator_steps=2, penalty=0.5, penalty_every=2, shift=2, average=0.9),
     ),
 }
 

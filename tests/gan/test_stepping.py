@@ -12,6 +12,7 @@ import torch
 
 from pytest_medgan.gan.architecture import NetworkConfig, TrainingSettings
 from pytest_medgan.gan.batches import Batches, mixing_weights, training_latents
+from pytest_medgan.gan.biggan_settings import BigGANConfig, BigGANSettings
 from pytest_medgan.gan.dcgan_settings import DCGANConfig, DCGANSettings
 from pytest_medgan.gan.distributed import World
 from pytest_medgan.gan.latents import Stream
@@ -40,8 +41,14 @@ STYLEGAN2 = (
     StyleGAN2Config(16, latent=8, style=8, mapping=2, generator_width=8, discriminator_width=8),
     StyleGAN2Settings(steps=90, batch=8, penalty_every=8, path_every=4, adapt_images=400),
 )
+BIGGAN = (
+    BigGANConfig(16, latent=8, generator_width=2, discriminator_width=2),
+    BigGANSettings(steps=90, batch=8, discriminator_steps=2, shift=2, cutout=0.3, average=0.9),
+)
 RECIPES = pytest.mark.parametrize(
-    "recipe", [DCGAN, PGGAN, LOGISTIC, STYLEGAN2], ids=["dcgan", "wgan-gp", "logistic", "stylegan2"]
+    "recipe",
+    [DCGAN, PGGAN, LOGISTIC, STYLEGAN2, BIGGAN],
+    ids=["dcgan", "wgan-gp", "logistic", "stylegan2", "biggan"],
 )
 
 

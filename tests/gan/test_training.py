@@ -18,6 +18,7 @@ import torch
 
 from pytest_medgan.errors import CheckpointError, SettingsError, TrainingError
 from pytest_medgan.gan.architecture import NetworkConfig, TrainingSettings
+from pytest_medgan.gan.biggan_settings import BigGANConfig, BigGANSettings
 from pytest_medgan.gan.checkpoint import load, save
 from pytest_medgan.gan.dcgan_settings import DCGANConfig, DCGANSettings
 from pytest_medgan.gan.dcgan_training import DCGANTrainer
@@ -141,13 +142,17 @@ KILLABLE: dict[str, tuple[NetworkConfig, TrainingSettings]] = {
         StyleGAN2Config(16, latent=8, style=8, mapping=2, generator_width=8, discriminator_width=8),
         StyleGAN2Settings(steps=40, batch=8, seed=1, penalty_every=3, path_every=2, adapt_images=200),
     ),
+    "biggan": (
+        BigGANConfig(16, latent=8, generator_width=2, discriminator_width=2),
+        BigGANSettings(steps=40, batch=8, seed=1, discriminator_steps=2),
+    ),
 }
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 import torch
-from pytest_medgan.gan import DCGANConfig, DCGANSettings, PGGANConfig, PGGANSettings
-from pytest_medgan.gan import StyleGAN2Config, StyleGAN2Settings
+from pytest_medgan.gan import BigGANConfig, BigGANSettings, DCGANConfig, DCGANSettings
+from pytest_medgan.gan import PGGANConfig, PGGANSettings, StyleGAN2Config, StyleGAN2Settings
 from pytest_medgan.gan.loop import RunSettings
 from pytest_medgan.gan.pool import read_npz
 from pytest_medgan.gan.training import train
@@ -172,7 +177,8 @@ train(config, settings, read_npz(images), folder, run=RunSettings(checkpoint_eve
 
 
 @pytest.mark.parametrize(
-    "architecture", ["dcgan", *(pytest.param(name, marks=pytest.mark.slow) for name in ("pggan", "stylegan2"))]
+    "architecture",
+    ["dcgan", *(pytest.param(name, marks=pytest.mark.slow) for name in ("pggan", "stylegan2", "biggan"))],
 )
 def test_run_killed_and_resumed_ends_with_the_same_weights(
     architecture: str, make_images: MakeImages, tmp_path: Path
