@@ -19,6 +19,7 @@ COMMANDS = (
     "fetch",
     "train",
     "finetune",
+    "convert",
     "sample",
     "evaluate",
     "baseline",

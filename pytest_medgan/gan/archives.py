@@ -11,6 +11,7 @@ import io
 import pickle
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from torch.export.passes import move_to_device_pass
 from pytest_medgan.errors import CheckpointError
 from pytest_medgan.gan.architecture import NetworkConfig
 from pytest_medgan.gan.checkpoint import CONVERSION
+from pytest_medgan.gan.description import ENTRY, read_description
 from pytest_medgan.gan.networks import restore_generator
 from pytest_medgan.gan.probing import GREY_LEVEL, USUAL_LATENTS, Rescaled, check_network, check_shape, try_latents
 from pytest_medgan.gan.sampling import NetworkGenerator, choose_device
@@ -39,10 +41,11 @@ def from_archive(
 
     Args:
         path: The file.
-        latent: Dimension of the latent; None takes it from the file's name (`generator-z512.pt`) or from the exported
-            program's example input, and otherwise tries 100, 512, 128, 64 and 256.
-        values: What the model returns for black and for white; None stands for -1 and 1, and a model that returns
-            nothing below 0 is then refused, since it may well mean 0 and 1.
+        latent: Dimension of the latent; None takes it from what the file says of itself (`medgan convert` writes it),
+            from its name (`generator-z512.pt`) or from the exported program's example input, and otherwise tries 100,
+            512, 128, 64 and 256.
+        values: What the model returns for black and for white; None takes what the file says of itself, or else -1 and
+            1, and a model that returns nothing below 0 is then refused, since it may well mean 0 and 1.
         device: "cpu" or "cuda".
         progress: Called while images are drawn.
 
@@ -53,22 +56,26 @@ def from_archive(
     choose_device(device)
     kind = _kind(path)
     content = path.read_bytes()
-    candidates = (latent,) if latent is not None else _named_latent(path)
+    candidates: tuple[int, ...] = (latent,) if latent is not None else ()
+    extra: dict[str, Any] = {ENTRY: ""}
     network: nn.Module
     operators: tuple[str, ...] = ()
+    example_latent: tuple[int, ...] = ()
     try:
         with tensors_only():
             if kind == "TorchScript":
-                network = torch.jit.load(io.BytesIO(content), map_location=device).eval()  # type: ignore[no-untyped-call]
+                network = torch.jit.load(  # type: ignore[no-untyped-call]
+                    io.BytesIO(content), map_location=device, _extra_files=extra
+                ).eval()
                 operators = file_operators(network)
             else:
-                program = torch.export.load(io.BytesIO(content))
+                program = torch.export.load(io.BytesIO(content), extra_files=extra)
                 if device != "cpu":
                     program = move_to_device_pass(program, device)  # constants inside the program move as well
                 network = program.module()
                 example = program.example_inputs[0] if program.example_inputs else ()
                 if example and isinstance(example[0], Tensor) and example[0].ndim == 2:
-                    candidates = candidates or (example[0].shape[1],)
+                    example_latent = (int(example[0].shape[1]),)
     except Exception as error:  # whatever torch raises for a file it cannot read
         problem = (
             f"The file holds a pickle that is more than tensors. {CONVERSION}"
@@ -81,7 +88,10 @@ def from_archive(
             f"The model uses {', '.join(operators)}, which opens files, so it is refused. Export it without.",
             file=path.name,
         )
-    found, images = try_latents(network, candidates or USUAL_LATENTS, device=device, file=path.name)
+    said = read_description(extra[ENTRY], path.name)
+    values = said.values if values is None else values
+    candidates = candidates or said.candidates or _named_latent(path) or example_latent or USUAL_LATENTS
+    found, images = try_latents(network, candidates, device=device, file=path.name)
     check_shape(images, 2, file=path.name)
     if values is not None:
         network = Rescaled(network, *values)
