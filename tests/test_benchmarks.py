@@ -45,6 +45,16 @@ def test_metrics_that_the_gate_benchmark_names_are_measured_in_its_worlds(tmp_pa
     assert np.isfinite(found).all()
 
 
+def test_simulated_runs_of_the_gate_benchmark_have_a_spread_for_every_metric() -> None:
+    from benchmarks.gate_trust import damage, histories
+    from benchmarks.gate_trust.recipes import LAWS, simulated_runs
+
+    for law in LAWS.values():
+        [run] = simulated_runs(np.random.default_rng(0), law, 1)
+        assert list(next(iter(run.values()))) == list(histories.MEASURED)
+    assert list(damage.make_document().rows) == list(damage.NAMES)
+
+
 def test_import_that_does_not_exist_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("def late():\n    from pytest_medgan.errors import DataError, Nothing\n")
     assert missing(tmp_path / "a.py") == ["pytest_medgan.errors.Nothing"]

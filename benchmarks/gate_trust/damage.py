@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.gate_trust.evaluations import FINGERPRINT, Looks, TableEvaluation, is_red, row_of
+from benchmarks.gate_trust.evaluations import FINGERPRINT, MEASURED, Looks, TableEvaluation, is_red, row_of
 from benchmarks.gate_trust.recipes import simulated_runs
 from pytest_medgan.catalogue import METRICS
 from pytest_medgan.errors import BaselineError
@@ -33,7 +33,7 @@ from pytest_medgan.gate.document import Document
 from pytest_medgan.gate.seal import sealed
 from pytest_medgan.records import Fingerprint, Row, Scores, TrainingRun, mean_of_runs
 
-LAW = (1.0,) * len(METRICS)
+LAW = (1.0,) * len(MEASURED)
 NAMES = ("first", "last")  # of the rows; the first one has one training run, the last one several
 SOME = ("fid", "kid", "improved_precision", "recall", "coverage")  # the metrics of the rows, so that files are short
 RUNS = 3
