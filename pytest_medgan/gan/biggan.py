@@ -6,9 +6,13 @@ halves the resolution; at one resolution all pixels of the maps attend to each o
 of both networks have spectral norm. Weights are orthogonal at first. The generator ends in batch norm, ReLU, a
 convolution and Tanh; the discriminator adds up the pixels of its last maps and ends in one logit.
 
+With classes, the first number of z draws the class of an image, one embedding of it joins the part of z at every block,
+and the discriminator adds to the logit the product of its last maps with a vector of the class.
+
 References:
     Brock et al. (2019), "Large Scale GAN Training for High Fidelity Natural Image Synthesis", appendix B.
     Zhang et al. (2019), "Self-Attention Generative Adversarial Networks", section 3.
+    Miyato and Koyama (2018), "cGANs with Projection Discriminator", equation 3.
 """
 
 from __future__ import annotations
@@ -19,9 +23,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, max_pool2d, relu
 
+from pytest_medgan.errors import CheckpointError
 from pytest_medgan.gan.biggan_settings import BigGANConfig
 from pytest_medgan.gan.pggan import upsample
-from pytest_medgan.gan.spectral import Spectral, SpectralConv, SpectralDense
+from pytest_medgan.gan.spectral import Spectral, SpectralConv, SpectralDense, SpectralEmbedding
+
+PLACES = 1024.0  # a class is read off the part of z behind the point, once z is multiplied by this
 
 
 class SteeredNorm(nn.Module):
@@ -105,16 +112,43 @@ class SelfAttention(nn.Module):
         return x + (self.strength * out).to(x.dtype)
 
 
+class Classes(nn.Module):
+    """Draw a class for each image, with its share of the training set, and hold what stands for it.
+
+    The fraction of 1024 z is as good as uniform in 0..1, with truncated latents as well, and the same to the bit on
+    every machine.
+    """
+
+    bounds: Tensor
+
+    def __init__(self, classes: int, numbers: int) -> None:
+        super().__init__()
+        self.vectors = nn.Embedding(classes, numbers)
+        self.register_buffer("bounds", torch.zeros(classes - 1))  # shares of the classes before 1, 2, ...
+        self.chosen: int | None = None  # the class of every image, in place of a drawn one
+
+    def draw(self, z: Tensor) -> Tensor:
+        """Return a class, int64 [N], for each latent [N,latent]."""
+        if self.chosen is not None:
+            return torch.full((len(z),), self.chosen, device=z.device)
+        fraction = torch.remainder(z[:, :1] * PLACES, 1.0)
+        return (fraction >= self.bounds).sum(1)
+
+
 class BigGANGenerator(nn.Module):
     """Map latents z [N,latent] to images [N,channels,size,size] in -1..1."""
+
+    classes: Classes | None
 
     def __init__(self, config: BigGANConfig) -> None:
         super().__init__()
         maps = config.generator_maps
         self._chunks, self._attends_at = config.chunks, config.attends_at
+        self.classes = Classes(config.classes, config.embedding) if config.classes else None
+        known = config.embedding if config.classes else 0
         self.dense = SpectralDense(config.chunks[0], maps[0] * 16)
         self.blocks = nn.ModuleList(
-            UpBlock(inputs, outputs, numbers)
+            UpBlock(inputs, outputs, known + numbers)
             for (inputs, outputs), numbers in zip(pairwise(maps), config.chunks[1:], strict=True)
         )
         resolutions = [8 << block for block in range(len(self.blocks))]
@@ -126,7 +160,11 @@ class BigGANGenerator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Return the images of latents."""
-        first, *conditions = torch.split(z, list(self._chunks), dim=1)
+        parts = z if self.classes is None else z[:, 1:]
+        first, *conditions = torch.split(parts, list(self._chunks), dim=1)
+        if self.classes is not None:
+            known = self.classes.vectors(self.classes.draw(z))
+            conditions = [torch.cat([known, part], 1) for part in conditions]
         x = self.dense(first).reshape(len(z), -1, 4, 4)
         for block, condition in zip(self.blocks, conditions, strict=True):
             x = block(x, condition)
@@ -148,21 +186,40 @@ class BigGANDiscriminator(nn.Module):
         self._attends_behind = sizes.index(config.attends_at) if config.attends_at in sizes else 0
         self.attention = SelfAttention(maps[self._attends_behind]) if self._attends_behind else None
         self.score = SpectralDense(maps[-1], 1)
+        self.classes = SpectralEmbedding(config.classes, maps[-1]) if config.classes else None
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits of images."""
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return the logits of images; those of a network with classes take the labels, int64 [N]."""
         x = images
         for number, block in enumerate(self.blocks, 1):
             x = block(x)
             if self.attention is not None and number == self._attends_behind:
                 x = self.attention(x)
-        logits: Tensor = self.score(relu(x).sum((2, 3)))
+        features = relu(x).sum((2, 3))
+        logits: Tensor = self.score(features)
+        if self.classes is not None and labels is not None:
+            logits = logits + (self.classes(labels) * features).sum(1, keepdim=True)
         return logits.flatten()
+
+
+def choose(generator: nn.Module, label: int) -> None:
+    """Draw images of one class alone.
+
+    Raises:
+        CheckpointError: The generator has no such class.
+    """
+    classes = generator.classes if isinstance(generator, BigGANGenerator) else None
+    if classes is None:
+        raise CheckpointError("The generator was trained without classes. Leave class= out.")
+    if not 0 <= label < classes.vectors.num_embeddings:
+        last = classes.vectors.num_embeddings - 1
+        raise CheckpointError(f"The generator has no class {label}. Choose 0 to {last}.")
+    classes.chosen = label
 
 
 @torch.no_grad()
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
-    """Draw orthogonal weights; set biases and the strength of attention to 0."""
+    """Draw orthogonal weights; set biases and the strength of attention to 0, and the classes' shares equal."""
     for module in network.modules():
         if isinstance(module, Spectral):
             nn.init.orthogonal_(module.weight, generator=generator)
@@ -171,3 +228,7 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
                 module.bias.zero_()
         elif isinstance(module, SelfAttention):
             module.strength.zero_()
+        elif isinstance(module, Classes):
+            nn.init.orthogonal_(module.vectors.weight, generator=generator)
+            count = module.vectors.num_embeddings
+            module.bounds.copy_(torch.arange(1, count) / count)

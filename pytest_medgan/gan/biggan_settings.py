@@ -32,14 +32,19 @@ class BigGANConfig:
     latent: int = described(120, "dimensions of z")
     generator_width: int = described(64, "maps at 128x128, up to 16 times as many below")
     discriminator_width: int = described(64, "maps at half the size, up to 16 times as many below")
+    classes: int = described(0, "classes that the images' labels name, 0, 1, ...; 0 leaves labels out", added=True)
+    embedding: int = described(128, "numbers that stand for a class in every block", added=True)
     attention: int = described(64, "pixels of the maps that attend to each other, half the size at most; 0 is none")
 
     def __post_init__(self) -> None:
         check_between(16, 256, size=self.size)
         check_size(self.size)
         check_between(1, 4096, channels=self.channels, generator_width=self.generator_width)
-        check_between(len(self.generator_maps), 4096, latent=self.latent)
+        check_between(len(self.generator_maps) + bool(self.classes), 4096, latent=self.latent)
         check_between(1, 4096, discriminator_width=self.discriminator_width)
+        check_between(1, 4096, embedding=self.embedding)
+        if self.classes != 0:
+            check_between(2, 1000, classes=self.classes)
         if self.attention and (self.attention < 8 or self.attention & (self.attention - 1)):
             raise SettingsError(f"attention {self.attention} is not possible. Choose 0 or a power of two from 8.")
 
@@ -68,9 +73,9 @@ class BigGANConfig:
 
     @property
     def chunks(self) -> tuple[int, ...]:
-        """Dimensions of z that enter the first layer and each block."""
-        parts = len(self.generator_maps)
-        return tuple(self.latent // parts + (part < self.latent % parts) for part in range(parts))
+        """Dimensions of z that enter the first layer and each block; with classes, the first number draws the class."""
+        parts, numbers = len(self.generator_maps), self.latent - bool(self.classes)
+        return tuple(numbers // parts + (part < numbers % parts) for part in range(parts))
 
 
 @dataclass(frozen=True)

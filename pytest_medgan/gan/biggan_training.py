@@ -2,7 +2,8 @@
 
 Real and generated images pass the discriminator as one batch, so that its spectral norms follow one power iteration a
 step. The moving average holds the generator's parameters, and its batch norms' means and variances and its singular
-vectors as well, as they are in training.
+vectors as well, as they are in training. With classes, labels are those of the images, and classes are drawn with their
+shares of the training set.
 
 References:
     Brock et al. (2019), "Large Scale GAN Training for High Fidelity Natural Image Synthesis", appendix C.
@@ -16,11 +17,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from pytest_medgan.errors import SettingsError
+from pytest_medgan.errors import SettingsError, TrainingError
 from pytest_medgan.gan.adversarial import AdversarialTrainer, Optimisers, initialise_all
 from pytest_medgan.gan.architecture import Networks
 from pytest_medgan.gan.batches import training_latents
-from pytest_medgan.gan.biggan import BigGANDiscriminator, BigGANGenerator, initialise
+from pytest_medgan.gan.biggan import BigGANDiscriminator, BigGANGenerator, choose, initialise
 from pytest_medgan.gan.biggan_settings import BigGANConfig, BigGANSettings
 from pytest_medgan.gan.distributed import World
 from pytest_medgan.gan.losses import hinge_loss, in_float32, squared_gradient
@@ -32,6 +33,7 @@ class BigGANTrainer(AdversarialTrainer):
     """Hold a BigGAN's networks and optimisers, and update them step by step."""
 
     title = "BigGAN"
+    generator: BigGANGenerator
 
     def __init__(
         self,
@@ -50,6 +52,12 @@ class BigGANTrainer(AdversarialTrainer):
         self.config, self.settings, self._augmentation = config, settings, settings.augmentation
         networks = BigGANGenerator(config), BigGANDiscriminator(config)
         initialise_all(networks, initialise, settings.seed)
+        self._labels: Tensor | None = None
+        if networks[0].classes is not None:
+            labels = _checked_labels(images, config.classes)
+            counts = torch.bincount(labels, minlength=config.classes)
+            networks[0].classes.bounds.copy_((counts.cumsum(0) / len(labels))[:-1])
+            self._labels = labels.to(device)
         super().__init__(config, settings, images, *networks, world=world, device=device, dtype=dtype)
 
     def _make_optimisers(self) -> Optimisers:
@@ -92,26 +100,28 @@ class BigGANTrainer(AdversarialTrainer):
         drawn = [{name: of[turn] for name, of in inputs.items() if name != "rows"} for turn in range(turns + 1)]
         loss = torch.stack(
             [
-                self._update_discriminator(self._reals(inputs["rows"][turn]), drawn[turn], self._penalised(step))
+                self._update_discriminator(inputs["rows"][turn], drawn[turn], self._penalised(step))
                 for turn in range(turns)
             ]
         ).mean()
         self.discriminator.requires_grad_(False)
         with self._autocast():
-            loss_generator = -in_float32(self.discriminator(self._fakes(drawn[-1]))).mean()
+            fakes, classes = self._fakes(drawn[-1])
+            loss_generator = -in_float32(self.discriminator(fakes, classes)).mean()
         minimise(loss_generator, self.generator, self._generator_optimiser, self._world)
         self.discriminator.requires_grad_(True)
         if self._average is not None:
             self._average.update()
         return self._means({"discriminator": loss, "generator": loss_generator})
 
-    def _update_discriminator(self, reals: Tensor, drawn: Mapping[str, Tensor], penalised: bool) -> Tensor:
+    def _update_discriminator(self, rows: Tensor, drawn: Mapping[str, Tensor], penalised: bool) -> Tensor:
         """Update the discriminator once; return its hinge loss."""
         with self._autocast():
             with torch.no_grad():
-                fakes = self._fakes(drawn)
-            reals = self._augmentation.apply(reals, drawn, 0).requires_grad_(penalised)
-            logits_real, logits_fake = self.discriminator(torch.cat([reals, fakes.to(reals.dtype)])).chunk(2)
+                fakes, classes = self._fakes(drawn)
+            reals = self._augmentation.apply(self._reals(rows), drawn, 0).requires_grad_(penalised)
+            labels = None if self._labels is None or classes is None else torch.cat([self._labels[rows], classes])
+            logits_real, logits_fake = self.discriminator(torch.cat([reals, fakes.to(reals.dtype)]), labels).chunk(2)
             loss = hinge_loss(logits_real, real=True) + hinge_loss(logits_fake, real=False)
         total = loss
         if penalised:
@@ -120,9 +130,22 @@ class BigGANTrainer(AdversarialTrainer):
         minimise(total, self.discriminator, self._discriminator_optimiser, self._world)
         return loss.detach()
 
-    def _fakes(self, drawn: Mapping[str, Tensor]) -> Tensor:
-        """Return generated images as the discriminator sees them."""
-        return self._augmentation.apply(self.generator(drawn["latents"].to(self._dtype)), drawn, 1)
+    def _fakes(self, drawn: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+        """Return generated images as the discriminator sees them, and their classes where there are any."""
+        z = drawn["latents"].to(self._dtype)
+        classes = None if self.generator.classes is None else self.generator.classes.draw(z)
+        return self._augmentation.apply(self.generator(z), drawn, 1), classes
 
 
-NETWORKS = Networks(BigGANGenerator, BigGANTrainer)
+def _checked_labels(images: ImageSet, classes: int) -> Tensor:
+    """Return the labels of images, int64 [N], on the CPU; raise TrainingError where one is missing or no class."""
+    found = images.labels
+    if found is None or found.size == 0 or found.min() < 0 or found.max() >= classes:
+        raise TrainingError(
+            f"The training images do not all have a label of 0 to {classes - 1}. Leave out those without one, or leave "
+            "--classes out."
+        )
+    return torch.from_numpy(found.astype("int64"))
+
+
+NETWORKS = Networks(BigGANGenerator, BigGANTrainer, choose=choose)

@@ -33,7 +33,8 @@ _SUBJECT = "The generator"
 def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_progress) -> AnyGenerator:
     """Return the generator that a string names, called as `(count, seed) -> uint8 [N,C,H,W]`.
 
-    - `PATH.safetensors[,truncation=T]`: a checkpoint; PATH may be the folder of a finished training run
+    - `PATH.safetensors[,truncation=T][,class=C]`: a checkpoint; PATH may be the folder of a finished training run; a
+      class is one of those that a BigGAN was trained with
     - `PATH.pt`, `PATH.pt2`: TorchScript or torch.export, z float32 [N,latent] -> images in -1..1; behind it
       `,latent=DIMENSION`, `,range=BLACK:WHITE` where the images lie in another range, such as `range=0:1`, and
       `,seconds=NUMBER`, the time that a block of 32 images may take (300 unless said)
@@ -66,8 +67,9 @@ def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_pr
     if path.is_dir() and (path / FINISHED).exists():
         path = path / FINISHED
     if path.suffix == SUFFIX and path.exists():
-        chosen = read_options(spec.options, {"truncation": _TRUNCATION}, _SUBJECT)
-        return from_file(path, device=device, truncation=chosen.get("truncation"), progress=progress)
+        chosen = read_options(spec.options, {"truncation": _TRUNCATION, "class": _CLASS}, _SUBJECT)
+        truncation, label = chosen.get("truncation"), chosen.get("class")
+        return from_file(path, device=device, truncation=truncation, label=label, progress=progress)
     if is_model(path):
         return _from_model_file(path, spec, device, progress)
     if path.is_dir() or path.suffix == ".npz":
@@ -125,6 +127,7 @@ _NAMED = {
     "steps": _STEPS,
 }
 _TRUST = Option(one_of("yes", "no"), "yes or no")
+_CLASS = Option(whole_number(), "a whole number, a label of the training images")
 _TRUNCATION = Option(_read_truncation, "a number above 0.01")
 
 

@@ -30,6 +30,7 @@ def restore_generator(
     weights: Mapping[str, Tensor],
     stage: Stage | None = None,
     truncation: float | None = None,
+    label: int | None = None,
 ) -> nn.Module:
     """Return the generator with these weights, in eval mode.
 
@@ -38,12 +39,14 @@ def restore_generator(
         weights: Name -> tensor.
         stage: Resolution and fade that a growing generator has reached; None is full grown.
         truncation: For an architecture that truncates latents in its own way; None keeps all.
+        label: The class to draw; None draws all, as often as they were among the training images.
 
     Returns:
         z [N,latent] -> images [N,C,size,size].
 
     Raises:
-        CheckpointError: The weights have other shapes, or are not finite, or the growth has no such stage.
+        CheckpointError: The weights have other shapes, or are not finite, or the growth has no such stage, or the
+            generator no such class.
     """
     row = architecture_of(config)
     with torch.device("meta"):  # a wrong configuration must not claim memory before the shapes are compared
@@ -58,6 +61,10 @@ def restore_generator(
     if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
         raise CheckpointError("The weights hold NaN or infinity. Use an earlier checkpoint.")
     network.eval().requires_grad_(False)
+    if label is not None:
+        if row.networks.choose is None:
+            raise CheckpointError(f"A {row.title} has no classes. Leave class= out.")
+        row.networks.choose(network, label)
     if truncation is not None and row.networks.truncate is not None:
         row.networks.truncate(network, truncation)
         return TruncatedNetwork(network)

@@ -9,7 +9,7 @@ import numpy as np
 
 from pytest_medgan.errors import DataError
 from pytest_medgan.ground.arrays import read_arrays
-from pytest_medgan.ground.digests import digest_array
+from pytest_medgan.ground.digests import digest_array, digest_values
 from pytest_medgan.ground.listing import PICTURES, VOLUMES, list_files
 from pytest_medgan.ground.pictures import SUFFIXES, PictureKind, read_picture
 from pytest_medgan.records import ImageSet, UInt8
@@ -21,7 +21,8 @@ def read_npz(path: Path) -> ImageSet:
     """Read images from an .npz file, without unpickling anything.
 
     The file holds `pixels`, uint8 [N,H,W] or [N,C,H,W], and may hold `groups` (or `patient`) [N], `labels` [N],
-    `window` [2] and `recipe`. Without groups every image is its own group; without a recipe the pixels are digested.
+    `window` [2] and `recipe`. Without groups every image is its own group; without a recipe, pixels and labels are
+    digested.
 
     Raises:
         DataError: The file cannot be read, or its arrays are not these.
@@ -40,7 +41,8 @@ def read_npz(path: Path) -> ImageSet:
             f"The array file holds {n} images, but groups or labels of another length. Save one for each image.",
             file=path.name,
         )
-    recipe = str(arrays["recipe"]) if "recipe" in arrays else digest_array(pixels)
+    made = digest_array(pixels) if labels is None else digest_values(digest_array(pixels), digest_array(labels))
+    recipe = str(arrays["recipe"]) if "recipe" in arrays else made
     return ImageSet(pixels, groups, recipe, labels, _window(arrays.get("window"), path))
 
 

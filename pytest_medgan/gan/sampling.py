@@ -130,6 +130,7 @@ def from_checkpoint(
     *,
     device: str = "cpu",
     truncation: float | None = None,
+    label: int | None = None,
     progress: Progress = no_progress,
 ) -> NetworkGenerator:
     """Return the generator of a checkpoint.
@@ -138,19 +139,25 @@ def from_checkpoint(
         checkpoint: The checkpoint.
         device: "cpu" or "cuda".
         truncation: How far latents may lie from their mean, in the way of the architecture; None keeps all.
+        label: The class to draw; None draws all, as often as they were among the training images.
         progress: Called while images are drawn.
 
     Raises:
-        CheckpointError: Weights and configuration do not fit, or the weights are not finite.
+        CheckpointError: Weights and configuration do not fit, or the weights are not finite, or the generator has no
+            such class.
     """
     config = read_configuration(checkpoint.architecture, checkpoint.configuration)
-    network = restore_generator(config, checkpoint.state("generator"), checkpoint.stage, truncation)
+    network = restore_generator(config, checkpoint.state("generator"), checkpoint.stage, truncation, label)
+    identity, recipe = checkpoint.identity(), checkpoint.run_recipe()
+    if label is not None:
+        identity = digest_values(identity, "class", label)
+        recipe = None if recipe is None else digest_values(recipe, "class", label)
     return NetworkGenerator(
         network,
         latent=config.latent,
-        identity=checkpoint.identity(),
+        identity=identity,
         training_recipe=checkpoint.training_recipe,
-        run_recipe=checkpoint.run_recipe(),
+        run_recipe=recipe,
         training_seed=checkpoint.seed if checkpoint.settings else None,
         window=checkpoint.window,
         device=device,
@@ -160,7 +167,12 @@ def from_checkpoint(
 
 
 def from_file(
-    path: Path, *, device: str = "cpu", truncation: float | None = None, progress: Progress = no_progress
+    path: Path,
+    *,
+    device: str = "cpu",
+    truncation: float | None = None,
+    label: int | None = None,
+    progress: Progress = no_progress,
 ) -> NetworkGenerator:
     """Return the generator of a checkpoint file; the other arguments are those of `from_checkpoint`.
 
@@ -169,7 +181,7 @@ def from_file(
     """
     try:
         return from_checkpoint(
-            load(path, prefixes=("generator",)), device=device, truncation=truncation, progress=progress
+            load(path, prefixes=("generator",)), device=device, truncation=truncation, label=label, progress=progress
         )
     except CheckpointError as error:
         raise CheckpointError(str(error), file=error.file or path.name) from error

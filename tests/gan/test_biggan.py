@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -16,7 +17,7 @@ from torch.nn.functional import (
     scaled_dot_product_attention,
 )
 
-from pytest_medgan.errors import SettingsError
+from pytest_medgan.errors import CheckpointError, SettingsError
 from pytest_medgan.gan.biggan import (
     BigGANDiscriminator,
     BigGANGenerator,
@@ -24,9 +25,11 @@ from pytest_medgan.gan.biggan import (
     SelfAttention,
     SteeredNorm,
     UpBlock,
+    choose,
     initialise,
 )
 from pytest_medgan.gan.biggan_settings import BigGANConfig
+from pytest_medgan.gan.latents import latents
 from pytest_medgan.gan.spectral import Spectral
 
 CONFIG = BigGANConfig(16, latent=8, generator_width=2, discriminator_width=2)
@@ -45,23 +48,29 @@ def count(network: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def test_parameters_are_as_many_as_published_but_for_the_classes() -> None:
+def test_parameters_are_as_many_as_published() -> None:
     """BigGAN at 128x128 of 1,000 classes has 70,433,988 and 87,982,370.
 
     google/compare_gan asserts both (resnet_biggan_test.py); Brock et al. (2019), table 1, give 158.3 million together.
-    The classes come on top of what stands here: a shared embedding of 128 numbers, which every batch norm's scale and
-    offset takes besides its part of z, and one vector for each class in the discriminator.
     """
-    width, classes, embedding = 96, 1000, 128
     with torch.device("meta"):
-        config = BigGANConfig(128, channels=3, generator_width=width, discriminator_width=width)
+        config = BigGANConfig(
+            128, channels=3, latent=121, generator_width=96, discriminator_width=96, classes=1000, embedding=128
+        )
         generator, discriminator = BigGANGenerator(config), BigGANDiscriminator(config)
     assert config.chunks == (20,) * 6
-    normalised = sum(
-        inputs + outputs for inputs, outputs in pairwise([16 * width, 16 * width, *(width * m for m in (8, 4, 2, 1))])
-    )
-    assert count(generator) + classes * embedding + 2 * embedding * normalised == 70_433_988
-    assert count(discriminator) + classes * 16 * width == 87_982_370
+    assert (count(generator), count(discriminator)) == (70_433_988, 87_982_370)
+
+
+def test_networks_without_classes_have_as_many_parameters_less() -> None:
+    """A shared embedding, which every scale and offset takes besides z, and a vector of each class behind the maps."""
+    with torch.device("meta"):
+        config = BigGANConfig(128, channels=3, generator_width=96, discriminator_width=96)
+        generator, discriminator = BigGANGenerator(config), BigGANDiscriminator(config)
+    assert config.chunks == (20,) * 6
+    normalised = 96 * sum(inputs + outputs for inputs, outputs in pairwise([16, 16, 8, 4, 2, 1]))
+    assert count(generator) == 70_433_988 - 1000 * 128 - 2 * 128 * normalised
+    assert count(discriminator) == 87_982_370 - 1000 * 16 * 96
 
 
 @pytest.mark.parametrize(
@@ -194,6 +203,66 @@ def test_initial_weights_are_orthogonal() -> None:
             assert layer.bias is None or not layer.bias.any()
 
 
+# ------------------------------------------------------------------------------------------------------------- classes
+
+
+CONDITIONAL = replace(CONFIG, classes=3, embedding=4, latent=9)
+
+
+def test_class_of_a_latent_has_its_share_whatever_the_truncation() -> None:
+    generator = made(BigGANGenerator(CONDITIONAL))
+    generator.classes.bounds.copy_(torch.tensor([0.2, 0.5]))
+    for truncation in (None, 0.1):
+        z = torch.from_numpy(latents(0, 4000, 1, 9, truncation))
+        drawn = generator.classes.draw(z)
+        assert drawn.dtype == torch.int64
+        shares = torch.bincount(drawn, minlength=3) / 4000
+        torch.testing.assert_close(shares, torch.tensor([0.2, 0.3, 0.5]), rtol=0, atol=0.03)
+        assert torch.equal(generator.classes.draw(z.double()), drawn)
+
+
+def test_embedding_of_the_class_joins_z_at_every_block() -> None:
+    """The class changes no map but through the batch norms, and the first number of z nothing but the class."""
+    generator = made(BigGANGenerator(CONDITIONAL)).eval()
+    z = normal(6, 9)
+    images, entered = [], []
+    for block in generator.blocks:
+        block.register_forward_hook(lambda block, inputs, out: entered.append(inputs[1]))
+    for label in range(3):
+        choose(generator, label)
+        known = generator.classes.vectors.weight[label].expand(6, 4)
+        entered.clear()
+        images.append(generator(z))
+        parts = torch.split(z[:, 1:], list(CONDITIONAL.chunks), 1)[1:]
+        for condition, part in zip(tuple(entered), parts, strict=True):
+            assert torch.equal(condition, torch.cat([known, part], 1))
+        moved = z.clone()
+        moved[:, 0] += 0.3
+        assert torch.equal(generator(moved), images[-1])
+    generator.classes.chosen = None
+    drawn = generator.classes.draw(z)
+    expected = torch.stack([images[int(label)][n] for n, label in enumerate(drawn)])
+    torch.testing.assert_close(generator(z), expected)
+    assert not torch.equal(images[0], images[1])
+
+
+def test_projection_adds_the_product_of_features_and_class() -> None:
+    discriminator = made(BigGANDiscriminator(CONDITIONAL)).eval()
+    images, labels = normal(4, 1, 16, 16), torch.tensor([0, 2, 1, 2])
+    features: list[torch.Tensor] = []
+    discriminator.score.register_forward_hook(lambda layer, inputs, out: features.append(inputs[0]))
+    plain = discriminator(images)
+    vectors = discriminator.classes.normalised()[labels]
+    torch.testing.assert_close(discriminator(images, labels), plain + (vectors * features[0]).sum(1))
+
+
+def test_class_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(CheckpointError, match=r"no class 3\. Choose 0 to 2"):
+        choose(BigGANGenerator(CONDITIONAL), 3)
+    with pytest.raises(CheckpointError, match="without classes"):
+        choose(BigGANGenerator(CONFIG), 0)
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
@@ -204,6 +273,8 @@ def test_initial_weights_are_orthogonal() -> None:
         ({"attention": 4}, "attention 4"),
         ({"latent": 5}, "latent 5"),
         ({"generator_width": 0}, "generator_width 0"),
+        ({"classes": 1}, "classes 1"),
+        ({"classes": 2, "latent": 6}, "latent 6"),
     ],
 )
 def test_shapes_that_cannot_be_built_are_refused(changes: dict[str, int], problem: str) -> None:

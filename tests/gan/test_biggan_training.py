@@ -12,15 +12,17 @@ import pytest
 import torch
 from torch.nn.functional import relu
 
-from pytest_medgan.errors import SettingsError
+from pytest_medgan.errors import CheckpointError, SettingsError, TrainingError
+from pytest_medgan.gan.biggan import BigGANGenerator
 from pytest_medgan.gan.biggan_settings import BigGANConfig, BigGANSettings
 from pytest_medgan.gan.biggan_training import BigGANTrainer
 from pytest_medgan.gan.checkpoint import load
 from pytest_medgan.gan.distributed import World
-from pytest_medgan.gan.latents import Stream
+from pytest_medgan.gan.latents import Stream, latents
 from pytest_medgan.gan.loading import load_generator
 from pytest_medgan.gan.loop import RunSettings
 from pytest_medgan.gan.losses import hinge_loss
+from pytest_medgan.gan.pool import read_npz
 from pytest_medgan.gan.stepping import Eager
 from pytest_medgan.gan.training import train
 from pytest_medgan.records import ImageSet
@@ -134,6 +136,74 @@ def test_bfloat16_forward_passes_stay_near_float32(make_images: MakeImages) -> N
         value = float(losses["float32"][name])
         assert float(losses["bfloat16"][name]) == pytest.approx(value, rel=0.1, abs=0.05)
         assert float(losses["bfloat16"][name]) != value
+
+
+# ------------------------------------------------------------------------------------------------------------- classes
+
+
+def labelled(images: ImageSet, labels: list[int]) -> ImageSet:
+    return replace(images, labels=np.array(labels, np.int8))
+
+
+def test_classes_are_trained_with_the_labels_of_their_images(make_images: MakeImages) -> None:
+    """The discriminator sees the labels of real images, and the drawn classes of generated ones."""
+    labels = [0] * 30 + [1] * 10
+    made = BigGANTrainer(
+        replace(CONFIG, latent=7, classes=2, embedding=3),
+        SETTINGS,
+        labelled(make_images(), labels),
+        world=World(),
+        device=torch.device("cpu"),
+    )
+    torch.testing.assert_close(made.generator.classes.bounds, torch.tensor([0.75]))
+    seen: list[torch.Tensor] = []
+    made.discriminator.register_forward_hook(lambda network, inputs, out: seen.append(inputs[1]))
+    inputs = {name: rows[0] for name, rows in made.inputs(range(1)).items()}
+    made.update(0, inputs)
+    drawn = [made.generator.classes.draw(z) for z in inputs["latents"]]
+    for turn in range(2):
+        of_real = torch.tensor([labels[row] for row in inputs["rows"][turn]])
+        assert torch.equal(seen[turn], torch.cat([of_real, drawn[turn]]))
+    assert torch.equal(seen[2], drawn[2])
+    assert made.generator.classes.vectors.weight.grad.abs().sum() > 0
+    assert made.discriminator.classes.weight.grad.abs().sum() > 0
+
+
+def test_class_in_the_string_draws_that_class_alone(make_images: MakeImages, tmp_path: Path) -> None:
+    config = replace(CONFIG, latent=7, classes=2, embedding=3)
+    images = labelled(make_images(), [0, 1] * 20)
+    whole = train(config, SETTINGS, images, tmp_path, run=RunSettings(grid_every=0))
+    each = [load_generator(f"{tmp_path / 'generator.safetensors'},class={label}") for label in (0, 1)]
+    drawn = BigGANGenerator(config).classes
+    drawn.bounds.fill_(0.5)
+    classes = drawn.draw(torch.from_numpy(latents(0, 32, 4, 7)))
+    assert set(classes.tolist()) == {0, 1}
+    expected = np.stack([each[int(label)](32, 4)[n] for n, label in enumerate(classes)])
+    np.testing.assert_array_equal(whole(32, 4), expected)
+    assert len({one.identity for one in (whole, *each)}) == 3
+    assert len({one.run_recipe for one in (whole, *each)}) == 3
+    with pytest.raises(CheckpointError, match="no class 2"):
+        load_generator(f"{tmp_path / 'generator.safetensors'},class=2")
+
+
+def test_class_of_another_architecture_is_refused(finished_run: Path) -> None:
+    with pytest.raises(CheckpointError, match="A DCGAN has no classes"):
+        load_generator(f"{finished_run / 'generator.safetensors'},class=0")
+
+
+@pytest.mark.parametrize("labels", [None, [0, 2] * 20, [0, -1] * 20])
+def test_images_without_a_label_for_each_are_refused(make_images: MakeImages, labels: list[int] | None) -> None:
+    images = make_images() if labels is None else labelled(make_images(), labels)
+    with pytest.raises(TrainingError, match="do not all have a label of 0 to 1"):
+        BigGANTrainer(replace(CONFIG, latent=7, classes=2), SETTINGS, images, world=World(), device=torch.device("cpu"))
+
+
+def test_file_with_other_labels_is_another_training_set(tmp_path: Path, make_images: MakeImages) -> None:
+    pixels, recipes = make_images().pixels, []
+    for labels in ([0, 1] * 20, [1, 0] * 20):
+        np.savez(tmp_path / "images.npz", pixels=pixels, labels=np.array(labels))
+        recipes.append(read_npz(tmp_path / "images.npz").recipe)
+    assert recipes[0] != recipes[1]
 
 
 @pytest.mark.slow
