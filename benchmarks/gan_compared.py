@@ -52,26 +52,29 @@ from pytest_medgan.metrics import density_coverage, frechet_distance, improved_p
 from pytest_medgan.records import ImageSet, UInt8, no_progress
 
 SIZE, BATCH, ENDLESS = 64, 16, 10**7
+AVERAGE = 0.995  # of 200 steps: a slower one would show what a short run was long before its end
 QUICK, FULL = 512, 1100  # images of a reading along the way, and of the last one
 READINGS = 12  # along the way
 RECIPES: dict[str, tuple[NetworkConfig, TrainingSettings]] = {
     "dcgan": (
         DCGANConfig(SIZE, generator_width=32, discriminator_width=16),
-        DCGANSettings(steps=ENDLESS, batch=BATCH, learning_rate=4e-4, penalty=0.1, shift=4, average=0.999, tolerance=0),
+        DCGANSettings(
+            steps=ENDLESS, batch=BATCH, learning_rate=4e-4, penalty=0.1, shift=4, average=AVERAGE, tolerance=0
+        ),
     ),
     "pggan": (
         PGGANConfig(SIZE, latent=128, generator_width=64, discriminator_width=64, full_until=16),
-        PGGANSettings(batch=BATCH, loss="logistic", penalty=0.3, penalty_every=8, average=0.995, shift=4),
+        PGGANSettings(batch=BATCH, loss="logistic", penalty=0.3, penalty_every=8, average=AVERAGE, shift=4),
     ),
     "stylegan2": (
         StyleGAN2Config(
             SIZE, latent=128, style=128, mapping=4, generator_width=64, discriminator_width=64, full_until=16
         ),
-        StyleGAN2Settings(steps=ENDLESS, batch=BATCH, penalty=0.5, adapt_images=100_000),
+        StyleGAN2Settings(steps=ENDLESS, batch=BATCH, penalty=0.5, average=AVERAGE, adapt_images=100_000),
     ),
     "biggan": (
         BigGANConfig(SIZE, generator_width=8, discriminator_width=8, attention=16),
-        BigGANSettings(steps=ENDLESS, batch=BATCH, shift=4),
+        BigGANSettings(steps=ENDLESS, batch=BATCH, shift=4, average=AVERAGE),
     ),
 }
 
