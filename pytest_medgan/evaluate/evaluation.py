@@ -25,6 +25,7 @@ from pytest_medgan.ground.digests import digest_values
 from pytest_medgan.ground.plain import from_plain, to_plain
 from pytest_medgan.metrics import Battery, measure
 from pytest_medgan.records import (
+    CONDITION,
     Change,
     Contribution,
     Evidence,
@@ -115,7 +116,11 @@ class ModelEvaluation:
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """What must agree before the scores may be compared with others."""
-        return make_fingerprint(self.subject)
+        found = make_fingerprint(self.subject)
+        if self._source.condition is None:
+            return found
+        inputs = {**found.inputs, CONDITION: self._source.condition}
+        return replace(found, inputs=MappingProxyType(dict(sorted(inputs.items()))))
 
     @property
     def trained_on(self) -> str | None:

@@ -41,6 +41,7 @@ class ModelChoices:
     latent: tuple[int, ...] | None = None  # shape of a latent, or how many numbers it has
     values: tuple[float, float] | None = None  # what the model returns for black and for white
     steps: int | None = None  # of a diffusion model
+    label: int | None = None  # the class of every image
     is_trusted: bool = False  # the code that a bundle names may run
 
 
@@ -62,6 +63,7 @@ class Opened:
 
     identity: str | None  # None where nothing may be stored
     size: int  # images of a block
+    condition: str | None  # what it was told to draw
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class ApartGenerator(BlockGenerator):
     def __init__(self, file: ModelFile, path: Path, seconds: float, progress: Progress) -> None:
         opened = _ask(_describe, file, path, seconds)
         super().__init__(identity=opened.identity, progress=progress)
-        self.size = opened.size
+        self.size, self.condition = opened.size, opened.condition
         self._file, self._path, self._seconds = file, path, seconds
 
     def draw_block(self, seed: int, block: int) -> UInt8:
@@ -148,7 +150,7 @@ def _ask(work: Callable[[Order], Reply], order: Order, path: Path, seconds: floa
 def _describe(file: ModelFile) -> Opened:
     """Open a model and return what it says of itself."""
     generator = _open(file)
-    return Opened(generator.identity, generator.size)
+    return Opened(generator.identity, generator.size, generator.condition)
 
 
 def _draw(order: BlockOrder) -> UInt8:
@@ -167,7 +169,7 @@ def _open(file: ModelFile) -> BlockGenerator:
     torch.set_num_threads(file.threads)
     path, said, device = Path(file.path), file.choices, file.device
     if (path / pipelines.INDEX).is_file():
-        return from_pipeline(path, steps=said.steps, device=device)
+        return from_pipeline(path, steps=said.steps, label=said.label, device=device)
     if path.is_dir():
         return from_bundle(
             path, is_trusted=said.is_trusted, latent=said.latent, values=said.values, steps=said.steps, device=device

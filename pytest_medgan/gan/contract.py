@@ -7,7 +7,7 @@ from typing import Any
 from pytest_medgan.errors import CheckpointError
 from pytest_medgan.records import ImageSource
 
-_TEXT = ("identity", "training_recipe", "run_recipe")
+_TEXT = ("identity", "training_recipe", "run_recipe", "condition")
 
 
 def resolve_generator(generator: Any) -> ImageSource:
@@ -42,6 +42,7 @@ def resolve_generator(generator: Any) -> ImageSource:
         identity=offered["identity"],
         training_recipe=offered["training_recipe"],
         run_recipe=offered["run_recipe"],
+        condition=offered["condition"],
         training_seed=_seed(getattr(generator, "training_seed", None)),
         window=_window(getattr(generator, "window", None)),
         shares_images=bool(getattr(generator, "shares_images", True)),

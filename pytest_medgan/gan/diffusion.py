@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,11 +21,24 @@ class Diffusion(nn.Module):
         self._inferer, self._steps = inferer, steps
         self._settings = describe_scheduler(inferer.scheduler)
 
-    def forward(self, noise: Tensor) -> Tensor:
-        """Return images after all steps; the noise that a scheduler adds comes from torch's random numbers."""
+    def forward(self, noise: Tensor, class_labels: Tensor | None = None, seg: Tensor | None = None) -> Tensor:
+        """Return images after all steps; the noise that a scheduler adds comes from torch's random numbers.
+
+        Raises:
+            CheckpointError: The network needs a class or masks that were not given, or takes none.
+        """
+        for said, knows, name in ((class_labels, "num_class_embeds", "class"), (seg, "label_nc", "masks")):
+            takes = getattr(self.network, knows, None) is not None
+            if takes != (said is not None):
+                problem, action = ("needs", "Add") if takes else ("does not take", "Leave out")
+                raise CheckpointError(f"The diffusion model {problem} a condition. {action} {name}=.")
         self._inferer.scheduler.set_timesteps(self._steps)  # it forgets the steps of the images before
-        further = {} if self.autoencoder is None else {"autoencoder_model": self.autoencoder}
-        images: Tensor = self._inferer.sample(input_noise=noise, diffusion_model=self.network, verbose=False, **further)
+        further: dict[str, Any] = {} if self.autoencoder is None else {"autoencoder_model": self.autoencoder}
+        if seg is not None:
+            further["seg"] = seg
+        given = {"class_labels": class_labels, "seg": seg}
+        network = partial(self.network, **{name: value for name, value in given.items() if value is not None})
+        images: Tensor = self._inferer.sample(input_noise=noise, diffusion_model=network, verbose=False, **further)
         return images
 
     def extra_repr(self) -> str:

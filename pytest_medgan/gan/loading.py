@@ -41,8 +41,10 @@ def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_pr
     - `PATH.onnx`: an ONNX graph of one input, read as the above; `,latent=` only where the graph leaves it open
     - `package.module:name`: a callable `(count, seed) -> uint8 [N,C,H,W]`; or a model, a class of one or a function
       that builds one: a torch module, or an object with `sample(count)` or `decode(z)`; behind it `,latent=`,
-      `,range=`, `,weights=FILE` (a state dict) and `,method=NAME`; or a diffusion model of MONAI in parts, `,steps=`
-    - `FOLDER[,steps=N][,seconds=NUMBER]` with a model_index.json: an unconditional pipeline of diffusers
+      `,range=`, `,weights=FILE` (a state dict) and `,method=NAME`; or a diffusion model of MONAI in parts, `,steps=`;
+      `,class=NUMBER`, `,prompt="WORDS"` and `,masks=FOLDER` for a model whose method takes them
+    - `FOLDER[,steps=N][,seconds=NUMBER]` with a model_index.json: a pipeline of diffusers, unconditional or,
+      with `,class=NUMBER`, of a class
     - `FOLDER,trust=yes[,latent=...][,range=...][,steps=N][,seconds=NUMBER]` with a configs/inference.json: a bundle of
       MONAI, whose configuration may run any code
     - `PATH.npz`, `FOLDER`: images made before
@@ -119,12 +121,16 @@ _LATENT = Option(_read_number, "a whole number of at least 1")
 _SHAPE = Option(_read_shape, "a whole number of at least 1, or several, such as 4x8x8")
 _SECONDS = Option(_read_seconds, "a number of seconds of at least 1")
 _STEPS = Option(whole_number(1), "a whole number of at least 1")
+_CLASS = Option(whole_number(), "a whole number")
 _NAMED = {
     "latent": _SHAPE,
     "range": _RANGE,
     "weights": Option(Path, "a file"),
     "method": Option(str, "a name"),
     "steps": _STEPS,
+    "class": _CLASS,
+    "prompt": Option(str, "words"),
+    "masks": Option(Path, "a folder of pictures"),
 }
 _TRUST = Option(one_of("yes", "no"), "yes or no")
 _CLASS = Option(whole_number(), "a whole number, a label of the training images")
@@ -134,7 +140,7 @@ _TRUNCATION = Option(_read_truncation, "a number above 0.01")
 def _from_model_file(path: Path, spec: Spec, device: str, progress: Progress) -> ApartGenerator:
     """Return the generator that a file or a folder describes, with the options that its kind takes."""
     if (path / pipelines.INDEX).is_file():
-        known = {"steps": _STEPS}
+        known = {"steps": _STEPS, "class": _CLASS}
     elif path.is_dir():
         known = {"trust": _TRUST, "latent": _SHAPE, "range": _RANGE, "steps": _STEPS}
     else:
@@ -144,6 +150,7 @@ def _from_model_file(path: Path, spec: Spec, device: str, progress: Progress) ->
         latent=chosen.get("latent"),
         values=chosen.get("range"),
         steps=chosen.get("steps"),
+        label=chosen.get("class"),
         is_trusted=chosen.get("trust") == "yes",
     )
     seconds = chosen.get("seconds", SECONDS)

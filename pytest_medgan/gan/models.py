@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pytest_medgan.errors import CheckpointError, SettingsError
+from pytest_medgan.gan.conditions import NONE, Fitted
 from pytest_medgan.gan.grey import to_grey
 from pytest_medgan.gan.latents import BLOCK, latent_block
 from pytest_medgan.gan.probing import PROBES, check_range, check_repeats, check_shape, probing_latents, rescale
@@ -29,13 +30,16 @@ class Model:
     shape: tuple[int, ...] | None  # of a latent; None where it takes none
     values: tuple[float, float] | None  # of black and white; None stands for -1 and 1
     device: torch.device
+    conditions: Fitted = field(default_factory=lambda: Fitted(NONE))  # further arguments of `network`
 
     def images(self, count: int, z: Tensor | None, *key: int) -> Tensor:
-        """Return images as the model returns them; the key seeds what it draws itself."""
+        """Return images as the model returns them; the key, seed and block, seeds what it draws itself."""
+        seed, block = key
+        given = self.conditions.arguments(seed, range(block * BLOCK, block * BLOCK + count), self.device)
         with seeded(*key), torch.inference_mode(), exact_convolutions():
             if z is not None:
-                return self.network(z.to(self.device))
-            return self.network(count, seed_of(*key))
+                return self.network(z.to(self.device), **given)
+            return self.network(count, seed_of(*key), **given)
 
     def draw(self, seed: int, block: int) -> UInt8:
         """Return one block of images as grey levels."""
@@ -60,6 +64,7 @@ class ModelGenerator(BlockGenerator):
         self.run_recipe = getattr(built, "run_recipe", None)
         self.training_seed = getattr(built, "training_seed", None)
         self.window = getattr(built, "window", None)
+        self.condition = model.conditions.conditions.text
         self._model = model
 
     def draw_block(self, seed: int, block: int) -> UInt8:

@@ -11,15 +11,19 @@ import importlib
 import inspect
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pytest_medgan.errors import CheckpointError, SettingsError
+from pytest_medgan.errors import CheckpointError, DataError, SettingsError
+from pytest_medgan.gan.conditions import Conditions
 from pytest_medgan.gan.diffusion import Diffusion, combine_parts
 from pytest_medgan.gan.models import Model, ModelGenerator, check_model, to_tensor
 from pytest_medgan.gan.others import CheckedCallable, accepts, find_named, from_callable
+from pytest_medgan.gan.pool import read_folder
 from pytest_medgan.gan.probing import USUAL_LATENTS, try_latents
 from pytest_medgan.gan.sampling import choose_device
 from pytest_medgan.gan.seeding import seeded
@@ -28,6 +32,7 @@ from pytest_medgan.ground.digests import digest_values
 from pytest_medgan.records import Progress, no_progress
 
 METHODS = ("sample", "decode_forward", "decode", "forward")  # in the order of choice
+CONDITIONS = ("class", "prompt", "masks")  # options that say what is drawn
 _COUNTS = frozenset(("batch_size", "count", "n", "n_images", "n_samples", "num", "num_images", "num_samples", "number"))
 
 
@@ -39,7 +44,8 @@ def from_named(
     Args:
         name: What names it.
         options: `latent`, the shape of a latent; `range`, the values of black and white; `weights`, the file of a state
-            dict; `method`, which draws; `steps` of a diffusion model. All may be left out.
+            dict; `method`, which draws; `steps` of a diffusion model; `class`, `prompt` and `masks`, a folder, which
+            a parameter of the method takes. All may be left out.
         device: "cpu" or "cuda"; a function of (count, seed) chooses its own.
         progress: Called while images are drawn; a function of (count, seed) does not tell.
 
@@ -53,13 +59,15 @@ def from_named(
             f"The generator {name!r} is of type {type(target).__name__}. Name a callable that takes (count, seed), or "
             "a model with sample, decode or forward."
         )
-    built = target if _is_function(target) else _build(target, name)
-    if _is_function(built):
-        if options:
+    conditions = _conditions(options)
+    is_function = partial(_is_function, conditions=conditions)
+    built = target if is_function(target) else _build(target, name)
+    if is_function(built):
+        if others := [option for option in options if option not in CONDITIONS]:
             raise SettingsError(
-                f"The generator {name!r} takes (count, seed) and no options. Leave {', '.join(options)}= out."
+                f"The generator {name!r} takes (count, seed) and no options. Leave {', '.join(others)}= out."
             )
-        return from_callable(built)
+        return _from_function(built, name, conditions)
     chosen = choose_device(device)
     if isinstance(built, tuple):
         built = combine_parts(built, options.get("steps"))
@@ -75,7 +83,7 @@ def from_named(
         built.eval().to(chosen)
     elif "weights" in options:
         raise CheckpointError(f"The generator {name!r} is no torch module. Leave weights= out.")
-    model = _adapt(built, name, options, chosen)
+    model = _adapt(built, name, options, chosen, conditions)
     check_model(model, options.get("range"))
     return ModelGenerator(model, built, identity=_identity(name, target, built, model), progress=progress)
 
@@ -83,9 +91,49 @@ def from_named(
 # -------------------------------------------------------------------------------------------------- from name to object
 
 
-def _is_function(target: Any) -> bool:
+def _conditions(options: Mapping[str, Any]) -> Conditions:
+    """Return the conditions among the options."""
+    folder: Path | None = options.get("masks")
+    if folder is not None and not folder.is_dir():
+        raise CheckpointError("The folder of masks does not exist. Correct masks=.", file=folder.name)
+    try:
+        masks = None if folder is None else read_folder(folder).pixels
+    except DataError as error:
+        raise CheckpointError(str(error), file=error.file) from error
+    return Conditions(options.get("class"), options.get("prompt"), masks)
+
+
+def _is_function(target: Any, conditions: Conditions) -> bool:
     """Return whether an object is a function of (count, seed); a torch module takes anything and is none."""
-    return callable(target) and not isinstance(target, type | nn.Module) and accepts(target, 1, 0)
+    if not callable(target) or isinstance(target, type | nn.Module):
+        return False
+    return accepts(target, 1, 0) or (conditions.text is not None and accepts(_bound(target, conditions), 1, 0))
+
+
+def _bound(call: Callable[..., Any], conditions: Conditions) -> Callable[..., Any]:
+    """Return a method whose conditions need not be given; itself where it takes none."""
+    try:
+        return conditions.fit(None, call, "").bind(call)
+    except CheckpointError:
+        return call
+
+
+def _from_function(function: Callable[..., Any], name: str, conditions: Conditions) -> CheckedCallable:
+    """Return the generator of a function of (count, seed), which may take conditions as well."""
+    if conditions.text is None:
+        return from_callable(function)
+    fitted = conditions.fit(function, function, name)
+
+    def draw(count: int, seed: int) -> object:
+        return function(count, seed, **fitted.arguments(seed, range(count), torch.device("cpu")))
+
+    generator = from_callable(draw)
+    for fact in ("training_recipe", "run_recipe", "training_seed", "window"):
+        setattr(generator, fact, getattr(function, fact, None))
+    said = getattr(function, "identity", None)
+    generator.identity = None if said is None else digest_values(said, conditions.text)
+    generator.condition = conditions.text
+    return generator
 
 
 def _build(target: Any, name: str) -> Any:
@@ -108,33 +156,38 @@ def _build(target: Any, name: str) -> Any:
 # ----------------------------------------------------------------------------------------------- from object to images
 
 
-def _adapt(built: Any, name: str, options: Mapping[str, Any], device: torch.device) -> Model:
+def _adapt(built: Any, name: str, options: Mapping[str, Any], device: torch.device, conditions: Conditions) -> Model:
     """Return how a model is called, its latent found.
 
     Raises:
         CheckpointError: It has no method that draws, takes another latent, or returns no images.
     """
-    method = _choose_method(built, name, options.get("method"))
+    method = _choose_method(built, name, options.get("method"), conditions)
     call = built if method == "forward" and isinstance(built, nn.Module) else getattr(built, method)
     values = options.get("range")
-    if method == "sample" and _takes_count(call):
+    fitted = conditions.fit(built.network if isinstance(built, Diffusion) else built, call, name)
+    free = fitted.bind(call)
+    if method == "sample" and _takes_count(free):
         if "latent" in options:
             raise CheckpointError(f"The generator {name!r} draws by sample(count). Leave latent= out, or add method=.")
-        if accepts(call, 1):
-            return Model(lambda count, _: to_tensor(call(count)), method, None, values, device)
-        return Model(lambda count, seed: to_tensor(call(count, seed)), method, None, values, device)
+        if accepts(free, 1):
+            return Model(lambda n, _, **given: to_tensor(call(n, **given)), method, None, values, device, fitted)
+        return Model(lambda n, seed, **given: to_tensor(call(n, seed, **given)), method, None, values, device, fitted)
     said: tuple[int, ...] | None = options.get("latent")
 
-    def network(z: Tensor) -> Tensor:
-        return to_tensor(call(z.reshape(len(z), *said) if said else z))
+    def network(z: Tensor, **given: Any) -> Tensor:
+        return to_tensor(call(z.reshape(len(z), *said) if said else z, **given))
+
+    def trial(z: Tensor) -> Tensor:
+        return network(z, **fitted.arguments(0, range(len(z)), device))
 
     candidates = (math.prod(said),) if said else USUAL_LATENTS
     with seeded(0, 0):
-        found, _ = try_latents(network, candidates, device=str(device))
-    return Model(network, method, said or (found,), values, device)
+        found, _ = try_latents(trial, candidates, device=str(device))
+    return Model(network, method, said or (found,), values, device, fitted)
 
 
-def _choose_method(built: Any, name: str, said: str | None) -> str:
+def _choose_method(built: Any, name: str, said: str | None, conditions: Conditions) -> str:
     """Return the name of the method that draws.
 
     Raises:
@@ -142,6 +195,8 @@ def _choose_method(built: Any, name: str, said: str | None) -> str:
     """
     for method in (said,) if said else METHODS:
         found = getattr(built, method, None)
+        if callable(found):
+            found = _bound(found, conditions)
         if callable(found) and (said or (_takes_count(found) if method == "sample" else accepts(found, None))):
             return method
     action = f"It has no method {said!r}. Correct method=" if said else "Give it one, or name the method by method="
@@ -166,7 +221,7 @@ def _takes_count(sample: Callable[..., Any]) -> bool:
 
 def _identity(name: str, target: Any, built: Any, model: Model) -> str | None:
     """Return a digest of code, weights and options; None where the weights or the code cannot be known."""
-    how = (name, model.method, model.shape, model.values or (-1.0, 1.0))
+    how = (name, model.method, model.shape, model.values or (-1.0, 1.0), model.conditions.conditions.text)
     said = getattr(built, "identity", None) or getattr(target, "identity", None)
     if isinstance(said, str):
         return digest_values(*how, said, digest_weights(built) if isinstance(built, nn.Module) else None)

@@ -57,6 +57,7 @@ class CheckedCallable:
         self.run_recipe: str | None = getattr(function, "run_recipe", None)
         self.training_seed: int | None = getattr(function, "training_seed", None)
         self.window: tuple[float, float] | None = getattr(function, "window", None)
+        self.condition: str | None = getattr(function, "condition", None)
 
     def __call__(self, count: int, seed: int) -> UInt8:
         """Return `count` images for `seed`, uint8 [count,C,H,W]."""

@@ -1,4 +1,4 @@
-"""Unconditional pipelines of diffusers in a folder on disk (extra `diffusers`), read without the network.
+"""Pipelines of diffusers in a folder on disk (extra `diffusers`), of a class or without one, read without the network.
 
 Only classes of diffusers itself are loaded, and only weights in safetensors, so nothing in the folder is executed.
 Every image has a torch.Generator of its own; the pipeline always sees a whole block of them.
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from pytest_medgan.errors import CheckpointError, SettingsError
+from pytest_medgan.gan.conditions import Conditions
 from pytest_medgan.gan.diffusion import describe_scheduler
 from pytest_medgan.gan.grey import to_grey
 from pytest_medgan.gan.probing import check_repeats, check_shape
@@ -30,6 +31,8 @@ from pytest_medgan.records import Progress, UInt8, no_progress
 
 INDEX = "model_index.json"
 KINDS = ("DDPMPipeline", "DDIMPipeline", "LDMPipeline")
+OF_A_CLASS = ("DiTPipeline",)
+GUIDED = 1000  # classes of a DiT that is drawn with guidance: the pipeline takes class 1000 for "none"
 _LARGEST = 1 << 20  # bytes of an index
 _PROBES = 4  # images that are drawn twice
 
@@ -40,9 +43,12 @@ class PipelineGenerator(BlockGenerator):
     identity: str
     size = 8  # a pipeline takes many steps, so little is drawn in vain
 
-    def __init__(self, pipeline: Any, steps: int, *, identity: str, progress: Progress) -> None:
+    def __init__(
+        self, pipeline: Any, steps: int, label: int | None, *, identity: str, progress: Progress = no_progress
+    ) -> None:
         super().__init__(identity=identity, progress=progress)
-        self._pipeline, self._steps = pipeline, steps
+        self.condition = Conditions(label).text
+        self._pipeline, self._steps, self._label = pipeline, steps, label
 
     def draw_block(self, seed: int, block: int) -> UInt8:
         """Return one block of images, uint8 [size,C,H,W].
@@ -58,32 +64,45 @@ class PipelineGenerator(BlockGenerator):
     def draw(self, seed: int, numbers: range) -> Tensor:
         """Return the images of a seed that have some numbers, float32 [n,C,H,W] in -1..1."""
         generators = [torch.Generator().manual_seed(seed_of(seed, number)) for number in numbers]
+        n, label = len(numbers), self._label
+        what: dict[str, Any] = {"batch_size": n}
+        if label is not None:
+            what = {"class_labels": [label] * n}
+            if _classes(self._pipeline) != GUIDED:
+                what["guidance_scale"] = 1.0
         with seeded(seed, numbers.start), torch.inference_mode(), exact_convolutions():
-            answer = self._pipeline(
-                batch_size=len(numbers), generator=generators, num_inference_steps=self._steps, output_type="np"
-            )
+            answer = self._pipeline(**what, generator=generators, num_inference_steps=self._steps, output_type="np")
         images = torch.from_numpy(np.ascontiguousarray(np.asarray(answer.images, np.float32).transpose(0, 3, 1, 2)))
         return images * 2.0 - 1.0
 
 
 def from_pipeline(
-    path: Path, *, steps: int | None = None, device: str = "cpu", progress: Progress = no_progress
+    path: Path,
+    *,
+    steps: int | None = None,
+    label: int | None = None,
+    device: str = "cpu",
+    progress: Progress = no_progress,
 ) -> PipelineGenerator:
     """Return the generator of a folder that `save_pretrained` of a pipeline of diffusers wrote.
 
     Args:
         path: The folder; it holds model_index.json.
         steps: Steps of sampling; None takes the pipeline's own number, at most the scheduler's steps of training.
+        label: The class of every image, for a pipeline that draws images of a class.
         device: "cpu" or "cuda".
         progress: Called while images are drawn.
 
     Raises:
-        CheckpointError: diffusers is not installed; the pipeline needs a condition or code from elsewhere, has weights
-            that are not safetensors, or is damaged.
+        CheckpointError: diffusers is not installed; the pipeline needs another condition or code from elsewhere, has
+            weights that are not safetensors, or is damaged.
         SettingsError: The scheduler does not take so many steps, or the machine has no such device.
     """
     chosen = choose_device(device)
     kind = _read_kind(path)
+    if (kind in OF_A_CLASS) != (label is not None):
+        action = "draws images of a class. Add class=NUMBER" if label is None else "takes no class. Leave class= out"
+        raise CheckpointError(f"The pipeline is a {kind}, which {action}.", file=path.name)
     try:
         import diffusers
     except ImportError:
@@ -109,8 +128,12 @@ def from_pipeline(
         )
     usual = inspect.signature(type(pipeline).__call__).parameters["num_inference_steps"].default
     found = steps or min(int(usual), trained)
-    identity = digest_values(kind, found, diffusers.__version__, *_describe(pipeline))
-    generator = PipelineGenerator(pipeline, found, identity=identity, progress=progress)
+    classes = _classes(pipeline)
+    if label is not None and classes is not None and label >= classes:
+        raise SettingsError(f"The pipeline knows {classes} classes, from 0, and class={label} is none. Correct class=.")
+    condition = () if label is None else (Conditions(label).text,)
+    identity = digest_values(kind, found, diffusers.__version__, *condition, *_describe(pipeline))
+    generator = PipelineGenerator(pipeline, found, label, identity=identity, progress=progress)
     _check(generator, path)
     return generator
 
@@ -129,21 +152,29 @@ def _read_kind(path: Path) -> str:
     if not isinstance(content, dict):
         raise _damaged_index(path)
     kind = content.get("_class_name")
-    if kind not in KINDS:
+    if kind not in (*KINDS, *OF_A_CLASS):
         shown = f"a {kind}" if isinstance(kind, str) else "of a class of its own"
         raise CheckpointError(
-            f"The pipeline is {shown}, which is not known to draw images without a condition. Use one of "
-            f"{', '.join(KINDS)}, or wrap it as package.module:name, a function of (count, seed).",
+            f"The pipeline is {shown}, which is not known to draw images without a condition or of a class. "
+            f"Use one of {', '.join((*KINDS, *OF_A_CLASS))}, or wrap it as package.module:name, a function of (count, "
+            "seed).",
             file=path.name,
         )
     for name, part in content.items():
-        if not name.startswith("_") and (not isinstance(part, list) or part[:1] != ["diffusers"]):
+        is_part = not name.startswith("_") and name != "id2label"  # of DiT: the names of its classes
+        if is_part and (not isinstance(part, list) or part[:1] != ["diffusers"]):
             raise CheckpointError(
                 f"The pipeline's part {name!r} is no class of diffusers, so its code would have to be trusted. Wrap "
                 "the pipeline as package.module:name, a function of (count, seed).",
                 file=path.name,
             )
     return str(kind)
+
+
+def _classes(pipeline: Any) -> int | None:
+    """Return how many classes a pipeline knows; None where it says nothing."""
+    classes = getattr(getattr(pipeline, "transformer", pipeline).config, "num_embeds_ada_norm", None)
+    return classes if isinstance(classes, int) else None
 
 
 def _damaged_index(path: Path) -> CheckpointError:

@@ -58,6 +58,7 @@ class BlockGenerator(ABC):
         self.run_recipe: str | None = None
         self.training_seed: int | None = None
         self.window: tuple[float, float] | None = None
+        self.condition: str | None = None
         self._progress = progress
 
     @abstractmethod

@@ -20,7 +20,7 @@ from pytest_medgan.errors import BaselineError
 from pytest_medgan.gate import baseline, canonical
 from pytest_medgan.gate.blindness import blind_metrics
 from pytest_medgan.gate.comparable import SEEDS
-from pytest_medgan.gate.document import REAL, Document, aligned
+from pytest_medgan.gate.document import ABSENT, REAL, Document, aligned
 from pytest_medgan.gate.drift import lost_metrics, with_anchors
 from pytest_medgan.gate.message import moved
 from pytest_medgan.gate.risks import DEFAULT, Settings
@@ -28,7 +28,7 @@ from pytest_medgan.gate.rows import chosen_row, combined
 from pytest_medgan.gate.seal import sealed
 from pytest_medgan.ground.files import write_text
 from pytest_medgan.ground.locks import locked_folder
-from pytest_medgan.records import Entry, Margin, Row, Scalar, Seal
+from pytest_medgan.records import CONDITION, Entry, Margin, Row, Scalar, Seal
 
 OVERRIDES = ("dirty", "fingerprint", "drift")  # what may be overridden, each recorded in the row
 WAIT = 60.0  # seconds for another process that writes the same file
@@ -218,7 +218,11 @@ def _other_fingerprint(
     """Return what is recorded of another fingerprint than the file's; `but` may differ."""
     if old is None or old.fingerprint is None or source.fingerprint is None:
         return ()
-    differences = source.fingerprint.differences(old.fingerprint, but=but)
+    differences = source.fingerprint.differences(old.fingerprint, but=but | {CONDITION})
+    before = old.rows.get(source.name)
+    if before is not None and before.fingerprint is not None:
+        ours, theirs = (each.inputs.get(CONDITION, ABSENT) for each in (source.fingerprint, before.fingerprint))
+        differences += () if ours == theirs else (f"{CONDITION}: {ours} != {theirs}",)
     if not differences:
         return ()
     if "fingerprint" not in overrides:
@@ -279,6 +283,7 @@ def _selected(row: Row, trained: int, old: Document | None) -> Row:
     return replace(row, selected_from=trained)
 
 
+_OF_A_MODEL = frozenset({CONDITION})
 _DEFAULT = frozenset({"0", "1", "2"})  # latent seeds of a gate that was told nothing
 
 
@@ -294,10 +299,10 @@ def _merged(old: Document | None, candidate: Document, after: Row) -> Document:
     rows[after.name] = after
     if REAL not in rows and real is not None:
         file = after.fingerprint if old is None else old.fingerprint
-        if file is None or real.fingerprint is None or not real.fingerprint.differences(file):
+        if file is None or real.fingerprint is None or not real.fingerprint.differences(file, but=_OF_A_MODEL):
             rows[REAL] = sealed(aligned(real, file))
     if old is None:
-        fingerprint = candidate.fingerprint
+        fingerprint = None if candidate.fingerprint is None else candidate.fingerprint.of_any_model()
         return Document(candidate.name, own_metrics=candidate.own_metrics, fingerprint=fingerprint, rows=rows)
     own = tuple(sorted({*old.own_metrics, *(metric for metric in after.entries if metric not in METRICS)}))
     return replace(old, rows=rows, own_metrics=own, fingerprint=old.fingerprint or candidate.fingerprint)

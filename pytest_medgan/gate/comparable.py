@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_medgan.catalogue import Metric
-from pytest_medgan.records import Change, Evaluation, Limit, Outcome, Row, Seal, Verdict, VerdictCause
+from pytest_medgan.gate.document import REAL
+from pytest_medgan.records import CONDITION, Change, Evaluation, Limit, Outcome, Row, Seal, Verdict, VerdictCause
 
 SEEDS = "seeds"  # the fingerprint's latent seeds
 
@@ -79,6 +80,9 @@ def run_to_compare(row: Row, identities: Sequence[str | None]) -> int | None:
 
 
 def _may_differ(row: Row, evaluation: Evaluation) -> frozenset[str]:
-    """Return the inputs that may differ: a row that was selected is measured on latent seeds of its own."""
+    """Return the inputs that may differ.
+
+    A row that was selected is measured on latent seeds of its own, and real images are drawn under no condition.
+    """
     fresh = row.selected_from > max(len(row.runs), 1) and change_of(row, evaluation) is Change.RECIPE
-    return frozenset({SEEDS}) if fresh else frozenset()
+    return frozenset({*((SEEDS,) if fresh else ()), *((CONDITION,) if row.name == REAL else ())})

@@ -34,8 +34,13 @@ class Document:
         if name not in self.rows:
             return Row(name, MappingProxyType({}), file, kind="missing", fingerprint=self.fingerprint)
         row, real = self.rows[name], self.rows.get(REAL)
-        alike = real is not None and real.fingerprint == row.fingerprint
+        alike = real is not None and _of_any_model(real) == _of_any_model(row)
         return replace(row, real=real if alike else None)
+
+
+def _of_any_model(row: Row) -> Fingerprint | None:
+    """Return a row's fingerprint without what belongs to its model alone."""
+    return None if row.fingerprint is None else row.fingerprint.of_any_model()
 
 
 def overlay(row: Fingerprint, file: Fingerprint) -> dict[str, Scalar]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pytest_medgan.errors import SettingsError
+
+_LAST_OPTION = re.compile(r'(.*),\s*([^\W\d]\w*)\s*=\s*("[^"]*"|[^,]*)', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ class Option:
 def parse_spec(text: str, subject: str) -> Spec:
     """Split a specification string into its name and its options.
 
-    Options are read from the right, so commas that no `key=` follows belong to the name.
+    Options are read from the right, so commas that no `key=` follows belong to the name. A value that holds commas
+    stands in double quotes.
 
     Args:
         text: `NAME,key=value,...`.
@@ -41,15 +45,17 @@ def parse_spec(text: str, subject: str) -> Spec:
     Examples:
         >>> parse_spec("studies/a,b,split=slice,size=64", "--medgan-data")
         Spec(name='studies/a,b', options={'split': 'slice', 'size': '64'})
+        >>> parse_spec('model:build,prompt="CT, lung window",class=3', "the generator").options
+        {'prompt': 'CT, lung window', 'class': '3'}
     """
-    parts = text.split(",")
+    whole = text
     pairs: list[tuple[str, str]] = []
-    while len(parts) > 1 and "=" in parts[-1] and parts[-1].partition("=")[0].strip().isidentifier():
-        key, _, value = parts.pop().partition("=")
-        pairs.append((key.strip(), value.strip()))
-    name = ",".join(parts).strip()
+    while option := _LAST_OPTION.fullmatch(text):
+        text, key, value = option.groups()
+        pairs.append((key, value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value.strip()))
+    name = text.strip()
     if not name:
-        raise SettingsError(f"{subject} has no name in {text!r}. Write NAME or NAME,key=value.")
+        raise SettingsError(f"{subject} has no name in {whole!r}. Write NAME or NAME,key=value.")
     options: dict[str, str] = {}
     for key, value in reversed(pairs):
         if key in options:

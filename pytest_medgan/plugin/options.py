@@ -233,6 +233,9 @@ def _located(value: Any, base: Path) -> Any:
     from pytest_medgan.ground.specs import parse_spec
 
     def found(text: str) -> str:
+        kind, colon, folder = text.partition(":")
+        if colon and folder.startswith("."):  # timm:./FOLDER
+            return f"{kind}:{os.path.join('.', found(folder))}" if (base / folder).exists() else text
         path = base / text
         if not text or not (path.exists() or text.endswith((".yaml", ".yml"))):
             return text
@@ -242,7 +245,9 @@ def _located(value: Any, base: Path) -> Any:
             return str(path)
 
     spec = parse_spec(value, "a setting")
-    return ",".join([found(spec.name), *(f"{key}={found(word)}" for key, word in spec.options.items())])
+    options = {key: word if key == "prompt" else found(word) for key, word in spec.options.items()}
+    written = (f'{key}="{word}"' if "," in word else f"{key}={word}" for key, word in options.items())
+    return ",".join([found(spec.name), *written])
 
 
 def _listed(value: Any) -> str:

@@ -9,7 +9,7 @@ from pytest_medgan.records.causes import Cause
 from pytest_medgan.records.embeddings import Embeddings, Extractor
 from pytest_medgan.records.evaluation import Evaluation
 from pytest_medgan.records.evidence import Evidence
-from pytest_medgan.records.fingerprint import CANARY_TOLERANCE, Fingerprint
+from pytest_medgan.records.fingerprint import CANARY_TOLERANCE, CONDITION, Fingerprint
 from pytest_medgan.records.generators import Generator, ImageSource
 from pytest_medgan.records.images import DataSettings, ImageSet, RealSets
 from pytest_medgan.records.implausibility import Implausibility
@@ -39,6 +39,7 @@ from pytest_medgan.records.verdicts import Change, Outcome, Verdict, VerdictCaus
 
 __all__ = [
     "CANARY_TOLERANCE",
+    "CONDITION",
     "PLAIN",
     "Alteration",
     "Anchor",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from pytest_medgan.records.arrays import Scalar
 
 CANARY = "canary"
+CONDITION = "condition"  # what the model was told to draw; it belongs to a row and not to a file or to the Real row
 # features may differ between machines by this much, relative to their norm, before scores are not comparable any more;
 # by numeric class, never by what a file says
 CANARY_TOLERANCE = MappingProxyType({"float32": 1e-3, "tf32": 1e-2, "bfloat16": 5e-2})
@@ -41,6 +42,10 @@ class Fingerprint:
         ]
         gap = self._canary_gap(other)
         return (*lines, f"{CANARY}: {gap}") if gap else tuple(lines)
+
+    def of_any_model(self) -> Fingerprint:
+        """Return the fingerprint without what belongs to one model: the condition that it draws under."""
+        return replace(self, inputs=MappingProxyType({k: v for k, v in self.inputs.items() if k != CONDITION}))
 
     def differing_inputs(self, other: Fingerprint) -> tuple[str, ...]:
         """Return the keys of the inputs that differ, sorted."""

@@ -18,6 +18,7 @@ class Generator(Protocol):
       run_recipe: str | None
       training_seed: int | None
       window: tuple[float, float] | None
+      condition: str | None
       sample_range: (start, stop, seed) -> uint8 [stop-start,1,H,W]
       shares_images: bool
     """
@@ -39,6 +40,7 @@ class ImageSource:
     run_recipe: str | None = None  # digest of how it was trained: code version, settings, data, but not the seed
     training_seed: int | None = None  # the seed of its training run; None where unknown
     window: tuple[float, float] | None = None  # the HU that 0 and 255 stand for; None where unknown
+    condition: str | None = None  # what it was told to draw, such as "class=3"; scores of another are not comparable
     shares_images: bool = True  # other processes may receive its images through a folder
     groups: Callable[[int], Names] | None = None
     # (count) -> the group of each of the first `count` images, where images of one group are not independent (slices of

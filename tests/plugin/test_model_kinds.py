@@ -215,3 +215,34 @@ def test_kind_is_gated_from_missing_over_accepted_to_pass_and_red(
     changed = project.runpytest(*how)
     changed.assert_outcomes(failed=1)
     changed.stdout.fnmatch_lines(["*FID*FAIL*"])
+
+
+CONDITIONED = """
+import torch
+from models import COMPONENTS, MEAN
+
+class OfAClass:
+    def decode(self, z, class_labels):
+        return (MEAN + 0.6 * z @ COMPONENTS).reshape(-1, 1, 32, 32) - 0.05 * class_labels.reshape(-1, 1, 1, 1)
+"""
+
+
+def test_another_condition_is_incomparable_and_may_be_a_row_of_its_own(
+    project: pytest.Pytester, accept: Callable[..., int]
+) -> None:
+    write_models(project.path, 0.6)
+    project.makepyfile(labelled=CONDITIONED)
+
+    def gate(condition: str) -> pytest.RunResult:
+        name = f"labelled:OfAClass,latent=12{condition}"
+        return project.runpytest("-k", "fid", f"--medgan-generator={name}", "--medgan-samples=128", "--medgan-full")
+
+    gate(",class=1").stdout.fnmatch_lines(["*MISSING*"])
+    assert accept() == 0
+    gate(",class=1").assert_outcomes(passed=1)
+    other = gate(",class=2")
+    other.assert_outcomes(failed=1)
+    other.stdout.fnmatch_lines(["*INCOMPARABLE*", "*condition: class=2 != class=1*"])
+    assert accept() == 2  # the row of class 1 would be replaced
+    assert accept("another class", "medgan-baseline.yaml", "--override", "fingerprint") == 0
+    gate(",class=2").assert_outcomes(passed=1)
