@@ -10,8 +10,8 @@ from pytest_medgan.ct.cohort import UNKNOWN, ClinicalRow, choose_patients
 from pytest_medgan.ct.findings import Findings
 from pytest_medgan.ct.images import crop_corner, finish_image
 from pytest_medgan.ct.plan import Job, Plan
+from pytest_medgan.ct.planes import choose_slices
 from pytest_medgan.ct.reading import Reading
-from pytest_medgan.ct.studies import choose_slices
 from pytest_medgan.errors import DataError
 from pytest_medgan.records import DataSettings, Float64, UInt8
 

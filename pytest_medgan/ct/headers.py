@@ -74,12 +74,13 @@ class NoHounsfieldError(DataError):
     """An intact slice whose values are not Hounsfield units."""
 
 
-def read_headers(root: Path, name: str) -> list[Header | Skipped | Faulty]:
+def read_headers(root: Path, name: str, *, allow_synthetic: bool = False) -> list[Header | Skipped | Faulty]:
     """Read one DICOM file's header.
 
     Args:
         root: The data root.
         name: The file, relative to it.
+        allow_synthetic: Whether a file that says it holds synthetic data is read, as generated volumes are.
 
     Returns:
         One entry for a single slice, a skipped or a faulty file; one per frame for an enhanced CT.
@@ -93,7 +94,7 @@ def read_headers(root: Path, name: str) -> list[Header | Skipped | Faulty]:
         with BoundedFile(path) as stream, quiet_pydicom():
             dataset = open_dataset(path, stream, _TAGS, name)
             end = stream.tell()  # pydicom stops in front of the pixel data
-            if text_of(dataset, "SyntheticData").upper() == "YES":
+            if not allow_synthetic and text_of(dataset, "SyntheticData").upper() == "YES":
                 return [_synthetic(name)]
             skip = _skip(dataset, name)
             digest = digest_file(path, skip=dataset_start(stream))

@@ -21,7 +21,7 @@ from pytest_medgan.records import Float64, Int64, UInt8
 AIR = -1000.0  # HU of air, by the definition of the unit
 LOWEST_TISSUE = -1024.0  # below this a 12-bit scanner measures nothing: values there pad the circle of reconstruction
 _FRACTION_BITS = 12  # of a grey level, before the resize
-_WEIGHT_BITS = 14  # of a resize weight; 8 + 12 + 14 + 14 bits stay far below int64
+WEIGHT_BITS = 14  # of a resize weight; 8 + 12 + 14 + 14 bits stay far below int64
 
 
 def finish_image(
@@ -118,7 +118,7 @@ def resize(grey: Int64, size: int) -> UInt8:
         return ((grey + (1 << (_FRACTION_BITS - 1))) >> _FRACTION_BITS).astype(np.uint8)
     narrow = _weighted(grey, *resize_weights(grey.shape[1], size))  # across columns
     small = _weighted(narrow.T, *resize_weights(grey.shape[0], size)).T
-    shift = _FRACTION_BITS + 2 * _WEIGHT_BITS
+    shift = _FRACTION_BITS + 2 * WEIGHT_BITS
     return np.ascontiguousarray(((small + (1 << (shift - 1))) >> shift).astype(np.uint8))
 
 
@@ -147,8 +147,8 @@ def resize_weights(length: int, size: int) -> tuple[Int64, Int64]:
         first = max(0, floor(centre - support + Fraction(1, 2)))
         last = min(length, floor(centre + support + Fraction(1, 2)))
         shares = [max(Fraction(0), 1 - abs(at + Fraction(1, 2) - centre) / support) for at in range(first, last)]
-        whole = [floor(share / sum(shares) * (1 << _WEIGHT_BITS) + Fraction(1, 2)) for share in shares]
-        whole[whole.index(max(whole))] += (1 << _WEIGHT_BITS) - sum(whole)
+        whole = [floor(share / sum(shares) * (1 << WEIGHT_BITS) + Fraction(1, 2)) for share in shares]
+        whole[whole.index(max(whole))] += (1 << WEIGHT_BITS) - sum(whole)
         taps[: len(whole), pixel] = range(first, last)
         weights[: len(whole), pixel] = whole
     used = int(np.flatnonzero(weights.any(axis=1)).max()) + 1

@@ -15,6 +15,7 @@ from pytest_medgan.ct.findings import Findings
 from pytest_medgan.ct.grouping import RULES
 from pytest_medgan.ct.images import check_geometry
 from pytest_medgan.ct.plan import Job, Plan
+from pytest_medgan.ct.planes import PLANES
 from pytest_medgan.ct.reading import Reading
 from pytest_medgan.ct.roles import divide, sha256
 from pytest_medgan.ct.sources import plan_source
@@ -113,25 +114,29 @@ def check_settings(settings: DataSettings) -> None:
         raise SettingsError(f"patient is {settings.patient!r}. Give {', '.join(RULES)}.")
     if settings.range is not None and not settings.range[0] < settings.range[1]:
         raise SettingsError("range does not ascend. Give the values of black and white, the lower first, as in 0:1.")
+    if settings.planes not in PLANES:
+        raise SettingsError(f"planes is {settings.planes!r}. Give {' or '.join(PLANES)}.")
     for name, value in (("slices", settings.slices), ("patients", settings.patients)):
         if value is not None and value < 1:
             raise SettingsError(f"{name} is {value}. Give 1 or more, or all.")
 
 
 def render_job(root: Path, job: Job) -> UInt8:
-    """Return the image of one job; what a worker does with it."""
-    return job.render(root)
+    """Return the images of one job, uint8 [N,size,size]; what a worker does with it."""
+    made = job.render(root)
+    return made[None] if made.ndim == 2 else made
 
 
 def _render(plan: Plan, settings: DataSettings, digest: str, crew: Crew, progress: Progress) -> Prepared:
     """Return the images that a plan names."""
     names = pseudonyms(plan.patients, plan.instances)
     images = crew.map(render_job, plan.jobs, what="preparing images", progress=progress, apart=plan.compressed)
-    pixels = np.stack(images)[:, None]
+    pixels = np.concatenate(images)[:, None]
+    owners = np.repeat(plan.owners, [len(made) for made in images]).tolist()
     return Prepared(
         pixels=pixels,
-        groups=np.array([names[plan.patients[owner]] for owner in plan.owners], np.str_),
-        labels=np.array([plan.labels[owner] for owner in plan.owners], np.int8),
+        groups=np.array([names[plan.patients[owner]] for owner in owners], np.str_),
+        labels=np.array([plan.labels[owner] for owner in owners], np.int8),
         window=plan.window,
         settings=ImageSettings.of(settings, plan.crop),
         digest=digest,
@@ -157,6 +162,7 @@ def _listing_key(root: Path, files: Sequence[SourceFile], settings: DataSettings
             "settings": ImageSettings.of(settings, settings.crop).as_fields(),
             "split": settings.split,  # unknown patients are an error under split=patient only
             "strict": settings.strict,
+            **({"generated": True} if settings.generated else {}),
         }
     )
 

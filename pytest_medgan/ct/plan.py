@@ -18,7 +18,7 @@ class Job(Protocol):
         """The file that the task reads, relative to the data root."""
 
     def render(self, root: Path) -> UInt8:
-        """Return the image, uint8 [size,size].
+        """Return the image, uint8 [size,size], or several images of one patient, uint8 [N,size,size].
 
         Raises:
             DataError: The file cannot be read as a slice or picture.
@@ -31,8 +31,8 @@ class Plan:
 
     patients: tuple[str, ...]  # PatientIDs in order; never passed on outside `ct`
     labels: tuple[int, ...]  # one per patient: 1 deceased, 0 alive, -1 unknown
-    owners: tuple[int, ...]  # one per image: index of its patient in `patients`
-    jobs: tuple[Job, ...]  # one per image
+    owners: tuple[int, ...]  # one per job: index of its patient in `patients`
+    jobs: tuple[Job, ...]  # one per image, or per cube of a patient
     inputs: tuple[str, ...]  # digests of the files that the images depend on, pictures and volumes by patient
     instances: tuple[str, ...]  # SOPInstanceUIDs or file digests, from which the key of the pseudonyms is computed
     window: tuple[float, float] | None  # HU of grey 0 and 255; None for pictures stored as grey levels

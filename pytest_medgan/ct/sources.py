@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from pytest_medgan.ct.arrays import plan_arrays
 from pytest_medgan.ct.contours import read_structures
 from pytest_medgan.ct.headers import read_headers
 from pytest_medgan.ct.plan import Plan
+from pytest_medgan.ct.planes import THREE
 from pytest_medgan.ct.rasters import plan_rasters
 from pytest_medgan.ct.reading import Reading
 from pytest_medgan.ct.regions import StructureFile
@@ -43,6 +45,8 @@ def plan_source(reading: Reading) -> Plan:
         raise DataError(f"The data source holds {' and '.join(sorted(kinds))}. Give each kind a folder of its own.")
     if kinds == {"volumes"}:
         return _plan_volumes(reading)
+    if reading.settings.planes == THREE:
+        raise DataError("planes=three needs volumes or DICOM series. Give them, or leave planes= out.")
     names = reading.names(*_KINDS)
     hashed = reading.crew.map(
         digest_content, [(name,) for name in names], what="reading files", progress=reading.progress
@@ -71,7 +75,8 @@ def read_structure_file(root: Path, item: tuple[Skipped, str | None]) -> Structu
 def _plan_dicom(reading: Reading) -> Plan:
     """Return the plan of a folder with DICOM files."""
     settings, crew = reading.settings, reading.crew
-    read = crew.map(read_headers, reading.names("dicom"), what="reading headers", progress=reading.progress)
+    read_one = partial(read_headers, allow_synthetic=settings.generated)
+    read = crew.map(read_one, reading.names("dicom"), what="reading headers", progress=reading.progress)
     found = [item for items in read for item in items]
     drawn = [item for item in found if isinstance(item, Skipped) and item.reason in _STRUCTURES]
     wanted = [(item, settings.roi) for item in drawn] if settings.crop != "image" else []

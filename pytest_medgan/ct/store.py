@@ -13,13 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_medgan.ct.grouping import RULES
+from pytest_medgan.ct.planes import AXIAL, PLANES
 from pytest_medgan.errors import DataError
 from pytest_medgan.ground.arrays import read_arrays
 from pytest_medgan.ground.files import write_file, write_text
 from pytest_medgan.records import DataSettings, Int64, Names, UInt8
 
 FORMAT = 1
-_NEW = {"roi": None, "range": None, "patient": "top"}  # settings that name nothing where they are left as they are
+_NEW = {
+    "roi": None,
+    "range": None,
+    "patient": "top",
+    "planes": AXIAL,
+}  # settings that name nothing where they are left as they are
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ class ImageSettings:
     roi: str | None = None
     range: tuple[float, float] | None = None
     patient: str = "top"
+    planes: str = AXIAL
 
     @classmethod
     def of(cls, settings: DataSettings, crop: str) -> ImageSettings:
@@ -51,13 +58,15 @@ class ImageSettings:
             roi=settings.roi,
             range=settings.range,
             patient=settings.patient,
+            planes=settings.planes,
         )
 
     @classmethod
     def read(cls, fields: Mapping[str, Any]) -> ImageSettings:
         """Return settings out of JSON. Raises ValueError where a word is none that a setting takes."""
         values = dict(fields)
-        if values["crop"] not in ("tumour", "image") or values.get("patient", "top") not in RULES:
+        words = ((values["crop"], ("tumour", "image")), (values.get("patient", "top"), RULES))
+        if any(word not in known for word, known in (*words, (values.get("planes", AXIAL), PLANES))):
             raise ValueError("unknown word")
         for name in ("window", "histologies", "range"):
             values[name] = tuple(values[name]) if values.get(name) is not None else None

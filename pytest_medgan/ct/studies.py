@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import floor
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,13 @@ import numpy as np
 from pytest_medgan.ct.choice import choose_series, patient_or_study
 from pytest_medgan.ct.cohort import UNKNOWN, ClinicalRow, choose_patients
 from pytest_medgan.ct.cropping import effective_crop, find_tumour, sound_structures
+from pytest_medgan.ct.cubes import plan_cube
 from pytest_medgan.ct.findings import LEAK, Findings
 from pytest_medgan.ct.images import crop_corner, finish_image, upright
 from pytest_medgan.ct.neighbours import check_neighbours, decoded
 from pytest_medgan.ct.pixels import read_hounsfield
-from pytest_medgan.ct.plan import Plan
+from pytest_medgan.ct.plan import Job, Plan
+from pytest_medgan.ct.planes import THREE, choose_slices
 from pytest_medgan.ct.reading import Reading
 from pytest_medgan.ct.regions import StructureFile, choose_file
 from pytest_medgan.ct.scale import check_scale, check_thorax
@@ -92,7 +93,14 @@ def plan_studies(
     eligible = choose_patients(sorted(chosen), table, settings, findings)
     tumours = {patient: find_tumour(chosen[patient], drawn, settings, findings) for patient in eligible}
     crop = effective_crop(settings, tumours, drawn, findings)
-    jobs, owners = _jobs(chosen, tumours if crop == "tumour" else {}, eligible, settings)
+    known_tumours = tumours if crop == "tumour" else {}
+    if settings.planes == THREE:
+        cubes = [_cube(chosen[patient], known_tumours.get(patient), settings) for patient in eligible]
+        jobs, planned = [job for _, axial in cubes for job in axial], [cube for cube, _ in cubes]
+        owners = list(range(len(cubes)))
+    else:
+        jobs, owners = _jobs(chosen, known_tumours, eligible, settings)
+        planned = list(jobs)
     used = [chosen[patient] for patient in eligible]
     _note_series(used, settings, findings)
     outlines = [] if crop == "image" else [file for item in used if (file := choose_file(drawn, item)) is not None]
@@ -105,7 +113,7 @@ def plan_studies(
         patients=tuple(eligible),
         labels=tuple(table[patient].label if patient in table else UNKNOWN for patient in eligible),
         owners=tuple(owners),
-        jobs=tuple(jobs),
+        jobs=tuple(planned),
         inputs=tuple(sorted(job.header.digest for job in jobs)) + tuple(sorted({file.digest for file in outlines})),
         instances=tuple(header.instance for series in chosen.values() for header in series.slices),
         window=settings.window,
@@ -115,15 +123,6 @@ def plan_studies(
         counts=_counts(reading, headers, used, jobs, outlines) | findings.counts,
         named=findings.named,
     )
-
-
-def choose_slices(count: int, wanted: int | None, middle: Fraction) -> range:
-    """Return `wanted` of `count` slices in a row, centred on `middle` where the volume allows it; None takes all."""
-    if wanted is None or wanted >= count:
-        return range(count)
-    first = floor(middle - Fraction(wanted - 1, 2) + Fraction(1, 2))
-    first = min(max(first, 0), count - wanted)
-    return range(first, first + wanted)
 
 
 def files_named_like_slices(files: Sequence[SourceFile], headers: Sequence[Header]) -> list[Faulty]:
@@ -188,7 +187,7 @@ def _note_series(used: Sequence[Series], settings: DataSettings, findings: Findi
     if frames:
         findings.warn(f"{frames} series have several frames of reference: their positions are taken as one frame")
     short = sum(len(series) < (settings.slices or 0) for series in used)
-    if short and not settings.source.startswith("phantom"):
+    if short and settings.planes != THREE and not settings.source.startswith("phantom"):
         findings.warn(f"{short} of {len(used)} patients have fewer than {settings.slices} slices: all of them are used")
     lossy = sum(any(header.pixels.lossy for header in series.slices) for series in used)
     if lossy:
@@ -228,19 +227,44 @@ def _jobs(
         series, tumour = chosen[patient], tumours.get(patient)
         middle = Fraction(len(series) - 1, 2) if tumour is None else tumour.middle
         indices = choose_slices(len(series), settings.slices, middle)
-        for index in indices:
-            header = series.slices[index]
-            near = (*series.slices[max(index - 1, 0) : index], *series.slices[index + 1 : index + 2])
-            jobs.append(
-                SliceJob(
-                    header,
-                    None if tumour is None else tumour.centre(index),
-                    settings.crop_size,
-                    settings.size,
-                    settings.window,
-                    neighbours=near if header.offset < 0 or series.mixed_pixel_formats else (),
-                    sample=index == indices[len(indices) // 2],
-                )
-            )
-            owners.append(row)
+        jobs += _slice_jobs(series, indices, (lambda _: None) if tumour is None else tumour.centre, settings)
+        owners += [row] * len(indices)
     return jobs, owners
+
+
+def _cube(series: Series, tumour: Tumour | None, settings: DataSettings) -> tuple[Job, list[SliceJob]]:
+    """Return the cube of a series round its tumour or its middle, and the axial slices that it is made of."""
+    middle, *centre = tumour.centroid if tumour is not None else (Fraction(len(series) - 1, 2),)
+    place = (centre[0], centre[1]) if centre else None
+    axial = _slice_jobs(series, range(len(series)), lambda _: place, settings)
+    cube = plan_cube(
+        axial,
+        middle=middle,
+        side=settings.crop_size * series.slices[0].spacing[1],
+        distance=series.step,
+        size=settings.size,
+        slices=settings.slices,
+    )
+    return cube, [job for job in cube.jobs if isinstance(job, SliceJob)]
+
+
+def _slice_jobs(
+    series: Series, indices: range, centre: Callable[[int], Centre | None], settings: DataSettings
+) -> list[SliceJob]:
+    """Return the tasks of some slices of a series; `centre` is that of the crop, by slice."""
+    jobs: list[SliceJob] = []
+    for index in indices:
+        header = series.slices[index]
+        near = (*series.slices[max(index - 1, 0) : index], *series.slices[index + 1 : index + 2])
+        jobs.append(
+            SliceJob(
+                header,
+                centre(index),
+                settings.crop_size,
+                settings.size,
+                settings.window,
+                neighbours=near if header.offset < 0 or series.mixed_pixel_formats else (),
+                sample=index == indices[len(indices) // 2],
+            )
+        )
+    return jobs

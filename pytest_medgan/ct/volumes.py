@@ -12,17 +12,20 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from pytest_medgan.ct.cohort import ClinicalRow
+from pytest_medgan.ct.cubes import CubeJob, plan_cube
 from pytest_medgan.ct.grouping import RULES, finish_picture, natural, patient_of, plan_pictures, stem_of
 from pytest_medgan.ct.metaimage import read_fields, read_metaimage
 from pytest_medgan.ct.nifti import read_nifti
 from pytest_medgan.ct.nrrd_file import read_nrrd
 from pytest_medgan.ct.plan import Job, Plan
+from pytest_medgan.ct.planes import THREE
 from pytest_medgan.ct.reading import Reading
 from pytest_medgan.ct.volume_file import Volume, damaged_error
 from pytest_medgan.errors import DataError
@@ -45,6 +48,9 @@ class VolumeProperties:
     """Properties of a volume, needed before its planes are rendered."""
 
     planes: int  # number of axial planes
+    shape: tuple[int, int]  # of one, in pixels
+    width: float  # mm of a pixel
+    distance: float  # mm between planes
     guessed: bool  # whether the file has no orientation, so that one is assumed
 
 
@@ -125,7 +131,16 @@ def inspect_volume(root: Path, file: tuple[str, str]) -> VolumeProperties | Data
         raise
     except DataError as error:
         return error
-    return VolumeProperties(len(volume.values), volume.guessed)
+    lengths = np.linalg.norm(volume.axes, axis=0)  # mm of a step along each array axis
+    along = np.abs(volume.axes).argmax(axis=0).tolist()
+    rows, columns = volume.values.shape[1:]
+    return VolumeProperties(
+        len(volume.values),
+        (rows, columns),
+        float(lengths[along.index(0)]),
+        float(lengths[along.index(2)]),
+        volume.guessed,
+    )
 
 
 def companions(root: Path, files: Sequence[SourceFile]) -> dict[str, str]:
@@ -168,10 +183,11 @@ def plan_volumes(
                 "patient of its own.",
                 file=name,
             )
-        jobs[patients[name]] += [
+        axial = [
             VolumeJob(name, kinds[name], digests[name], index, settings.crop_size, settings.size, settings.window)
             for index in range(volumes[name].planes)
         ]
+        jobs[patients[name]] += [_cube(axial, volumes[name], settings)] if settings.planes == THREE else axial
     guessed = sum(volume.guessed for volume in volumes.values())
     if guessed:
         reading.findings.warn(f"{guessed} volumes have no orientation: their axes are taken as left, back and head")
@@ -179,11 +195,30 @@ def plan_volumes(
         jobs,
         reading,
         table,
-        inputs=lambda job: job.digest if isinstance(job, VolumeJob) else "",
+        inputs=_digest_of,
         window=settings.window,
         counts={"files": len(reading.files), "volumes": len(volumes)},
         identified_by=rule,
     )
+
+
+def _cube(axial: Sequence[VolumeJob], volume: VolumeProperties, settings: DataSettings) -> CubeJob:
+    """Return the cube of a volume; a plane that has the finished size already is not cropped."""
+    pixels = settings.size if volume.shape == (settings.size, settings.size) else settings.crop_size
+    return plan_cube(
+        axial,
+        middle=Fraction(len(axial) - 1, 2),
+        side=pixels * volume.width,
+        distance=volume.distance,
+        size=settings.size,
+        slices=settings.slices,
+    )
+
+
+def _digest_of(job: Job) -> str:
+    """Return the digest of the file that a job reads."""
+    one = job.jobs[0] if isinstance(job, CubeJob) else job
+    return one.digest if isinstance(one, VolumeJob) else ""
 
 
 def _patients(names: Sequence[str], settings: DataSettings) -> tuple[dict[str, str], str]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from types import MappingProxyType
+
+import numpy as np
 
 from pytest_medgan.catalogue import Metric
 from pytest_medgan.evaluate.settings import Settings
 from pytest_medgan.metrics import Battery
-from pytest_medgan.records import Entry, Estimate, Fingerprint, Row, Score, Scores
+from pytest_medgan.records import Entry, Estimate, Fingerprint, Names, Row, Score, Scores
 
 
 def gather_scores(
@@ -38,6 +41,13 @@ def gather_scores(
     groups = tuple(map(str, settings.seeds))
     own = MappingProxyType({metric.name: metric for metric in custom})
     return Scores(n_real, n_fake, groups, MappingProxyType(metrics), MappingProxyType(unmeasured), custom=own)
+
+
+def limit_freedom(battery: Battery, groups: Names) -> Battery:
+    """Return a battery whose errors are known no better than the number of groups, [n] of the images, allows."""
+    most = float(len(np.unique(groups)) - 1)
+    known = {name: replace(one, freedom=min(one.freedom, most)) for name, one in battery.estimates.items()}
+    return replace(battery, estimates=MappingProxyType(known))
 
 
 def combine_groups(estimates: Sequence[Estimate]) -> Score:

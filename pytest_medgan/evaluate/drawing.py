@@ -64,8 +64,8 @@ class DrawnImages:
         if self._source.groups is None:
             return None
         if self._whole:
-            return self._source.groups(self._full)[look_order(seed, self._full)[:n]]
-        return self._source.groups(n)
+            return self._source.groups(self._full, seed)[look_order(seed, self._full)[:n]]
+        return self._source.groups(n, seed)
 
     def _drawn(self, seed: int, n: int) -> UInt8:
         """Return the first `n` images or more of a seed's sequence, drawing only what was not drawn before."""

@@ -13,13 +13,14 @@ from pytest_medgan.catalogue import METRICS
 from pytest_medgan.embedding.contract import FeatureSpace
 from pytest_medgan.embedding.sharding import agreed
 from pytest_medgan.errors import SettingsError
-from pytest_medgan.evaluate.combining import gather_scores
+from pytest_medgan.evaluate.combining import gather_scores, limit_freedom
 from pytest_medgan.evaluate.drawing import DrawnImages
 from pytest_medgan.evaluate.fingerprint import make_fingerprint
 from pytest_medgan.evaluate.looks import full_count, looks
 from pytest_medgan.evaluate.shared import SharedScores
 from pytest_medgan.evaluate.subject import Subject
 from pytest_medgan.evaluate.suspicion import find_suspects
+from pytest_medgan.evaluate.volumes import check_volumes, count_volumes, slice_volumes
 from pytest_medgan.gan.contract import resolve_generator
 from pytest_medgan.ground.digests import digest_values
 from pytest_medgan.ground.plain import from_plain, to_plain
@@ -66,8 +67,11 @@ class ModelEvaluation:
         """
         self.name = name
         self.subject = subject
-        self._source = resolve_generator(generator)
+        drawn = resolve_generator(generator)
+        self._ordinal_of = drawn.draw  # names a generator without an identity
+        self._source = slice_volumes(drawn, subject.real.settings, subject.real.reference.pixels.shape[-1])
         self._generated = generated
+        self._by_volume = generated and self._source.groups is not None
         self._by_image = accepted is not None  # keep what every image adds to a metric
         self._whole = self._source.draw_range is None
         self._accepted: ModelEvaluation | None = None
@@ -116,7 +120,7 @@ class ModelEvaluation:
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """What must agree before the scores may be compared with others."""
-        found = make_fingerprint(self.subject)
+        found = make_fingerprint(self.subject, by_volume=self._by_volume)
         if self._source.condition is None:
             return found
         inputs = {**found.inputs, CONDITION: self._source.condition}
@@ -157,7 +161,7 @@ class ModelEvaluation:
     @cached_property
     def _model_key(self) -> str:
         """Names the generator: by its identity, else by the order in which the session met it."""
-        return self.identity or f"anonymous {self.subject.bench.ordinal(self._source.draw)}"
+        return self.identity or f"anonymous {self.subject.bench.ordinal(self._ordinal_of)}"
 
     @property
     def computed(self) -> Mapping[int, Scores]:
@@ -188,6 +192,7 @@ class ModelEvaluation:
     def _compute(self, n: int) -> Scores:
         """Measure every sample group at one look."""
         settings = self.subject.settings
+        volumes = self._count_volumes(n) if self._by_volume else 0
         with_evidence = self.subject.bench.evidence  # scores and evidence share the passes that take longest
         batteries = [
             self._measure(seed, n, evidence=with_evidence and not place, contributions=self._by_image)
@@ -203,9 +208,15 @@ class ModelEvaluation:
             groups = [self.images(seed, n).pixels for seed in settings.seeds]
             drawn = [self._drawn_images.sequence(seed, n) for seed in settings.seeds]
             suspects = find_suspects(groups, self.subject.real, self.subject.bench, drawn=drawn)
-            scores = replace(scores, suspects=suspects)
+            scores = replace(scores, suspects=suspects, volumes=volumes)
         plain, self._contributions[n] = agreed((to_plain(scores), contributions))
         return from_plain(Scores, plain, "scores")
+
+    def _count_volumes(self, n: int) -> int:
+        """Return how many volumes the images of a look are slices of; SettingsError where they are too few."""
+        seeds, full = self.subject.settings.seeds, self.counts[-1]
+        check_volumes([self._drawn_images.groups(seed, full) for seed in seeds])
+        return count_volumes([self._drawn_images.groups(seed, n) for seed in seeds])
 
     def evidence(self, n: int | None = None) -> Evidence:
         """Return what pictures need, of the first sample group at `n` images or at the largest count computed."""
@@ -250,15 +261,17 @@ class ModelEvaluation:
         reference = subject.bench.reference(subject.extractor, subject.real, metrics, self.trained_on)
         space = subject.extractor.maps
         maps = None if reference.heads is None or space is None else subject.bench.embed(space, images).features
-        return measure(
+        groups = self._drawn_images.groups(seed, n)
+        battery = measure(
             reference,
             fake=embedded.features,
             probabilities=embedded.probabilities,
             pixels=images.pixels,
             maps=maps,
-            fake_groups=self._drawn_images.groups(seed, n),
+            fake_groups=groups,
             metrics=metrics,
             custom=subject.bench.custom,
             evidence=evidence,
             contributions=contributions,
         )
+        return limit_freedom(battery, groups) if groups is not None and self._by_volume else battery

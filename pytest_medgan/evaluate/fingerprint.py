@@ -15,8 +15,13 @@ from pytest_medgan.metrics.revisions import revisions
 from pytest_medgan.records import Fingerprint, Scalar
 
 
-def make_fingerprint(subject: Subject) -> Fingerprint:
-    """Return what must agree before scores of this subject may be compared with others."""
+def make_fingerprint(subject: Subject, *, by_volume: bool = False) -> Fingerprint:
+    """Return what must agree before scores of this subject may be compared with others.
+
+    Args:
+        subject: What was measured.
+        by_volume: Whether the model draws volumes, so that its errors take the slices of one together.
+    """
     real, extractor, data = subject.real, subject.extractor, subject.real.settings
     inputs: dict[str, Scalar] = {
         "crop": data.crop,
@@ -34,8 +39,12 @@ def make_fingerprint(subject: Subject) -> Fingerprint:
         "split_seed": data.seed,
         "window": ":".join(f"{w:g}" for w in data.window),
     }
+    if data.planes != "axial":  # absent before there were others
+        inputs["planes"] = data.planes
+    if by_volume:
+        inputs["sampling_unit"] = "volume"
     return Fingerprint(
-        inputs=MappingProxyType(inputs),
+        inputs=MappingProxyType(dict(sorted(inputs.items()))),
         canary=subject.bench.canary(extractor),
         environment=MappingProxyType(environment_facts(subject.bench.device)),
         revisions=MappingProxyType(revisions(subject.settings.metrics, subject.bench.custom)),

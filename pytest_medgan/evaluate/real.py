@@ -39,7 +39,7 @@ def held_out_source(held_out: ImageSet, seed: int) -> ImageSource:
         draw=lambda count, latent_seed: draw_range(0, count, latent_seed),
         draw_range=draw_range,
         identity=digest_values("held out", held_out.recipe, seed),
-        groups=lambda count: held_out.groups[order[:count]],  # a patient's slices are not independent
+        groups=lambda count, _: held_out.groups[order[:count]],  # a patient's slices are not independent
         shares_images=False,
     )
 

@@ -117,8 +117,10 @@ class Workbench:
 
     def generator(self, settings: Settings) -> Generator:
         """Return the generator that the settings name."""
+        from pytest_medgan.evaluate.volumes import is_volume_folder
         from pytest_medgan.gan import load_generator
         from pytest_medgan.gan.architectures import ARCHITECTURES
+        from pytest_medgan.gan.loading import is_model_folder
 
         spec = settings.generator
         if spec is None:
@@ -129,9 +131,28 @@ class Workbench:
         if spec in ARCHITECTURES:
             images = self.real(settings).training
             return self.train(ARCHITECTURES[spec].config(size=images.pixels.shape[-1]), images)
+        if Path(spec).is_dir() and not is_model_folder(Path(spec)) and is_volume_folder(Path(spec)):
+            return self._volumes(Path(spec), settings)
         return self.keep(
             ("generator", spec), lambda: load_generator(spec, device=self.local_device(), progress=self.progress)
         )
+
+    def _volumes(self, path: Path, settings: Settings) -> Generator:
+        """Return the volumes of a folder as a generator."""
+        from pytest_medgan.evaluate.volumes import read_volumes
+
+        def make() -> Generator:
+            real = self.real(settings)
+            return read_volumes(
+                path,
+                real.settings,
+                settings.seeds,
+                window=real.reference.window,
+                cache_dir=self.folder,
+                progress=self.progress,
+            )
+
+        return self.keep(("volumes", path, settings.data, settings.seeds), make)
 
     def train(self, config: NetworkConfig, images: ImageSet, settings: TrainingSettings | None = None) -> Generator:
         """Return the generator of these settings and images: loaded, resumed or trained."""

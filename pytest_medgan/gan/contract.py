@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pytest_medgan.errors import CheckpointError
-from pytest_medgan.records import ImageSource
+from pytest_medgan.records import ImageSource, Names
 
 _TEXT = ("identity", "training_recipe", "run_recipe", "condition")
 
@@ -46,7 +47,43 @@ def resolve_generator(generator: Any) -> ImageSource:
         training_seed=_seed(getattr(generator, "training_seed", None)),
         window=_window(getattr(generator, "window", None)),
         shares_images=bool(getattr(generator, "shares_images", True)),
+        groups=_groups(getattr(generator, "groups", None)),
+        volume_shape=read_volume_shape(getattr(generator, "volume_shape", None)),
     )
+
+
+def read_volume_shape(value: Any) -> tuple[int, int, int] | None:
+    """Return the shape of the volumes that a generator draws; None where it draws images.
+
+    Args:
+        value: Its attribute `volume_shape`.
+
+    Raises:
+        CheckpointError: It is not three whole numbers of at least 1.
+    """
+    if value is None:
+        return None
+    try:
+        depth, rows, columns = (int(side) for side in value)
+    except (TypeError, ValueError):
+        depth = rows = columns = 0
+    if min(depth, rows, columns) < 1:
+        raise CheckpointError(
+            "The generator's volume_shape is not three whole numbers. Give the planes, rows and columns of the volumes "
+            "that it draws, or leave it out where it draws images."
+        )
+    return depth, rows, columns
+
+
+def _groups(value: Any) -> Callable[[int, int], Names] | None:
+    """Return the function that names the group of each image, or None."""
+    if value is not None and not callable(value):
+        raise CheckpointError(
+            "The generator's groups cannot be called. Make it a method (count, seed) that returns the group of each "
+            "image, or leave it out where all images are independent."
+        )
+    found: Callable[[int, int], Names] | None = value
+    return found
 
 
 def _window(value: Any) -> tuple[float, float] | None:

@@ -82,6 +82,11 @@ def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_pr
     raise CheckpointError(f"The generator does not exist. {GRAMMAR}", file=text)
 
 
+def is_model_folder(path: Path) -> bool:
+    """Return whether a folder holds a finished training run or a pipeline of diffusers."""
+    return (path / FINISHED).exists() or (path / pipelines.INDEX).is_file()
+
+
 def _read_truncation(text: str) -> float:
     """Return a truncation of latents."""
     value = float(text)

@@ -17,26 +17,38 @@ import numpy as np
 from torch import Tensor
 
 from pytest_medgan.errors import CheckpointError, DataError, SettingsError
+from pytest_medgan.gan.contract import read_volume_shape
 from pytest_medgan.gan.latents import Stream
 from pytest_medgan.gan.pool import read_folder, read_npz
-from pytest_medgan.records import ImageSet, UInt8
+from pytest_medgan.records import ImageSet, Names, UInt8
 
 # ------------------------------------------------------------------------------------------------------------ checked
 
 
-def check_images(images: object, count: int) -> UInt8:
+def check_images(images: object, count: int, dimensions: int = 4) -> UInt8:
     """Return the images of a generator as a uint8 array [count,C,H,W].
+
+    Args:
+        images: What it returned.
+        count: How many were asked for.
+        dimensions: 4; 5 for volumes [count,1,D,H,W].
 
     Raises:
         CheckpointError: They have another type, shape or number.
     """
     if isinstance(images, Tensor):
         images = images.detach().cpu().numpy()
+    expected = "[N,1,H,W]" if dimensions == 4 else "[N,1,D,H,W]"
     if not isinstance(images, np.ndarray):
-        raise CheckpointError(f"The generator returned {type(images).__name__}. Return a uint8 array [N,1,H,W].")
-    if images.dtype != np.uint8 or images.ndim != 4:
+        raise CheckpointError(f"The generator returned {type(images).__name__}. Return a uint8 array {expected}.")
+    if images.ndim == 5 > dimensions:
         raise CheckpointError(
-            f"The generator returned {images.dtype} {list(images.shape)}. Return uint8 [N,1,H,W] in 0..255; for Tanh "
+            f"The generator returned {list(images.shape)}. Return slices, uint8 [N,1,H,W]. Where these are volumes, "
+            "set its attribute volume_shape to their (D, H, W)."
+        )
+    if images.dtype != np.uint8 or images.ndim != dimensions:
+        raise CheckpointError(
+            f"The generator returned {images.dtype} {list(images.shape)}. Return uint8 {expected} in 0..255; for Tanh "
             "outputs x, floor(127.5 * x + 128)."
         )
     if len(images) != count:
@@ -58,10 +70,13 @@ class CheckedCallable:
         self.training_seed: int | None = getattr(function, "training_seed", None)
         self.window: tuple[float, float] | None = getattr(function, "window", None)
         self.condition: str | None = getattr(function, "condition", None)
+        self.groups: Callable[[int, int], Names] | None = getattr(function, "groups", None)
+        self.volume_shape = read_volume_shape(getattr(function, "volume_shape", None))
+        self._dimensions = 4 if self.volume_shape is None else 5
 
     def __call__(self, count: int, seed: int) -> UInt8:
-        """Return `count` images for `seed`, uint8 [count,C,H,W]."""
-        return check_images(self._function(count, seed), count)
+        """Return `count` images for `seed`, uint8 [count,C,H,W]; volumes [count,1,D,H,W] where it draws them."""
+        return check_images(self._function(count, seed), count, self._dimensions)
 
 
 class CheckedSequence(CheckedCallable):
@@ -72,8 +87,8 @@ class CheckedSequence(CheckedCallable):
         self._part = part
 
     def sample_range(self, start: int, stop: int, seed: int) -> UInt8:
-        """Return images start..stop of the sequence that `seed` names, uint8 [stop-start,C,H,W]."""
-        return check_images(self._part(start, stop, seed), stop - start)
+        """Return images or volumes start..stop of the sequence that `seed` names, as the call returns them."""
+        return check_images(self._part(start, stop, seed), stop - start, self._dimensions)
 
 
 def from_callable(target: Callable[..., Any]) -> CheckedCallable:

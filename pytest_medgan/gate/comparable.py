@@ -9,6 +9,7 @@ from pytest_medgan.gate.document import REAL
 from pytest_medgan.records import CONDITION, Change, Evaluation, Limit, Outcome, Row, Seal, Verdict, VerdictCause
 
 SEEDS = "seeds"  # the fingerprint's latent seeds
+UNIT = "sampling_unit"  # in the fingerprint of a model that draws volumes
 
 
 def obstacle(metric: Metric, limit: Limit, evaluation: Evaluation) -> Verdict | None:
@@ -82,7 +83,8 @@ def run_to_compare(row: Row, identities: Sequence[str | None]) -> int | None:
 def _may_differ(row: Row, evaluation: Evaluation) -> frozenset[str]:
     """Return the inputs that may differ.
 
-    A row that was selected is measured on latent seeds of its own, and real images are drawn under no condition.
+    A row that was selected is measured on latent seeds of its own. Real images are drawn under no condition, and their
+    errors are by patient whatever the model draws.
     """
     fresh = row.selected_from > max(len(row.runs), 1) and change_of(row, evaluation) is Change.RECIPE
-    return frozenset({*((SEEDS,) if fresh else ()), *((CONDITION,) if row.name == REAL else ())})
+    return frozenset({*((SEEDS,) if fresh else ()), *((CONDITION, UNIT) if row.name == REAL else ())})

@@ -165,8 +165,13 @@ class _Gate:
         scores = self.evaluation.at(counts[-1])
         for i, verdict in self.state.items():
             if verdict.cause is VerdictCause.NO_ROW and verdict.metric.name in scores:
-                measured = scores[verdict.metric.name]
-                self.state[i] = replace(verdict, measured=measured, n_fake=counts[-1], looks=tuple(counts))
+                self.state[i] = replace(
+                    verdict,
+                    measured=scores[verdict.metric.name],
+                    n_fake=counts[-1],
+                    volumes=scores.volumes,
+                    looks=tuple(counts),
+                )
 
     def _final(self, place: int, left_open: bool) -> Verdict:
         """Return the verdict of a metric; one that another metric's failure left open says so."""

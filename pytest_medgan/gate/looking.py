@@ -88,6 +88,7 @@ def look(
         limit.origin,
         row=limit.row,
         n_fake=n,
+        volumes=scores.volumes,
         limit=base.mean,
         looks=tuple(m for m in asked.looks if m <= n),
         real=_real_at(limit, n),

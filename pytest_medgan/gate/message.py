@@ -54,7 +54,7 @@ def paragraph(verdict: Verdict, *, reason: bool = True) -> list[str]:
     direction = "higher is better" if metric.higher_is_better else "lower is better"
     lines = ["", f"{metric.name} {metric.arrow} ({direction}): {verdict.outcome}"]
     if score is not None:
-        lines.append(f"  measured  {show_score(metric, score)}  ({_sample(score, verdict.n_fake)})")
+        lines.append(f"  measured  {show_score(metric, score)}  ({_sample(score, verdict)})")
     if verdict.limit is not None:
         sign = ">=" if metric.higher_is_better else "<="
         bound = "" if verdict.margin is None else f", has to be {sign} {_number(verdict, verdict.bound)}"
@@ -118,9 +118,10 @@ def _shared_reason(failed: Sequence[Verdict]) -> str:
     return reasons.pop() if len(reasons) == 1 and len(failed) > 1 else ""
 
 
-def _sample(score: Score, n_fake: int | None) -> str:
+def _sample(score: Score, verdict: Verdict) -> str:
     """Say what a value was measured on."""
-    images = f"{score.groups} groups of {n_fake:,} images" if score.groups > 1 else f"{n_fake:,} images"
+    images = f"{verdict.n_fake:,} {f'slices of {verdict.volumes:,} volumes' if verdict.volumes else 'images'}"
+    images = f"{score.groups} groups of {images}" if score.groups > 1 else images
     return f"{len(score.runs)} training runs, each {images}" if score.runs else images
 
 

@@ -19,6 +19,7 @@ from pytest_medgan.metrics import inputs
 from pytest_medgan.metrics.causes import NotMeasuredError
 from pytest_medgan.metrics.custom import CustomMetric, custom_estimate
 from pytest_medgan.metrics.evidence import gather_evidence
+from pytest_medgan.metrics.grouping import contribution_by_group
 from pytest_medgan.metrics.look import Look
 from pytest_medgan.metrics.pairwise import points
 from pytest_medgan.metrics.passes import cross, own
@@ -122,7 +123,7 @@ def measure(
     measured = _measure_all(look)
     causes |= {name: found for name, found in measured.items() if isinstance(found, Cause)}
     estimates = {name: found for name, found in measured.items() if isinstance(found, Estimate)}
-    contributed = {name: FUNCTIONS[name].contribution(look) for name in estimates} if contributions else {}
+    contributed = _contributions(estimates, look) if contributions else {}
     found_evidence = gather_evidence(look, estimates) if evidence else Evidence()
     estimates |= {each.metric.name: custom_estimate(each, look) for each in custom}
     return Battery(
@@ -131,6 +132,15 @@ def measure(
         found_evidence,
         MappingProxyType(contributed),
     )
+
+
+def _contributions(names: Iterable[str], look: Look) -> dict[str, Contribution]:
+    """Return what each image, or each group of images drawn together, contributes to each metric."""
+    found = {name: FUNCTIONS[name].contribution(look) for name in names}
+    if look.fake_group is None:
+        return found
+    grouped = {name: contribution_by_group(name, each, look.fake_group) for name, each in found.items()}
+    return {name: each for name, each in grouped.items() if each is not None}
 
 
 def _read_maps(maps: Any, features: torch.Tensor, reference: Reference) -> Float32 | None:

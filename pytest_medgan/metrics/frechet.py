@@ -70,9 +70,10 @@ def frechet_estimate(look: Look) -> Estimate:
 
 
 def frechet_contribution(look: Look) -> Contribution:
-    """Return the delete-one pseudo-values of the generated images, the first 2,048 of many."""
+    """Return the delete-one pseudo-values of the generated images, the first 2,048 of many independent ones."""
     m, reference = len(look.fake), need(look.reference.moments, Cause.NOT_PREPARED)
-    found, none, rows = look.keep(_overlap), LeftOutRows(slice(0, 0), None), slice(0, ENOUGH)
+    rows = slice(0, ENOUGH if look.fake_group is None else m)
+    found, none = look.keep(_overlap), LeftOutRows(slice(0, 0), None)
     _, without = distances_without_each(reference, look.real, look.fake, found, left_out=none, rows_fake=rows)
     return Contribution(-(m - 1) * without, share=len(without) / m)
 

@@ -21,6 +21,8 @@ class Generator(Protocol):
       condition: str | None
       sample_range: (start, stop, seed) -> uint8 [stop-start,1,H,W]
       shares_images: bool
+      groups: (count, seed) -> [count]
+      volume_shape: tuple[int, int, int]
     """
 
     def __call__(self, count: int, seed: int) -> UInt8:
@@ -42,6 +44,9 @@ class ImageSource:
     window: tuple[float, float] | None = None  # the HU that 0 and 255 stand for; None where unknown
     condition: str | None = None  # what it was told to draw, such as "class=3"; scores of another are not comparable
     shares_images: bool = True  # other processes may receive its images through a folder
-    groups: Callable[[int], Names] | None = None
-    # (count) -> the group of each of the first `count` images, where images of one group are not independent (slices of
-    # one patient or volume); None where all images are independent
+    groups: Callable[[int, int], Names] | None = None
+    # (count, seed) -> the group of each of the first `count` images of a seed, where images of one group are not
+    # independent (slices of one patient or volume); None where all images are independent
+    volume_shape: tuple[int, int, int] | None = None
+    # [D,H,W], where it draws volumes, uint8 [count,1,D,H,W] from the feet up, which are measured slice by slice; None:
+    # it draws images

@@ -54,6 +54,8 @@ class DataSettings:
     range: tuple[float, float] | None = None  # values of black and white in pictures; None takes those of their format
     patient: str = "top"  # a picture's patient: "top": topmost folder; "folder": its own folder; "file": file name
     strict: bool = False  # raise an error for damaged or unsuitable files even if they are not used
+    planes: str = "axial"  # slices of a volume: "axial", or "three": axial, coronal and sagittal ones of a cube
+    generated: bool = False  # the source holds generated volumes, which may say that they are synthetic data
 
 
 @dataclass(frozen=True, eq=False)

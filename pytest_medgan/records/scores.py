@@ -128,6 +128,7 @@ class Scores:
     suspects: tuple[Suspect, ...] = ()  # why the images are no sample of a generator; empty where they are one
     custom: Mapping[str, Metric] = field(default_factory=dict)  # the project's own metrics among them
     runs: tuple[str, ...] = ()  # identity of each training run, "" where it has none; empty for one run
+    volumes: int = 0  # volumes per sample group that the images are slices of; 0: every image was drawn by itself
 
     def __repr__(self) -> str:
         return f"<scores of {len(self.metrics)} metrics at {self.n_fake} images>"

@@ -98,6 +98,7 @@ class Verdict:
     runs: int = 1  # training runs of the candidate
     allowed: float | None = None  # the largest loss that passes at the full count; None: the margin
     forgiven: bool = False  # blind, and other metrics of the same test see what it cannot: it fails nothing
+    volumes: int = 0  # volumes per sample group that the images are slices of; 0: every image was drawn by itself
 
     @property
     def bound(self) -> float | None:

@@ -170,5 +170,6 @@ def _numbers(model: ModelRecord, verdict: Verdict) -> str:
     bound = "" if verdict.margin is None else f", has to be {sign} {scale.with_unit(verdict.bound)}"
     if verdict.margin is not None and verdict.cannot_fail:
         bound = ", any value passes"
-    count = f" at {verdict.n_fake:,} images" if verdict.n_fake else ""
+    images = f"slices of {verdict.volumes:,} volumes" if verdict.volumes else "images"
+    count = f" at {verdict.n_fake:,} {images}" if verdict.n_fake else ""
     return f"{scale.show(verdict.measured.mean)} against {scale.with_unit(verdict.limit)}{bound}{count}"

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from pytest_medgan.ct.studies import choose_slices
+from pytest_medgan.ct.planes import choose_slices
 
 
 @pytest.mark.parametrize(
