@@ -30,6 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     from pytest_medgan.cli.progress import ConsoleProgress
+    from pytest_medgan.evaluate.volumes import middle_slices
     from pytest_medgan.gan import load_generator
     from pytest_medgan.gan.run_folder import grid, write_png
     from pytest_medgan.ground.files import write_file
@@ -41,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise SettingsError("medgan sample has nothing to write. Give --out FILE or --dicom DIR.")
     with ConsoleProgress() as progress:
         generator = load_generator(arguments.generator, device=arguments.device, progress=progress)
-        pixels = np.concatenate([generator(arguments.count, seed) for seed in seeds])
+        pixels = np.concatenate([middle_slices(generator(arguments.count, seed)) for seed in seeds])
     groups = np.repeat([str(seed) for seed in seeds], arguments.count)
     if arguments.dicom is not None:
         from pytest_medgan.ct.capture import write_captures

@@ -107,8 +107,9 @@ def _fake(arguments: argparse.Namespace) -> UInt8:
     if pixels is not None:
         return pixels
     from pytest_medgan.cli.progress import ConsoleProgress
+    from pytest_medgan.evaluate.volumes import middle_slices
     from pytest_medgan.gan import load_generator
 
     with ConsoleProgress() as progress:
         generator = load_generator(arguments.fake, device=arguments.device, progress=progress)
-        return generator(arguments.count, arguments.seed)
+        return middle_slices(generator(arguments.count, arguments.seed))

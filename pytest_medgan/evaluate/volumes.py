@@ -31,6 +31,11 @@ def is_volume_folder(path: Path) -> bool:
     return any(file.kind in (*VOLUMES, "dicom") for file in list_files(path))
 
 
+def middle_slices(pixels: UInt8) -> UInt8:
+    """Return the middle axial slice of each volume, uint8 [N,1,H,W], of [N,1,D,H,W]; images as they are."""
+    return pixels[:, :, pixels.shape[2] // 2] if pixels.ndim == 5 else pixels
+
+
 # ---------------------------------------------------------------------------------------------------------------- drawn
 
 

@@ -1,0 +1,114 @@
+"""Errors that take the slices of a volume together agree with a bootstrap over volumes.
+
+The bootstrap draws sample groups of whole volumes out of many, as a generator of volumes does. One that draws volumes
+with replacement out of a single sample group would repeat images, which shifts FID, recall and coverage.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from pytest_medgan.metrics import measure, prepare_reference
+from pytest_medgan.metrics.reference import Reference
+from pytest_medgan.records import ImageSet
+
+AGREE = ("fid", "kid", "improved_precision", "density", "coverage")
+WITHIN = 0.15
+
+
+def ratios(
+    reference: Reference,
+    features: np.ndarray,
+    group: np.ndarray,
+    *,
+    volumes: int,
+    draws: int,
+    metrics: tuple[str, ...] = AGREE,
+    pixels: np.ndarray | None = None,
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return each metric's error by volume, and by slice, as a share of its spread over drawn sample groups.
+
+    Args:
+        reference: What is measured against.
+        features: Features of the slices of all volumes.
+        group: The volume of each slice, numbered from 0.
+        volumes: Volumes of a sample group.
+        draws: Sample groups.
+        metrics: The metrics.
+        pixels: The slices, where metrics need them.
+    """
+    rng, count = np.random.default_rng(0), int(group.max()) + 1
+    values: dict[str, list[float]] = {name: [] for name in metrics}
+    errors: tuple[dict[str, list[float]], ...] = ({name: [] for name in metrics}, {name: [] for name in metrics})
+    for turn in range(draws):
+        rows = np.flatnonzero(np.isin(group, rng.permutation(count)[:volumes]))
+        some = None if pixels is None else pixels[rows]
+        for place, groups in enumerate((group[rows], None)[: 2 if turn < 10 else 1]):
+            by = measure(reference, fake=features[rows], pixels=some, fake_groups=groups, metrics=metrics).estimates
+            for name in metrics:
+                errors[place][name].append(by[name].se)
+                if place == 0:
+                    values[name].append(by[name].value)
+    left = np.sqrt(1 - volumes / count)  # groups drawn out of finitely many volumes spread less
+    shares: tuple[dict[str, float], dict[str, float]] = ({}, {})
+    for name in metrics:
+        spread = np.std(values[name], ddof=1) / left
+        for share, claimed in zip(shares, errors, strict=True):
+            share[name] = float(np.sqrt(np.mean(np.square(claimed[name]))) / spread)
+    return shares
+
+
+def slices_of_volumes(rng: np.random.Generator, volumes: int, offset: float) -> np.ndarray:
+    """Return features float32 [volumes * 6, 8]; the slices of a volume are alike."""
+    volume = np.repeat(rng.standard_normal((volumes, 8)), 6, 0)
+    return (volume + 0.7 * rng.standard_normal(volume.shape) + offset).astype(np.float32)
+
+
+def test_errors_by_volume_agree_with_a_bootstrap_over_volumes() -> None:
+    rng = np.random.default_rng(3)
+    real = slices_of_volumes(rng, 60, 0.0)
+    reference = prepare_reference(real, groups=np.arange(len(real)) // 6)
+    fake = slices_of_volumes(rng, 2000, 0.6)
+    by_volume, by_slice = ratios(reference, fake, np.arange(len(fake)) // 6, volumes=30, draws=120)
+    for name in AGREE:
+        assert by_volume[name] == pytest.approx(1, abs=WITHIN), (name, by_volume)
+        assert by_slice[name] < 0.8, (name, by_slice)
+
+
+@pytest.mark.slow
+def test_errors_by_phantom_volume_agree_with_a_bootstrap_over_volumes(tmp_path: Path) -> None:
+    """The model is the phantoms, blurred; recall's error is above its spread, as by image."""
+    from pytest_medgan.embedding import embed_images, load_extractor
+    from pytest_medgan.evaluate.settings import parse_data
+    from pytest_medgan.evaluate.sources import prepare
+
+    made = prepare(parse_data("phantom:240x8@7,crop=image,size=64,slices=all"), cache_dir=tmp_path)
+    names, group = np.unique(made.groups, return_inverse=True)
+    real = group < 60
+    blurred = np.rint(gaussian_filter(made.pixels[~real].astype(np.float64), (0, 0, 0.7, 0.7))).astype(np.uint8)
+    space = load_extractor("compact")
+    features = [
+        embed_images(space, ImageSet(pixels, made.groups[rows], "x")).features
+        for pixels, rows in ((made.pixels[real], real), (blurred, ~real))
+    ]
+    metrics = (*AGREE, "intensity_distance", "improved_recall")
+    reference = prepare_reference(
+        features[0],
+        groups=group[real],
+        pixels=made.pixels[real],
+        window=made.window,
+        metrics=metrics,
+        ball_dimensions=space.ball_dimensions,
+    )
+    by_volume, by_slice = ratios(
+        reference, features[1], group[~real] - 60, volumes=30, draws=300, metrics=metrics, pixels=blurred
+    )
+    for name in (*AGREE, "intensity_distance"):
+        assert by_volume[name] == pytest.approx(1, abs=WITHIN), (name, by_volume)
+        assert by_slice[name] < 0.8, (name, by_slice)
+    assert 1 - WITHIN < by_volume["improved_recall"] < 1.6
+    assert len(names) == 240
