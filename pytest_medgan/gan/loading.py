@@ -83,8 +83,8 @@ def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_pr
 
 
 def is_model_folder(path: Path) -> bool:
-    """Return whether a folder holds a finished training run or a pipeline of diffusers."""
-    return (path / FINISHED).exists() or (path / pipelines.INDEX).is_file()
+    """Return whether a folder holds a finished training run, a pipeline of diffusers or a bundle of MONAI."""
+    return (path / FINISHED).exists() or is_model(path)
 
 
 def _read_truncation(text: str) -> float:

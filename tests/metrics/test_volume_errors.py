@@ -1,7 +1,9 @@
 """Errors that take the slices of a volume together agree with a bootstrap over volumes.
 
 The bootstrap draws sample groups of whole volumes out of many, as a generator of volumes does. One that draws volumes
-with replacement out of a single sample group would repeat images, which shifts FID, recall and coverage.
+with replacement out of a single sample group would repeat images, which shifts FID, recall and coverage. The model
+differs from the real volumes: near them, where FID, KID and intensity distance cannot fall much,
+their errors are too large.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pytest_medgan.records import ImageSet
 
 AGREE = ("fid", "kid", "improved_precision", "density", "coverage")
 WITHIN = 0.15
+SLICES = 4  # of a volume
 
 
 def ratios(
@@ -63,17 +66,17 @@ def ratios(
 
 
 def slices_of_volumes(rng: np.random.Generator, volumes: int, offset: float) -> np.ndarray:
-    """Return features float32 [volumes * 6, 8]; the slices of a volume are alike."""
-    volume = np.repeat(rng.standard_normal((volumes, 8)), 6, 0)
+    """Return features float32 [volumes * SLICES, 8]; the slices of a volume are alike."""
+    volume = np.repeat(rng.standard_normal((volumes, 8)), SLICES, 0)
     return (volume + 0.7 * rng.standard_normal(volume.shape) + offset).astype(np.float32)
 
 
 def test_errors_by_volume_agree_with_a_bootstrap_over_volumes() -> None:
     rng = np.random.default_rng(3)
     real = slices_of_volumes(rng, 60, 0.0)
-    reference = prepare_reference(real, groups=np.arange(len(real)) // 6)
-    fake = slices_of_volumes(rng, 2000, 0.6)
-    by_volume, by_slice = ratios(reference, fake, np.arange(len(fake)) // 6, volumes=30, draws=120)
+    reference = prepare_reference(real, groups=np.arange(len(real)) // SLICES)
+    fake = slices_of_volumes(rng, 2000, 1.0)
+    by_volume, by_slice = ratios(reference, fake, np.arange(len(fake)) // SLICES, volumes=40, draws=150)
     for name in AGREE:
         assert by_volume[name] == pytest.approx(1, abs=WITHIN), (name, by_volume)
         assert by_slice[name] < 0.8, (name, by_slice)
