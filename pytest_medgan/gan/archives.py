@@ -10,6 +10,7 @@ import hashlib
 import io
 import pickle
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from torch.export.passes import move_to_device_pass
 
 from pytest_medgan.errors import CheckpointError
 from pytest_medgan.gan.architecture import NetworkConfig
-from pytest_medgan.gan.checkpoint import CONVERSION
+from pytest_medgan.gan.checkpoint import CONVERSION, is_bare_pickle
 from pytest_medgan.gan.description import ENTRY, read_description
 from pytest_medgan.gan.networks import restore_generator
 from pytest_medgan.gan.probing import GREY_LEVEL, USUAL_LATENTS, Rescaled, check_network, check_shape, try_latents
@@ -27,6 +28,8 @@ from pytest_medgan.gan.sampling import NetworkGenerator, choose_device
 from pytest_medgan.gan.state_files import read_state
 from pytest_medgan.ground.torch_files import file_operators, tensors_only
 from pytest_medgan.records import Progress, no_progress
+
+_PICKLE = f"The file is a pickle, which runs code when it is loaded. {CONVERSION}"
 
 
 def from_archive(
@@ -107,6 +110,9 @@ def _kind(path: Path) -> str:
         with zipfile.ZipFile(path) as archive:
             inner = [name.split("/", 1)[-1] for name in archive.namelist()]
     except (zipfile.BadZipFile, OSError, ValueError) as error:  # ValueError: a name that is not UTF-8
+        with suppress(OSError), path.open("rb") as stream:
+            if is_bare_pickle(stream.read(9)):
+                raise CheckpointError(_PICKLE, file=path.name) from error
         raise CheckpointError(
             "The file is no checkpoint of medgan, TorchScript or torch.export; it may be truncated. Copy it again.",
             file=path.name,
@@ -117,7 +123,7 @@ def _kind(path: Path) -> str:
         "serialized_exported_program.json" in inner  # torch before 2.8
     ):
         return "torch.export"
-    raise CheckpointError(f"The file is a pickle, which runs code when it is loaded. {CONVERSION}", file=path.name)
+    raise CheckpointError(_PICKLE, file=path.name)
 
 
 def _named_latent(path: Path) -> tuple[int, ...]:

@@ -34,7 +34,8 @@ HEADER_KEY = "medgan"  # one key alone: safetensors writes several in random ord
 SUFFIX = ".safetensors"
 CONVERSION = (
     "Export the model where you trust it with torch.export.save(...) or torch.jit.script(model).save(...), name a bare "
-    "state_dict as dcgan,weights=FILE or package.module:Network,weights=FILE."
+    "state_dict as dcgan,weights=FILE or package.module:Network,weights=FILE, or convert a network of StyleGAN2-ADA, "
+    "StyleGAN3 or StudioGAN with `medgan convert`."
 )
 
 
@@ -219,10 +220,14 @@ def refuse_pickle(path: Path) -> None:
             f"The checkpoint cannot be opened ({error.strerror or 'no reason given'}). Check its name and permissions.",
             file=path.name,
         ) from error
-    # a pickle of protocol 2 or later, and torch.save's zip (before torch 1.6: a bare pickle); the length that a
-    # safetensors file begins with may start with the same byte, but there JSON follows it
-    if start[:4] == b"PK\x03\x04" or (start[:1] == b"\x80" and start[8:9] != b"{"):
+    if start[:4] == b"PK\x03\x04" or is_bare_pickle(start):  # torch.save's zip, and before torch 1.6 no zip
         raise CheckpointError(
             f"The file is a pickle, which runs code when it is loaded. {CONVERSION}",
             file=path.name,
         )
+
+
+def is_bare_pickle(start: bytes) -> bool:
+    """Return whether a file's first 9 bytes are those of a pickle of protocol 2 or later."""
+    # the length that a safetensors file begins with may start with the same byte, but there JSON follows it
+    return start[:1] == b"\x80" and start[8:9] != b"{"

@@ -24,6 +24,7 @@ from pytest_medgan.ground.digests import digest_file
 from pytest_medgan.ground.files import write_bytes
 
 SECONDS = 600.0
+_LONGEST = 1 << 20  # bytes of an answer
 _SUFFIXES = (".pt2", TORCHSCRIPT)
 _CHECKPOINTS = (".pth", ".pt", ".ckpt", ".bin")  # torch.save's, where NVlabs write .pkl
 
@@ -139,10 +140,10 @@ def _run(order: ConversionOrder, folder: Path) -> dict[str, Any]:
         ) from error
     finally:
         _end(process)
-    try:
-        answer = json.loads((folder / ANSWER).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        answer = None
+    path, answer = folder / ANSWER, None
+    with suppress(OSError, ValueError, RecursionError):
+        if path.is_file() and path.stat().st_size < _LONGEST:  # not a pipe, which would wait for a writer
+            answer = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(answer, dict):
         raise CheckpointError(
             "The code of the network ended its process and left no answer. Try the network in its own project first.",

@@ -52,12 +52,16 @@ def _answer(order: dict[str, Any], out: Path) -> dict[str, Any]:
             "Correct --code, or install it."
         }
     except Exception as error:  # foreign code may raise anything
-        text = str(error).replace(order["code"], "CODE")[:_WORDS]
-        text = text or f"no reason given, in {traceback.extract_tb(error.__traceback__)[-1].name}"
         return {
-            "problem": f"The code of the network fails ({text}). Use the source that the network was trained with, or "
-            "a version of torch that it was written for."
+            "problem": f"The code of the network fails ({_reason(error, order['code'])}). Use the source that the "
+            "network was trained with, or a version of torch that it was written for."
         }
+
+
+def _reason(error: Exception, code: str) -> str:
+    """Return the first line of what a foreign error says, or else the function that it comes from."""
+    text = str(error).replace(code, "CODE").strip().partition("\n")[0][:_WORDS]
+    return text or f"no reason given, in {traceback.extract_tb(error.__traceback__)[-1].name}"
 
 
 def _convert(order: dict[str, Any], out: Path) -> dict[str, Any]:
@@ -92,16 +96,22 @@ def _convert(order: dict[str, Any], out: Path) -> dict[str, Any]:
         low, high = _check(drawing(z))
         images = picture(z)
         drawing.make_traceable()
-        exported = _export(picture, z[:2], out, json.dumps(said, sort_keys=True))
+        try:
+            exported = _export(picture, z[:2], out, json.dumps(said, sort_keys=True))
+        except Exception as error:  # whatever torch raises for code that it cannot follow
+            raise CheckpointError(
+                f"torch cannot follow the network's code ({_reason(error, order['code'])}). Name the other format, "
+                f"--out {_other_format(out)}."
+            ) from error
         try:
             difference = float((exported(z) - images).abs().max())
         except RuntimeError:  # it draws as many images as it was traced with, and no other number
             difference = math.inf
     if not difference <= _MOST:
-        other = "G.pt2 (torch.export)" if out.suffix == TORCHSCRIPT else "G.pt (TorchScript)"
+        how = f"values differ by {difference:.2g}" if difference < math.inf else "or fails on another number of them"
         raise CheckpointError(
-            f"The exported program draws other images than the network (values differ by {difference:.2g}). Make the "
-            f"network's noise constant, or name the other format, --out {other}."
+            f"The exported program draws other images than the network ({how}). Make the network's noise constant, or "
+            f"name the other format, --out {_other_format(out)}."
         )
     return {"latent": drawing.latent, "shape": list(images.shape[1:]), "low": low, "high": high, "differs": difference}
 
@@ -128,38 +138,31 @@ def _check(images: Any) -> tuple[float, float]:
 
 
 def _export(picture: nn.Module, z: Tensor, out: Path, said: str) -> nn.Module:
-    """Write a network as a file that says of itself what it is, and return what was written as a network.
-
-    Raises:
-        CheckpointError: torch cannot follow the network.
-    """
+    """Write a network as a file that says of itself what it is, and return what was written as a network."""
     import torch
 
-    from pytest_medgan.errors import CheckpointError
     from pytest_medgan.gan.description import ENTRY
 
     content = io.BytesIO()  # a file would hold its own name
     exported: nn.Module
-    try:
-        if out.suffix == TORCHSCRIPT:
-            exported = torch.jit.trace(picture, z, check_trace=False)  # type: ignore[no-untyped-call]
-            torch.jit.save(exported, content, _extra_files={ENTRY: said})
-            out.write_bytes(content.getvalue())
-            return exported
+    if out.suffix == TORCHSCRIPT:
+        exported = torch.jit.trace(picture, z, check_trace=False)  # type: ignore[no-untyped-call]
+        torch.jit.save(exported, content, _extra_files={ENTRY: said})
+    else:
         program = torch.export.export(picture, (z,), dynamic_shapes=({0: torch.export.Dim("batch")},), strict=False)
         for part in program.graph_module.modules():
             for node in part.graph.nodes if isinstance(part, torch.fx.GraphModule) else ():
                 for name in _TRACES:  # equal networks give equal files, and no path leaves the machine
                     node.meta.pop(name, None)
         torch.export.save(program, content, extra_files={ENTRY: said})
-        out.write_bytes(content.getvalue())
-        return program.module()
-    except Exception as error:  # whatever torch raises for code that it cannot follow
-        text = str(error).partition("\n")[0][:_WORDS]
-        raise CheckpointError(
-            f"torch cannot follow the network's code ({text}). Name the other format, --out G.pt2 (torch.export) or "
-            "--out G.pt (TorchScript)."
-        ) from error
+        exported = program.module()
+    out.write_bytes(content.getvalue())
+    return exported
+
+
+def _other_format(out: Path) -> str:
+    """Return the format that was not asked for, as a message names it."""
+    return "G.pt2 (torch.export)" if out.suffix == TORCHSCRIPT else "G.pt (TorchScript)"
 
 
 if __name__ == "__main__":

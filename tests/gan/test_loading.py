@@ -136,6 +136,14 @@ def test_payload_hidden_in_an_exported_program_does_not_run(tmp_path: Path, prot
             assert not ran.exists(), f"{suspect} ran"
 
 
+def test_bare_pickle_is_told_how_it_can_be_converted(tmp_path: Path) -> None:
+    target = tmp_path / "made"
+    (tmp_path / "network.pkl").write_bytes(pickle.dumps({"G_ema": Payload(target)}))
+    with pytest.raises(CheckpointError, match=r"is a pickle.*medgan convert"):
+        load_generator(str(tmp_path / "network.pkl"))
+    assert not target.exists()
+
+
 def test_truncated_archive_is_refused(tmp_path: Path) -> None:
     path = script(Draws(), tmp_path / "whole-z12.pt")
     cut = tmp_path / "cut-z12.pt"

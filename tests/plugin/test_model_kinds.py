@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.gan.stand_in import PERSISTENCE
 from tests.monai_bundles import GAN, LATENT, write_bundle
 from tests.plugin.conftest import MODULE
 
@@ -161,6 +162,50 @@ def write_latent_bundle(project: Path, gain: float) -> None:
     write_bundle(project / "bundle", LATENT, gain=gain)
 
 
+STYLEGAN = """
+import pickle, sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, "code")
+names = {}
+source = Path("code/network.py").read_text()
+exec(source, names)
+kind = names["Generator"]
+kind.source = source
+mean, components = (torch.from_numpy(array) for array in np.load("components.npz").values())
+pickle.dump({"G_ema": kind(mean, components * GAIN)}, open("network.pkl", "wb"))
+"""
+STYLEGAN_SOURCE = """
+from torch_utils.persistence import Carried
+
+
+class Generator(Carried):
+    def __init__(self, mean, components):
+        super().__init__()
+        self.z_dim, self.c_dim = len(components), 0
+        self.register_buffer("mean", mean)
+        self.register_buffer("components", components)
+
+    def forward(self, z, c, truncation_psi=1, noise_mode="random"):
+        return (self.mean + z @ self.components).reshape(-1, 1, 32, 32)
+"""
+
+
+def write_converted(project: Path, gain: float) -> None:
+    """Pickle a network together with its source, as NVlabs do, and convert it."""
+    mean, components = principal_components()
+    np.savez(project / "components.npz", mean=mean, components=components)
+    (project / "code" / "torch_utils").mkdir(parents=True, exist_ok=True)
+    (project / "code" / "torch_utils" / "persistence.py").write_text(PERSISTENCE)
+    (project / "code" / "network.py").write_text(STYLEGAN_SOURCE)
+    subprocess.run([sys.executable, "-c", STYLEGAN.replace("GAIN", str(gain))], cwd=project, check=True)
+    command = ["convert", "network.pkl", "--code", "code", "--out", "G.pt2", "--trust", "--allow-network"]
+    subprocess.run([sys.executable, "-m", "pytest_medgan", *command], cwd=project, check=True)
+
+
 KINDS = [
     pytest.param("model.onnx", write_onnx, "onnxruntime", id="ONNX", marks=pytest.mark.slow),
     pytest.param("models:Decodes,latent=12", write_models, "", id="decode", marks=pytest.mark.slow),
@@ -194,6 +239,7 @@ KINDS = [
         id="bundle of a latent diffusion model",
         marks=pytest.mark.slow,
     ),
+    pytest.param("G.pt2", write_converted, "", id="converted StyleGAN", marks=pytest.mark.slow),
     pytest.param("pipeline,steps=2", write_pipeline, "diffusers", id="DDIMPipeline", marks=pytest.mark.slow),
 ]
 
