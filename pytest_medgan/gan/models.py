@@ -20,6 +20,8 @@ from pytest_medgan.gan.sampling import BlockGenerator, exact_convolutions
 from pytest_medgan.gan.seeding import seed_of, seeded
 from pytest_medgan.records import Progress, UInt8
 
+_PROBED_VOLUMES = 2  # volumes that tell the range of a model's values; eight may not fit into memory
+
 
 @dataclass(frozen=True)
 class Model:
@@ -31,11 +33,17 @@ class Model:
     values: tuple[float, float] | None  # of black and white; None stands for -1 and 1
     device: torch.device
     conditions: Fitted = field(default_factory=lambda: Fitted(NONE))  # further arguments of `network`
+    draws_volumes: bool = False  # [N,1,D,H,W], which are drawn one at a time
+
+    @property
+    def block(self) -> int:
+        """Images that are drawn together."""
+        return 1 if self.draws_volumes else BLOCK
 
     def images(self, count: int, z: Tensor | None, *key: int) -> Tensor:
         """Return images as the model returns them; the key, seed and block, seeds what it draws itself."""
         seed, block = key
-        given = self.conditions.arguments(seed, range(block * BLOCK, block * BLOCK + count), self.device)
+        given = self.conditions.arguments(seed, range(block * self.block, block * self.block + count), self.device)
         with seeded(*key), torch.inference_mode(), exact_convolutions():
             if z is not None:
                 return self.network(z.to(self.device), **given)
@@ -46,9 +54,11 @@ class Model:
         if seed < 0:
             raise SettingsError(f"seed {seed} is negative. Choose 0 or more.")
         numbers = None if self.shape is None else math.prod(self.shape)
-        z = None if numbers is None else torch.from_numpy(latent_block(seed, block, numbers))
-        images = self.images(BLOCK, z, seed, block)
-        check_shape(images, BLOCK)
+        first = block * self.block
+        rows = slice(first % BLOCK, first % BLOCK + self.block)
+        z = None if numbers is None else torch.from_numpy(latent_block(seed, first // BLOCK, numbers)[rows])
+        images = self.images(self.block, z, seed, block)
+        check_shape(images, self.block, is_volume=self.draws_volumes)
         if images.dtype == torch.uint8:
             pixels: UInt8 = images.cpu().numpy()
             return pixels
@@ -58,8 +68,18 @@ class Model:
 class ModelGenerator(BlockGenerator):
     """Draw images with a model, and pass on what it says of itself."""
 
-    def __init__(self, model: Model, built: Any, *, identity: str | None, progress: Progress) -> None:
+    def __init__(
+        self,
+        model: Model,
+        built: Any,
+        *,
+        identity: str | None,
+        progress: Progress,
+        volume_shape: tuple[int, int, int] | None = None,
+    ) -> None:
         super().__init__(identity=identity, progress=progress)
+        self.size = model.block
+        self.volume_shape = volume_shape
         self.training_recipe = getattr(built, "training_recipe", None)
         self.run_recipe = getattr(built, "run_recipe", None)
         self.training_seed = getattr(built, "training_seed", None)
@@ -68,20 +88,33 @@ class ModelGenerator(BlockGenerator):
         self._model = model
 
     def draw_block(self, seed: int, block: int) -> UInt8:
-        """Return one block of images, uint8 [size,C,H,W]."""
+        """Return one block of images, uint8 [size,C,H,W], or a volume, uint8 [1,1,D,H,W]."""
         return self._model.draw(seed, block)
 
 
-def check_model(model: Model, values: tuple[float, float] | None) -> None:
-    """Draw some images twice; raise CheckpointError where they do not repeat or lie in another range."""
-    z = None if model.shape is None else probing_latents(math.prod(model.shape))
-    first, again = (model.images(PROBES, z, 0, 0) for _ in range(2))
-    check_shape(first, PROBES)
+def check_model(
+    model: Model, values: tuple[float, float] | None, *, takes_volumes: bool = False
+) -> tuple[int, int, int] | None:
+    """Return the shape [D,H,W] of the volumes that a model draws; None where it draws images.
+
+    Args:
+        model: The model.
+        values: Of black and white, where they were said.
+        takes_volumes: Whether it may draw volumes.
+
+    Raises:
+        CheckpointError: Some images, drawn twice, do not repeat or lie in another range.
+    """
+    count = _PROBED_VOLUMES if model.draws_volumes else PROBES
+    z = None if model.shape is None else probing_latents(math.prod(model.shape))[:count]
+    first, again = (model.images(count, z, 0, 0) for _ in range(2))
+    check_shape(first, count, is_volume=takes_volumes)
     check_repeats(first.float(), again.float())
     if first.dtype != torch.uint8:
         check_range(first if values is None else rescale(first, values), is_said=values is not None)
     elif values is not None:
         raise CheckpointError("The model returns grey levels, uint8, which have no other range. Leave range= out.")
+    return (first.shape[2], first.shape[3], first.shape[4]) if first.ndim == 5 else None
 
 
 def to_tensor(answer: Any) -> Tensor:

@@ -11,6 +11,7 @@ import importlib
 import inspect
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,11 @@ def from_named(
     elif "weights" in options:
         raise CheckpointError(f"The generator {name!r} is no torch module. Leave weights= out.")
     model = _adapt(built, name, options, chosen, conditions)
-    check_model(model, options.get("range"))
-    return ModelGenerator(model, built, identity=_identity(name, target, built, model), progress=progress)
+    shape = check_model(model, options.get("range"), takes_volumes=True)
+    model = replace(model, draws_volumes=shape is not None)
+    return ModelGenerator(
+        model, built, identity=_identity(name, target, built, model), progress=progress, volume_shape=shape
+    )
 
 
 # -------------------------------------------------------------------------------------------------- from name to object
@@ -127,6 +131,8 @@ def _from_function(function: Callable[..., Any], name: str, conditions: Conditio
     def draw(count: int, seed: int) -> object:
         return function(count, seed, **fitted.arguments(seed, range(count), torch.device("cpu")))
 
+    for fact in ("groups", "volume_shape"):
+        setattr(draw, fact, getattr(function, fact, None))
     generator = from_callable(draw)
     for fact in ("training_recipe", "run_recipe", "training_seed", "window"):
         setattr(generator, fact, getattr(function, fact, None))
@@ -183,8 +189,8 @@ def _adapt(built: Any, name: str, options: Mapping[str, Any], device: torch.devi
 
     candidates = (math.prod(said),) if said else USUAL_LATENTS
     with seeded(0, 0):
-        found, _ = try_latents(trial, candidates, device=str(device))
-    return Model(network, method, said or (found,), values, device, fitted)
+        found, images = try_latents(trial, candidates, device=str(device))
+    return Model(network, method, said or (found,), values, device, fitted, draws_volumes=images.ndim == 5)
 
 
 def _choose_method(built: Any, name: str, said: str | None, conditions: Conditions) -> str:

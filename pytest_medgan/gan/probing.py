@@ -78,13 +78,17 @@ def try_latents(
     ) from problem
 
 
-def check_shape(images: Tensor, count: int, *, file: str | None = None) -> None:
-    """Raise CheckpointError where images are not [count,C,H,W]."""
+def check_shape(images: Tensor, count: int, *, is_volume: bool = False, file: str | None = None) -> None:
+    """Raise CheckpointError where images are not [count,C,H,W], or volumes not [count,1,D,H,W]."""
     shape = list(images.shape)
+    if is_volume and images.ndim == 5 and shape[:2] == [count, 1]:
+        return
     if images.ndim == 4 and shape[0] == count and not (shape[3] in (1, 3) and shape[1] not in (1, 3)):
         return
     if images.ndim == 5:
-        problem = " These are volumes. Make it return slices, [N,C,H,W]."
+        problem = (
+            " These are volumes. Make it return slices, [N,C,H,W], or name a Python object that returns [N,1,D,H,W]."
+        )
     elif images.ndim == 4 and shape[0] == count:
         problem = f" Channels come last. Make it return [{count},{shape[3]},{shape[1]},{shape[2]}]."
     else:

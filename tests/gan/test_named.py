@@ -291,3 +291,59 @@ def test_model_that_does_not_fit_is_refused_in_one_sentence(module: str, name: s
 def test_option_that_is_unknown_or_cannot_be_read_is_refused(module: str, option: str) -> None:
     with pytest.raises(SettingsError, match=option.partition("=")[0]):
         load_generator(f"{module}:Decoder,{option}")
+
+
+VOLUMES = """
+import numpy as np
+import torch
+from torch import nn
+
+class Decoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(100, 6 * 8 * 8)
+        self.most = 0
+    def forward(self, z):
+        self.most = max(self.most, len(z))
+        return torch.tanh(self.layer(z)).reshape(-1, 1, 6, 8, 8)
+
+class Sampler:
+    def sample(self, n):
+        return np.random.normal(0, 0.4, (n, 1, 6, 8, 8)).clip(-1, 1)
+
+class Coloured:
+    def sample(self, n):
+        return np.random.normal(0, 0.4, (n, 2, 6, 8, 8)).clip(-1, 1)
+"""
+
+
+@pytest.fixture
+def volume_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "named_volumes.py").write_text(VOLUMES)
+    monkeypatch.syspath_prepend(tmp_path)
+    sys.modules.pop("named_volumes", None)
+    return "named_volumes"
+
+
+@pytest.mark.parametrize("name", ["Decoder", "Sampler"])
+def test_model_of_volumes_says_their_shape_and_draws_them_one_by_one(name: str, volume_module: str) -> None:
+    generator = load_generator(f"{volume_module}:{name}")
+    assert generator.volume_shape == (6, 8, 8)
+    some = generator(35, 3)
+    assert some.shape == (35, 1, 6, 8, 8)
+    np.testing.assert_array_equal(generator.sample_range(31, 34, 3), some[31:34])
+    assert len({volume.tobytes() for volume in some}) == 35
+    assert load_generator(f"{volume_module}:{name}").sample_range(34, 35, 3).tolist() == some[34:].tolist()
+
+
+def test_volumes_of_a_network_are_those_of_the_seeds_latents(volume_module: str) -> None:
+    generator = load_generator(f"{volume_module}:Decoder")
+    network = generator._model.network  # type: ignore[attr-defined]
+    with torch.no_grad():
+        expected = to_grey(torch.cat([network(z[None]) for z in torch.from_numpy(latents(0, 34, 5, 100))]))
+    np.testing.assert_array_equal(generator(34, 5), expected)
+
+
+def test_volumes_of_several_channels_are_refused(volume_module: str) -> None:
+    with pytest.raises(CheckpointError, match="These are volumes"):
+        load_generator(f"{volume_module}:Coloured")
