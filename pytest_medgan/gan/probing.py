@@ -86,9 +86,7 @@ def check_shape(images: Tensor, count: int, *, is_volume: bool = False, file: st
     if images.ndim == 4 and shape[0] == count and not (shape[3] in (1, 3) and shape[1] not in (1, 3)):
         return
     if images.ndim == 5:
-        problem = (
-            " These are volumes. Make it return slices, [N,C,H,W], or name a Python object that returns [N,1,D,H,W]."
-        )
+        problem = " These are volumes. Make it return slices, [N,C,H,W]; a Python object may return [N,1,D,H,W]."
     elif images.ndim == 4 and shape[0] == count:
         problem = f" Channels come last. Make it return [{count},{shape[3]},{shape[1]},{shape[2]}]."
     else:
