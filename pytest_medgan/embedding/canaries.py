@@ -26,7 +26,16 @@ from pytest_medgan.errors import ExtractorError
 from pytest_medgan.records import CANARY_TOLERANCE, Float32, Float64
 
 NUMBERS = 16  # per canned image
-LIBRARIES = ("pytest-medgan", "torch", "torchvision", "numpy", "onnxruntime", "timm", "torch-fidelity")
+LIBRARIES = (
+    "pytest-medgan",
+    "torch",
+    "torchvision",
+    "numpy",
+    "onnxruntime",
+    "timm",
+    "torch-fidelity",
+    "torchxrayvision",
+)
 
 
 def canary(space: FeatureSpace) -> tuple[float, ...]:

@@ -206,8 +206,50 @@ def write_converted(project: Path, gain: float) -> None:
     subprocess.run([sys.executable, "-m", "pytest_medgan", *command], cwd=project, check=True)
 
 
+def write_program(project: Path, gain: float) -> None:
+    import torch
+    from torch import Tensor, nn
+
+    class Components(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            mean, components = principal_components()
+            self.mean = nn.Buffer(torch.from_numpy(mean))
+            self.components = nn.Buffer(torch.from_numpy(components * gain))
+
+        def forward(self, z: Tensor) -> Tensor:
+            return (self.mean + z @ self.components).reshape(-1, 1, 32, 32)
+
+    batch = torch.export.Dim("batch", min=2, max=4096)
+    program = torch.export.export(Components(), (torch.zeros(4, 12),), dynamic_shapes=({0: batch},))
+    torch.export.save(program, project / "model.pt2")
+
+
+def made_images(gain: float) -> np.ndarray:
+    """Return images uint8 [512,32,32] of the model of principal components."""
+    mean, components = principal_components()
+    z = np.random.default_rng(0).normal(size=(512, 12)).astype(np.float32)
+    levels = (mean + gain * z @ components) * 127.5 + 128
+    return np.clip(levels, 0, 255).astype(np.uint8).reshape(-1, 32, 32)
+
+
+def write_pictures(project: Path, gain: float) -> None:
+    from PIL import Image
+
+    (project / "pictures").mkdir(exist_ok=True)
+    for number, image in enumerate(made_images(gain)):
+        Image.fromarray(image).save(project / "pictures" / f"{number:03}.png")
+
+
+def write_array(project: Path, gain: float) -> None:
+    np.savez(project / "made.npz", pixels=made_images(gain))
+
+
 KINDS = [
     pytest.param("model.onnx", write_onnx, "onnxruntime", id="ONNX", marks=pytest.mark.slow),
+    pytest.param("model.pt2,latent=12", write_program, "", id="torch.export", marks=pytest.mark.slow),
+    pytest.param("pictures", write_pictures, "", id="pictures", marks=pytest.mark.slow),
+    pytest.param("made.npz", write_array, "", id="array"),
     pytest.param("models:Decodes,latent=12", write_models, "", id="decode", marks=pytest.mark.slow),
     pytest.param("models:Samples", write_models, "", id="sample", marks=pytest.mark.slow),
     pytest.param("models:Forward,latent=12,weights=weights.pt", write_models, "", id="forward"),
@@ -292,3 +334,34 @@ def test_another_condition_is_incomparable_and_may_be_a_row_of_its_own(
     assert accept() == 2  # the row of class 1 would be replaced
     assert accept("another class", "medgan-baseline.yaml", "--override", "fingerprint") == 0
     gate(",class=2").assert_outcomes(passed=1)
+
+
+# the rows of the table of generators in docs/how-to/own-generator.md, and the walk of each
+WALKS = {
+    "a checkpoint of `medgan train`": "tests/test_retrained_example.py",
+    "a state dict of DCGAN, PGGAN, StyleGAN2 or BigGAN as built here": "tests/gan/test_loading.py",
+    "a Python class, object or network": "forward",
+    "a model of a class, a prompt or masks": "test_another_condition",
+    "a TorchScript or torch.export file": "torch.export",
+    "a network of StyleGAN2-ADA, StyleGAN3 or PyTorch-StudioGAN": "converted StyleGAN",
+    "an ONNX file": "ONNX",
+    "a MONAI autoencoder or GAN": "AutoencoderKL",
+    "a MONAI diffusion model": "DiffusionModelUNet",
+    "a MONAI bundle": "bundle of a GAN",
+    "a diffusers pipeline": "DDIMPipeline",
+    "a function that draws volumes": "tests/plugin/test_volume_models.py",
+    "volumes already made": "tests/plugin/test_volume_models.py",
+    "pictures already made": "pictures",
+    "an array already made": "array",
+}
+
+
+def test_every_row_of_the_documented_table_has_a_walk() -> None:
+    root = Path(__file__).parents[2]
+    text = (root / "docs" / "how-to" / "own-generator.md").read_text()
+    table = text.partition("| you have | name it | notes |\n")[2].partition("\n\n")[0]
+    rows = [line.split("|")[1].strip() for line in table.splitlines()[1:]]
+    assert rows == list(WALKS)
+    known = {str(kind.id) for kind in KINDS}
+    for walk in WALKS.values():
+        assert walk in known or walk == "test_another_condition" or (root / walk).is_file()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from pytest_medgan.plugin.options import marker_values
+from pytest_medgan.plugin.options import _located, marker_values
 
 SHOW = """
 import pytest
@@ -253,3 +254,15 @@ def test_gate_without_a_cache_folder_passes_with_a_warning(
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(["*warning: Nothing is kept: *Give another --medgan-cache-dir."])
     assert list(scratch.glob("medgan-*")) == []
+
+
+def test_paths_in_a_string_are_found_from_where_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("project/vit", "project/masks", "elsewhere"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    base = tmp_path / "project"
+    assert _located("timm:./vit", base) == "timm:./../project/vit"
+    assert _located("timm:vit_small", base) == "timm:vit_small"
+    assert _located("models:Paints,masks=masks,class=3", base) == "models:Paints,masks=../project/masks,class=3"
+    assert _located('models:Writes,prompt="masks, lung"', base) == 'models:Writes,prompt="masks, lung"'
+    assert _located("models:Writes,prompt=masks", base) == "models:Writes,prompt=masks"
