@@ -82,6 +82,12 @@ class Augmentation:
         return images
 
 
+def check_shift(shift: int, size: int) -> None:
+    """Raise SettingsError where images of `size` pixels cannot be shifted by up to `shift`."""
+    if shift >= size:
+        raise SettingsError(f"shift {shift} is not possible for images of {size} pixels. Choose less than that.")
+
+
 def shifted(images: Tensor, by: Tensor) -> Tensor:
     """Return images moved by whole pixels and mirrored at the border; differentiable.
 

@@ -17,9 +17,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from pytest_medgan.errors import SettingsError, TrainingError
+from pytest_medgan.errors import TrainingError
 from pytest_medgan.gan.adversarial import AdversarialTrainer, Optimisers, initialise_all
 from pytest_medgan.gan.architecture import Networks
+from pytest_medgan.gan.augmentation import check_shift
 from pytest_medgan.gan.batches import training_latents
 from pytest_medgan.gan.biggan import BigGANDiscriminator, BigGANGenerator, choose, initialise
 from pytest_medgan.gan.biggan_settings import BigGANConfig, BigGANSettings
@@ -45,10 +46,7 @@ class BigGANTrainer(AdversarialTrainer):
         device: torch.device,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        if settings.shift >= config.size:
-            raise SettingsError(
-                f"shift {settings.shift} is not possible for images of {config.size} pixels. Choose less than that."
-            )
+        check_shift(settings.shift, config.size)
         self.config, self.settings, self._augmentation = config, settings, settings.augmentation
         networks = BigGANGenerator(config), BigGANDiscriminator(config)
         initialise_all(networks, initialise, settings.seed)

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pytest_medgan.errors import SettingsError
 from pytest_medgan.gan.adversarial import AdversarialTrainer, Optimisers, initialise_all
 from pytest_medgan.gan.architecture import Networks
+from pytest_medgan.gan.augmentation import check_shift
 from pytest_medgan.gan.batches import training_latents
 from pytest_medgan.gan.dcgan import DCGANDiscriminator, DCGANGenerator, initialise
 from pytest_medgan.gan.dcgan_settings import DCGANConfig, DCGANSettings
@@ -40,10 +40,7 @@ class DCGANTrainer(AdversarialTrainer):
         device: torch.device,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        if settings.shift >= config.size:
-            raise SettingsError(
-                f"shift {settings.shift} is not possible for images of {config.size} pixels. Choose less than that."
-            )
+        check_shift(settings.shift, config.size)
         self.config, self.settings, self._augmentation = config, settings, settings.augmentation
         networks = DCGANGenerator(config), DCGANDiscriminator(config)
         initialise_all(networks, initialise, settings.seed)
