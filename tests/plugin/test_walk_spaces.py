@@ -51,6 +51,14 @@ def radimagenet(folder: Path) -> str:
     return "radimagenet:resnet50,weights=ResNet50.pt"
 
 
+def timm_folder(folder: Path) -> str:
+    """Write a folder of timm's in the layout of the Hugging Face hub and return the extractor's string."""
+    package = pytest.importorskip("timm")
+    torch.manual_seed(0)
+    package.models.save_for_hf(package.create_model("test_vit"), str(folder / "vit"), safe_serialization=True)
+    return "timm:./vit"
+
+
 def timm(folder: Path) -> str:
     """Write weights of timm's smallest transformer and return the extractor's string."""
     package = pytest.importorskip("timm")
@@ -64,6 +72,7 @@ SPACES = [
     pytest.param(fid_inception, "fid", 24, "0.5", id="fid_inception"),
     pytest.param(radimagenet, "improved_precision", 24, "40", id="radimagenet"),
     pytest.param(timm, "coverage", 32, "0.5", id="timm"),
+    pytest.param(timm_folder, "coverage", 32, "0.5", id="timm folder"),
 ]
 
 
