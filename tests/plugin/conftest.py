@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 # The heavy libraries are loaded before any run in this process: pytester unloads what was first imported inside a run,
@@ -22,6 +23,10 @@ import pytest_medgan.session.run_folder
 import pytest_medgan.session.summary  # noqa: F401
 from pytest_medgan.cli import main
 from tests.toy_images import write_real_images
+
+with suppress(ImportError):
+    # MONAI imports it. It takes the search for packages over from Python, and pytester would undo half of that.
+    import importlib_metadata  # noqa: F401
 
 MODULE = '''
 """A toy model and a toy feature space: blobs on a background, seen through fixed random projections.
