@@ -24,7 +24,7 @@ def parse(*words: str) -> argparse.Namespace:
 
 def test_data_settings_options_are_the_settings() -> None:
     assert prepare.data_settings(parse("phantom", "--out", "a.npz")) == DataSettings()
-    words = "x --out a.npz --crop image --crop-size 100 --size 64 --window=-1350:150 --slices all --patients 7"
+    words = "x --out a.npz --crop image --crop-size 100 --size 64 --window=-1350:150 --slices all --patients 7 --planes three"
     more = ["--histologies", "nos:large cell", "--split", "slice", "--fractions", "0.6:0.2:0.2", "--roi", "Boost 2"]
     more += ["--range=-1:1", "--patient", "file", "--strict"]
     settings = prepare.data_settings(parse(*words.split(), *more, "--seed", "3"))
@@ -38,6 +38,7 @@ def test_data_settings_options_are_the_settings() -> None:
         size=64,
         window=(-1350.0, 150.0),
         slices=None,
+        planes="three",
         patients=7,
         histologies=("nos", "large cell"),
         roi="Boost 2",
