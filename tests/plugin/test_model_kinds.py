@@ -206,23 +206,34 @@ def write_converted(project: Path, gain: float) -> None:
     subprocess.run([sys.executable, "-m", "pytest_medgan", *command], cwd=project, check=True)
 
 
+PROGRAM = """
+import numpy as np
+import torch
+from torch import nn
+
+
+class Components(nn.Module):
+    def __init__(self, mean, components):
+        super().__init__()
+        self.mean, self.components = nn.Buffer(torch.from_numpy(mean)), nn.Buffer(torch.from_numpy(components))
+
+    def forward(self, z):
+        return (self.mean + z @ self.components).reshape(-1, 1, 32, 32)
+
+
+held = np.load("components.npz")
+batch = torch.export.Dim("batch", min=2, max=4096)
+network = Components(held["mean"], held["components"] * np.float32(GAIN))
+program = torch.export.export(network, (torch.zeros(4, 12),), dynamic_shapes=({0: batch},))
+torch.export.save(program, "model.pt2")
+"""
+
+
 def write_program(project: Path, gain: float) -> None:
-    import torch
-    from torch import Tensor, nn
-
-    class Components(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            mean, components = principal_components()
-            self.mean = nn.Buffer(torch.from_numpy(mean))
-            self.components = nn.Buffer(torch.from_numpy(components * gain))
-
-        def forward(self, z: Tensor) -> Tensor:
-            return (self.mean + z @ self.components).reshape(-1, 1, 32, 32)
-
-    batch = torch.export.Dim("batch", min=2, max=4096)
-    program = torch.export.export(Components(), (torch.zeros(4, 12),), dynamic_shapes=({0: batch},))
-    torch.export.save(program, project / "model.pt2")
+    """Export a model in a process of its own: pytester unloads the compiler, which cannot be loaded twice."""
+    mean, components = principal_components()
+    np.savez(project / "components.npz", mean=mean, components=components)
+    subprocess.run([sys.executable, "-c", PROGRAM.replace("GAIN", str(gain))], cwd=project, check=True)
 
 
 def made_images(gain: float) -> np.ndarray:
