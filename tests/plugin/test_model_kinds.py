@@ -80,7 +80,7 @@ def write_models(project: Path, gain: float) -> None:
     np.savez(project / "components.npz", mean=mean, components=components)
     weights = {"layer.weight": torch.from_numpy(components.T.copy() * gain), "layer.bias": torch.from_numpy(mean)}
     torch.save(weights, project / "weights.pt")
-    (project / "models.py").write_text(MODELS.format(gain=gain))
+    (project / "kinds_of_models.py").write_text(MODELS.format(gain=gain))
 
 
 MONAI = """
@@ -261,9 +261,9 @@ KINDS = [
     pytest.param("model.pt2,latent=12", write_program, "", id="torch.export", marks=pytest.mark.slow),
     pytest.param("pictures", write_pictures, "", id="pictures", marks=pytest.mark.slow),
     pytest.param("made.npz", write_array, "", id="array"),
-    pytest.param("models:Decodes,latent=12", write_models, "", id="decode", marks=pytest.mark.slow),
-    pytest.param("models:Samples", write_models, "", id="sample", marks=pytest.mark.slow),
-    pytest.param("models:Forward,latent=12,weights=weights.pt", write_models, "", id="forward"),
+    pytest.param("kinds_of_models:Decodes,latent=12", write_models, "", id="decode", marks=pytest.mark.slow),
+    pytest.param("kinds_of_models:Samples", write_models, "", id="sample", marks=pytest.mark.slow),
+    pytest.param("kinds_of_models:Forward,latent=12,weights=weights.pt", write_models, "", id="forward"),
     pytest.param(
         "monai_models:autoencoder,latent=3x16x16,range=-4:4,weights=autoencoder.pt",
         write_monai,
@@ -318,7 +318,7 @@ def test_kind_is_gated_from_missing_over_accepted_to_pass_and_red(
 
 CONDITIONED = """
 import torch
-from models import COMPONENTS, MEAN
+from kinds_of_models import COMPONENTS, MEAN
 
 class OfAClass:
     def decode(self, z, class_labels):
