@@ -23,7 +23,7 @@ from pytest_medgan.embedding import load_extractor
 from pytest_medgan.gate.risks import DEFAULT, Question, criticals
 from pytest_medgan.gate.uncertainty import Error
 from pytest_medgan.metrics.alterations import SEED, soften, to_pixels
-from pytest_medgan.metrics.heads import _fit
+from pytest_medgan.metrics.heads import fit_head
 
 NAMES = ("local warp", "grey +15", "motion blur 5", "upside-down")  # the last is caught, for comparison
 ALLOWED = (0.05, 0.02)  # false alarms of real images of the other half
@@ -53,7 +53,7 @@ def main() -> None:
         for allowed in ALLOWED:
             found = []
             for fold in (0, 1):
-                weight, offset = _fit(real[half != fold], altered[half != fold])
+                weight, offset = fit_head(real[half != fold], altered[half != fold])
                 threshold = np.quantile(real[half == fold] @ weight + offset, 1 - allowed)
                 sets = (model, altered[half == fold], wrong)
                 found.append([float((rows @ weight + offset > threshold).mean()) for rows in sets])

@@ -67,7 +67,7 @@ def fit_heads(real: Float32, altered: Mapping[Alteration, Float32], groups: obje
     for fold in range(FOLDS):
         trained, other = half != fold, half == fold
         for number, name in enumerate(names):
-            weight, offset = _fit(real[trained], altered[name][trained])
+            weight, offset = fit_head(real[trained], altered[name][trained])
             scores = real[other] @ weight + offset
             middle, high = np.quantile(scores, (0.5, 0.95))
             spread = max(high - middle, np.finfo(np.float32).tiny)
@@ -115,8 +115,16 @@ def share_false_alarms(real: Float64, altered: Float64, share: float) -> Float64
         thresholds = lower
 
 
-def _fit(real: Float32, altered: Float32) -> tuple[Float64, float]:
-    """Return weights [D] and the offset of a logistic head, for features as they come."""
+def fit_head(real: Float32, altered: Float32) -> tuple[Float64, float]:
+    """Fit one logistic head that tells altered images from real ones.
+
+    Args:
+        real: Features of real images, float32 [N,D].
+        altered: Features of altered images, float32 [M,D].
+
+    Returns:
+        Weights float64 [D] and the offset; an image's score is features @ weights + offset, larger where altered.
+    """
     from sklearn.linear_model import LogisticRegression
 
     mean, spread = real.mean(0, dtype=np.float64), real.std(0, dtype=np.float64)
