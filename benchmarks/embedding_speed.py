@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from pytest_medgan.embedding import random_weights
 from pytest_medgan.embedding.canned import canned_images
 from pytest_medgan.embedding.engines import make_engine
-from pytest_medgan.embedding.inception import maps, prepare, to_three_channels
+from pytest_medgan.embedding.inception import inception_network, maps, prepare, to_three_channels
 from pytest_medgan.embedding.spec import ExtractorSpec
 from pytest_medgan.errors import ExtractorError
 
@@ -92,7 +92,7 @@ def contestants(pixels: Tensor, device: str, compiled: bool) -> Iterator[Contest
         spec = replace(ExtractorSpec("inception_v3"), engine=name, precision=precision, batch=len(pixels))
         start = time.perf_counter()
         try:
-            engine = make_engine(on_cpu, spec, device)
+            engine = make_engine(inception_network(on_cpu, "symmetric"), spec, device)
         except ExtractorError:
             continue
         list(engine.stream(pixels, len(pixels)))  # the first batch compiles, captures, allocates
