@@ -22,10 +22,10 @@ from pytest_medgan.gan.archives import from_archive
 from pytest_medgan.gan.bundles import from_bundle
 from pytest_medgan.gan.pipelines import from_pipeline
 from pytest_medgan.gan.sampling import BlockGenerator, choose_device
+from pytest_medgan.gan.time_limits import SECONDS
 from pytest_medgan.ground.pool import Pool, WorkerLostError, keep_worker
 from pytest_medgan.records import Progress, UInt8, no_progress
 
-SECONDS = 300.0  # that a model may take to open, and for each block of images
 _KEPT = 4  # models that stay open
 _OPENINGS = count()
 _PROCESS = Pool(1, {"TQDM_DISABLE": "1"})  # starts with the first such model and ends with this process

@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_medgan.errors import CheckpointError, SettingsError
 from pytest_medgan.gan import onnx_files, pipelines
-from pytest_medgan.gan.apart import SECONDS, ApartGenerator, ModelChoices, from_model_file, is_model
+from pytest_medgan.gan.apart import ApartGenerator, ModelChoices, from_model_file, is_model
 from pytest_medgan.gan.architecture import Architecture
 from pytest_medgan.gan.architectures import ARCHITECTURES
 from pytest_medgan.gan.archives import from_state_dict
@@ -18,6 +18,7 @@ from pytest_medgan.gan.named import from_named
 from pytest_medgan.gan.others import CheckedCallable, ImagePool, from_pool
 from pytest_medgan.gan.run_folder import FINISHED
 from pytest_medgan.gan.sampling import BlockGenerator, NetworkGenerator, from_file
+from pytest_medgan.gan.time_limits import SECONDS
 from pytest_medgan.ground.specs import Option, Spec, one_of, parse_spec, read_options, whole_number
 from pytest_medgan.records import Progress, no_progress
 
@@ -42,7 +43,7 @@ def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_pr
     - `package.module:name`: a callable `(count, seed) -> uint8 [N,C,H,W]`; or a model, a class of one or a function
       that builds one: a torch module, or an object with `sample(count)` or `decode(z)`; behind it `,latent=`,
       `,range=`, `,weights=FILE` (a state dict) and `,method=NAME`; or a diffusion model of MONAI in parts, `,steps=`;
-      `,class=NUMBER`, `,prompt="WORDS"` and `,masks=FOLDER` for a model whose method takes them
+      `,class=NUMBER`, `,prompt="WORDS"` and `,masks=FOLDER` for a model whose method takes them; `,seconds=NUMBER`
     - `FOLDER[,steps=N][,seconds=NUMBER]` with a model_index.json: a pipeline of diffusers, unconditional or,
       with `,class=NUMBER`, of a class
     - `FOLDER,trust=yes[,latent=...][,range=...][,steps=N][,seconds=NUMBER]` with a configs/inference.json: a bundle of
@@ -136,6 +137,7 @@ _NAMED = {
     "class": _CLASS,
     "prompt": Option(str, "words"),
     "masks": Option(Path, "a folder of pictures"),
+    "seconds": _SECONDS,
 }
 _TRUST = Option(one_of("yes", "no"), "yes or no")
 _CLASS = Option(whole_number(), "a whole number, a label of the training images")

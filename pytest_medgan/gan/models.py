@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ from pytest_medgan.gan.latents import BLOCK, latent_block
 from pytest_medgan.gan.probing import PROBES, check_range, check_repeats, check_shape, probing_latents, rescale
 from pytest_medgan.gan.sampling import BlockGenerator, exact_convolutions
 from pytest_medgan.gan.seeding import seed_of, seeded
+from pytest_medgan.gan.time_limits import TimeLimit
 from pytest_medgan.records import Progress, UInt8
 
 _PROBED_VOLUMES = 2  # volumes that tell the range of a model's values; eight may not fit into memory
@@ -76,6 +78,7 @@ class ModelGenerator(BlockGenerator):
         identity: str | None,
         progress: Progress,
         volume_shape: tuple[int, int, int] | None = None,
+        limit: TimeLimit | None = None,
     ) -> None:
         super().__init__(identity=identity, progress=progress)
         self.size = model.block
@@ -85,11 +88,12 @@ class ModelGenerator(BlockGenerator):
         self.training_seed = getattr(built, "training_seed", None)
         self.window = getattr(built, "window", None)
         self.condition = model.conditions.conditions.text
-        self._model = model
+        self._model, self._limit = model, limit
 
     def draw_block(self, seed: int, block: int) -> UInt8:
         """Return one block of images, uint8 [size,C,H,W], or a volume, uint8 [1,1,D,H,W]."""
-        return self._model.draw(seed, block)
+        with nullcontext() if self._limit is None else self._limit.drawing(self.size, self.size):
+            return self._model.draw(seed, block)
 
 
 def check_model(

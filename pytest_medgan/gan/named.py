@@ -29,6 +29,7 @@ from pytest_medgan.gan.probing import USUAL_LATENTS, try_latents
 from pytest_medgan.gan.sampling import choose_device
 from pytest_medgan.gan.seeding import seeded
 from pytest_medgan.gan.state_files import digest_weights, load_state
+from pytest_medgan.gan.time_limits import SECONDS, TimeLimit
 from pytest_medgan.ground.digests import digest_values
 from pytest_medgan.records import Progress, no_progress
 
@@ -46,14 +47,24 @@ def from_named(
         name: What names it.
         options: `latent`, the shape of a latent; `range`, the values of black and white; `weights`, the file of a state
             dict; `method`, which draws; `steps` of a diffusion model; `class`, `prompt` and `masks`, a folder, which
-            a parameter of the method takes. All may be left out.
+            a parameter of the method takes; `seconds`, the time that opening it and each block of images may take. All
+            may be left out.
         device: "cpu" or "cuda"; a function of (count, seed) chooses its own.
         progress: Called while images are drawn; a function of (count, seed) does not tell.
 
     Raises:
         CheckpointError: The object does not exist or is no generator, its weights do not fit, or it draws images in
-            another range, or other images each time.
+            another range, or other images each time, or takes too long.
     """
+    limit = TimeLimit(name, options.get("seconds", SECONDS))
+    with limit.opening():
+        return _open(name, options, limit, device, progress)
+
+
+def _open(
+    name: str, options: Mapping[str, Any], limit: TimeLimit, device: str, progress: Progress
+) -> CheckedCallable | ModelGenerator:
+    """Return the generator that a name names (see `from_named`)."""
     target = find_named(name)
     if not callable(target) and not any(callable(getattr(target, method, None)) for method in METHODS):
         raise CheckpointError(
@@ -64,11 +75,11 @@ def from_named(
     is_function = partial(_is_function, conditions=conditions)
     built = target if is_function(target) else _build(target, name)
     if is_function(built):
-        if others := [option for option in options if option not in CONDITIONS]:
+        if others := [option for option in options if option not in (*CONDITIONS, "seconds")]:
             raise SettingsError(
-                f"The generator {name!r} takes (count, seed) and no options. Leave {', '.join(others)}= out."
+                f"The generator {name!r} takes (count, seed) and has no such options. Leave {', '.join(others)}= out."
             )
-        return _from_function(built, name, conditions)
+        return _from_function(built, name, conditions, limit)
     chosen = choose_device(device)
     if isinstance(built, tuple):
         built = combine_parts(built, options.get("steps"))
@@ -87,9 +98,8 @@ def from_named(
     model = _adapt(built, name, options, chosen, conditions)
     shape = check_model(model, options.get("range"), takes_volumes=True)
     model = replace(model, draws_volumes=shape is not None)
-    return ModelGenerator(
-        model, built, identity=_identity(name, target, built, model), progress=progress, volume_shape=shape
-    )
+    identity = _identity(name, target, built, model)
+    return ModelGenerator(model, built, identity=identity, progress=progress, volume_shape=shape, limit=limit)
 
 
 # -------------------------------------------------------------------------------------------------- from name to object
@@ -122,10 +132,12 @@ def _bound(call: Callable[..., Any], conditions: Conditions) -> Callable[..., An
         return call
 
 
-def _from_function(function: Callable[..., Any], name: str, conditions: Conditions) -> CheckedCallable:
+def _from_function(
+    function: Callable[..., Any], name: str, conditions: Conditions, limit: TimeLimit
+) -> CheckedCallable:
     """Return the generator of a function of (count, seed), which may take conditions as well."""
     if conditions.text is None:
-        return from_callable(function)
+        return from_callable(function, limit)
     fitted = conditions.fit(function, function, name)
 
     def draw(count: int, seed: int) -> object:
@@ -133,7 +145,7 @@ def _from_function(function: Callable[..., Any], name: str, conditions: Conditio
 
     for fact in ("groups", "volume_shape"):
         setattr(draw, fact, getattr(function, fact, None))
-    generator = from_callable(draw)
+    generator = from_callable(draw, limit)
     for fact in ("training_recipe", "run_recipe", "training_seed", "window"):
         setattr(generator, fact, getattr(function, fact, None))
     said = getattr(function, "identity", None)

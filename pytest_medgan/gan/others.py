@@ -10,6 +10,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from torch import Tensor
 
 from pytest_medgan.errors import CheckpointError, DataError, SettingsError
 from pytest_medgan.gan.contract import read_volume_shape
-from pytest_medgan.gan.latents import Stream
+from pytest_medgan.gan.latents import BLOCK, Stream
 from pytest_medgan.gan.pool import read_folder, read_npz
+from pytest_medgan.gan.time_limits import TimeLimit
 from pytest_medgan.records import ImageSet, Names, UInt8
 
 # ------------------------------------------------------------------------------------------------------------ checked
@@ -62,8 +64,8 @@ def check_images(images: object, count: int, dimensions: int = 4) -> UInt8:
 class CheckedCallable:
     """Check what a user's callable returns, and pass on what it says of itself."""
 
-    def __init__(self, function: Callable[[int, int], object]) -> None:
-        self._function = function
+    def __init__(self, function: Callable[[int, int], object], limit: TimeLimit | None = None) -> None:
+        self._function, self._limit = function, limit
         self.identity: str | None = getattr(function, "identity", None)
         self.training_recipe: str | None = getattr(function, "training_recipe", None)
         self.run_recipe: str | None = getattr(function, "run_recipe", None)
@@ -76,25 +78,43 @@ class CheckedCallable:
 
     def __call__(self, count: int, seed: int) -> UInt8:
         """Return `count` images for `seed`, uint8 [count,C,H,W]; volumes [count,1,D,H,W] where it draws them."""
-        return check_images(self._function(count, seed), count, self._dimensions)
+        with self._within(count):
+            return check_images(self._function(count, seed), count, self._dimensions)
+
+    def _within(self, count: int) -> AbstractContextManager[None]:
+        """Return what ends the drawing of some images or volumes where it takes too long."""
+        if self._limit is None:
+            return nullcontext()
+        return self._limit.drawing(count, BLOCK if self.volume_shape is None else 1)
 
 
 class CheckedSequence(CheckedCallable):
     """Check a callable that can draw a part of a seed's sequence."""
 
-    def __init__(self, function: Callable[[int, int], object], part: Callable[[int, int, int], object]) -> None:
-        super().__init__(function)
+    def __init__(
+        self,
+        function: Callable[[int, int], object],
+        part: Callable[[int, int, int], object],
+        limit: TimeLimit | None = None,
+    ) -> None:
+        super().__init__(function, limit)
         self._part = part
 
     def sample_range(self, start: int, stop: int, seed: int) -> UInt8:
         """Return images or volumes start..stop of the sequence that `seed` names, as the call returns them."""
-        return check_images(self._part(start, stop, seed), stop - start, self._dimensions)
+        with self._within(stop - start):
+            return check_images(self._part(start, stop, seed), stop - start, self._dimensions)
 
 
-def from_callable(target: Callable[..., Any]) -> CheckedCallable:
-    """Return the generator of a callable that takes (count, seed)."""
+def from_callable(target: Callable[..., Any], limit: TimeLimit | None = None) -> CheckedCallable:
+    """Return the generator of a callable that takes (count, seed).
+
+    Args:
+        target: The callable.
+        limit: How long it may take; None stands for as long as it likes.
+    """
     part = getattr(target, "sample_range", None)
-    return CheckedSequence(target, part) if callable(part) else CheckedCallable(target)
+    return CheckedSequence(target, part, limit) if callable(part) else CheckedCallable(target, limit)
 
 
 def find_named(spec: str) -> Any:

@@ -167,7 +167,7 @@ def test_network_draws_its_latents_in_eval_mode_and_says_what_it_was_trained_on(
 
 def test_callable_of_count_and_seed_wins(module: str) -> None:
     assert load_generator(f"{module}:Both")(3, 7).tolist() == np.full((3, 1, 8, 8), 7).tolist()
-    with pytest.raises(SettingsError, match=r"takes \(count, seed\) and no options. Leave latent= out"):
+    with pytest.raises(SettingsError, match=r"takes \(count, seed\) and has no such options. Leave latent= out"):
         load_generator(f"{module}:Both,latent=5")
 
 
