@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from types import MappingProxyType
 
+from pytest_medgan.embedding.contract import FeatureSpace
 from pytest_medgan.errors import SettingsError
 from pytest_medgan.evaluate.evaluation import ModelEvaluation
 from pytest_medgan.evaluate.subject import Subject
@@ -49,6 +50,10 @@ class RunsEvaluation:
 
     def __repr__(self) -> str:
         return f"<mean scores of {len(self.runs)} runs of {self.name} at {', '.join(map(str, self.counts))} images>"
+
+    def beside(self, extractor: FeatureSpace, name: str, baseline: str | None) -> RunsEvaluation:
+        """Return the same images of the same runs in another feature space (see `ModelEvaluation.beside`)."""
+        return RunsEvaluation(name, [run.beside(extractor, name, baseline) for run in self.runs])
 
     @property
     def subject(self) -> Subject:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_medgan.errors import SettingsError
 from pytest_medgan.records import Outcome, Verdict
 from pytest_medgan.session.findings import Model
 
@@ -35,27 +34,23 @@ class Disagreement:
         return f"{self.metric}: {self.first} in the first feature space, {self.second} in the second"
 
 
-def second_evaluation(evaluation: ModelEvaluation | RunsEvaluation) -> ModelEvaluation | None:
-    """Return the model in the second feature space that its settings name; None where they name none.
+def second_evaluation(evaluation: ModelEvaluation | RunsEvaluation) -> ModelEvaluation | RunsEvaluation | None:
+    """Return the model, or its training runs, in the second feature space; None where the settings name none.
 
     Raises:
-        SettingsError: There are several training runs, or no metric depends on a feature space.
+        SettingsError: No metric depends on a feature space.
         ExtractorError: The space cannot be loaded.
     """
-    from pytest_medgan.evaluate import ModelEvaluation
-
     subject = evaluation.subject
     spec = subject.settings.beside
     if spec is None:
         return None
-    if not isinstance(evaluation, ModelEvaluation):
-        raise SettingsError("--medgan-beside measures one model, and --medgan-runs names several. Leave one out.")
     space = subject.bench.extractor(spec, subject.real)
     return subject.bench.keep_model(("beside", evaluation.key), lambda: _make(evaluation, space))
 
 
-def _make(evaluation: ModelEvaluation, space: FeatureSpace) -> ModelEvaluation:
-    """Return the model in another feature space."""
+def _make(evaluation: ModelEvaluation | RunsEvaluation, space: FeatureSpace) -> ModelEvaluation | RunsEvaluation:
+    """Return the model or the runs in another feature space."""
     baseline = evaluation.subject.settings.baseline
     return evaluation.beside(space, f"{evaluation.name}{NAME}", None if baseline is None else file_beside(baseline))
 
@@ -74,7 +69,7 @@ def file_beside(baseline: str) -> str:
     return f"{stem}{FILE}{suffix or '.yaml'}"
 
 
-def judge_second(second: ModelEvaluation, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+def judge_second(second: ModelEvaluation | RunsEvaluation, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
     """Return the second feature space's verdicts on what a test compared with rows of the baseline.
 
     Where the test compared with none, the full count is measured and nothing is judged.
