@@ -20,6 +20,7 @@ from pytest_medgan.errors import CheckpointError
 from pytest_medgan.gan import bundle_parts, onnx_files, pipelines
 from pytest_medgan.gan.archives import from_archive
 from pytest_medgan.gan.bundles import from_bundle
+from pytest_medgan.gan.class_inputs import ClassChoice
 from pytest_medgan.gan.pipelines import from_pipeline
 from pytest_medgan.gan.sampling import BlockGenerator, choose_device
 from pytest_medgan.gan.time_limits import SECONDS
@@ -42,6 +43,7 @@ class ModelChoices:
     values: tuple[float, float] | None = None  # what the model returns for black and for white
     steps: int | None = None  # of a diffusion model
     label: int | None = None  # the class of every image
+    classes: int | None = None  # that a one-hot input of an exported network has
     is_trusted: bool = False  # the code that a bundle names may run
 
 
@@ -174,6 +176,8 @@ def _open(file: ModelFile) -> BlockGenerator:
         return from_bundle(
             path, is_trusted=said.is_trusted, latent=said.latent, values=said.values, steps=said.steps, device=device
         )
+    choice = None if said.label is None else ClassChoice(said.label, said.classes)
     if path.suffix == onnx_files.SUFFIX:
-        return onnx_files.from_onnx(path, latent=said.latent, values=said.values, device=device)
-    return from_archive(path, latent=None if said.latent is None else said.latent[0], values=said.values, device=device)
+        return onnx_files.from_onnx(path, latent=said.latent, values=said.values, choice=choice, device=device)
+    numbers = None if said.latent is None else said.latent[0]
+    return from_archive(path, latent=numbers, values=said.values, choice=choice, device=device)

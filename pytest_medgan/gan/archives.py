@@ -10,7 +10,9 @@ import hashlib
 import io
 import pickle
 import zipfile
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +23,14 @@ from torch.export.passes import move_to_device_pass
 from pytest_medgan.errors import CheckpointError
 from pytest_medgan.gan.architecture import NetworkConfig
 from pytest_medgan.gan.checkpoint import CONVERSION, is_bare_pickle
+from pytest_medgan.gan.class_inputs import ClassChoice, ClassNetwork, NetworkInput, fit_class, order_inputs
+from pytest_medgan.gan.conditions import Conditions
 from pytest_medgan.gan.description import ENTRY, read_description
 from pytest_medgan.gan.networks import restore_generator
 from pytest_medgan.gan.probing import GREY_LEVEL, USUAL_LATENTS, Rescaled, check_network, check_shape, try_latents
 from pytest_medgan.gan.sampling import NetworkGenerator, choose_device
 from pytest_medgan.gan.state_files import read_state
+from pytest_medgan.ground.digests import digest_values
 from pytest_medgan.ground.torch_files import file_operators, tensors_only
 from pytest_medgan.records import Progress, no_progress
 
@@ -37,6 +42,7 @@ def from_archive(
     *,
     latent: int | None = None,
     values: tuple[float, float] | None = None,
+    choice: ClassChoice | None = None,
     device: str = "cpu",
     progress: Progress = no_progress,
 ) -> NetworkGenerator:
@@ -49,36 +55,77 @@ def from_archive(
             512, 128, 64 and 256.
         values: What the model returns for black and for white; None takes what the file says of itself, or else -1 and
             1, and a model that returns nothing below 0 is then refused, since it may well mean 0 and 1.
+        choice: The class to draw, for a model with a second input that takes one (see `class_inputs`).
         device: "cpu" or "cuda".
         progress: Called while images are drawn.
 
     Raises:
         CheckpointError: The file is a pickle, or holds one that is more than tensors, or TorchScript that opens files;
-            it cannot be loaded, does not draw images, or draws them in another range.
+            it cannot be loaded, takes another class, does not draw images, or draws them in another range.
     """
     choose_device(device)
-    kind = _kind(path)
     content = path.read_bytes()
-    candidates: tuple[int, ...] = (latent,) if latent is not None else ()
-    extra: dict[str, Any] = {ENTRY: ""}
+    opened = _open(path, content, device, takes_class=choice is not None)
+    network, inputs = opened.network, opened.inputs
+    given = fit_class(inputs, choice, file=path.name) if inputs else None
+    if given is not None:
+        network = ClassNetwork(network, given, by_name=given.name in opened.by_name)
+    said = read_description(opened.description, path.name)
+    values = said.values if values is None else values
+    candidates = (latent,) if latent is not None else said.candidates or _named_latent(path) or _stated_latent(inputs)
+    try:
+        found, images = try_latents(network, candidates or USUAL_LATENTS, device=device, file=path.name)
+    except CheckpointError as error:
+        if given is None:
+            raise
+        is_open = opened.inputs[given.place].shape is None
+        hint = ", or add classes=NUMBER where it takes classes one-hot" if is_open else ""
+        raise CheckpointError(
+            f"The model fails on latents with class={given.label}, {given.form}. Correct class= or latent={hint}.",
+            file=path.name,
+        ) from error
+    check_shape(images, 2, file=path.name)
+    if values is not None:
+        network = Rescaled(network, *values)
+    # a whole grey level: TorchScript rounds otherwise once it has compiled the graph
+    check_network(network, found, device=device, is_said=values is not None, file=path.name, tolerance=GREY_LEVEL)
+    identity = hashlib.sha256(content + (b"" if values in (None, (-1.0, 1.0)) else repr(values).encode())).hexdigest()
+    if given is not None:
+        identity = digest_values(identity, "class", given.label, given.shape)
+    generator = NetworkGenerator(network, latent=found, identity=identity, device=device, progress=progress)
+    generator.condition = Conditions(None if given is None else given.label).text
+    return generator
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A network as its file holds it."""
+
     network: nn.Module
+    inputs: Sequence[NetworkInput]
+    description: str | bytes  # what the file says of itself; empty where it says nothing
+    by_name: frozenset[str] = frozenset()  # inputs that are given by name
+
+
+def _open(path: Path, content: bytes, device: str, *, takes_class: bool) -> _Opened:
+    """Return the network of a TorchScript or torch.export file."""
+    kind = _kind(path)
+    extra: dict[str, Any] = {ENTRY: ""}
     operators: tuple[str, ...] = ()
-    example_latent: tuple[int, ...] = ()
     try:
         with tensors_only():
             if kind == "TorchScript":
-                network = torch.jit.load(  # type: ignore[no-untyped-call]
+                network: nn.Module = torch.jit.load(  # type: ignore[no-untyped-call]
                     io.BytesIO(content), map_location=device, _extra_files=extra
                 ).eval()
                 operators = file_operators(network)
+                opened = _Opened(network, _scripted_inputs(network, takes_class=takes_class), extra[ENTRY])
             else:
                 program = torch.export.load(io.BytesIO(content), extra_files=extra)
                 if device != "cpu":
                     program = move_to_device_pass(program, device)  # constants inside the program move as well
-                network = program.module()
-                example = program.example_inputs[0] if program.example_inputs else ()
-                if example and isinstance(example[0], Tensor) and example[0].ndim == 2:
-                    example_latent = (int(example[0].shape[1]),)
+                by_name = frozenset(program.example_inputs[1] if program.example_inputs else ())
+                opened = _Opened(program.module(), _exported_inputs(program), extra[ENTRY], by_name)
     except Exception as error:  # whatever torch raises for a file it cannot read
         problem = (
             f"The file holds a pickle that is more than tensors. {CONVERSION}"
@@ -91,17 +138,30 @@ def from_archive(
             f"The model uses {', '.join(operators)}, which opens files, so it is refused. Export it without.",
             file=path.name,
         )
-    said = read_description(extra[ENTRY], path.name)
-    values = said.values if values is None else values
-    candidates = candidates or said.candidates or _named_latent(path) or example_latent or USUAL_LATENTS
-    found, images = try_latents(network, candidates, device=device, file=path.name)
-    check_shape(images, 2, file=path.name)
-    if values is not None:
-        network = Rescaled(network, *values)
-    # a whole grey level: TorchScript rounds otherwise once it has compiled the graph
-    check_network(network, found, device=device, is_said=values is not None, file=path.name, tolerance=GREY_LEVEL)
-    identity = hashlib.sha256(content + (b"" if values in (None, (-1.0, 1.0)) else repr(values).encode())).hexdigest()
-    return NetworkGenerator(network, latent=found, identity=identity, device=device, progress=progress)
+    return opened
+
+
+def _stated_latent(inputs: Sequence[NetworkInput]) -> tuple[int, ...]:
+    """Return the dimension of the latent that a file states of its inputs, or nothing."""
+    shape = order_inputs(inputs)[0].shape if inputs else None
+    return (shape[0],) if shape is not None and len(shape) == 1 and shape[0] is not None else ()
+
+
+def _scripted_inputs(network: Any, *, takes_class: bool) -> list[NetworkInput]:
+    """Return the inputs of a TorchScript module that are given: those without a default, and the class."""
+    _, *taken = network.forward.schema.arguments  # the first is the module itself
+    given = (each for at, each in enumerate(taken) if at < 1 + takes_class or not each.has_default_value())
+    return [NetworkInput(each.name) for each in given]
+
+
+def _exported_inputs(program: torch.export.ExportedProgram) -> list[NetworkInput]:
+    """Return the inputs of an exported program that are tensors."""
+    held = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
+    tensors = {name: held[name] for name in program.graph_signature.user_inputs if isinstance(held.get(name), Tensor)}
+    return [
+        NetworkInput(name, value.dtype, tuple(size if isinstance(size, int) else None for size in value.shape[1:]))
+        for name, value in tensors.items()
+    ]
 
 
 def _kind(path: Path) -> str:

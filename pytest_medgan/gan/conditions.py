@@ -18,7 +18,7 @@ from pytest_medgan.ground.digests import digest_array
 from pytest_medgan.records import UInt8
 
 # parameters of a model's method that take each condition, in the order of choice
-_CLASS = ("class_labels", "class_label", "labels", "label", "classes", "class_idx", "y", "c")
+CLASS_PARAMETERS = ("class_labels", "class_label", "labels", "label", "classes", "class_idx", "y", "c")
 _PROMPT = ("prompt", "prompts", "text", "texts")
 _MASKS = ("masks", "mask", "seg", "segmentation", "label_map")
 
@@ -57,7 +57,7 @@ class Conditions:
         known = _parameters(call)
         chosen: dict[str, str] = {}
         for what, said, names in (
-            ("class", self.label, _CLASS),
+            ("class", self.label, CLASS_PARAMETERS),
             ("prompt", self.prompt, _PROMPT),
             ("masks", self.masks, _MASKS),
         ):

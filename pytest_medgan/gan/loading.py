@@ -38,8 +38,10 @@ def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_pr
       class is one of those that a BigGAN was trained with
     - `PATH.pt`, `PATH.pt2`: TorchScript or torch.export, z float32 [N,latent] -> images in -1..1; behind it
       `,latent=DIMENSION`, `,range=BLACK:WHITE` where the images lie in another range, such as `range=0:1`, and
-      `,seconds=NUMBER`, the time that a block of 32 images may take (300 unless said)
-    - `PATH.onnx`: an ONNX graph of one input, read as the above; `,latent=` only where the graph leaves it open
+      `,seconds=NUMBER`, the time that a block of 32 images may take (300 unless said); `,class=NUMBER` for a model
+      whose second input takes the class of each image, and `,classes=NUMBER` where it takes it one-hot and does not say
+      of how many
+    - `PATH.onnx`: an ONNX graph, read as the above; `,latent=` only where the graph leaves it open
     - `package.module:name`: a callable `(count, seed) -> uint8 [N,C,H,W]`; or a model, a class of one or a function
       that builds one: a torch module, or an object with `sample(count)` or `decode(z)`; behind it `,latent=`,
       `,range=`, `,weights=FILE` (a state dict) and `,method=NAME`; or a diffusion model of MONAI in parts, `,steps=`;
@@ -70,7 +72,7 @@ def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_pr
     if path.is_dir() and (path / FINISHED).exists():
         path = path / FINISHED
     if path.suffix == SUFFIX and path.exists():
-        chosen = read_options(spec.options, {"truncation": _TRUNCATION, "class": _CLASS}, _SUBJECT)
+        chosen = read_options(spec.options, {"truncation": _TRUNCATION, "class": _LABEL}, _SUBJECT)
         truncation, label = chosen.get("truncation"), chosen.get("class")
         return from_file(path, device=device, truncation=truncation, label=label, progress=progress)
     if is_model(path):
@@ -128,6 +130,7 @@ _SHAPE = Option(_read_shape, "a whole number of at least 1, or several, such as 
 _SECONDS = Option(_read_seconds, "a number of seconds of at least 1")
 _STEPS = Option(whole_number(1), "a whole number of at least 1")
 _CLASS = Option(whole_number(), "a whole number")
+_CLASSES = Option(whole_number(1), "a whole number of at least 1")
 _NAMED = {
     "latent": _SHAPE,
     "range": _RANGE,
@@ -140,7 +143,7 @@ _NAMED = {
     "seconds": _SECONDS,
 }
 _TRUST = Option(one_of("yes", "no"), "yes or no")
-_CLASS = Option(whole_number(), "a whole number, a label of the training images")
+_LABEL = Option(whole_number(), "a whole number, a label of the training images")
 _TRUNCATION = Option(_read_truncation, "a number above 0.01")
 
 
@@ -152,12 +155,16 @@ def _from_model_file(path: Path, spec: Spec, device: str, progress: Progress) ->
         known = {"trust": _TRUST, "latent": _SHAPE, "range": _RANGE, "steps": _STEPS}
     else:
         known = {"latent": _SHAPE if path.suffix == onnx_files.SUFFIX else _LATENT, "range": _RANGE}
+        known |= {"class": _CLASS, "classes": _CLASSES}
     chosen = read_options(spec.options, {**known, "seconds": _SECONDS}, _SUBJECT)
+    if "classes" in chosen and "class" not in chosen:
+        raise SettingsError(f"{_SUBJECT} has classes= and no class to draw. Add class=NUMBER, or leave classes= out.")
     choices = ModelChoices(
         latent=chosen.get("latent"),
         values=chosen.get("range"),
         steps=chosen.get("steps"),
         label=chosen.get("class"),
+        classes=chosen.get("classes"),
         is_trusted=chosen.get("trust") == "yes",
     )
     seconds = chosen.get("seconds", SECONDS)

@@ -1,5 +1,7 @@
 """Generators in ONNX files, run by onnxruntime (extra `onnx`): z float32 [N,latent] -> images [N,C,H,W].
 
+A second input may take the class of the images (see `class_inputs`).
+
 The graph is read before anything is computed: what it takes and returns, which operators draw random numbers, and where
 its weights lie. Weights in files of their own must lie beside the model, and enter its identity.
 """
@@ -17,6 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from pytest_medgan.errors import CheckpointError, SettingsError
+from pytest_medgan.gan.class_inputs import ClassChoice, ClassInput, NetworkInput, fit_class, order_inputs
+from pytest_medgan.gan.conditions import Conditions
 from pytest_medgan.gan.probing import Rescaled, check_network, check_shape
 from pytest_medgan.gan.sampling import NetworkGenerator, choose_device
 from pytest_medgan.ground.digests import digest_file, digest_values
@@ -28,6 +32,14 @@ _TYPES: dict[str, type[np.floating[Any]]] = {
     "tensor(float)": np.float32,
     "tensor(double)": np.float64,
     "tensor(float16)": np.float16,
+}
+_CLASS_TYPES = {
+    "tensor(int64)": torch.int64,
+    "tensor(int32)": torch.int32,
+    "tensor(bool)": torch.bool,
+    "tensor(float)": torch.float32,
+    "tensor(double)": torch.float64,
+    "tensor(float16)": torch.float16,
 }
 # operators whose results differ from one call to the next
 _RANDOM = frozenset(
@@ -44,6 +56,7 @@ class Signature:
     batch: int | None  # latents at once; None: any number
     shape: tuple[int, ...]  # of one latent
     returns: str  # name of the output
+    given: ClassInput | None = None  # the class, where it takes one
 
 
 class OnnxNetwork(nn.Module):
@@ -62,7 +75,10 @@ class OnnxNetwork(nn.Module):
             part = rows[start : start + batch]
             whole = np.zeros((batch, *own.shape), own.dtype)
             whole[: len(part)] = part.reshape(len(part), *own.shape)
-            (answer,) = self._session.run([own.returns], {own.takes: whole})
+            feed = {own.takes: whole}
+            if own.given is not None:
+                feed[own.given.name] = own.given.of(batch if own.batch else len(part), torch.device("cpu")).numpy()
+            (answer,) = self._session.run([own.returns], feed)
             answer = np.asarray(answer, np.float32)
             images.append(answer[: len(part)] if own.batch else answer)
         return torch.from_numpy(np.concatenate(images)).to(z.device)
@@ -73,6 +89,7 @@ def from_onnx(
     *,
     latent: tuple[int, ...] | None = None,
     values: tuple[float, float] | None = None,
+    choice: ClassChoice | None = None,
     device: str = "cpu",
     progress: Progress = no_progress,
 ) -> NetworkGenerator:
@@ -83,19 +100,21 @@ def from_onnx(
         latent: Shape of a latent, or how many numbers it has, where the graph leaves it open.
         values: What the graph returns for black and for white; None stands for -1 and 1, and a graph that returns
             nothing below 0 is then refused, since it may well mean 0 and 1.
+        choice: The class to draw, for a graph that takes one.
         device: "cpu" or "cuda".
         progress: Called while images are drawn.
 
     Raises:
-        CheckpointError: onnxruntime is not installed; the file is damaged, takes more than a latent, draws random
-            numbers of its own, or does not draw images in its range.
+        CheckpointError: onnxruntime is not installed; the file is damaged, takes more than a latent and a class, or a
+            class that was not said, draws random numbers of its own, or does not draw images in its range.
         SettingsError: The machine, or the installed onnxruntime, has no such device.
     """
     choose_device(device)
     files = [(file.name, digest_file(file)) for file in _files_of_weights(path)]
     session = _open_session(path, device)
-    signature = _read_signature(session, latent, path)
-    identity = digest_values("onnx", digest_file(path), files, signature.shape, values or (-1.0, 1.0))
+    signature = _read_signature(session, latent, choice, path)
+    drawn = () if signature.given is None else ("class", signature.given.label)
+    identity = digest_values("onnx", digest_file(path), files, signature.shape, values or (-1.0, 1.0), *drawn)
     network: nn.Module = OnnxNetwork(session, signature)
     numbers = math.prod(signature.shape)
     try:
@@ -108,11 +127,18 @@ def from_onnx(
         raise
     except Exception as error:  # whatever onnxruntime raises inside a foreign graph
         raise CheckpointError(
-            f"The model fails on latents of {_shown(signature)}. Export it with a batch dimension that is dynamic, or "
-            "put latent=DIMENSION behind the name.",
+            f"The model fails on latents of {_shown(signature)}{_with_class(signature)}. Export it with a batch "
+            "dimension that is dynamic, or put latent=DIMENSION behind the name.",
             file=path.name,
         ) from error
-    return NetworkGenerator(network, latent=numbers, identity=identity, device=device, progress=progress)
+    generator = NetworkGenerator(network, latent=numbers, identity=identity, device=device, progress=progress)
+    generator.condition = Conditions(None if signature.given is None else signature.given.label).text
+    return generator
+
+
+def _with_class(signature: Signature) -> str:
+    """Return the class that a graph was given, in words; nothing where it takes none."""
+    return "" if signature.given is None else f" with class={signature.given.label}, which it may not know"
 
 
 def _shown(signature: Signature) -> str:
@@ -232,20 +258,21 @@ def _open_session(path: Path, device: str) -> Any:
         raise _damaged(path) from error
 
 
-def _read_signature(session: Any, latent: tuple[int, ...] | None, path: Path) -> Signature:
+def _read_signature(session: Any, latent: tuple[int, ...] | None, choice: ClassChoice | None, path: Path) -> Signature:
     """Return how a graph is called.
 
     Raises:
-        CheckpointError: It takes or returns something else than one latent and images.
+        CheckpointError: It takes or returns something else than one latent, a class where it is said, and images.
     """
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    if len(inputs) != 1:
-        names = ", ".join(repr(each.name) for each in inputs) or "nothing"
-        raise CheckpointError(
-            f"The model takes {names}. Export one that takes the latent alone, with the others as constants.",
-            file=path.name,
-        )
-    (takes,) = inputs
+    inputs, outputs = {each.name: each for each in session.get_inputs()}, session.get_outputs()
+    if not inputs:
+        raise CheckpointError("The model takes nothing. Export one that takes the latent.", file=path.name)
+    described = [
+        NetworkInput(name, _CLASS_TYPES.get(each.type, torch.complex64), tuple(map(_fixed, each.shape[1:])))
+        for name, each in inputs.items()
+    ]
+    given = fit_class(described, choice, file=path.name)
+    takes = inputs[order_inputs(described)[0].name]
     if takes.type not in _TYPES or len(takes.shape) < 2:
         raise CheckpointError(
             f"The model's input {takes.name!r} is {takes.type} of {len(takes.shape)} dimensions. Export one that takes "
@@ -261,7 +288,7 @@ def _read_signature(session: Any, latent: tuple[int, ...] | None, path: Path) ->
     if len(pictures) != 1:
         names = ", ".join(repr(each.name) for each in pictures)
         raise CheckpointError(f"The model returns {names}. Export one that returns the images alone.", file=path.name)
-    return Signature(takes.name, _TYPES[takes.type], batch, shape, pictures[0].name)
+    return Signature(takes.name, _TYPES[takes.type], batch, shape, pictures[0].name, given)
 
 
 def _fixed(size: object) -> int | None:

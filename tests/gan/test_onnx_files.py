@@ -157,7 +157,7 @@ def test_sigmoid_graph_is_refused_until_its_range_is_said(save: Callable[..., Pa
     ("how", "words"),
     [
         ({"gain": 255.0}, r"Make it end in -1\.\.1"),
-        ({"extra": "input"}, "takes 'z', 'label'"),
+        ({"extra": "input"}, "takes 'z' and 'label'. Put class=NUMBER behind the name"),
         ({"extra": "output"}, "returns 'images', 'masks'"),
         ({"extra": "RandomNormalLike"}, r"random numbers of its own \(RandomNormalLike\)"),
         ({"shape": (-1, 16, 16, 1)}, "Channels come last"),
