@@ -1,13 +1,15 @@
 """Four generators on the same real CT patches for the same time: DCGAN, PGGAN, StyleGAN2 and BigGAN at 64x64.
 
     python -m benchmarks.gan_compared --out RUNS --seconds 7200 [--threads 1] [--only dcgan,biggan]
+    python -m benchmarks.gan_compared --out RUNS --seconds 110 --device cuda --batch 64
 
 Data: ../shared/data/lidc-patches (or MEDGAN_SHARED_DATA), three quarters of the patients to train on, the others to
 score against, shrunk to 64x64. Seconds are those of the processor, over all threads and without the scoring, so other
-work on the machine does not count. A run can be interrupted and called again: it goes on where it stopped, and goes on
-further where more seconds are asked for. The architectures train one after another; `--only` trains some of them, so
-that two calls use two cores. Each call ends with a table of all that have been scored in RUNS, and leaves, for each,
-`final.png` and `scores.json` in its folder; `history.csv` holds FID and seconds along the way.
+work on the machine does not count; on a GPU they are those of the clock. A run can be interrupted and called again: it
+goes on where it stopped, and goes on further where more seconds are asked for. The architectures train one after
+another; `--only` trains some of them, so that two calls use two cores. Each call ends with a table of all that have
+been scored in RUNS, and leaves, for each, `final.png` and `scores.json` in its folder; `history.csv` holds FID and
+seconds along the way.
 
 A PGGAN is planned before it begins: the speed of each stage is measured, half of the time goes to all stages but the
 last one's stable phase, which takes the rest. Its plan stays where a longer run is asked for.
@@ -19,13 +21,14 @@ import argparse
 import json
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from benchmarks.gan_learning import SHARED, patient_halves, shrunk
+from benchmarks.gan_speed import seconds_per_step
 from pytest_medgan.embedding import load_extractor
 from pytest_medgan.gan import (
     BigGANConfig,
@@ -51,32 +54,33 @@ from pytest_medgan.gan.training import make_trainer, train
 from pytest_medgan.metrics import density_coverage, frechet_distance, improved_precision_recall
 from pytest_medgan.records import ImageSet, UInt8, no_progress
 
-SIZE, BATCH, ENDLESS = 64, 16, 10**7
+SIZE, ENDLESS = 64, 10**7
 AVERAGE = 0.995  # of 200 steps: a slower one would show what a short run was long before its end
 QUICK, FULL = 512, 1100  # images of a reading along the way, and of the last one
-READINGS = 12  # along the way
-RECIPES: dict[str, tuple[NetworkConfig, TrainingSettings]] = {
-    "dcgan": (
-        DCGANConfig(SIZE, generator_width=32, discriminator_width=16),
-        DCGANSettings(
-            steps=ENDLESS, batch=BATCH, learning_rate=4e-4, penalty=0.1, shift=4, average=AVERAGE, tolerance=0
-        ),
+READINGS = 8  # along the way
+CONFIGURATIONS: dict[str, NetworkConfig] = {
+    "dcgan": DCGANConfig(SIZE, generator_width=32, discriminator_width=16),
+    "pggan": PGGANConfig(SIZE, latent=128, generator_width=64, discriminator_width=64, full_until=16),
+    "stylegan2": StyleGAN2Config(
+        SIZE, latent=128, style=128, mapping=4, generator_width=64, discriminator_width=64, full_until=16
     ),
-    "pggan": (
-        PGGANConfig(SIZE, latent=128, generator_width=64, discriminator_width=64, full_until=16),
-        PGGANSettings(batch=BATCH, loss="logistic", penalty=0.3, penalty_every=8, average=AVERAGE, shift=4),
-    ),
-    "stylegan2": (
-        StyleGAN2Config(
-            SIZE, latent=128, style=128, mapping=4, generator_width=64, discriminator_width=64, full_until=16
-        ),
-        StyleGAN2Settings(steps=ENDLESS, batch=BATCH, penalty=0.5, average=AVERAGE, adapt_images=100_000),
-    ),
-    "biggan": (
-        BigGANConfig(SIZE, generator_width=8, discriminator_width=8, attention=16),
-        BigGANSettings(steps=ENDLESS, batch=BATCH, shift=4, average=AVERAGE),
-    ),
+    "biggan": BigGANConfig(SIZE, generator_width=8, discriminator_width=8, attention=16),
 }
+
+
+def recipe(name: str, batch: int) -> TrainingSettings:
+    """Return how an architecture is trained."""
+    return {
+        "dcgan": DCGANSettings(
+            steps=ENDLESS, batch=batch, learning_rate=4e-4, penalty=0.1, shift=4, average=AVERAGE, tolerance=0
+        ),
+        "pggan": PGGANSettings(batch=batch, loss="logistic", penalty=0.3, penalty_every=8, average=AVERAGE, shift=4),
+        # the penalty that the authors' program chooses by itself (NVlabs/stylegan2-ada-pytorch, configuration auto)
+        "stylegan2": StyleGAN2Settings(
+            steps=ENDLESS, batch=batch, penalty=0.0002 * SIZE**2 / batch, average=AVERAGE, adapt_images=100_000
+        ),
+        "biggan": BigGANSettings(steps=ENDLESS, batch=batch, shift=4, average=AVERAGE),
+    }[name]
 
 
 class Ruler:
@@ -109,18 +113,18 @@ class Ruler:
 class Stopwatch:
     """Count a run's seconds of the processor over all its calls, read the FID now and then, and end the run."""
 
-    def __init__(self, ruler: Ruler, folder: Path, budget: float) -> None:
-        self._ruler, self._budget = ruler, budget
+    def __init__(self, ruler: Ruler, folder: Path, budget: float, clock: Callable[[], float]) -> None:
+        self._ruler, self._budget, self._clock = ruler, budget, clock
         found = RunFolder(folder).latest(no_progress)
         rows = [] if found is None else found.progress.get("history", [])
         self._before = max((row["seconds"] for row in rows if "seconds" in row), default=0.0)
         self._read_at = max((row["seconds"] for row in rows if "FID" in row), default=0.0)
-        self._began, self._scoring = time.process_time(), 0.0
+        self._began, self._scoring = clock(), 0.0
 
     @property
     def seconds(self) -> float:
         """Spent on the training so far."""
-        return self._before + time.process_time() - self._began - self._scoring
+        return self._before + self._clock() - self._began - self._scoring
 
     def on_log(self, step: int, row: Mapping[str, float]) -> None:
         """End the run once its time is spent: it saves and stops as if it had been interrupted."""
@@ -131,21 +135,25 @@ class Stopwatch:
         """Return what joins the history: the seconds, and the FID where the last one is old."""
         reading = {"seconds": self.seconds}
         if reading["seconds"] - self._read_at >= self._budget / READINGS:
-            self._read_at, began = reading["seconds"], time.process_time()
+            self._read_at, began = reading["seconds"], self._clock()
             reading["FID"] = self._ruler.fid(generator(QUICK, 0))
-            self._scoring += time.process_time() - began
+            self._scoring += self._clock() - began
             print(f"step {step}, {reading['seconds']:.0f} s: FID {reading['FID']:.2f}", flush=True)
         return reading
 
 
-def trainer_of(config: NetworkConfig, settings: TrainingSettings, images: ImageSet) -> AdversarialTrainer:
-    made = make_trainer(config, settings, images, world=World(), device=torch.device("cpu"))
+def trainer_of(
+    config: NetworkConfig, settings: TrainingSettings, images: ImageSet, device: torch.device
+) -> AdversarialTrainer:
+    made = make_trainer(config, settings, images, world=World(), device=device)
     if not isinstance(made, AdversarialTrainer):
         raise SystemExit(f"{type(made).__name__} does not say what its networks are. Make it an AdversarialTrainer.")
     return made
 
 
 def seconds_a_step(trainer: AdversarialTrainer, first: int, steps: int = 8) -> float:
+    if trainer.device.type == "cuda":
+        return seconds_per_step(trainer, first, 4 * steps, graph=True)
     run = Eager(trainer)
     run.step(first)
     began = time.process_time()
@@ -154,29 +162,35 @@ def seconds_a_step(trainer: AdversarialTrainer, first: int, steps: int = 8) -> f
     return (time.process_time() - began) / steps
 
 
-def planned(config: PGGANConfig, settings: PGGANSettings, images: ImageSet, budget: float) -> PGGANSettings:
+def planned(
+    config: PGGANConfig, settings: PGGANSettings, images: ImageSet, budget: float, device: torch.device
+) -> PGGANSettings:
     """Return the settings with which all phases but the last take half of the time."""
-    short = replace(settings, fading=10 * BATCH, stable=10 * BATCH)
-    trainer = trainer_of(config, short, images)
+    short = replace(settings, fading=200 * settings.batch, stable=200 * settings.batch)
+    trainer = trainer_of(config, short, images, device)
     every = [seconds_a_step(trainer, phase.first_step) for phase in schedule(config, short)[:-1]]
-    shown = round(budget / 2 / sum(every)) * BATCH
-    return replace(settings, fading=shown, stable=shown, stables=((config.size, ENDLESS * BATCH),))
+    return grown(config, settings, round(budget / 2 / sum(every)) * settings.batch)
 
 
-def run(name: str, ruler: Ruler, folder: Path, budget: float) -> None:
+def grown(config: PGGANConfig, settings: PGGANSettings, shown: int) -> PGGANSettings:
+    """Return the settings with so many images a phase, and the last one without end."""
+    return replace(settings, fading=shown, stable=shown, stables=((config.size, ENDLESS * settings.batch),))
+
+
+def run(name: str, ruler: Ruler, folder: Path, budget: float, *, batch: int, device: torch.device) -> None:
     """Train one architecture until its time is spent, and score it."""
-    config, settings = RECIPES[name]
+    config, settings = CONFIGURATIONS[name], recipe(name, batch)
     images = ruler.training
+    clock = time.perf_counter if device.type == "cuda" else time.process_time
     folder.mkdir(parents=True, exist_ok=True)
     if isinstance(config, PGGANConfig) and isinstance(settings, PGGANSettings):
         plan = folder / "plan.json"
         if plan.exists():
-            shown = json.loads(plan.read_text())["images a phase"]
-            settings = replace(settings, fading=shown, stable=shown, stables=((config.size, ENDLESS * BATCH),))
+            settings = grown(config, settings, json.loads(plan.read_text())["images a phase"])
         else:
-            settings = planned(config, settings, images, budget)
+            settings = planned(config, settings, images, budget, device)
             plan.write_text(json.dumps({"images a phase": settings.fading}))
-    trainer = trainer_of(config, settings, images)
+    trainer = trainer_of(config, settings, images, device)
     sizes = {
         f"parameters of {which}": sum(p.numel() for p in network.parameters())
         for which, network in (("G", trainer.generator), ("D", trainer.discriminator))
@@ -184,18 +198,20 @@ def run(name: str, ruler: Ruler, folder: Path, budget: float) -> None:
     last = schedule(config, settings)[-1].first_step if isinstance(config, PGGANConfig) else 0
     pace = seconds_a_step(trainer, last)
     del trainer
-    watch = Stopwatch(ruler, folder, budget)
+    watch = Stopwatch(ruler, folder, budget, clock)
     print(f"{name}: {pace * 1e3:.0f} ms a step, {watch.seconds:.0f} s of {budget:.0f} s spent", flush=True)
     if watch.seconds < budget:
         every = max(10, round(budget / 40 / pace / 10) * 10)
+        log_every = 50 if device.type == "cuda" else 10  # each waits for the device
         try:
             train(
                 config,
                 settings,
                 images,
                 folder,
-                run=RunSettings(checkpoint_every=every, log_every=10, grid_every=8 * every, keep=2),
+                run=RunSettings(checkpoint_every=every, log_every=log_every, grid_every=8 * every, keep=2),
                 resume=True,
+                device=str(device),
                 on_checkpoint=watch.on_checkpoint,
                 on_log=watch.on_log,
             )
@@ -205,30 +221,31 @@ def run(name: str, ruler: Ruler, folder: Path, budget: float) -> None:
     found = RunFolder(folder).latest(no_progress)
     if found is None:
         raise SystemExit(f"{name} has no checkpoint. Ask for more seconds.")
+    spent = watch.seconds
     pixels = from_checkpoint(found)(FULL, 0)
     write_png(grid(pixels[:64]), folder / "final.png")
     speed = {
-        "seconds": watch.seconds,
+        "seconds": spent,
         "steps": found.step,
-        "images a second": images_seen(config, settings, found.step),
+        "images a second": images_seen(config, settings, found.step, batch),
     }
-    speed["images a second"] /= watch.seconds
+    speed["images a second"] /= spent
     (folder / "scores.json").write_text(json.dumps(ruler.score(pixels) | speed | sizes, indent=1))
 
 
-def images_seen(config: NetworkConfig, settings: TrainingSettings, step: int) -> float:
+def images_seen(config: NetworkConfig, settings: TrainingSettings, step: int, batch: int) -> float:
     """Return how many real images the training had shown."""
     if isinstance(config, PGGANConfig) and isinstance(settings, PGGANSettings):
         phases = schedule(config, settings)
         return float(next(phase.seen(step) for phase in reversed(phases) if phase.first_step <= step))
-    return float(step * BATCH)
+    return float(step * batch)
 
 
 def show(ruler: Ruler, out: Path) -> None:
     """Print one table of all that have been scored, beside training patients and the same with less detail."""
     real = ruler.training.pixels[Stream(1).permutation(len(ruler.training))[:FULL]]
     rows: dict[str, dict[str, float]] = {"training patients": ruler.score(real)}
-    for name in RECIPES:
+    for name in CONFIGURATIONS:
         if (out / name / "scores.json").exists():
             rows[name] = json.loads((out / name / "scores.json").read_text())
     write_png(grid(real[:64]), out / "real.png")
@@ -252,14 +269,23 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=7200.0, help="of the processor, for each architecture")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--only", default=",".join(RECIPES), help="architectures, separated by commas")
+    parser.add_argument("--only", default=",".join(CONFIGURATIONS), help="architectures, separated by commas")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
-    if unknown := {*arguments.only.split(",")} - {*RECIPES}:
-        parser.error(f"--only names {', '.join(sorted(unknown))}. Choose among {', '.join(RECIPES)}.")
+    if unknown := {*arguments.only.split(",")} - {*CONFIGURATIONS}:
+        parser.error(f"--only names {', '.join(sorted(unknown))}. Choose among {', '.join(CONFIGURATIONS)}.")
     torch.set_num_threads(arguments.threads)
     ruler = Ruler()
     for name in arguments.only.split(","):
-        run(name, ruler, arguments.out / name, arguments.seconds)
+        run(
+            name,
+            ruler,
+            arguments.out / name,
+            arguments.seconds,
+            batch=arguments.batch,
+            device=torch.device(arguments.device),
+        )
     show(ruler, arguments.out)
 
 

@@ -17,6 +17,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from pytest_medgan.gan.adversarial import AdversarialTrainer
 from pytest_medgan.gan.dcgan_settings import DCGANConfig, DCGANSettings
 from pytest_medgan.gan.dcgan_training import DCGANTrainer
 from pytest_medgan.gan.distributed import World
@@ -51,7 +52,7 @@ def rows(size: int, device: torch.device, *, narrow: bool) -> Iterator[Row]:
         yield name, trainer, trainer.phases[-1].first_step
 
 
-def seconds_per_step(trainer: DCGANTrainer | PGGANTrainer, first: int, steps: int, *, graph: bool) -> float:
+def seconds_per_step(trainer: AdversarialTrainer, first: int, steps: int, *, graph: bool) -> float:
     """Return the time of one update."""
     run = stepper(trainer, graph=graph)
     best = float("inf")

@@ -21,10 +21,11 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, max_pool2d, relu
+from torch.nn.functional import max_pool2d, relu
 
 from pytest_medgan.errors import CheckpointError
 from pytest_medgan.gan.biggan_settings import BigGANConfig
+from pytest_medgan.gan.convolution import average_pool
 from pytest_medgan.gan.pggan import upsample
 from pytest_medgan.gan.spectral import Spectral, SpectralConv, SpectralDense, SpectralEmbedding
 
@@ -85,7 +86,7 @@ class DownBlock(nn.Module):
         """Return the transformed maps."""
         deep: Tensor = self.second(relu(self.first(x if self._sees_images else relu(x))))
         if self._down:
-            deep, x = avg_pool2d(deep, 2), avg_pool2d(x, 2)
+            deep, x = average_pool(deep, 2), average_pool(x, 2)
         return deep + (x if self.skip is None else self.skip(x))
 
 

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
+from pytest_medgan.gan.convolution import without_weights
+
 
 def in_float32(scores: Tensor) -> Tensor:
     """Return scores in float32 at least; autocast may bring half precision."""
@@ -51,7 +53,8 @@ def gradient_penalty(discriminator: nn.Module, images: Tensor, *args: float | Te
     """
     images = images.detach().requires_grad_(True)
     scores = discriminator(images, *args)
-    (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
+    with without_weights():
+        (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
     norms = gradient.flatten(1).norm(dim=1)
     penalty: Tensor = (norms - target).square().mean()
     return penalty
@@ -71,6 +74,7 @@ def squared_gradient(logits: Tensor, images: Tensor) -> Tensor:
         Karras et al. (2020), "Analyzing and Improving the Image Quality of StyleGAN", appendix B, for taking it on
         some steps only, with the weight as many times higher.
     """
-    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    with without_weights():
+        (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     squared: Tensor = in_float32(gradient).square().sum((1, 2, 3)).mean()
     return squared

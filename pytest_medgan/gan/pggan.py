@@ -12,10 +12,11 @@ from math import prod, sqrt
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, conv2d, interpolate, leaky_relu, linear
+from torch.nn.functional import interpolate, leaky_relu, linear
 
 from pytest_medgan.errors import CheckpointError, SettingsError
 from pytest_medgan.gan.architecture import Stage
+from pytest_medgan.gan.convolution import average_pool, convolve
 from pytest_medgan.gan.pggan_settings import PGGANConfig
 
 NEGATIVE_SLOPE = 0.2
@@ -40,7 +41,7 @@ class EqualConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the convolved maps."""
-        return conv2d(x, self.weight * self._scale, self.bias, padding=self._padding)
+        return convolve(x, self.weight * self._scale, self.bias, padding=self._padding)
 
 
 class EqualDense(nn.Module):
@@ -180,9 +181,9 @@ class PGGANDiscriminator(nn.Module):
         for index in range(stage, 0, -1):
             for convolution in _layers(self.blocks[index]):
                 x = leaky_relu(convolution(x), NEGATIVE_SLOPE)
-            x = avg_pool2d(x, 2)
+            x = average_pool(x, 2)
             if index == stage and mixes(alpha):
-                halved = self.from_rgb[stage - 1](avg_pool2d(images, 2))
+                halved = self.from_rgb[stage - 1](average_pool(images, 2))
                 x = fade(leaky_relu(halved, NEGATIVE_SLOPE), x, alpha)
         x = minibatch_deviation(x, self._group)
         for convolution in _layers(self.blocks[0]):

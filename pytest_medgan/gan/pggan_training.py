@@ -15,12 +15,12 @@ from collections.abc import Hashable, Mapping
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
 from pytest_medgan.gan.adversarial import AdversarialTrainer, Optimisers, check_minibatch_groups, initialise_all
 from pytest_medgan.gan.architecture import Networks
 from pytest_medgan.gan.augmentation import Augmentation
 from pytest_medgan.gan.batches import mixing_weights, training_latents
+from pytest_medgan.gan.convolution import average_pool
 from pytest_medgan.gan.distributed import World
 from pytest_medgan.gan.grey import from_grey
 from pytest_medgan.gan.losses import gradient_penalty, in_float32, logistic_loss, squared_gradient
@@ -164,8 +164,8 @@ class PGGANTrainer(AdversarialTrainer):
 
     def _shrink(self, pixels: Tensor, resolution: int, alpha: float | Tensor) -> Tensor:
         """Return uint8 images of the full size as float -1..1 at `resolution`, faded as the networks are."""
-        images = avg_pool2d(from_grey(pixels).to(self._dtype), self.config.size // resolution)
-        return fade(upsample(avg_pool2d(images, 2)), images, alpha) if mixes(alpha) else images
+        images = average_pool(from_grey(pixels).to(self._dtype), self.config.size // resolution)
+        return fade(upsample(average_pool(images, 2)), images, alpha) if mixes(alpha) else images
 
 
 NETWORKS = Networks(PGGANGenerator, PGGANTrainer, at_stage)

@@ -22,8 +22,9 @@ from math import sqrt
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu, linear, pad
+from torch.nn.functional import leaky_relu, linear, pad
 
+from pytest_medgan.gan.convolution import convolve, convolve_each, convolve_transposed
 from pytest_medgan.gan.pggan import maps, minibatch_deviation, pixel_norm
 from pytest_medgan.gan.stylegan2_settings import StyleGAN2Config
 
@@ -124,9 +125,9 @@ class StyledConv(nn.Module):
         weight = self.weight * self._scale
         x = x * style[:, :, None, None].to(x.dtype)
         if self._up:
-            x = blur(conv_transpose2d(x, weight.transpose(0, 1), stride=2), (1, 1), gain=4.0)
+            x = blur(convolve_transposed(x, weight.transpose(0, 1), stride=2), (1, 1), gain=4.0)
         else:
-            x = conv2d(x, weight, padding=1)
+            x = convolve(x, weight, padding=1)
         x = x * demodulation(weight, style)[:, :, None, None].to(x.dtype)
         drawn = self.constant_noise if noise is None else noise
         x = x + (drawn * self.strength).to(x.dtype)
@@ -146,7 +147,7 @@ class ToRGB(nn.Module):
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """Return the images."""
         style = self.affine(w) * self._scale
-        return conv2d(x * style[:, :, None, None].to(x.dtype), self.weight, self.bias)
+        return convolve(x * style[:, :, None, None].to(x.dtype), self.weight, self.bias)
 
 
 def blur(x: Tensor, edges: tuple[int, int], *, stride: int = 1, gain: float = 1.0) -> Tensor:
@@ -162,7 +163,7 @@ def blur(x: Tensor, edges: tuple[int, int], *, stride: int = 1, gain: float = 1.
     taps[1:3] = 3.0
     taps = taps / 8
     kernel = (gain * taps[:, None] * taps[None, :]).expand(x.shape[1], 1, 4, 4)
-    return conv2d(pad(x, (*edges, *edges)), kernel, stride=stride, groups=x.shape[1])
+    return convolve_each(pad(x, (*edges, *edges)), kernel, stride=stride)
 
 
 def enlarge(images: Tensor) -> Tensor:
@@ -244,10 +245,10 @@ class EqualConv(nn.Module):
         """Return the convolved maps."""
         weight = self.weight * self._scale
         if not self._down:
-            return conv2d(x, weight, self.bias, padding=self._kernel // 2)
+            return convolve(x, weight, self.bias, padding=self._kernel // 2)
         if self._kernel == 1:
-            return conv2d(blur(x, (1, 1), stride=2), weight, self.bias)
-        return conv2d(blur(x, (2, 2)), weight, self.bias, stride=2)
+            return convolve(blur(x, (1, 1), stride=2), weight, self.bias)
+        return convolve(blur(x, (2, 2)), weight, self.bias, stride=2)
 
 
 class ResidualBlock(nn.Module):

@@ -22,6 +22,7 @@ from pytest_medgan.gan.adaptive import ADAPT_EVERY, Adaptation, Transforms, seen
 from pytest_medgan.gan.adversarial import AdversarialTrainer, Optimisers, check_minibatch_groups, initialise_all
 from pytest_medgan.gan.architecture import Networks
 from pytest_medgan.gan.batches import training_latents
+from pytest_medgan.gan.convolution import without_weights
 from pytest_medgan.gan.distributed import World
 from pytest_medgan.gan.latents import uniform_by_step
 from pytest_medgan.gan.losses import in_float32, logistic_loss, squared_gradient
@@ -224,7 +225,8 @@ def path_lengths(images: Tensor, styles: Tensor, directions: Tensor) -> Tensor:
         directions: y, [N,C,H,W], standard normal; they are divided by the root of the number of pixels.
     """
     projected = (images * directions / sqrt(images.shape[2] * images.shape[3])).sum()
-    (gradient,) = torch.autograd.grad(projected, styles, create_graph=True)
+    with without_weights():
+        (gradient,) = torch.autograd.grad(projected, styles, create_graph=True)
     return in_float32(gradient).square().sum(2).mean(1).sqrt()
 
 
