@@ -23,6 +23,7 @@ _OPTIONS = (  # (data option, metavar, help); the keys are those that may follow
     ("window", "LOW:HIGH", "HU of 0 and 255, as in --window=-1350:150 (default -1000:400)"),
     ("slices", "N", "slices of a patient, or all (default 64)"),
     ("planes", "axial|three", "whether slices are axial, or of three planes of a cube (default axial)"),
+    ("channels", "1|3", "channels of an image: 1 grey, 3 colour (default 1)"),
     ("patients", "N", "the first N by PatientID, or all (default all)"),
     ("histologies", "A:B", "only patients with these histologies"),
     ("roi", "NAME", "the region that crop=tumour lies on (default: what is called a GTV or a tumour)"),

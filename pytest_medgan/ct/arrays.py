@@ -1,7 +1,7 @@
-"""A .npy or .npz of grey pictures.
+"""A .npy or .npz of pictures.
 
-It holds `pixels` [N,H,W] or [N,1,H,W], uint8 or, with `range=`, any numbers, and in an .npz optionally `patient` (or
-`groups`) [N] and `labels` [N]. A set that `medgan prepare` wrote is read by `store`.
+It holds `pixels` [N,H,W] or [N,1,H,W], with `channels=3` [N,3,H,W], uint8 or, with `range=`, any numbers, and in an
+.npz optionally `patient` (or `groups`) [N] and `labels` [N]. A set that `medgan prepare` wrote is read by `store`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_medgan.ct.cohort import UNKNOWN, ClinicalRow
-from pytest_medgan.ct.grouping import ALONE, GREY, finish_picture, plan_pictures
+from pytest_medgan.ct.grouping import ALONE, GREY, finish_colours, finish_picture, plan_pictures
 from pytest_medgan.ct.plan import Job, Plan
 from pytest_medgan.ct.reading import Reading
 from pytest_medgan.errors import DataError
 from pytest_medgan.ground.arrays import ALONE as PIXELS
-from pytest_medgan.ground.arrays import grey_images, read_arrays
+from pytest_medgan.ground.arrays import picture_images, read_arrays
 from pytest_medgan.records import UInt8
 
 _PATIENT_KEYS = ("groups", "patient", "patients", "patient_id")
@@ -29,13 +29,16 @@ _PATIENT_KEYS = ("groups", "patient", "patients", "patient_id")
 class ArrayJob:
     """The task of making one image from one picture of an array."""
 
-    picture: UInt8  # [H,W]
+    picture: UInt8  # [H,W], or in colour [3,H,W]
     crop_size: int
     size: int
     file: str
 
     def render(self, root: Path) -> UInt8:
-        """Return the image, uint8 [size,size]."""
+        """Return the image, uint8 [size,size], or in colour [1,3,size,size]."""
+        if self.picture.ndim == 3:
+            colours = np.moveaxis(self.picture, 0, -1)
+            return finish_colours(colours, crop_size=self.crop_size, size=self.size, file=self.file)
         values = self.picture.astype(np.float64)
         return finish_picture(values, crop_size=self.crop_size, size=self.size, window=GREY, file=self.file)
 
@@ -52,7 +55,7 @@ def plan_arrays(reading: Reading, name: str, digest: str) -> Plan:
         DataError: The array has another type or shape, or labels contradict each other.
     """
     settings = reading.settings
-    pixels, patients, labels = read_pictures(reading.root / name, name, settings.range)
+    pixels, patients, labels = read_pictures(reading.root / name, name, settings.range, settings.channels)
     jobs: dict[str, list[Job]] = defaultdict(list)
     outcomes: dict[str, set[int]] = defaultdict(set)
     for picture, patient, label in zip(pixels, patients, labels, strict=True):
@@ -73,7 +76,7 @@ def plan_arrays(reading: Reading, name: str, digest: str) -> Plan:
 
 
 def read_pictures(
-    path: Path, name: str, limits: tuple[float, float] | None = None
+    path: Path, name: str, limits: tuple[float, float] | None = None, channels: int = 1
 ) -> tuple[UInt8, list[str], list[int]]:
     """Read an array file.
 
@@ -81,9 +84,10 @@ def read_pictures(
         path: The file.
         name: Its name in messages.
         limits: The values of black and white; None for uint8.
+        channels: 3 for colours.
 
     Returns:
-        uint8 [N,H,W], and the patient and the label of each.
+        uint8 [N,H,W] or [N,3,H,W], and the patient and the label of each.
 
     Raises:
         DataError: The file is damaged, or lacks what it must hold.
@@ -97,7 +101,7 @@ def read_pictures(
         )
     if PIXELS not in arrays:
         raise DataError("An array file has no array named pixels. Save it with one.", file=name)
-    pixels = grey_images(arrays[PIXELS], name=name, limits=limits)
+    pixels = picture_images(arrays[PIXELS], name=name, limits=limits, channels=channels)
     key = next((key for key in _PATIENT_KEYS if key in arrays), None)
     patients = [ALONE] * len(pixels) if key is None else [str(value) for value in arrays[key].ravel().tolist()]
     labels = _labels(arrays.get("labels"), len(pixels), name)

@@ -30,12 +30,17 @@ def write_captures(
         window: The HU of grey 0 and 255, written as slope and intercept; None for grey levels alone.
 
     Raises:
-        SettingsError: The folder holds something.
+        SettingsError: The folder holds something, or the images have several channels.
         OutputError: The folder cannot be written.
 
     References:
         DICOM PS3.3 A.8.1 (Secondary Capture), C.12.1.1.1.2 (Synthetic Data)
     """
+    if pixels.shape[1] != 1:
+        raise SettingsError(
+            f"--dicom writes grey images, and the generator draws {pixels.shape[1]} channels. Write a folder of "
+            "pictures by --out."
+        )
     if folder.is_dir() and any(folder.iterdir()):
         raise SettingsError("The folder for DICOM files is not empty. Give a new one.")
     study = digest_array(pixels)

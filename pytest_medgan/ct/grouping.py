@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
+import numpy as np
+
 from pytest_medgan.ct.cohort import UNKNOWN, ClinicalRow, choose_patients
 from pytest_medgan.ct.findings import Findings
 from pytest_medgan.ct.images import crop_corner, finish_image
@@ -53,6 +55,14 @@ def finish_picture(values: Float64, *, crop_size: int, size: int, window: tuple[
         )
     corner = crop_corner(values.shape[0], values.shape[1], None, crop_size)
     return finish_image(values, corner=corner, crop_size=crop_size, size=size, window=window)
+
+
+def finish_colours(colours: UInt8, *, crop_size: int, size: int, file: str) -> UInt8:
+    """Return one coloured picture, uint8 [H,W,3], as a finished image, uint8 [1,3,size,size]; see `finish_picture`."""
+    values = np.moveaxis(colours, -1, 0).astype(np.float64)
+    return np.stack([finish_picture(one, crop_size=crop_size, size=size, window=GREY, file=file) for one in values])[
+        None
+    ]
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:

@@ -19,7 +19,16 @@ from pytest_medgan.ct.planes import PLANES
 from pytest_medgan.ct.reading import Reading
 from pytest_medgan.ct.roles import divide, sha256
 from pytest_medgan.ct.sources import plan_source
-from pytest_medgan.ct.store import ImageSettings, Note, Prepared, load_prepared, recall, remember, save_prepared
+from pytest_medgan.ct.store import (
+    CHANNELS,
+    ImageSettings,
+    Note,
+    Prepared,
+    load_prepared,
+    recall,
+    remember,
+    save_prepared,
+)
 from pytest_medgan.errors import SettingsError
 from pytest_medgan.ground.files import make_private_folder, remove_leftovers
 from pytest_medgan.ground.listing import SourceFile, list_files
@@ -116,22 +125,28 @@ def check_settings(settings: DataSettings) -> None:
         raise SettingsError("range does not ascend. Give the values of black and white, the lower first, as in 0:1.")
     if settings.planes not in PLANES:
         raise SettingsError(f"planes is {settings.planes!r}. Give {' or '.join(PLANES)}.")
+    if settings.channels not in CHANNELS:
+        raise SettingsError(f"channels is {settings.channels}. Give 1 for grey or 3 for colour.")
     for name, value in (("slices", settings.slices), ("patients", settings.patients)):
         if value is not None and value < 1:
             raise SettingsError(f"{name} is {value}. Give 1 or more, or all.")
 
 
 def render_job(root: Path, job: Job) -> UInt8:
-    """Return the images of one job, uint8 [N,size,size]; what a worker does with it."""
+    """Return the images of one job, uint8 [N,1,size,size], or in colour [N,3,size,size]; what a worker does with it."""
     made = job.render(root)
-    return made[None] if made.ndim == 2 else made
+    if made.ndim == 4:
+        return made
+    return made[None, None] if made.ndim == 2 else made[:, None]
 
 
 def _render(plan: Plan, settings: DataSettings, digest: str, crew: Crew, progress: Progress) -> Prepared:
     """Return the images that a plan names."""
     names = pseudonyms(plan.patients, plan.instances)
     images = crew.map(render_job, plan.jobs, what="preparing images", progress=progress, apart=plan.compressed)
-    pixels = np.concatenate(images)[:, None]
+    pixels = np.concatenate(images)
+    if pixels.shape[1] < settings.channels:  # grey images, asked for in colour
+        pixels = np.repeat(pixels, settings.channels, axis=1)
     owners = np.repeat(plan.owners, [len(made) for made in images]).tolist()
     return Prepared(
         pixels=pixels,

@@ -1,9 +1,9 @@
 """Read folders of PNG, JPEG, BMP or TIFF pictures.
 
-8-bit values are grey levels. The user states the meaning of deeper ones: `range=LOW:HIGH` gives the values of
-black and white, a table of files gives `slope` and `intercept` to HU (value * slope + intercept). By default
-16 bits are grey of full scale (65535 is white, as PNG defines it) and numbers with a sign or a fraction are HU, each
-only if the values found agree with that. No image is stretched to its own range.
+8-bit values are grey levels, or with `channels=3` red, green and blue. The user states the meaning of deeper ones:
+`range=LOW:HIGH` gives the values of black and white, a table of files gives `slope` and `intercept` to HU (value *
+slope + intercept). By default 16 bits are grey of full scale (65535 is white, as PNG defines it) and numbers with a
+sign or a fraction are HU, each only if the values found agree with that. No image is stretched to its own range.
 `patient=` (by default the topmost folder), or a table with columns `file` and `patient`, identifies the patients.
 """
 
@@ -11,13 +11,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from pytest_medgan.ct.cohort import ClinicalRow, read_rows
 from pytest_medgan.ct.findings import Findings
-from pytest_medgan.ct.grouping import ALONE, GREY, RULES, finish_picture, natural, patient_of, plan_pictures
+from pytest_medgan.ct.grouping import (
+    ALONE,
+    GREY,
+    RULES,
+    finish_colours,
+    finish_picture,
+    natural,
+    patient_of,
+    plan_pictures,
+)
 from pytest_medgan.ct.plan import Job, Plan
 from pytest_medgan.ct.reading import Reading
 from pytest_medgan.errors import DataError
@@ -26,6 +36,7 @@ from pytest_medgan.ground.listing import PICTURES
 from pytest_medgan.ground.pictures import SUFFIXES, PictureKind, read_picture
 from pytest_medgan.records import DataSettings, Float64, UInt8
 
+GREY_OR_COLOUR = "Save it in grey, or add channels=3 to the data."  # what to do about a coloured picture
 _AIR_AT_MOST = -200.0  # HU; numbers without any below this hold no air and no lung, so they are not chest CT in HU
 _TWELVE_BITS = 4096  # 16-bit pictures that stay below it hold 12-bit values, not grey of full scale
 
@@ -59,22 +70,26 @@ class RasterJob:
     crop_size: int
     size: int
     window: tuple[float, float]  # HU, for values that are HU
+    channels: int = 1  # 3 reads colours
 
     def render(self, root: Path) -> UInt8:
-        """Return the image, uint8 [size,size].
+        """Return the image, uint8 [size,size], or in colour [1,3,size,size].
 
         Raises:
-            DataError: The picture is damaged, coloured, or smaller than the crop.
+            DataError: The picture is damaged, coloured under channels=1, or smaller than the crop.
         """
+        if self.channels == 3:
+            colours = read_picture(root / self.file, name=self.file, channels=3).values
+            return finish_colours(colours, crop_size=self.crop_size, size=self.size, file=self.file)
         values, grey = read_values(root, self.file, self.rescale, self.limits)
         window = GREY if grey else self.window
         return finish_picture(values, crop_size=self.crop_size, size=self.size, window=window, file=self.file)
 
 
-def inspect_picture(root: Path, name: str) -> PictureProperties | DataError:
+def inspect_picture(root: Path, name: str, *, channels: int = 1) -> PictureProperties | DataError:
     """Return the properties of a picture, or the error if it cannot be read; run by a worker."""
     try:
-        picture = read_picture(root / name, name=name)
+        picture = read_picture(root / name, name=name, channels=channels, action=GREY_OR_COLOUR)
     except DataError as error:
         return error
     return PictureProperties(picture.kind, float(picture.values.min()), float(picture.values.max()), picture.lossy)
@@ -97,7 +112,7 @@ def read_values(
     Raises:
         DataError: As `read_picture`, or values beyond the limits.
     """
-    picture = read_picture(root / name, name=name)
+    picture = read_picture(root / name, name=name, action=GREY_OR_COLOUR)
     values: Float64 = picture.values.astype(np.float64)
     if rescale is not None:
         return values * rescale[0] + rescale[1], False
@@ -138,6 +153,7 @@ def plan_rasters(reading: Reading, digests: dict[str, str], table: dict[str, Cli
                 settings.crop_size,
                 settings.size,
                 settings.window,
+                settings.channels,
             )
         )
     plan = plan_pictures(
@@ -166,7 +182,8 @@ def _inspect_pictures(reading: Reading) -> dict[str, PictureProperties]:
     named = frozenset(file.name for file in reading.files if file.suffix in SUFFIXES)
     reading.skip_others(*PICTURES, known=named)
     names = sorted(reading.names(*PICTURES), key=natural)
-    seen = reading.crew.map(inspect_picture, names, what="inspecting pictures", progress=reading.progress)
+    inspect = partial(inspect_picture, channels=reading.settings.channels)
+    seen = reading.crew.map(inspect, names, what="inspecting pictures", progress=reading.progress)
     pictures: dict[str, PictureProperties] = {}
     for name, picture in zip(names, seen, strict=True):
         if isinstance(picture, PictureProperties):

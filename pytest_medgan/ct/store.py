@@ -20,11 +20,13 @@ from pytest_medgan.ground.files import write_file, write_text
 from pytest_medgan.records import DataSettings, Int64, Names, UInt8
 
 FORMAT = 1
+CHANNELS = (1, 3)  # of an image: grey, or red, green and blue
 _NEW = {
     "roi": None,
     "range": None,
     "patient": "top",
     "planes": AXIAL,
+    "channels": 1,
 }  # settings that name nothing where they are left as they are
 
 
@@ -43,6 +45,7 @@ class ImageSettings:
     range: tuple[float, float] | None = None
     patient: str = "top"
     planes: str = AXIAL
+    channels: int = 1
 
     @classmethod
     def of(cls, settings: DataSettings, crop: str) -> ImageSettings:
@@ -59,6 +62,7 @@ class ImageSettings:
             range=settings.range,
             patient=settings.patient,
             planes=settings.planes,
+            channels=settings.channels,
         )
 
     @classmethod
@@ -68,6 +72,8 @@ class ImageSettings:
         words = ((values["crop"], ("tumour", "image")), (values.get("patient", "top"), RULES))
         if any(word not in known for word, known in (*words, (values.get("planes", AXIAL), PLANES))):
             raise ValueError("unknown word")
+        if values.get("channels", 1) not in CHANNELS:
+            raise ValueError("another number of channels")
         for name in ("window", "histologies", "range"):
             values[name] = tuple(values[name]) if values.get(name) is not None else None
         return cls(**values)
@@ -85,7 +91,7 @@ class ImageSettings:
 class Prepared:
     """Every image of a data set, before the split."""
 
-    pixels: UInt8  # [N,1,size,size]
+    pixels: UInt8  # [N,1,size,size], or in colour [N,3,size,size]
     groups: Names  # [N], pseudonyms
     labels: npt.NDArray[np.int8]  # [N]
     window: tuple[float, float] | None  # HU of grey 0 and 255

@@ -11,7 +11,7 @@ from pytest_medgan.embedding.contract import Answer
 from pytest_medgan.errors import ExtractorError
 from pytest_medgan.records import Progress, UInt8
 
-# (uint8 [N,1,H,W], images at once) -> the answer to one batch after another, in order
+# (uint8 [N,C,H,W], images at once) -> the answer to one batch after another, in order
 Stream = Callable[[UInt8, int], Iterator[Answer]]
 
 # torch's CPU allocator, oneDNN and ONNX Runtime have no error class of their own for it
@@ -26,7 +26,7 @@ class Batches:
         self._stream = stream
 
     def embed(self, pixels: UInt8, progress: Progress) -> Answer:
-        """Return features and probabilities of uint8 [N,1,H,W]; what was computed before memory ran out is kept.
+        """Return features and probabilities of uint8 [N,C,H,W]; what was computed before memory ran out is kept.
 
         Raises:
             ExtractorError: One image is too many.

@@ -5,8 +5,9 @@ over quarters of the maps of one late stage (`efficientnet_lite.run`). These 2,3
 that ships with the package. It was fitted once, by `benchmarks/feature_spaces/fit_projection.py`: each number divided
 by its spread, principal components, each divided by its standard deviation, over turned, zoomed, shifted and mirrored
 nodule patches of 87 patients of LIDC-IDRI. So features depend on nothing but the image, whichever reference it
-is compared with. Neighbours are looked for in the first columns alone, which hold most of the variation. The network's
-own classifier gives the probabilities of ImageNet's 1,000 classes, for the inception score.
+is compared with. Neighbours are looked for in the first columns alone, which hold most of the variation. Images in
+colour enter the network as they are, and the same map, which was fitted on grey images. The network's own classifier
+gives the probabilities of ImageNet's 1,000 classes, for the inception score.
 
 The fitted map is derived from LIDC-IDRI (Armato et al. 2011, doi 10.7937/K9/TCIA.2015.LO9QL9SX), licensed CC BY 3.0.
 """
@@ -26,7 +27,7 @@ from pytest_medgan.embedding.classifier import Classifier
 from pytest_medgan.embedding.compact_weights import SHA256, read_compact_weights
 from pytest_medgan.embedding.contract import Answer, FeatureSpace
 from pytest_medgan.embedding.efficientnet_lite import SIZE, STATISTICS, make_network
-from pytest_medgan.embedding.engine import TensorStream
+from pytest_medgan.embedding.engine import TensorStream, with_colour
 from pytest_medgan.embedding.engines import make_engine
 from pytest_medgan.embedding.projection import Projection, read_projection
 from pytest_medgan.embedding.spec import ExtractorSpec
@@ -51,7 +52,10 @@ def load_compact(spec: ExtractorSpec, device: str) -> FeatureSpace:
         )
     projection = read_projection(PROJECTION)
     state = read_compact_weights()
-    engine = make_engine(make_network(state), spec, device)
+    engine = with_colour(
+        make_engine(make_network(state), spec, device),
+        lambda: make_engine(make_network(read_compact_weights(), 3), spec, device),
+    )
     classifier = Classifier(state["_fc.weight"], state["_fc.bias"])
     batch = spec.batch or engine.batch
     weights = f"efficientnet_lite0:{SHA256[:16]};bilinear {SIZE}"

@@ -21,7 +21,7 @@ Embed = Callable[[UInt8, Progress], Answer]
 class FeatureSpace:
     """An extractor and what it offers, resolved once when it is loaded. It is an `Extractor` itself."""
 
-    run: Embed  # (uint8 [N,1,H,W], progress) -> features and probabilities, not yet checked
+    run: Embed  # (uint8 [N,C,H,W], progress) -> features and probabilities, not yet checked
     identity: str  # equal identities give comparable features
     numeric_class: str  # "float32", "tf32" or "bfloat16"
     summary: str  # a few words for a header line
@@ -32,10 +32,11 @@ class FeatureSpace:
     trained_on: frozenset[str] = frozenset()  # pseudonyms of the patients it was fine-tuned on
     maps: FeatureSpace | None = None  # the many numbers before they are reduced to features; None: it offers none
     is_maps: bool = False  # it is the `maps` of another space
+    channels: frozenset[int] = frozenset({1, 3})  # of the images it takes
     modules: tuple[str, ...] = ()  # modules of the user's that compute it; empty where the package does
 
     def embed(self, pixels: UInt8, progress: Progress = no_progress) -> Answer:
-        """Return features [N,D] and probabilities [N,C] or None of uint8 [N,1,H,W]."""
+        """Return features [N,D] and probabilities [N,C] or None of uint8 [N,C,H,W]."""
         return self.run(pixels, progress)
 
 

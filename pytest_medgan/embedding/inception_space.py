@@ -13,7 +13,7 @@ from pytest_medgan.embedding.batches import Batches, Stream
 from pytest_medgan.embedding.cache import Cache
 from pytest_medgan.embedding.classifier import Classifier
 from pytest_medgan.embedding.contract import Answer, FeatureSpace
-from pytest_medgan.embedding.engine import Engine
+from pytest_medgan.embedding.engine import Engine, with_colour
 from pytest_medgan.embedding.engines import make_engine
 from pytest_medgan.embedding.inception import PREPARATION, final_layer, inception_network
 from pytest_medgan.embedding.spec import ExtractorSpec
@@ -37,7 +37,14 @@ def load_inception(
         raise ExtractorError(
             f"The weights were fine-tuned with normalisation={weights.normalisation}. Add it to the extractor."
         )
-    space = make_space(weights, spec, make_engine(inception_network(weights.network, spec.normalisation), spec, device))
+
+    def engine_of(network: nn.Module, channels: int) -> Engine:
+        return make_engine(inception_network(network, spec.normalisation, channels), spec, device)
+
+    def colour() -> Engine:
+        return engine_of(load_weights(spec, calibration, progress, cache).network, 3)
+
+    space = make_space(weights, spec, with_colour(engine_of(weights.network, 1), colour))
     del weights  # an engine has its own copy of them
     release_memory()
     return space

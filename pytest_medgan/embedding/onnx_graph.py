@@ -94,7 +94,7 @@ class _Graph:
 
 @torch.no_grad()
 def onnx_model(network: Network) -> bytes:
-    """Return the serialised model: "images" float32 [n,1,S,S] => float32 [n,D].
+    """Return the serialised model: "images" float32 [n,channels,S,S] => float32 [n,D].
 
     Raises:
         ImportError: The package onnx is not installed.
@@ -103,7 +103,9 @@ def onnx_model(network: Network) -> bytes:
 
     graph = _Graph(network)
     output = network.run(graph, INPUT)
-    images = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["n", 1, network.size, network.size])
+    images = helper.make_tensor_value_info(
+        INPUT, TensorProto.FLOAT, ["n", network.channels, network.size, network.size]
+    )
     features = helper.make_tensor_value_info(output, TensorProto.FLOAT, ["n", network.width])
     whole = helper.make_graph(graph.nodes, network.name, [images], [features])
     opsets = [helper.make_opsetid("", OPSET)]

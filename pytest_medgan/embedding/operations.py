@@ -69,12 +69,13 @@ class Network:
     name: str
     convolutions: Mapping[str, Convolution]
     run: Callable[[Operations[Any], Any], Any]  # (operations, prepared images) -> features
-    prepare: Callable[[Tensor], Tensor]  # uint8 [N,1,H,W] => float32 [N,1,size,size]
+    prepare: Callable[[Tensor], Tensor]  # uint8 [N,channels,H,W] => float32 [N,channels,size,size]
     size: int  # pixels per side of a prepared image
     width: int  # number of features
     exact: frozenset[str]  # convolutions that are computed in float32 whatever the precision
     eager: Callable[[str], Callable[[Tensor], Tensor]] | None = None
     # (device) -> a function of prepared images that returns features, by another implementation, where there is one
+    channels: int = 1  # of the images it takes: 1, or 3 for colour
 
 
 def fold_norm(

@@ -68,7 +68,7 @@ def load_radimagenet(spec: ExtractorSpec, device: str) -> FeatureSpace:
 
 
 def _prepare(pixels: Tensor, size: int) -> Tensor:
-    """Return uint8 [N,1,H,W] as float32 [N,3,size,size] in (-1, 1)."""
+    """Return uint8 [N,1,H,W] or [N,3,H,W] as float32 [N,3,size,size] in (-1, 1)."""
     grey = pixels.float() / 127.5 - 1.0
     shrinks = max(pixels.shape[-2:]) > size
     grey = functional.interpolate(grey, size=(size, size), mode="bilinear", align_corners=False, antialias=shrinks)

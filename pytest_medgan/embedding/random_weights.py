@@ -140,7 +140,7 @@ def calibrate(network: nn.Module, pixels: UInt8, normalisation: str, progress: P
 
     Args:
         network: As `draw` returns it.
-        pixels: uint8 [K,1,H,W].
+        pixels: uint8 [K,C,H,W].
         normalisation: "symmetric" or "imagenet".
         progress: Told how many batch norms are set.
     """

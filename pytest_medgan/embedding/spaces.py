@@ -1,8 +1,9 @@
 """Feature spaces of the user's own, named by one string, with their own preparation and identity.
 
 `package.module:callable` names one of
-  a function   uint8 [N,1,H,W] (numpy) -> features [N,D], or (features [N,D], probabilities [N,C]). Its identity is its
-               attribute `identity`, or else a digest of its module's source, which does not cover files that it reads.
+  a function   uint8 [N,1,H,W] or in colour [N,3,H,W] (numpy) -> features [N,D], or (features [N,D], probabilities
+               [N,K]). Its identity is its attribute `identity`, or else a digest of its module's source, which does not
+               cover files that it reads.
   an object    with `identity`, `numeric_class` and `embed(pixels, progress)`: the Extractor protocol itself
   a class      of such objects, made without arguments
 

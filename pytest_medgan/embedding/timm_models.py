@@ -183,7 +183,7 @@ def _check_size(network: nn.Module, size: int) -> None:
 
 
 def _prepare(pixels: Tensor, mean: tuple[float, ...], sd: tuple[float, ...], size: int) -> Tensor:
-    """Return uint8 [N,1,H,W] as float32 [N,3,size,size]."""
+    """Return uint8 [N,1,H,W] or [N,3,H,W] as float32 [N,3,size,size]."""
     grey = pixels.float() / 255.0
     shrinks = max(pixels.shape[-2:]) > size
     grey = functional.interpolate(grey, size=(size, size), mode="bilinear", align_corners=False, antialias=shrinks)

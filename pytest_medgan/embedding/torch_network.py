@@ -34,7 +34,7 @@ class TorchNetwork(nn.Module):
         return self.get_buffer(_key(name, "weight")), self.get_buffer(_key(name, "bias"))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return float32 features [N,D] of prepared images, float32 [N,1,S,S]."""
+        """Return float32 features [N,D] of prepared images, float32 [N,channels,S,S]."""
         features: Tensor = self._run(self, images.contiguous(memory_format=torch.channels_last))
         return features
 

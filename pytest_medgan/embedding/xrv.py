@@ -13,6 +13,7 @@ References:
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,8 @@ def load_xrv(spec: ExtractorSpec, device: str) -> FeatureSpace:
         maps: Tensor = network(_prepare(torch.from_numpy(pixels.copy()).to(device)))
         return functional.relu(maps).mean((2, 3))
 
-    return space_of_function(NAME, identity, answer, spec.batch or BATCH)
+    space = space_of_function(NAME, identity, answer, spec.batch or BATCH)
+    return replace(space, channels=frozenset({1}))
 
 
 def _network_class() -> Any:

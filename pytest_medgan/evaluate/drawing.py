@@ -8,6 +8,13 @@ from pytest_medgan.errors import CheckpointError
 from pytest_medgan.evaluate.shared import SharedScores
 from pytest_medgan.records import ImageSource, Int64, Names, UInt8
 
+_OTHER_CHANNELS = {  # channels of the generated images -> what is wrong with them
+    1: "The generator draws grey images, and the real ones are in colour (channels=3 in --medgan-data). Make it return "
+    "[N,3,H,W]; for grey real images leave channels=3 out.",
+    3: "The generator draws images in colour, and the real ones are grey. Add channels=3 to --medgan-data, or make it "
+    "return [N,1,H,W].",
+}
+
 
 class DrawnImages:
     """The images of one generator, by latent seed.
@@ -31,7 +38,7 @@ class DrawnImages:
         Args:
             source: The generator.
             full: Images per sample group at the full count.
-            shape: [1,H,W] of the real images, which every image must have.
+            shape: [C,H,W] of the real images, which every image must have.
             key: Names the evaluation among those of the session.
             shared: Where other processes find the images; None where there is one process.
             whole: Draw the full count at once even where ranges can be drawn, so that a look takes the same positions
@@ -46,7 +53,7 @@ class DrawnImages:
         self._kept: dict[int, UInt8] = {}
 
     def take(self, seed: int, n: int) -> UInt8:
-        """Return the `n` images of a look, uint8 [n,1,H,W]; a larger look of the seed begins with the same images.
+        """Return the `n` images of a look, uint8 [n,C,H,W]; a larger look of the seed begins with the same images.
 
         Raises:
             CheckpointError: The generator returned something else than what was asked for.
@@ -104,6 +111,8 @@ def checked_images(pixels: object, count: int, shape: tuple[int, ...]) -> UInt8:
         raise CheckpointError(
             f"The generator returned {array.dtype} instead of uint8. Map its output to 0..255 and round."
         )
+    if array.shape[:1] + array.shape[2:] == (count, *shape[1:]) and {array.shape[1], shape[0]} == {1, 3}:
+        raise CheckpointError(_OTHER_CHANNELS[array.shape[1]])
     if array.shape != (count, *shape):
         raise CheckpointError(
             f"The generator returned shape {list(array.shape)} where {[count, *shape]} was asked for. "

@@ -41,6 +41,8 @@ def make_fingerprint(subject: Subject, *, by_volume: bool = False) -> Fingerprin
     }
     if data.planes != "axial":  # absent before there were others
         inputs["planes"] = data.planes
+    if data.channels != 1:
+        inputs["channels"] = data.channels
     if by_volume:
         inputs["sampling_unit"] = "volume"
     return Fingerprint(

@@ -9,6 +9,7 @@ import numpy as np
 
 from pytest_medgan.errors import MetricInputError
 from pytest_medgan.evaluate.projection import POINTS, project
+from pytest_medgan.ground.sheets import as_pictures
 from pytest_medgan.records import Evidence, Float32, ImageSet, Int64, Progress, UInt8, no_progress
 from pytest_medgan.report.selection import chosen_images, one_per_group
 
@@ -69,7 +70,7 @@ def with_pictures(
     )
     chosen = chosen_images(drawn)
     fake_rows = _rows_within(chosen.fake, fake)
-    drawn = replace(drawn, thumbnails_fake=fake.pixels[fake_rows, 0], thumbnail_fake_index=fake_rows)
+    drawn = replace(drawn, thumbnails_fake=as_pictures(fake.pixels[fake_rows]), thumbnail_fake_index=fake_rows)
     if not include_real:
         return replace(
             drawn, thumbnails_real=None, thumbnail_real_index=None, thumbnails_train=None, thumbnail_train_index=None
@@ -77,15 +78,15 @@ def with_pictures(
     real_rows, train_rows = _rows_within(chosen.real, real), _rows_within(chosen.train, train)
     return replace(
         drawn,
-        thumbnails_real=real.pixels[real_rows, 0],
+        thumbnails_real=as_pictures(real.pixels[real_rows]),
         thumbnail_real_index=real_rows,
-        thumbnails_train=None if train is None else train.pixels[train_rows, 0],
+        thumbnails_train=None if train is None else as_pictures(train.pixels[train_rows]),
         thumbnail_train_index=None if train is None else train_rows,
     )
 
 
 def _histogram(pixels: UInt8) -> Int64:
-    """Return the number of pixels at each grey level: int64 [256]."""
+    """Return the number of pixels at each level, of all channels together: int64 [256]."""
     return np.bincount(pixels.ravel(), minlength=256).astype(np.int64)
 
 

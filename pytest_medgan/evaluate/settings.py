@@ -42,6 +42,11 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(text.split(":"))
 
 
+def _channels(text: str) -> int:
+    """Read a number of channels."""
+    return int(one_of("1", "3")(text))
+
+
 def _yes_or_no(text: str) -> bool:
     """Read "yes" or "no"."""
     return one_of("yes", "no")(text) == "yes"
@@ -62,6 +67,7 @@ _DATA_OPTIONS = {
     "range": Option(numbers(2), "the values of black and white such as 0:1"),
     "patient": Option(one_of("top", "folder", "file"), "top, folder or file"),
     "planes": Option(one_of("axial", "three"), "axial or three"),
+    "channels": Option(_channels, "1 or 3"),
     "strict": Option(_yes_or_no, "yes or no"),
 }
 

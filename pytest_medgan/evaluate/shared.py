@@ -42,7 +42,7 @@ class SharedScores:
         return scores
 
     def images(self, key: str, seed: int) -> UInt8 | None:
-        """Return what some process has drawn of a seed's sequence, uint8 [N,1,H,W]; None where none has."""
+        """Return what some process has drawn of a seed's sequence, uint8 [N,C,H,W]; None where none has."""
         with suppress(OSError):
             drawn: UInt8 = np.load(self.folder / f"{key}-{seed}.npy", allow_pickle=False)
             return drawn

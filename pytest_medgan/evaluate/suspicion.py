@@ -42,10 +42,10 @@ def find_suspects(
     """Return why images are no sample of a generator.
 
     Args:
-        groups: The images of each sample group at one look, uint8 [N,1,H,W].
+        groups: The images of each sample group at one look, uint8 [N,C,H,W].
         real: The real images at hand.
         bench: Keeps what depends on the real images alone.
-        drawn: All images drawn so far for each group, in the generator's order, uint8 [M,1,H,W]; by default those of
+        drawn: All images drawn so far for each group, in the generator's order, uint8 [M,C,H,W]; by default those of
             the look. A look that takes a random part of each group holds few of the images that two groups share.
 
     Returns:
@@ -89,9 +89,9 @@ def _flat_share(images: UInt8) -> float:
 
 
 def _blank_share(images: UInt8) -> float:
-    """Return the share of images of a single grey level."""
-    flat = images.reshape(len(images), -1)
-    return float((flat == flat[:, :1]).all(1).mean())
+    """Return the share of images of a single grey level or colour."""
+    flat = images.reshape(*images.shape[:2], -1)
+    return float((flat == flat[..., :1]).all((1, 2)).mean())
 
 
 def _repeated_groups(groups: Sequence[UInt8]) -> Suspect | None:

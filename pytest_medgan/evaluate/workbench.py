@@ -107,11 +107,14 @@ class Workbench:
     def extractor(self, spec: str, real: RealSets) -> FeatureSpace:
         """Return the feature space that `spec` names; random weights are calibrated on the reference images."""
         from pytest_medgan.embedding import load_extractor
+        from pytest_medgan.embedding.extract import check_channels
 
         def make() -> FeatureSpace:
-            return load_extractor(
+            space = load_extractor(
                 spec, device=self.device, calibration=real.reference, cache=self.cache(), progress=self.progress
             )
+            check_channels(space, real.reference.pixels)
+            return space
 
         return self.keep(("extractor", spec, real.digest), make)
 
@@ -130,7 +133,8 @@ class Workbench:
             )
         if spec in ARCHITECTURES:
             images = self.real(settings).training
-            return self.train(ARCHITECTURES[spec].config(size=images.pixels.shape[-1]), images)
+            channels, side = images.pixels.shape[1], images.pixels.shape[-1]
+            return self.train(ARCHITECTURES[spec].config(size=side, channels=channels), images)
         if Path(spec).is_dir() and not is_model_folder(Path(spec)) and is_volume_folder(Path(spec)):
             return self._volumes(Path(spec), settings)
         return self.keep(

@@ -15,7 +15,7 @@ def resolve_generator(generator: Any) -> ImageSource:
     """Return a generator as an ImageSource.
 
     Args:
-        generator: Any callable `(count, seed) -> uint8 [N,1,H,W]`; see `records.Generator` for what it may offer.
+        generator: Any callable `(count, seed) -> uint8 [N,C,H,W]`; see `records.Generator` for what it may offer.
 
     Raises:
         CheckpointError: It is not callable, or an attribute it offers is of another type.
@@ -25,7 +25,7 @@ def resolve_generator(generator: Any) -> ImageSource:
     if not callable(generator):
         raise CheckpointError(
             f"The generator is a {type(generator).__name__}, which cannot be called. "
-            "Give a function or object that is called as (count, seed) and returns uint8 [N,1,H,W]."
+            "Give a function or object that is called as (count, seed) and returns uint8 [N,1,H,W] or [N,3,H,W]."
         )
     offered = {name: getattr(generator, name, None) for name in _TEXT}
     for name, value in offered.items():
@@ -35,7 +35,7 @@ def resolve_generator(generator: Any) -> ImageSource:
     if draw_range is not None and not callable(draw_range):
         raise CheckpointError(
             "The generator's sample_range cannot be called. "
-            "Make it a method (start, stop, seed) that returns uint8 [stop-start,1,H,W], or leave it out."
+            "Make it a method (start, stop, seed) that returns uint8 [stop-start,C,H,W], or leave it out."
         )
     return ImageSource(
         draw=generator,

@@ -40,13 +40,13 @@ def check_images(images: object, count: int, dimensions: int = 4) -> UInt8:
     """
     if isinstance(images, Tensor):
         images = images.detach().cpu().numpy()
-    expected = "[N,1,H,W]" if dimensions == 4 else "[N,1,D,H,W]"
+    expected = "[N,1,H,W] or [N,3,H,W]" if dimensions == 4 else "[N,1,D,H,W]"
     if not isinstance(images, np.ndarray):
         raise CheckpointError(f"The generator returned {type(images).__name__}. Return a uint8 array {expected}.")
     if images.ndim == 5 > dimensions:
         raise CheckpointError(
-            f"The generator returned {list(images.shape)}. Return slices, uint8 [N,1,H,W]. Where these are volumes, "
-            "set its attribute volume_shape to their (D, H, W)."
+            f"The generator returned {list(images.shape)}. Return images, uint8 [N,1,H,W] or [N,3,H,W]. Where these "
+            "are volumes, set its attribute volume_shape to their (D, H, W)."
         )
     if images.dtype != np.uint8 or images.ndim != dimensions:
         raise CheckpointError(

@@ -11,7 +11,7 @@ from pytest_medgan.errors import DataError
 from pytest_medgan.ground.arrays import read_arrays
 from pytest_medgan.ground.digests import digest_array, digest_values
 from pytest_medgan.ground.listing import PICTURES, VOLUMES, list_files
-from pytest_medgan.ground.pictures import SUFFIXES, PictureKind, read_picture
+from pytest_medgan.ground.pictures import SUFFIXES, PictureKind, holds_colour, read_picture
 from pytest_medgan.records import ImageSet, UInt8
 
 _ARRAYS = ("pixels", "groups", "patient", "labels", "window", "recipe")
@@ -63,14 +63,18 @@ def _as_images(pixels: np.typing.NDArray[Any], path: Path) -> UInt8:
             file=path.name,
         )
     images: UInt8 = pixels[:, None] if pixels.ndim == 3 else pixels
+    if images.shape[3] in (1, 3) and images.shape[1] not in (1, 3):  # channels last
+        images = np.ascontiguousarray(np.moveaxis(images, 3, 1))
     return images
 
 
 def read_folder(path: Path) -> ImageSet:
     """Read every picture under a folder, in the order of their names; hidden files and folders are left out.
 
+    Where one is coloured all are read in colour, grey ones with three equal channels.
+
     Raises:
-        DataError: The folder holds no picture, one that is damaged, coloured, not of 8 bits, or of another size, or
+        DataError: The folder holds no picture, one that is damaged, not of 8 bits, or of another size, or
             images of another kind beside pictures.
     """
     listed = list_files(path)
@@ -86,9 +90,10 @@ def read_folder(path: Path) -> ImageSet:
         raise DataError(
             f"The folder holds no picture. Put files of these kinds there: {', '.join(SUFFIXES)}.", file=path.name
         )
+    channels = 3 if any(holds_colour(file, name=file.name) for file in files) else 1
     pictures: list[UInt8] = []
     for file in files:
-        picture = read_picture(file, name=file.name)
+        picture = read_picture(file, name=file.name, channels=channels)
         if picture.kind is not PictureKind.GREY:
             raise DataError(f"The picture holds {picture.kind.value}. Save it as grey of 8 bits.", file=file.name)
         pictures.append(picture.values)
@@ -98,5 +103,6 @@ def read_folder(path: Path) -> ImageSet:
                 "Save all at one size.",
                 file=file.name,
             )
-    pixels = np.stack(pictures)[:, None]
+    stacked = np.stack(pictures)
+    pixels = stacked[:, None] if channels == 1 else np.ascontiguousarray(np.moveaxis(stacked, -1, 1))
     return ImageSet(pixels, np.arange(len(pixels)).astype(np.str_), digest_array(pixels))

@@ -97,22 +97,24 @@ def _read_array(stream: IO[bytes], size: int, name: str) -> npt.NDArray[Any]:
     return array
 
 
-def grey_images(pixels: npt.NDArray[Any], *, name: str, limits: tuple[float, float] | None = None) -> UInt8:
-    """Return an array of pictures as grey images.
+def picture_images(
+    pixels: npt.NDArray[Any], *, name: str, limits: tuple[float, float] | None = None, channels: int = 1
+) -> UInt8:
+    """Return an array of pictures as images of one channel or of three.
 
     Args:
-        pixels: [N,H,W], [N,1,H,W], [N,3,H,W] or [N,H,W,3] with equal channels; uint8, or any numbers where `limits`
-            is given.
+        pixels: [N,H,W], [N,1,H,W], [N,3,H,W] or [N,H,W,3]; uint8, or any numbers where `limits` is given.
         name: What messages call the file.
         limits: The values that black and white stand for; None takes uint8 as it is.
+        channels: 1 refuses coloured pictures; 3 takes them, and repeats the channel of grey ones.
 
     Returns:
-        uint8 [N,H,W].
+        uint8 [N,H,W], or [N,3,H,W] for three channels.
 
     Raises:
         DataError: The array has another shape or type, coloured pixels, or values outside of `limits`.
     """
-    images = _one_channel(pixels, name)
+    images = _channels_first(pixels, name, channels)
     if images.dtype == np.uint8 and limits is None:
         return images
     if images.dtype.kind not in "uif":
@@ -147,17 +149,21 @@ def scale_to_grey(values: npt.NDArray[Any], limits: tuple[float, float], name: s
     return np.ascontiguousarray(grey.astype(np.uint8))
 
 
-def _one_channel(pixels: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
-    """Return the images [N,H,W] of an array whose channels, if it has any, are equal."""
+def _channels_first(pixels: npt.NDArray[Any], name: str, wanted: int) -> npt.NDArray[Any]:
+    """Return images [N,H,W], whose channels must be equal if there are any, or [N,3,H,W]."""
     shape = list(pixels.shape)
-    if pixels.ndim == 3 and pixels.size:
-        return np.ascontiguousarray(pixels)
-    if pixels.ndim == 4 and pixels.size:
-        axis = next((axis for count in (1, 3) for axis in (1, 3) if shape[axis] == count), None)
-        if axis is None:
-            raise DataError(f"The pixels have the shape {shape}. Save [N,H,W] or [N,1,H,W].", file=name)
-        channels = np.moveaxis(pixels, axis, 1)
-        if (channels != channels[:, :1]).any():
-            raise DataError("The pixels are coloured: their channels differ. Save one grey channel.", file=name)
-        return np.ascontiguousarray(channels[:, 0])
-    raise DataError(f"The pixels have the shape {shape}. Save [N,H,W] or [N,1,H,W].", file=name)
+    images = pixels[:, None] if pixels.ndim == 3 else pixels
+    axis = None
+    if images.ndim == 4 and images.size:
+        axis = next((axis for count in (1, 3) for axis in (1, 3) if images.shape[axis] == count), None)
+    if axis is None:
+        raise DataError(f"The pixels have the shape {shape}. Save [N,H,W], [N,1,H,W] or [N,3,H,W].", file=name)
+    images = np.moveaxis(images, axis, 1)
+    if wanted == 3:
+        return np.ascontiguousarray(np.broadcast_to(images, (len(images), 3, *images.shape[2:])))
+    if images.shape[1] > 1 and (images != images[:, :1]).any():
+        raise DataError(
+            "The pixels are coloured: their channels differ. Save one grey channel, or add channels=3 to the data.",
+            file=name,
+        )
+    return np.ascontiguousarray(images[:, 0])

@@ -71,7 +71,7 @@ def measure(
         reference: What `prepare_reference` returned.
         fake: Generated features [M,D], array or tensor of numbers, M at least 2.
         probabilities: Class probabilities of the same images [M,C], rows sum to 1.
-        pixels: The same images, uint8 [M,1,H,W].
+        pixels: The same images, uint8 [M,C,H,W].
         maps: What the reference's heads look at, of the same images [M,D2]; None: the features.
         fake_groups: The group of every image, [M], where images are not independent, as the slices of one patient are
             when real images are measured; both errors then redraw whole groups.
@@ -102,7 +102,7 @@ def measure(
         probabilities = inputs.probabilities(probabilities)
         _check_count("probabilities", len(probabilities), len(generated))
     if pixels is not None:
-        pixels = inputs.pixels(pixels, "pixels", like=reference.image_size)
+        pixels = inputs.pixels(pixels, "pixels", like=reference.image_shape)
         _check_count("pixels", len(pixels), len(generated))
     causes = {name: Cause.NOT_PREPARED for name in asked if name not in reference.metrics}
     causes |= {name: Cause.NO_SUCH_METRIC for name in asked if name not in FUNCTIONS}
@@ -218,9 +218,9 @@ def score_features(
         fake: Generated features [M,D], M at least 2.
         train: Features of the generator's training images [T,D].
         probabilities: Class probabilities of the generated images [M,C], rows sum to 1.
-        real_pixels: Real images, uint8 [N,1,H,W].
-        fake_pixels: Generated images, uint8 [M,1,H,W].
-        train_pixels: Training images, uint8 [T,1,H,W].
+        real_pixels: Real images, uint8 [N,C,H,W].
+        fake_pixels: Generated images, uint8 [M,C,H,W].
+        train_pixels: Training images, uint8 [T,C,H,W].
         window: (HU of grey 0, HU of grey 255), ascending.
         metrics: Names of the metrics to compute.
         ball_dimensions: Number of leading columns in which neighbours are searched for; None means all.

@@ -26,8 +26,8 @@ def copy_rate(*, fake: Any, train: Any, distance: float = COPY_DISTANCE) -> floa
     """Return the share of generated images that are close to a training image.
 
     Args:
-        fake: Generated images, uint8 [M,1,H,W].
-        train: Training images, uint8 [T,1,H,W].
+        fake: Generated images, uint8 [M,C,H,W].
+        train: Training images, uint8 [T,C,H,W].
         distance: Largest root mean square difference of a copy, in grey levels, at least 0.
 
     Returns:
@@ -43,7 +43,7 @@ def copy_rate(*, fake: Any, train: Any, distance: float = COPY_DISTANCE) -> floa
         0.5
     """
     fake = inputs.pixels(fake, "fake")
-    train = inputs.pixels(train, "train", like=fake.shape[2:])
+    train = inputs.pixels(train, "train", like=fake.shape[1:])
     return len(find_copies(fake, train, inputs.number(distance, "distance", least=0))) / len(fake)
 
 

@@ -24,10 +24,10 @@ def duplicate_rate(*, fake: Any, distance: float | None = None, real: Any = None
     """Return the share of generated images that are close to another generated image.
 
     Args:
-        fake: Generated images, uint8 [M,1,H,W].
+        fake: Generated images, uint8 [M,C,H,W].
         distance: Largest root mean square difference of a duplicate, in grey levels, at least 0. None takes it from
             `real`, or counts only equal images where these are not given.
-        real: Reference images, uint8 [N,1,H,W].
+        real: Reference images, uint8 [N,C,H,W].
 
     Returns:
         The share, in [0,1].
@@ -43,7 +43,7 @@ def duplicate_rate(*, fake: Any, distance: float | None = None, real: Any = None
     """
     fake = inputs.pixels(fake, "fake")
     if distance is None:
-        distance = 0.0 if real is None else duplicate_distance(inputs.pixels(real, "real", like=fake.shape[2:]))
+        distance = 0.0 if real is None else duplicate_distance(inputs.pixels(real, "real", like=fake.shape[1:]))
     pairs = find_duplicates(fake, inputs.number(distance, "distance", least=0))
     return len(np.unique(pairs[:, 0])) / len(fake)
 

@@ -1,4 +1,4 @@
-"""Grey-level histograms of images, and what a grey level stands for."""
+"""Histograms of images, of each channel its own, and what a grey level stands for."""
 
 from __future__ import annotations
 
@@ -28,13 +28,15 @@ def grey_step(window: tuple[float, float] | None) -> float:
 
 
 def histograms(images: UInt8) -> Int64:
-    """Return the grey-level counts of every image uint8 [N,1,H,W], int64 [N,256]."""
-    found = np.empty((len(images), GREYS), np.int64)
-    for row, image in enumerate(images):
-        found[row] = np.bincount(image.reshape(-1), minlength=GREYS)
+    """Return how often each level occurs in every channel of images uint8 [N,C,H,W], int64 [N,C,256]."""
+    found = np.empty((*images.shape[:2], GREYS), np.int64)
+    for counts, image in zip(found, images, strict=True):
+        for row, channel in zip(counts, image, strict=True):
+            row[:] = np.bincount(channel.reshape(-1), minlength=GREYS)
     return found
 
 
 def cumulative_shares(counts: Int64) -> Float64:
-    """Return the share of an image's pixels at or below every grey level but the last, float64 [N,255]."""
-    return np.asarray(counts.cumsum(1)[:, :-1] / counts.sum(1, keepdims=True))
+    """Return the share of a channel's pixels at or below every level but the last, float64 [N,C*255]."""
+    shares = counts.cumsum(2)[..., :-1] / counts.sum(2, keepdims=True)
+    return np.asarray(shares.reshape(len(shares), -1))

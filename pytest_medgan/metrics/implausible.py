@@ -17,7 +17,7 @@ import numpy as np
 from pytest_medgan.errors import MetricInputError
 from pytest_medgan.metrics import inputs
 from pytest_medgan.metrics.anatomy import measure_anatomy
-from pytest_medgan.metrics.causes import need
+from pytest_medgan.metrics.causes import NotMeasuredError, need
 from pytest_medgan.metrics.grey_levels import grey_step
 from pytest_medgan.metrics.look import Look
 from pytest_medgan.metrics.plausible import FALSE_ALARMS, LEAST_IMAGES, LEAST_PATIENTS, PlausibleRange, fit_range
@@ -48,8 +48,8 @@ def implausible_rate(*, real: Any, fake: Any, window: tuple[float, float], group
         >>> 0.25 <= implausible_rate(real=images, fake=fake, window=(-1000, 400)) < 0.35
         True
     """
-    real = inputs.pixels(real, "real")
-    fake = inputs.pixels(fake, "fake", like=real.shape[2:])
+    real = inputs.grey_pixels(real, "real")
+    fake = inputs.grey_pixels(fake, "fake", like=real.shape[1:])
     grey_step(window)
     plausible = fit_range(measure_anatomy(real, window), np.arange(len(real)) if groups is None else groups)
     if plausible is None:
@@ -105,5 +105,8 @@ def _outside(margins: Float64) -> Float64:
 
 def _plausible(look: Look) -> PlausibleRange:
     """Return the range of the reference."""
+    shape = look.reference.image_shape
+    if shape is not None and shape[0] > 1:
+        raise NotMeasuredError(Cause.SEVERAL_CHANNELS)
     need(look.reference.window, Cause.NO_WINDOW)
     return need(look.reference.plausible, Cause.NO_RANGE)

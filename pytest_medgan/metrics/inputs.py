@@ -95,14 +95,22 @@ def probabilities(value: Any, name: str = "probabilities") -> Float64:
 
 
 def pixels(value: Any, name: str, *, like: tuple[int, ...] | None = None) -> UInt8:
-    """Return images as uint8 [N,1,H,W]; `like` is the (H,W) they must have."""
+    """Return images as uint8 [N,1,H,W] (grey) or [N,3,H,W] (colour); `like` is the (C,H,W) they must have."""
     array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
-    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[1] != 1 or 0 in array.shape:
-        raise MetricInputError(f"{name} is {array.dtype} of shape {shape_of(array)}; give uint8 [N,1,H,W]")
-    if like is not None and array.shape[2:] != tuple(like):
-        raise MetricInputError(
-            f"{name} has shape {shape_of(array)} but other images are {like[0]}x{like[1]} pixels; use one size"
-        )
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[1] not in (1, 3) or 0 in array.shape:
+        raise MetricInputError(f"{name} is {array.dtype} of shape {shape_of(array)}; give uint8 [N,1,H,W] or [N,3,H,W]")
+    if like is not None and array.shape[1:] != tuple(like):
+        other = "grey" if like[0] == 1 else "in colour"
+        differs = f"{like[1]}x{like[2]} pixels; use one size" if array.shape[1] == like[0] else f"{other}; use one kind"
+        raise MetricInputError(f"{name} has shape {shape_of(array)} but other images are {differs}")
+    return array
+
+
+def grey_pixels(value: Any, name: str, *, like: tuple[int, ...] | None = None) -> UInt8:
+    """Return images as `pixels` does; raise MetricInputError where they have several channels."""
+    array = pixels(value, name, like=like)
+    if array.shape[1] != 1:
+        raise MetricInputError(f"{name} has shape {shape_of(array)}: HU need one channel; give uint8 [N,1,H,W]")
     return array
 
 

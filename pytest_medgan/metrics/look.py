@@ -30,7 +30,7 @@ class Look:
     fake_ball_points: Points  # the columns in which neighbours are searched for; `fake` itself if these are all
     metrics: tuple[str, ...]  # names of the metrics to measure
     probabilities: Float64 | None = None  # [M,C]
-    pixels: UInt8 | None = None  # [M,1,H,W]
+    pixels: UInt8 | None = None  # [M,C,H,W]
     maps: Float32 | None = None  # [M,D], what the heads look at
     fake_group: Int64 | None = None  # [M], images redrawn together; None: every image is independent
     seed: int = 0

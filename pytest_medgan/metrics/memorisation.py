@@ -33,9 +33,9 @@ def memorised_rate(*, fake: Any, train: Any, real: Any) -> float:
     """Return the share of generated images that repeat a training image, by their pixels alone.
 
     Args:
-        fake: Generated images, uint8 [M,1,H,W].
-        train: The generator's training images, uint8 [T,1,H,W].
-        real: Real images of other patients, uint8 [N,1,H,W], which set the threshold.
+        fake: Generated images, uint8 [M,C,H,W].
+        train: The generator's training images, uint8 [T,C,H,W].
+        real: Real images of other patients, uint8 [N,C,H,W], which set the threshold.
 
     Returns:
         The share, in [0,1].
@@ -52,7 +52,7 @@ def memorised_rate(*, fake: Any, train: Any, real: Any) -> float:
         0.3333333333333333
     """
     fake = inputs.pixels(fake, "fake")
-    train, real = (inputs.pixels(each, name, like=fake.shape[2:]) for each, name in ((train, "train"), (real, "real")))
+    train, real = (inputs.pixels(each, name, like=fake.shape[1:]) for each, name in ((train, "train"), (real, "real")))
     memory = prepare_memory(train, real)
     return float((most_similar(fake, memory.train)[0] > memory.similarity).mean())
 

@@ -30,8 +30,8 @@ def prepare_memory(train: UInt8, real: UInt8, distances: Float64 | None = None, 
     """Return the training images ready to be searched, with the thresholds that real images set.
 
     Args:
-        train: Training images, uint8 [T,1,H,W].
-        real: Real images of other patients, uint8 [N,1,H,W].
+        train: Training images, uint8 [T,C,H,W].
+        real: Real images of other patients, uint8 [N,C,H,W].
         distances: Squared distances of the real images to their nearest training image, float64 [N], where known.
         group: Number of the patient of every real image, [N]; None: every image is a patient of its own.
     """

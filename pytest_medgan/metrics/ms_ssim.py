@@ -28,7 +28,7 @@ def ms_ssim_diversity(*, fake: Any, pairs: int = PAIRS, seed: int = 0) -> float:
     """Return the mean MS-SSIM over disjoint random pairs of generated images.
 
     Args:
-        fake: Generated images, uint8 [M,1,H,W], M at least 2, H and W at least 11.
+        fake: Generated images, uint8 [M,C,H,W], M at least 2, H and W at least 11.
         pairs: Pairs at most; there are no more than M/2.
         seed: Seed of the pairs, at least 0.
 

@@ -6,6 +6,8 @@ The root mean square difference of two images is at least that of their block me
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
@@ -20,13 +22,13 @@ def thumbnails(images: UInt8, centre: torch.Tensor | None = None) -> tuple[Point
     """Return block means and their centre, scaled so that no squared distance exceeds that of the images.
 
     Args:
-        images: uint8 [N,1,H,W].
-        centre: float64 [h w], the centre of the thumbnails to compare with; None takes these thumbnails' mean.
+        images: uint8 [N,C,H,W].
+        centre: float64 [C h w], the centre of the thumbnails to compare with; None takes these thumbnails' mean.
     """
-    count, _, height, width = images.shape
+    count, channels, height, width = images.shape
     step_y, step_x = max(1, height // SIDE), max(1, width // SIDE)
     high, wide = height // step_y, width // step_x
-    cut = images[:, 0, : high * step_y, : wide * step_x].reshape(count, high, step_y, wide, step_x)
+    cut = images[..., : high * step_y, : wide * step_x].reshape(count * channels, high, step_y, wide, step_x)
     means = cut.mean((2, 4), dtype=np.float32).reshape(count, -1) * np.float32((step_y * step_x) ** 0.5)
     raw = torch.from_numpy(means)
     centre = raw.double().mean(0) if centre is None else centre
@@ -34,9 +36,9 @@ def thumbnails(images: UInt8, centre: torch.Tensor | None = None) -> tuple[Point
 
 
 def difference(left: UInt8, right: UInt8) -> Float64:
-    """Return the root mean square difference of image pairs uint8 [P,1,H,W], float64 [P], in grey levels."""
+    """Return the root mean square difference of image pairs uint8 [P,C,H,W], float64 [P], in grey levels."""
     gap = left.astype(np.int32) - right
-    return np.asarray(np.sqrt(np.square(gap).sum((1, 2, 3), dtype=np.int64) / (left.shape[2] * left.shape[3])))
+    return np.asarray(np.sqrt(np.square(gap).sum((1, 2, 3), dtype=np.int64) / math.prod(left.shape[1:])))
 
 
 def near_pairs(left: UInt8, right: UInt8 | None, distance: float, *, most: int) -> Int64:
@@ -45,8 +47,8 @@ def near_pairs(left: UInt8, right: UInt8 | None, distance: float, *, most: int) 
     Of an image's candidates the 16 with the nearest thumbnails are compared.
 
     Args:
-        left: uint8 [N,1,H,W].
-        right: uint8 [M,1,H,W]; None pairs the images of `left` among themselves, each pair seen from both sides.
+        left: uint8 [N,C,H,W].
+        right: uint8 [M,C,H,W]; None pairs the images of `left` among themselves, each pair seen from both sides.
         distance: Largest root mean square difference, in grey levels.
         most: Pairs reported for each left image.
 
@@ -100,7 +102,7 @@ def nearest_difference(images: UInt8) -> Float64:
 def duplicate_distance(real: UInt8) -> float:
     """Return the grey levels below which two generated images are closer than real ones are to each other.
 
-    It is half the distance below which only 1 percent of the real images [N,1,H,W] have a neighbour. Equal real images
+    It is half the distance below which only 1 percent of the real images [N,C,H,W] have a neighbour. Equal real images
     are left out; 0 where no two differ.
     """
     if len(real) < 2:

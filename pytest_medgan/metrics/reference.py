@@ -62,13 +62,13 @@ class Reference:
     kernel: torch.Tensor | None = None  # float64 [N], kernel summed over the other rows; kid
     kernel_side: KernelSide | None = None  # the features as columns of kernels; kid
     near: Neighbours | None = None  # the ball metrics, at every k smaller than N
-    image_size: tuple[int, int] | None = None  # (H,W) of the images behind the features, where given
-    histograms: Int64 | None = None  # [N,256], grey levels; intensity_distance
+    image_shape: tuple[int, ...] | None = None  # (C,H,W) of the images behind the features, where given
+    histograms: Int64 | None = None  # [N,C,256], levels of every channel; intensity_distance
     train: Points | None = None  # the generator's training features, the same columns as `ball_points`
     train_near: Neighbours | None = None  # authenticity
     train_block: Int64 | None = None  # [T], training patients dealt to at most 100 blocks
     train_group: Int64 | None = None  # [T], the training patient's number
-    train_pixels: UInt8 | None = None  # [T,1,H,W]
+    train_pixels: UInt8 | None = None  # [T,C,H,W]
     window: tuple[float, float] | None = None  # HU of grey 0 and 255
     heads: Heads | None = None  # anomaly_rate
     memory: Memory | None = None  # memorised_rate
@@ -110,9 +110,9 @@ def prepare_reference(
     Args:
         features: Real features [N,D], array or tensor of numbers, N at least 2.
         groups: The patient of every row, [N]; rows of one patient are redrawn together for `se_total`.
-        pixels: The images behind the features, uint8 [N,1,H,W].
+        pixels: The images behind the features, uint8 [N,C,H,W].
         train: Features of the generator's training images [T,D], T at least 2.
-        train_pixels: The training images, uint8 [T,1,H,W].
+        train_pixels: The training images, uint8 [T,C,H,W].
         train_groups: The patient of every training image, [T].
         window: (HU of grey 0, HU of grey 255), ascending.
         heads: What `fit_heads` made of the reference images, for `anomaly_rate`.
@@ -158,8 +158,7 @@ def prepare_reference(
         train = inputs.features(train, "train", least=2, width=real.shape[1]).to(real.device)
         train_group = inputs.group_numbers(train_groups, len(train), "train_groups")
     if train_pixels is not None:
-        like = None if pixels is None else (pixels.shape[2], pixels.shape[3])
-        train_pixels = inputs.pixels(train_pixels, "train_pixels", like=like)
+        train_pixels = inputs.pixels(train_pixels, "train_pixels", like=None if pixels is None else pixels.shape[1:])
     centre = mean_of(real)
     ready = points(real, centre)
     ball_points = ready if width == real.shape[1] else points(first_columns(real, width), centre[:width])
@@ -182,7 +181,7 @@ def prepare_reference(
                 distances = find_nearest_training(ball_points, train_ready, train_near).squared.cpu().numpy()[rows]
             memory = prepare_memory(train_pixels, pixels[rows], distances, group[rows])
     plausible = None
-    if "implausible_rate" in asked and pixels is not None and window is not None:
+    if "implausible_rate" in asked and pixels is not None and pixels.shape[1] == 1 and window is not None:
         plausible = fit_range(measure_anatomy(pixels, window), group)
     return Reference(
         points=ready,
@@ -197,7 +196,7 @@ def prepare_reference(
         kernel=kernel,
         kernel_side=kernel_side,
         near=near,
-        image_size=None if pixels is None else (pixels.shape[2], pixels.shape[3]),
+        image_shape=None if pixels is None else pixels.shape[1:],
         histograms=histograms(pixels) if pixels is not None and "intensity_distance" in asked else None,
         train=train_ready,
         train_near=train_near,

@@ -1,10 +1,10 @@
 """Find the training image that an image repeats, also where it was shifted, turned, mirrored or windowed differently.
 
-Images are reduced to 32x32 block means. Of every training image six variants are kept: as it is and mirrored, each
-turned by three angles. A search has two steps. The first takes the variants whose coarse structure correlates most with
-the image. The second moves each of them over the image and takes the largest correlation of fine structure, which is
-divided by its local contrast, so that two different patients with the same outline do not count as alike. Correlations
-do not depend on the gain and the offset of grey levels.
+Images are reduced to 32x32 block means, colours to the mean of their channels. Of every training image six variants are
+kept: as it is and mirrored, each turned by three angles. A search has two steps. The first takes the variants whose
+coarse structure correlates most with the image. The second moves each of them over the image and takes the largest
+correlation of fine structure, which is divided by its local contrast, so that two different patients with the same
+outline do not count as alike. Correlations do not depend on the gain and the offset of grey levels.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Searchable:
 
 
 def prepare_search(images: UInt8) -> Searchable:
-    """Return training images uint8 [N,1,H,W] ready to be searched."""
+    """Return training images uint8 [N,C,H,W] ready to be searched."""
     small = _cells(images)
     variants = torch.cat([_turned(side, angle) for side in (small, small.flip(2)) for angle in ANGLES])
     parts = [variants[part] for part in slices(len(variants), 4096)]
@@ -60,7 +60,7 @@ def most_similar(images: UInt8, among: Searchable) -> tuple[Float64, Int64]:
     """Return each image's largest similarity to a training image, and that image.
 
     Args:
-        images: uint8 [M,1,H,W].
+        images: uint8 [M,C,H,W].
         among: The training images.
 
     Returns:
@@ -108,7 +108,7 @@ def _cells(images: UInt8) -> torch.Tensor:
     """Return block means, float32 [N,32,32]."""
     grey = torch.from_numpy(np.ascontiguousarray(images))
     parts = [
-        functional.interpolate(grey[part].float(), size=(SIDE, SIDE), mode="area")[:, 0]
+        functional.interpolate(grey[part].float(), size=(SIDE, SIDE), mode="area").mean(1)
         for part in slices(len(grey), 1024)
     ]
     return torch.cat(parts)

@@ -4,7 +4,7 @@ Paper: Wang et al. 2003, "Multiscale structural similarity for image quality ass
 
 Conventions: unpadded 11x11 windows (sigma 1.5), k1 .01, k2 .03, as in the paper and in MONAI (torchmetrics pads).
 Images too small for all five scales use the first ones that fit, with their weights scaled to sum to 1; 128 pixels
-make four. A negative structure term counts as 0.
+make four. A negative structure term counts as 0. Of colours a scale's terms are the means of those of the channels.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def ms_ssim(
     """Return the MS-SSIM of image pairs.
 
     Args:
-        left: Floating [P,1,H,W].
-        right: Floating [P,1,H,W].
+        left: Floating [P,C,H,W].
+        right: Floating [P,C,H,W].
         data_range: Largest difference of two pixels.
         weights: One for each scale; without them the standard five, or as many as the size allows.
 
@@ -60,6 +60,8 @@ def _scales(images: torch.Tensor) -> int:
 
 def _ssim(left: torch.Tensor, right: torch.Tensor, data_range: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Return mean similarity and mean contrast-structure of one scale, both [P]."""
+    count, channels, height, width = left.shape
+    left, right = (side.reshape(count * channels, 1, height, width) for side in (left, right))
     offset = torch.arange(WINDOW, dtype=left.dtype, device=left.device) - WINDOW // 2
     taps = torch.exp(-0.5 * (offset / 1.5) ** 2)
     taps = taps / taps.sum()
@@ -69,4 +71,5 @@ def _ssim(left: torch.Tensor, right: torch.Tensor, data_range: float) -> tuple[t
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     structure = (2 * (lr - mean_l * mean_r) + c2) / (ll - mean_l**2 + rr - mean_r**2 + c2)
     similarity = structure * (2 * mean_l * mean_r + c1) / (mean_l**2 + mean_r**2 + c1)
-    return similarity.mean((1, 2)), structure.mean((1, 2))
+    similarity, structure = (each.mean((1, 2)).view(count, channels).mean(1) for each in (similarity, structure))
+    return similarity, structure

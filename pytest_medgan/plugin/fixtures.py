@@ -57,7 +57,7 @@ def medgan_embed(request: pytest.FixtureRequest, medgan_extractor: Extractor) ->
 
 @pytest.fixture
 def medgan_generator(request: pytest.FixtureRequest, medgan_settings: Settings) -> Generator:
-    """Return the model under test: `(count, seed) -> uint8 [N,1,H,W]`. Override it to test your own models."""
+    """Return the model under test: `(count, seed) -> uint8 [N,1,H,W]` or [N,3,H,W]. Override it to test your own."""
     request.node.stash[FROM_SETTINGS] = True
     return _named_generator(request, medgan_settings)
 

@@ -29,7 +29,7 @@ class Embeddings:
 
 @runtime_checkable
 class Extractor(Protocol):
-    """A feature space: uint8 [N,1,H,W] -> float32 [N,D] features and [N,C] probabilities or None."""
+    """A feature space: uint8 [N,C,H,W] -> float32 [N,D] features and [N,C] probabilities or None."""
 
     @property
     def identity(self) -> str:

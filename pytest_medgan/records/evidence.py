@@ -36,9 +36,9 @@ class Evidence:
     coordinates: Float32 | None = None  # [P,2], t-SNE of real then generated
     coordinate_is_real: Bool | None = None  # [P]
     coordinate_index: Int64 | None = None  # [P], row in its own set
-    histogram_real: Int64 | None = None  # [256], grey levels
+    histogram_real: Int64 | None = None  # [256], levels of all channels
     histogram_fake: Int64 | None = None  # [256]
-    thumbnails_fake: UInt8 | None = None  # [T,h,w]
+    thumbnails_fake: UInt8 | None = None  # [T,h,w], or in colour [T,h,w,3], as all of them
     thumbnail_fake_index: Int64 | None = None  # [T]
     thumbnails_real: UInt8 | None = None  # [T,h,w], only where real images were asked for
     thumbnail_real_index: Int64 | None = None  # [T]

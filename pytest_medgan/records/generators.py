@@ -10,7 +10,7 @@ from pytest_medgan.records.arrays import Names, UInt8
 
 
 class Generator(Protocol):
-    """Draw images: `(count, seed) -> uint8 [N,1,H,W]`; the same call returns the same images.
+    """Draw images: `(count, seed) -> uint8 [N,1,H,W]`, or in colour [N,3,H,W]; the same call returns the same images.
 
     A generator may offer more, by attributes of these names; `ImageSource` says what each means.
       identity: str | None

@@ -32,9 +32,9 @@ _STYLE: Any = {"font.family": "DejaVu Sans", "font.size": 9, "axes.spines.top": 
 
 
 def samples_png(pixels: UInt8) -> bytes:
-    """Return figure 3: images [N,1,H,W], uint8, row by row."""
+    """Return figure 3: images [N,C,H,W], uint8, row by row."""
     stream = io.BytesIO()
-    Image.fromarray(sheets.sheet(pixels[:, 0], COLUMNS)).save(stream, "PNG")
+    Image.fromarray(sheets.sheet(sheets.as_pictures(pixels), COLUMNS)).save(stream, "PNG")
     return stream.getvalue()
 
 

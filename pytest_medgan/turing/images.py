@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from pytest_medgan.errors import DataError
+from pytest_medgan.ground.pictures import read_picture
 from pytest_medgan.records import UInt8
 
 
@@ -31,7 +31,7 @@ def read_pixels(path: Path) -> UInt8 | None:
         elif path.suffix == ".npy":
             pixels = np.load(path, allow_pickle=False)
         elif path.is_dir() and (files := sorted(path.glob("*.png"))):
-            pixels = np.stack([np.asarray(Image.open(file).convert("L")) for file in files])
+            pixels = np.stack([read_picture(file, name=file.name).values for file in files])
         else:
             return None
     except (OSError, KeyError, ValueError):
@@ -42,7 +42,7 @@ def read_pixels(path: Path) -> UInt8 | None:
         pixels = pixels[:, None]
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1] != 1:
         raise DataError(
-            f"The images are {pixels.dtype} {list(pixels.shape)} and must be uint8 [N,1,H,W]. Convert the array.",
+            f"The images are {pixels.dtype} {list(pixels.shape)} and must be uint8 [N,1,H,W], grey. Convert the array.",
             file=path.name,
         )
     return pixels

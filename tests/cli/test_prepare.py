@@ -26,7 +26,7 @@ def test_data_settings_options_are_the_settings() -> None:
     assert prepare.data_settings(parse("phantom", "--out", "a.npz")) == DataSettings()
     words = "x --out a.npz --crop image --crop-size 100 --size 64 --window=-1350:150 --slices all --patients 7"
     more = ["--histologies", "nos:large cell", "--split", "slice", "--fractions", "0.6:0.2:0.2", "--roi", "Boost 2"]
-    more += ["--range=-1:1", "--patient", "file", "--planes", "three", "--strict"]
+    more += ["--range=-1:1", "--patient", "file", "--planes", "three", "--channels", "3", "--strict"]
     settings = prepare.data_settings(parse(*words.split(), *more, "--seed", "3"))
     assert settings == DataSettings(
         source="x",
@@ -39,6 +39,7 @@ def test_data_settings_options_are_the_settings() -> None:
         window=(-1350.0, 150.0),
         slices=None,
         planes="three",
+        channels=3,
         patients=7,
         histologies=("nos", "large cell"),
         roi="Boost 2",

@@ -91,3 +91,14 @@ def test_load_real_array_of_equal_channels_is_grey(small: Small, tmp_path: Path)
     np.save(tmp_path / "a.npy", pictures()[..., None].repeat(3, axis=3))
     prepared = prepare(small(tmp_path / "a.npy", split="slice"), cache_dir=tmp_path / "cache")
     assert np.array_equal(prepared.pixels[:, 0], pictures())
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_load_real_array_of_three_channels_is_read_in_colour(*, last: bool, small: Small, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 3, 16, 16), dtype=np.uint8)
+    saved = pixels.transpose(0, 2, 3, 1) if last else pixels
+    np.savez(tmp_path / "a.npz", pixels=saved, patient=np.arange(8).astype(str))
+    real = load_real(small(tmp_path / "a.npz", channels=3), cache_dir=tmp_path / "cache")
+    found = np.concatenate([real.training.pixels, real.reference.pixels, real.held_out.pixels])
+    assert found.shape == (8, 3, 16, 16)
+    assert {image.tobytes() for image in found} == {image.tobytes() for image in pixels}

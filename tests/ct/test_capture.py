@@ -60,3 +60,9 @@ def test_prepare_captures_are_refused_as_real_images(tmp_path: Path) -> None:
         settings = DataSettings(source=str(tmp_path / "out"), split="slice", strict=strict)
         with pytest.raises(DataError, match=r"synthetic data \(0008,001C\), so it is not a real image"):
             prepare(settings, cache_dir=tmp_path / "cache")
+
+
+def test_write_captures_of_colours_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="--dicom writes grey images, and the generator draws 3 channels"):
+        write_captures(tmp_path / "new", np.zeros((1, 3, 8, 8), np.uint8), ["0"], None)
+    assert not (tmp_path / "new").exists()

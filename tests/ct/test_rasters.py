@@ -12,7 +12,8 @@ from PIL import Image
 
 from pytest_medgan.ct import load_real
 from pytest_medgan.ct.load import prepare
-from pytest_medgan.errors import DataError
+from pytest_medgan.ct.store import ImageSettings
+from pytest_medgan.errors import DataError, SettingsError
 from pytest_medgan.records import DataSettings
 
 Small = Callable[..., DataSettings]
@@ -306,3 +307,51 @@ def test_prepare_table_of_files_that_cannot_be_used_is_refused(
     with pytest.raises(DataError, match=message) as caught:
         load_real(small(tmp_path / "p", split="slice"), cache_dir=tmp_path / "cache")
     assert caught.value.file == "t.csv"
+
+
+def coloured_picture(seed: int, side: int = 16) -> np.ndarray:
+    return np.stack([picture(seed, side=side), picture(seed + 7, side=side), picture(seed + 31, side=side)], axis=2)
+
+
+def test_prepare_of_three_channels_takes_colours_as_they_are_and_repeats_grey(
+    folder: Path, small: Small, tmp_path: Path
+) -> None:
+    Image.fromarray(coloured_picture(3)).save(folder / "case-0" / "slice-9.png")
+    prepared = prepare(small(folder, channels=3), cache_dir=tmp_path / "cache")
+    assert prepared.pixels.shape == (8, 3, 16, 16)
+    assert np.array_equal(prepared.pixels[0], coloured_picture(3).transpose(2, 0, 1))
+    assert np.array_equal(prepared.pixels[1], np.stack([picture(10)] * 3))
+    again = prepare(small(folder, channels=3), cache_dir=tmp_path / "cache")
+    assert np.array_equal(again.pixels, prepared.pixels)
+    assert again.settings.channels == 3
+
+
+def test_prepare_of_three_channels_crops_and_resizes_each_as_grey(small: Small, tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    whole = coloured_picture(5, side=50)
+    Image.fromarray(whole).save(tmp_path / "p" / "x.png")
+    colour = prepare(small(tmp_path / "p", split="slice", channels=3), cache_dir=tmp_path / "cache").pixels[0]
+    for channel in range(3):
+        Image.fromarray(whole[..., channel]).save(tmp_path / "p" / "x.png")
+        grey = prepare(small(tmp_path / "p", split="slice"), cache_dir=tmp_path / f"cache{channel}").pixels[0, 0]
+        assert np.array_equal(colour[channel], grey)
+
+
+def test_digest_of_grey_images_does_not_name_the_channels(folder: Path, small: Small, tmp_path: Path) -> None:
+    grey = load_real(small(folder), cache_dir=tmp_path / "cache")
+    three = load_real(small(folder, channels=3), cache_dir=tmp_path / "cache")
+    assert grey.digest != three.digest
+    assert "channels" not in ImageSettings.of(small(folder), "image").as_identity()
+    assert three.settings.channels == 3
+
+
+def test_prepare_coloured_picture_names_the_option_for_colours(small: Small, tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    colour(tmp_path / "p" / "x.png")
+    with pytest.raises(DataError, match=r"Save it in grey, or add channels=3 to the data"):
+        prepare(small(tmp_path / "p", split="slice"), cache_dir=tmp_path / "cache")
+
+
+def test_prepare_of_two_channels_is_refused(folder: Path, small: Small, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"channels is 2\. Give 1 for grey or 3 for colour"):
+        prepare(small(folder, channels=2), cache_dir=tmp_path / "cache")

@@ -152,7 +152,7 @@ def test_wrong_answer_of_an_extractor_is_an_error(
 
 
 @pytest.mark.parametrize(
-    "pixels", [np.zeros((2, 3, 8, 8), np.uint8), np.zeros((2, 1, 8, 8), np.float32), np.zeros((0, 1, 8, 8), np.uint8)]
+    "pixels", [np.zeros((2, 4, 8, 8), np.uint8), np.zeros((2, 1, 8, 8), np.float32), np.zeros((0, 1, 8, 8), np.uint8)]
 )
 def test_images_of_another_form_are_an_error(pixels: Any, quick: Any) -> None:
     images = ImageSet(pixels, np.array(["a"] * len(pixels)), "wrong")

@@ -40,6 +40,7 @@ def test_features_equal_torchxrayvisions_own(
 ) -> None:
     images = make_images(3, size=64)
     space = load_extractor(f"xrv:densenet121,weights={file},batch=2")
+    assert space.channels == {1}
     embedded = embed_images(space, images)
     grey = torch.from_numpy(np.stack([package.utils.normalize(image, 255) for image in images.pixels]))
     grey = torch.nn.functional.interpolate(grey, size=(224, 224), mode="bilinear")

@@ -143,3 +143,10 @@ def test_reference_of_models_trained_elsewhere_does_not_serve_one_trained_here(s
     assert here.train is not None
     assert elsewhere.train is None
     assert bench.reference(space, real, metrics, "other images") is elsewhere
+
+
+def test_number_of_channels_is_named_only_where_it_is_not_one(subject: Subject) -> None:
+    plain = make_fingerprint(subject)
+    colour = make_fingerprint(with_data(channels=3)(subject))
+    assert "channels" not in plain.inputs
+    assert colour.differences(plain) == ("channels: 3 != absent",)

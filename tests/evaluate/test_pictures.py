@@ -83,3 +83,13 @@ def test_features_of_other_images_are_refused(given: dict[str, Any], side: str) 
     few = given[side].take(slice(0, 3))
     with pytest.raises(MetricInputError, match=f"{side}_features has 60 rows and {side} 3 images"):
         with_pictures(Evidence(), **{**given, side: few})
+
+
+def test_thumbnails_of_colours_keep_their_channels(given: dict[str, Any]) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (60, 3, 8, 8), dtype=np.uint8)
+    colour = {**given, "fake": ImageSet(pixels, np.full(60, "0"), "fake")}
+    drawn = with_pictures(Evidence(), **colour)
+    assert drawn.thumbnails_fake is not None
+    np.testing.assert_array_equal(drawn.thumbnails_fake, pixels[drawn.thumbnail_fake_index].transpose(0, 2, 3, 1))
+    assert drawn.histogram_fake is not None
+    assert int(drawn.histogram_fake.sum()) == pixels.size

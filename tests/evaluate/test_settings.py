@@ -31,7 +31,7 @@ def test_parse_data_reads_every_key() -> None:
         ("x,split=half", "split= takes patient or slice, not 'half'"),
         ("x,slices=few", "slices= takes a whole number or all, not 'few'"),
         ("x,crop_size=1.5", "crop_size= takes a whole number of pixels, not '1.5'"),
-        ("x,colour=red", r"--medgan-data has no option 'colour'\. It takes crop, crop_size"),
+        ("x,colour=red", r"--medgan-data has no option 'colour'\. It takes channels, crop, crop_size"),
     ],
 )
 def test_parse_data_names_the_key_it_cannot_read(text: str, words: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pytest_medgan.evaluate import Workbench
-from pytest_medgan.evaluate.suspicion import HANDED_BACK, find_suspects
+from pytest_medgan.evaluate.suspicion import HANDED_BACK, _blank_share, find_suspects
 from pytest_medgan.records import DataSettings, ImageSet, RealSets, Suspect, Suspicion, UInt8
 
 
@@ -138,3 +138,9 @@ def test_real_images_that_resemble_each_other_set_the_measure(bench: Workbench) 
 def test_role_without_images_is_passed_over(real: RealSets, bench: Workbench) -> None:
     none = image_set(np.empty((0, 1, 32, 32), np.uint8))
     assert find_suspects([noise(0)], RealSets(real.training, real.reference, none, real.settings, "less"), bench) == ()
+
+
+def test_images_of_a_single_colour_are_blank() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 3, 8, 8), dtype=np.uint8)
+    images[:2] = np.array([200, 30, 90], np.uint8)[:, None, None]
+    assert _blank_share(images) == 0.5

@@ -541,3 +541,19 @@ def test_model_whose_file_is_written_again_does_not_take_the_old_identity(tmp_pa
 def test_missing_file_with_options_is_said_to_be_missing(spec: str) -> None:
     with pytest.raises(CheckpointError, match="does not exist"):
         load_generator(spec)
+
+
+def test_folder_of_pictures_is_in_colour_where_one_is(tmp_path: Path) -> None:
+    colour = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    write_png(colour, tmp_path / "0.png")
+    write_png(np.full((8, 8, 1), 50, np.uint8), tmp_path / "1.png")
+    drawn = load_generator(str(tmp_path))(2, 0)
+    assert drawn.shape == (2, 3, 8, 8)
+    assert {image.tobytes() for image in drawn} == {colour.transpose(2, 0, 1).tobytes(), bytes([50] * 192)}
+
+
+def test_array_whose_channels_come_last_is_a_generator(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
+    np.savez(tmp_path / "made.npz", pixels=pixels)
+    drawn = load_generator(str(tmp_path / "made.npz"))(4, 0)
+    assert sorted(map(bytes, drawn)) == sorted(map(bytes, pixels.transpose(0, 3, 1, 2)))

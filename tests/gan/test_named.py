@@ -347,3 +347,14 @@ def test_volumes_of_a_network_are_those_of_the_seeds_latents(volume_module: str)
 def test_volumes_of_several_channels_are_refused(volume_module: str) -> None:
     with pytest.raises(CheckpointError, match="These are volumes"):
         load_generator(f"{volume_module}:Coloured")
+
+
+def test_masks_in_colour_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from PIL import Image
+
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)).save(tmp_path / "masks" / "a.png")
+    (tmp_path / "masked.py").write_text("class Model:\n    def decode(self, z, masks):\n        return z\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(CheckpointError, match=r"The masks are in colour\. Save them in grey"):
+        load_generator(f"masked:Model,latent=4,masks={tmp_path / 'masks'}")

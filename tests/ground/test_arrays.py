@@ -15,7 +15,7 @@ import pytest
 
 from pytest_medgan.errors import DataError
 from pytest_medgan.ground import arrays
-from pytest_medgan.ground.arrays import grey_images, read_arrays, scale_to_grey
+from pytest_medgan.ground.arrays import picture_images, read_arrays, scale_to_grey
 
 
 def npy(array: np.ndarray) -> bytes:
@@ -153,7 +153,7 @@ LEVELS = np.arange(2 * 5 * 4, dtype=np.uint8).reshape(2, 5, 4)
     ],
 )
 def test_grey_images_accepts_every_layout_of_grey(pixels: np.ndarray) -> None:
-    found = grey_images(pixels, name="a")
+    found = picture_images(pixels, name="a")
     assert found.dtype == np.uint8
     assert np.array_equal(found, LEVELS)
 
@@ -173,12 +173,14 @@ def test_grey_images_accepts_every_layout_of_grey(pixels: np.ndarray) -> None:
 )
 def test_grey_images_values_of_unknown_meaning_are_refused(pixels: np.ndarray, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        grey_images(pixels, name="a")
+        picture_images(pixels, name="a")
 
 
 def test_grey_images_with_limits_scales_and_rounds_to_nearest() -> None:
     values = np.array([[[-1.0, -0.5, 0.0, 1.0]]])
-    assert grey_images(values, name="a", limits=(-1.0, 1.0)).tolist() == [[[0, 64, 128, 255]]]  # 63.75, 127.5 to even
+    assert picture_images(values, name="a", limits=(-1.0, 1.0)).tolist() == [
+        [[0, 64, 128, 255]]
+    ]  # 63.75, 127.5 to even
 
 
 def test_scale_to_grey_beyond_the_limits_by_over_a_level_is_refused() -> None:
@@ -187,3 +189,26 @@ def test_scale_to_grey_beyond_the_limits_by_over_a_level_is_refused() -> None:
     for value in (-1.1 * level, 1 + 1.1 * level):
         with pytest.raises(DataError, match="beyond the range 0 to 1"):
             scale_to_grey(np.array([0.5, value]), (0.0, 1.0), "a")
+
+
+COLOURS = np.stack([LEVELS, LEVELS + 1, LEVELS + 2], axis=1)
+
+
+@pytest.mark.parametrize("pixels", [COLOURS, np.moveaxis(COLOURS, 1, -1)])
+def test_picture_images_of_three_channels_accepts_channels_first_and_last(pixels: np.ndarray) -> None:
+    assert np.array_equal(picture_images(pixels, name="a", channels=3), COLOURS)
+
+
+@pytest.mark.parametrize("pixels", [LEVELS, LEVELS[:, None], LEVELS[..., None]])
+def test_picture_images_of_three_channels_repeats_grey(pixels: np.ndarray) -> None:
+    assert np.array_equal(picture_images(pixels, name="a", channels=3), LEVELS[:, None].repeat(3, axis=1))
+
+
+def test_picture_images_in_colour_are_scaled_by_limits() -> None:
+    found = picture_images(COLOURS / 255, name="a", limits=(0.0, 1.0), channels=3)
+    assert np.array_equal(found, COLOURS)
+
+
+def test_picture_images_in_colour_without_channels_name_the_option() -> None:
+    with pytest.raises(DataError, match="Save one grey channel, or add channels=3 to the data"):
+        picture_images(COLOURS, name="a")

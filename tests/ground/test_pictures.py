@@ -12,7 +12,7 @@ from PIL import Image
 
 from pytest_medgan.errors import DataError
 from pytest_medgan.ground import pictures
-from pytest_medgan.ground.pictures import PictureKind, picture_kind, read_picture
+from pytest_medgan.ground.pictures import PictureKind, holds_colour, picture_kind, read_picture
 
 LEVELS = ((np.arange(12)[:, None] * 17 + np.arange(10)[None, :] * 5) % 256).astype(np.uint8)
 
@@ -167,3 +167,39 @@ def test_read_picture_truncated_is_damaged(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(DataError, match="damaged"):
         read_picture(path, name="a")
+
+
+def test_read_picture_of_three_channels_keeps_colours_and_repeats_grey(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", coloured())
+    assert np.array_equal(read_picture(path, name="a", channels=3).values, np.asarray(coloured()))
+    for image in (grey(), grey().convert("P"), coloured().convert("L")):
+        found = read_picture(save(tmp_path / "b.png", image), name="b", channels=3).values
+        assert np.array_equal(found, np.asarray(image.convert("RGB")))
+
+
+@pytest.mark.parametrize(
+    ("image", "suffix", "message"),
+    [
+        (transparent(), "png", "transparent"),
+        (Image.fromarray(LEVELS.astype(np.uint16)), "png", "grey of 16 bits and no colour. Save it as RGB of 8 bits"),
+        (coloured().convert("CMYK"), "tif", "mode CMYK"),
+    ],
+)
+def test_read_picture_without_three_channels_of_eight_bits_is_refused(
+    tmp_path: Path, image: Image.Image, suffix: str, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        read_picture(save(tmp_path / f"a.{suffix}", image), name="a", channels=3)
+
+
+def test_holds_colour_is_true_only_of_channels_that_differ(tmp_path: Path) -> None:
+    assert holds_colour(save(tmp_path / "a.png", coloured()), name="a")
+    for image in (grey(), grey().convert("RGB"), Image.fromarray(LEVELS.astype(np.uint16))):
+        assert not holds_colour(save(tmp_path / "b.png", image), name="b")
+    tinted = np.stack([LEVELS // 2 + 60] * 3, axis=2)
+    assert not holds_colour(save(tmp_path / "c.jpg", Image.fromarray(tinted), quality=95), name="c")
+
+
+def test_read_picture_in_colour_names_the_action_it_was_given(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"channels differ\. Do this"):
+        read_picture(save(tmp_path / "a.png", coloured()), name="a", action="Do this.")

@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from pytest_medgan.ground.sheets import jpeg, png, resized, sheet
+from pytest_medgan.ground.sheets import as_pictures, jpeg, png, resized, sheet
 
 
 def decoded(uri: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -42,3 +42,18 @@ def test_resized_gives_squares_of_the_size() -> None:
     assert resized(pictures, 128) is pictures
     assert resized(pictures[:, :16, :16], 64).shape == (3, 64, 64)
     assert resized(pictures[:0], 32).shape == (0, 32, 32)
+
+
+def test_pictures_in_colour_are_laid_out_resized_and_encoded_in_colour() -> None:
+    images = np.zeros((3, 3, 64, 64), np.uint8)
+    images[0, 0] = images[1, 1] = images[2, 2] = 200
+    pictures = as_pictures(images)
+    assert pictures.shape == (3, 64, 64, 3)
+    small = resized(pictures, 32)
+    canvas = sheet(small, 2, gap=1)
+    assert canvas.shape == (65, 65, 3)
+    assert canvas[[0, 0, 40], [0, 40, 0]].tolist() == [[200, 0, 0], [0, 200, 0], [0, 0, 200]]
+    np.testing.assert_array_equal(decoded(png(canvas)), canvas)
+    assert decoded(jpeg(canvas)).shape == canvas.shape
+    assert resized(pictures[:0], 16).shape == (0, 16, 16, 3)
+    assert as_pictures(images[:, :1]).shape == (3, 64, 64)

@@ -362,6 +362,7 @@ WALKS = {
     "a diffusers pipeline": "DDIMPipeline",
     "a function that draws volumes": "tests/plugin/test_volume_models.py",
     "volumes already made": "tests/plugin/test_volume_models.py",
+    "a model of images in colour": "tests/plugin/test_colour.py",
     "pictures already made": "pictures",
     "an array already made": "array",
 }

@@ -59,3 +59,9 @@ def test_array_that_is_not_uint8_images_is_refused(tmp_path: Path, pixels: np.nd
     np.save(tmp_path / "a.npy", pixels)
     with pytest.raises(DataError, match=r"must be uint8 \[N,1,H,W\]"):
         read_pixels(tmp_path / "a.npy")
+
+
+def test_coloured_pictures_are_refused_and_not_turned_to_grey(tmp_path: Path) -> None:
+    Image.fromarray(np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"in colour: its channels differ\. Save it in grey"):
+        read_pixels(tmp_path)
