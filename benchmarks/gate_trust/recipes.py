@@ -147,7 +147,7 @@ def read_runs(folder: Path) -> dict[str, list[Looks]]:
     found: dict[str, list[Looks]] = {}
     for path in sorted(folder.glob("*/*.json")):
         plain = json.loads(path.read_text())
-        looks = {int(n): {name: Score(**metrics[name]) for name in MEASURED} for n, metrics in plain.items()}
+        looks = {int(n): {name: Score(**score) for name, score in metrics.items()} for n, metrics in plain.items()}
         found.setdefault(path.parent.name, []).append(looks)
     return {name: of_recipe for name, of_recipe in found.items() if len(of_recipe) >= CANDIDATES}
 

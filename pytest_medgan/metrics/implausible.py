@@ -3,7 +3,7 @@
 This project's own metric. Measures (see `anatomy`): shares of air, lung, fat, soft tissue and bone, the body outline,
 noise and its grain. It needs to know which HU black and white stand for, and no network.
 
-Conventions: 2 percent of real images of other patients lie outside, all measures together (see `plausible`), so the
+Conventions: about 2 percent of real images of new patients lie outside, all measures together (see `plausible`), so the
 rate of real images is about 0.02. There are two ranges, one from each half of the patients; an image outside only one
 of them counts half. Images that are softer than real ones do not count for that.
 """
@@ -21,7 +21,7 @@ from pytest_medgan.metrics.causes import NotMeasuredError, need
 from pytest_medgan.metrics.grey_levels import grey_step
 from pytest_medgan.metrics.look import Look
 from pytest_medgan.metrics.plausible import FALSE_ALARMS, LEAST_IMAGES, LEAST_PATIENTS, PlausibleRange, fit_range
-from pytest_medgan.metrics.uncertainty import combine_se, hits_se, mean_se
+from pytest_medgan.metrics.uncertainty import combine_se, hits_se
 from pytest_medgan.records import Cause, Contribution, Estimate, Float64, Implausibility, Int64
 
 
@@ -71,7 +71,7 @@ def implausible_estimate(look: Look) -> Estimate:
     least, most = np.quantile(plausible.real, [1 - 1.5 * FALSE_ALARMS, 1 - 0.5 * FALSE_ALARMS])
     largest = margins.max(2)
     slope = ((largest > least).mean() - (largest > most).mean()) / FALSE_ALARMS
-    of_real = slope * mean_se((plausible.real > 0).astype(np.float64), plausible.group)
+    of_real = slope * hits_se((plausible.real > 0).astype(np.float64), plausible.group)
     return Estimate(float(hits.mean()), se, combine_se(se, of_real))
 
 

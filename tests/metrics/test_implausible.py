@@ -7,9 +7,10 @@ import pytest
 
 from pytest_medgan.errors import MetricInputError
 from pytest_medgan.metrics import implausible_rate, measure, prepare_reference
-from pytest_medgan.metrics.anatomy import MEASURES
+from pytest_medgan.metrics.anatomy import MEASURES, measure_anatomy
+from pytest_medgan.metrics.false_alarms import alarm_threshold
 from pytest_medgan.metrics.plausible import FALSE_ALARMS, LEAST_SPREAD, SIDES, fit_range
-from pytest_medgan.metrics.uncertainty import hits_se, mean_se
+from pytest_medgan.metrics.uncertainty import hits_se
 from pytest_medgan.records import Cause, Implausibility
 
 WINDOW = (-1000.0, 400.0)
@@ -58,12 +59,38 @@ def test_known_images_are_counted_and_others_are_not():
     assert implausible_rate(real=REAL, fake=255 - FAKE, window=WINDOW) == 1
 
 
-def test_share_of_real_images_outside_is_as_stated():
+def alike(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Measures of images, five of a patient and alike."""
+    patients = rng.standard_normal((count // 5, len(MEASURES))).repeat(5, 0)
+    return 2 * patients + rng.standard_normal((count, len(MEASURES)))
+
+
+def test_share_of_new_patients_outside_is_as_stated():
     rng = np.random.default_rng(0)
-    fitted = fit_range(rng.standard_normal((2000, len(MEASURES))), np.arange(2000) // 5)
-    assert (fitted.real > 0).mean() == pytest.approx(FALSE_ALARMS, abs=1 / 1000)
-    fresh = (fitted.margins(rng.standard_normal((20000, len(MEASURES)))).max(2) > 0).mean()
-    assert 0.5 * FALSE_ALARMS < fresh < 2 * FALSE_ALARMS
+    fitted = fit_range(alike(rng, 2000), np.arange(2000) // 5)
+    assert 0.5 * FALSE_ALARMS < (fitted.real > 0).mean() <= FALSE_ALARMS
+    fresh = (fitted.margins(alike(rng, 20000)).max(2) > 0).mean()
+    assert 0.5 * FALSE_ALARMS < fresh < 1.5 * FALSE_ALARMS
+
+
+def test_share_of_new_patients_outside_is_as_stated_on_average_for_few_patients():
+    rng, shares = np.random.default_rng(1), []
+    for _ in range(60):
+        fitted = fit_range(alike(rng, 300), np.arange(300) // 5)
+        shares.append((fitted.margins(alike(rng, 1000)).max(2) > 0).mean())
+    assert np.mean(shares) < FALSE_ALARMS + 3 * np.std(shares) / np.sqrt(60)
+
+
+@pytest.mark.parametrize(("of_each", "share"), [(5, 0.02), (12, 1 / 25)])
+def test_threshold_is_that_of_the_largest_distance_in_the_range_of_the_other_half(of_each: int, share: float):
+    rng = np.random.default_rng(7)
+    values, patients = alike(rng, 300), np.arange(300) // of_each
+    fitted = fit_range(values, patients, seed=2)
+    half = np.random.default_rng(2).permutation(np.arange(300 // of_each) % 2)[patients]
+    largest = (fitted.margins(values) + fitted.threshold).max(2)[half, np.arange(300)]
+    assert fitted.threshold == pytest.approx(alarm_threshold(largest, patients, share), rel=1e-12)
+    assert fitted.real == pytest.approx(largest - fitted.threshold, abs=1e-12)
+    assert (fitted.group == patients).all()
 
 
 def test_margins_equal_those_computed_image_by_image():
@@ -75,24 +102,38 @@ def test_margins_equal_those_computed_image_by_image():
     )
     fitted = fit_range(values, patients, seed=3)
     half = np.random.default_rng(3).permutation(np.arange(40) % 2)[patients]
+
+    def distances(own: np.ndarray, image: np.ndarray) -> list[float]:
+        low, middle, high = (np.quantile(own, q, axis=0) for q in (0.05, 0.5, 0.95))
+        found = []
+        for place, value in enumerate(image):
+            below, above = (max(d[place], LEAST_SPREAD[place]) for d in (middle - low, high - middle))
+            found += [(middle[place] - value) / below] if SIDES[place][0] else []
+            found.append((value - middle[place]) / above)
+        shares = own[:, :7] - middle[:7]
+        inverse = np.linalg.inv(shares.T @ shares / len(own) + np.diag(np.square(LEAST_SPREAD[:7])))
+        lengths = np.sqrt(np.einsum("ni,ij,nj->n", shares, inverse, shares))
+        apart = (image - middle)[:7]
+        return [*found, np.sqrt(apart @ inverse @ apart) / np.quantile(lengths, 0.95)]
+
     for fold in range(2):
         own = values[half != fold]
-        low, middle, high = (np.quantile(own, q, axis=0) for q in (0.025, 0.5, 0.975))
+        known = np.array([distances(own, image) for image in own])
+        average = (known[known > 1] - 1).mean()
+        excess = [((side[side > 1] - 1).sum() + 5 * average) / ((side > 1).sum() + 5) for side in known.T]
         for row, image in enumerate(new):
-            expected = []
-            for place, value in enumerate(image):
-                below, above = max(middle[place] - low[place], LEAST_SPREAD[place]), high[place] - middle[place]
-                apart = value - middle[place]
-                expected += [-apart / below] if SIDES[place][0] else []
-                expected.append(apart / max(above, LEAST_SPREAD[place]))
-            shares = own[:, :7] - middle[:7]
-            inverse = np.linalg.inv(shares.T @ shares / len(own) + np.diag(np.square(LEAST_SPREAD[:7])))
-            lengths = np.sqrt(np.einsum("ni,ij,nj->n", shares, inverse, shares))
-            apart = (image - middle)[:7]
-            expected.append(np.sqrt(apart @ inverse @ apart) / np.quantile(lengths, 0.975))
-            found = fitted.margins(new)[fold, row] + fitted.threshold[fold]
+            expected = (np.array(distances(own, image)) - 1) / excess
+            found = fitted.margins(new)[fold, row] + fitted.threshold
             assert found == pytest.approx(expected, rel=1e-9)
             assert len(found) == len(KINDS)
+
+
+def test_what_grey_levels_cannot_tell_apart_is_not_outside_where_all_real_images_are_equal():
+    same = np.full((240, len(MEASURES)), 0.3)
+    fitted = fit_range(same, np.arange(240) // 6)
+    one = np.eye(len(MEASURES))[0]
+    assert (fitted.margins(same[:2] + 0.009 * one).max(2) < 0).all()
+    assert (fitted.margins(same[:2] + 0.011 * one).max(2) > 0).all()
 
 
 def test_unknown_noise_and_softer_images_are_not_outside():
@@ -115,8 +156,12 @@ def test_errors_are_those_of_a_rate_and_of_the_thresholds():
     assert estimate.value == hits.mean() == implausible_rate(real=REAL, fake=with_bone(), window=WINDOW, groups=PATIENT)
     assert estimate.se == hits_se(hits)
     assert estimate.se <= estimate.se_total
-    of_real = mean_se((ready.plausible.real > 0).astype(float), PATIENT)
-    assert estimate.se_total <= np.hypot(estimate.se, 10 * of_real)
+    of_real = hits_se((ready.plausible.real > 0).astype(float), PATIENT)
+    least, most = np.quantile(ready.plausible.real, [0.97, 0.99])
+    largest = ready.plausible.margins(measure_anatomy(with_bone(), WINDOW)).max(2)
+    slope = ((largest > least).mean() - (largest > most).mean()) / 0.02
+    assert slope > 0
+    assert estimate.se_total == pytest.approx(np.hypot(estimate.se, slope * of_real), rel=1e-12)
 
 
 def test_evidence_names_images_and_what_is_outside():
