@@ -66,6 +66,7 @@ class Opened:
     identity: str | None  # None where nothing may be stored
     size: int  # images of a block
     condition: str | None  # what it was told to draw
+    volume_shape: tuple[int, int, int] | None  # of the volumes that it draws; None where it draws images
 
 
 @dataclass(frozen=True)
@@ -84,11 +85,11 @@ class ApartGenerator(BlockGenerator):
     def __init__(self, file: ModelFile, path: Path, seconds: float, progress: Progress) -> None:
         opened = _ask(_describe, file, path, seconds)
         super().__init__(identity=opened.identity, progress=progress)
-        self.size, self.condition = opened.size, opened.condition
+        self.size, self.condition, self.volume_shape = opened.size, opened.condition, opened.volume_shape
         self._file, self._path, self._seconds = file, path, seconds
 
     def draw_block(self, seed: int, block: int) -> UInt8:
-        """Return the images of one block of latents, uint8 [size,C,H,W]."""
+        """Return the images of one block of latents, uint8 [size,C,H,W]; volumes [size,1,D,H,W]."""
         return _ask(_draw, BlockOrder(self._file, self.identity, seed, block), self._path, self._seconds)
 
 
@@ -152,7 +153,7 @@ def _ask(work: Callable[[Order], Reply], order: Order, path: Path, seconds: floa
 def _describe(file: ModelFile) -> Opened:
     """Open a model and return what it says of itself."""
     generator = _open(file)
-    return Opened(generator.identity, generator.size, generator.condition)
+    return Opened(generator.identity, generator.size, generator.condition, generator.volume_shape)
 
 
 def _draw(order: BlockOrder) -> UInt8:

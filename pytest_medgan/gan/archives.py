@@ -27,7 +27,17 @@ from pytest_medgan.gan.class_inputs import ClassChoice, ClassNetwork, NetworkInp
 from pytest_medgan.gan.conditions import Conditions
 from pytest_medgan.gan.description import ENTRY, read_description
 from pytest_medgan.gan.networks import restore_generator
-from pytest_medgan.gan.probing import GREY_LEVEL, USUAL_LATENTS, Rescaled, check_network, check_shape, try_latents
+from pytest_medgan.gan.probing import (
+    GREY_LEVEL,
+    PROBED_VOLUMES,
+    PROBES,
+    USUAL_LATENTS,
+    Rescaled,
+    check_network,
+    check_shape,
+    find_volume_shape,
+    try_latents,
+)
 from pytest_medgan.gan.sampling import NetworkGenerator, choose_device
 from pytest_medgan.gan.state_files import read_state
 from pytest_medgan.ground.digests import digest_values
@@ -47,6 +57,8 @@ def from_archive(
     progress: Progress = no_progress,
 ) -> NetworkGenerator:
     """Return the generator of a TorchScript or torch.export file: z float32 [N,latent] -> images [N,C,H,W].
+
+    It may draw volumes, [N,1,D,H,W].
 
     Args:
         path: The file.
@@ -84,15 +96,26 @@ def from_archive(
             f"The model fails on latents with class={given.label}, {given.form}. Correct class= or latent={hint}.",
             file=path.name,
         ) from error
-    check_shape(images, 2, file=path.name)
+    check_shape(images, 2, is_volume=True, file=path.name)
+    shape = find_volume_shape(images)
     if values is not None:
         network = Rescaled(network, *values)
     # a whole grey level: TorchScript rounds otherwise once it has compiled the graph
-    check_network(network, found, device=device, is_said=values is not None, file=path.name, tolerance=GREY_LEVEL)
+    check_network(
+        network,
+        found,
+        device=device,
+        is_said=values is not None,
+        count=PROBES if shape is None else PROBED_VOLUMES,
+        file=path.name,
+        tolerance=GREY_LEVEL,
+    )
     identity = hashlib.sha256(content + (b"" if values in (None, (-1.0, 1.0)) else repr(values).encode())).hexdigest()
     if given is not None:
         identity = digest_values(identity, "class", given.label, given.shape)
-    generator = NetworkGenerator(network, latent=found, identity=identity, device=device, progress=progress)
+    generator = NetworkGenerator(
+        network, latent=found, identity=identity, device=device, volume_shape=shape, progress=progress
+    )
     generator.condition = Conditions(None if given is None else given.label).text
     return generator
 

@@ -54,7 +54,7 @@ def from_bundle(
 
     Raises:
         CheckpointError: The bundle is not trusted, MONAI is not installed, a part is missing or cannot be built, the
-            weights do not fit, or it draws volumes, images in another range, or other images each time.
+            weights do not fit, or it draws images in another range, or other images each time.
         SettingsError: The scheduler does not take so many steps, or the machine has no such device.
     """
     configuration = find_configuration(path)
@@ -81,25 +81,27 @@ def from_bundle(
         network.eval().to(chosen)
         is_sigmoid = bundle.ends_in_sigmoid()
         draw = _function(network, shape, is_sigmoid)
-        found, _ = try_latents(draw, (math.prod(shape),) if shape else USUAL_LATENTS, device=device, file=path.name)
-        model = Model(draw, "bundle", shape or (found,), values or ((0.0, 1.0) if is_sigmoid else None), chosen)
+        known = (math.prod(shape),) if shape else USUAL_LATENTS
+        found, images = try_latents(draw, known, device=device, file=path.name)
+        black_white = values or ((0.0, 1.0) if is_sigmoid else None)
+        model = Model(draw, "bundle", shape or (found,), black_white, chosen, draws_volumes=images.ndim == 5)
         try:
-            check_model(model, model.values)
+            volume_shape = check_model(model, model.values, takes_volumes=True)
         except CheckpointError as error:
             raise CheckpointError(str(error), file=path.name) from error
     how = (model.shape, model.values or (-1.0, 1.0), is_sigmoid, repr(network), digest_weights(network))
     identity = digest_values(bundle.version, bundle.sources(), *how)
-    return ModelGenerator(model, network, identity=identity, progress=progress)
+    return ModelGenerator(model, network, identity=identity, progress=progress, volume_shape=volume_shape)
 
 
 def _check_noise(shape: tuple[int, ...] | None, path: Path) -> None:
-    """Raise CheckpointError where the noise of a diffusion model is not [C,H,W]."""
+    """Raise CheckpointError where the noise of a diffusion model is not [C,H,W] or, for volumes, [C,D,H,W]."""
     if shape is None:
         raise CheckpointError("The bundle does not say the shape of its noise. Add latent=CxHxW.", file=path.name)
-    if len(shape) != 3:
+    if len(shape) not in (3, 4):
         raise CheckpointError(
-            f"The bundle's noise is {list(shape)}, where [C,H,W] is expected; it may draw volumes. Name a function "
-            "that draws slices, package.module:name.",
+            f"The bundle's noise is {list(shape)}, where [C,H,W] is expected, or [C,D,H,W] for volumes. Correct "
+            "latent=.",
             file=path.name,
         )
 

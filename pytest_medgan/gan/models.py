@@ -16,13 +16,20 @@ from pytest_medgan.errors import CheckpointError, SettingsError
 from pytest_medgan.gan.conditions import NONE, Fitted
 from pytest_medgan.gan.grey import to_grey
 from pytest_medgan.gan.latents import BLOCK, latent_block
-from pytest_medgan.gan.probing import PROBES, check_range, check_repeats, check_shape, probing_latents, rescale
+from pytest_medgan.gan.probing import (
+    PROBED_VOLUMES,
+    PROBES,
+    check_range,
+    check_repeats,
+    check_shape,
+    find_volume_shape,
+    probing_latents,
+    rescale,
+)
 from pytest_medgan.gan.sampling import BlockGenerator, exact_convolutions
 from pytest_medgan.gan.seeding import seed_of, seeded
 from pytest_medgan.gan.time_limits import TimeLimit
 from pytest_medgan.records import Progress, UInt8
-
-_PROBED_VOLUMES = 2  # volumes that tell the range of a model's values; eight may not fit into memory
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,7 @@ def check_model(
     Raises:
         CheckpointError: Some images, drawn twice, do not repeat or lie in another range.
     """
-    count = _PROBED_VOLUMES if model.draws_volumes else PROBES
+    count = PROBED_VOLUMES if model.draws_volumes else PROBES
     z = None if model.shape is None else probing_latents(math.prod(model.shape))[:count]
     first, again = (model.images(count, z, 0, 0) for _ in range(2))
     check_shape(first, count, is_volume=takes_volumes)
@@ -118,7 +125,7 @@ def check_model(
         check_range(first if values is None else rescale(first, values), is_said=values is not None)
     elif values is not None:
         raise CheckpointError("The model returns grey levels, uint8, which have no other range. Leave range= out.")
-    return (first.shape[2], first.shape[3], first.shape[4]) if first.ndim == 5 else None
+    return find_volume_shape(first)
 
 
 def to_tensor(answer: Any) -> Tensor:

@@ -2,14 +2,12 @@
 
 A second input may take the class of the images (see `class_inputs`).
 
-The graph is read before anything is computed: what it takes and returns, which operators draw random numbers, and where
-its weights lie. Weights in files of their own must lie beside the model, and enter its identity.
+The graph is read before anything is computed (see `onnx_contents`). Weights in files of their own enter its identity.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,15 @@ from torch import Tensor, nn
 from pytest_medgan.errors import CheckpointError, SettingsError
 from pytest_medgan.gan.class_inputs import ClassChoice, ClassInput, NetworkInput, fit_class, order_inputs
 from pytest_medgan.gan.conditions import Conditions
-from pytest_medgan.gan.probing import Rescaled, check_network, check_shape
+from pytest_medgan.gan.onnx_contents import damaged, files_of_weights
+from pytest_medgan.gan.probing import (
+    PROBED_VOLUMES,
+    PROBES,
+    Rescaled,
+    check_network,
+    check_shape,
+    find_volume_shape,
+)
 from pytest_medgan.gan.sampling import NetworkGenerator, choose_device
 from pytest_medgan.ground.digests import digest_file, digest_values
 from pytest_medgan.records import Progress, no_progress
@@ -41,10 +47,6 @@ _CLASS_TYPES = {
     "tensor(double)": torch.float64,
     "tensor(float16)": torch.float16,
 }
-# operators whose results differ from one call to the next
-_RANDOM = frozenset(
-    ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli")
-)
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def from_onnx(
         SettingsError: The machine, or the installed onnxruntime, has no such device.
     """
     choose_device(device)
-    files = [(file.name, digest_file(file)) for file in _files_of_weights(path)]
+    files = [(file.name, digest_file(file)) for file in files_of_weights(path)]
     session = _open_session(path, device)
     signature = _read_signature(session, latent, choice, path)
     drawn = () if signature.given is None else ("class", signature.given.label)
@@ -119,10 +121,12 @@ def from_onnx(
     numbers = math.prod(signature.shape)
     try:
         images = network(torch.zeros(2, numbers, device=device))
-        check_shape(images, 2, file=path.name)
+        check_shape(images, 2, is_volume=True, file=path.name)
+        shape = find_volume_shape(images)
         if values is not None:
             network = Rescaled(network, *values)
-        check_network(network, numbers, device=device, is_said=values is not None, file=path.name)
+        count, is_said = PROBES if shape is None else PROBED_VOLUMES, values is not None
+        check_network(network, numbers, device=device, is_said=is_said, count=count, file=path.name)
     except CheckpointError:
         raise
     except Exception as error:  # whatever onnxruntime raises inside a foreign graph
@@ -131,7 +135,9 @@ def from_onnx(
             "dimension that is dynamic, or put latent=DIMENSION behind the name.",
             file=path.name,
         ) from error
-    generator = NetworkGenerator(network, latent=numbers, identity=identity, device=device, progress=progress)
+    generator = NetworkGenerator(
+        network, latent=numbers, identity=identity, device=device, volume_shape=shape, progress=progress
+    )
     generator.condition = Conditions(None if signature.given is None else signature.given.label).text
     return generator
 
@@ -144,89 +150,6 @@ def _with_class(signature: Signature) -> str:
 def _shown(signature: Signature) -> str:
     """Return the shape of a graph's input in words."""
     return f"[{', '.join(map(str, (signature.batch or 'N', *signature.shape)))}]"
-
-
-# ------------------------------------------------------------------------------------------------------- before running
-
-
-def _files_of_weights(path: Path) -> tuple[Path, ...]:
-    """Return the files beside a model that hold weights of it, sorted.
-
-    Raises:
-        CheckpointError: A package is missing, the model is damaged or draws random numbers, or a file is not beside it.
-    """
-    try:
-        import onnx
-        import onnxruntime  # noqa: F401
-    except ImportError:
-        raise CheckpointError(
-            "An ONNX file needs the packages onnx and onnxruntime. Install them by pip install 'pytest-medgan[onnx]'.",
-            file=path.name,
-        ) from None
-    try:
-        model = onnx.load(str(path), load_external_data=False)
-    except Exception as error:  # of protobuf, in several versions of it
-        raise _damaged(path) from error
-    nodes = [node for graph in _graphs(model) for node in graph]
-    if random := sorted({node.op_type for node in nodes} & _RANDOM):
-        raise CheckpointError(
-            f"The model draws random numbers of its own ({', '.join(random)}), so a seed does not name its images. "
-            "Export it with its noise as a constant.",
-            file=path.name,
-        )
-    names: set[str] = set()
-    for tensor in _tensors(model, nodes):
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            names |= {entry.value for entry in tensor.external_data if entry.key == "location"}
-    files = tuple(path.parent / name for name in sorted(names))
-    for name, file in zip(sorted(names), files, strict=True):
-        if Path(name).name != name or "\\" in name or name in ("", ".", "..") or file.is_symlink():
-            raise CheckpointError(
-                "The model's weights lie outside its folder. Save it with its weights beside it, or in one file.",
-                file=path.name,
-            )
-        if not file.is_file():
-            raise CheckpointError(
-                "The model's weights lie in another file, which is missing. Copy it beside the model.", file=name
-            )
-    return files
-
-
-def _graphs(model: Any) -> Iterator[Any]:
-    """Yield the nodes of a model's graph, of the graphs within it, and of its functions."""
-    waiting = [model.graph.node, *(function.node for function in model.functions)]
-    while waiting:
-        nodes = waiting.pop()
-        yield nodes
-        for node in nodes:
-            for attribute in node.attribute:
-                waiting += [graph.node for graph in (attribute.g, *attribute.graphs) if graph.node]
-
-
-def _tensors(model: Any, nodes: list[Any]) -> Iterator[Any]:
-    """Yield the constant tensors of a model."""
-    attributes = [attribute for node in nodes for attribute in node.attribute]
-    graphs = [model.graph, *(graph for each in attributes for graph in (each.g, *each.graphs))]
-    for graph in graphs:
-        yield from graph.initializer
-        for sparse in graph.sparse_initializer:
-            yield from (sparse.values, sparse.indices)
-    for attribute in attributes:
-        yield from (attribute.t, *attribute.tensors)
-        for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
-            yield from (sparse.values, sparse.indices)
-
-
-def _damaged(path: Path) -> CheckpointError:
-    """Return the error of a file that is no usable ONNX."""
-    return CheckpointError(
-        "The file cannot be read as ONNX; it may be damaged, or of a newer version. Export it again, or update "
-        "onnxruntime.",
-        file=path.name,
-    )
-
-
-# ---------------------------------------------------------------------------------------------------------- the session
 
 
 def _open_session(path: Path, device: str) -> Any:
@@ -255,7 +178,7 @@ def _open_session(path: Path, device: str) -> Any:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # onnxruntime's errors have no common class
-        raise _damaged(path) from error
+        raise damaged(path) from error
 
 
 def _read_signature(session: Any, latent: tuple[int, ...] | None, choice: ClassChoice | None, path: Path) -> Signature:
@@ -284,7 +207,7 @@ def _read_signature(session: Any, latent: tuple[int, ...] | None, choice: ClassC
         raise CheckpointError(
             f"The model's latents have more than {MOST_NUMBERS} numbers in one call. Export it again.", file=path.name
         )
-    pictures = [each for each in outputs if len(each.shape) == 4] or outputs
+    pictures = [each for each in outputs if len(each.shape) in (4, 5)] or outputs
     if len(pictures) != 1:
         names = ", ".join(repr(each.name) for each in pictures)
         raise CheckpointError(f"The model returns {names}. Export one that returns the images alone.", file=path.name)

@@ -15,6 +15,7 @@ from pytest_medgan.gan.sampling import exact_convolutions
 
 USUAL_LATENTS = (100, 512, 128, 64, 256)
 PROBES = 8  # images that tell the range of a model's values
+PROBED_VOLUMES = 2  # the same of volumes, of which eight may not fit into memory
 MOST = 1.5  # beyond it values are not in -1..1
 NEAR = 0.02  # a model whose values never lie this far below 0 may mean 0..1
 GREY_LEVEL = 2.0 / 255.0  # of values in -1..1
@@ -85,8 +86,10 @@ def check_shape(images: Tensor, count: int, *, is_volume: bool = False, file: st
         return
     if images.ndim == 4 and shape[0] == count and not (shape[3] in (1, 3) and shape[1] not in (1, 3)):
         return
-    if images.ndim == 5:
-        problem = " These are volumes. Make it return slices, [N,C,H,W]; a Python object may return [N,1,D,H,W]."
+    if images.ndim == 5 and is_volume:
+        problem = f" Make it return volumes of one channel, [{count},1,D,H,W], or slices, [{count},C,H,W]."
+    elif images.ndim == 5:
+        problem = " These are volumes. Make it return slices, [N,C,H,W]."
     elif images.ndim == 4 and shape[0] == count:
         problem = f" Channels come last. Make it return [{count},{shape[3]},{shape[1]},{shape[2]}]."
     else:
@@ -94,8 +97,20 @@ def check_shape(images: Tensor, count: int, *, is_volume: bool = False, file: st
     raise CheckpointError(f"The model returns {shape} for {count} latents.{problem}", file=file)
 
 
+def find_volume_shape(images: Tensor) -> tuple[int, int, int] | None:
+    """Return the shape [D,H,W] of volumes; None for images."""
+    return (images.shape[2], images.shape[3], images.shape[4]) if images.ndim == 5 else None
+
+
 def check_network(
-    network: Network, latent: int, *, device: str, is_said: bool, file: str | None = None, tolerance: float = 0.0
+    network: Network,
+    latent: int,
+    *,
+    device: str,
+    is_said: bool,
+    count: int = PROBES,
+    file: str | None = None,
+    tolerance: float = 0.0,
 ) -> None:
     """Draw some images twice; raise CheckpointError where they differ or do not lie in -1..1.
 
@@ -104,13 +119,14 @@ def check_network(
         latent: Dimension of its latent.
         device: "cpu" or "cuda".
         is_said: A range was said.
+        count: Images to draw, at most PROBES.
         file: The file that errors name.
         tolerance: By how much the same image may differ from one call to the next, in values of -1..1.
 
     Raises:
         CheckpointError: The images lie in another range, may be meant as 0..1, or differ from one call to the next.
     """
-    z = probing_latents(latent).to(device)
+    z = probing_latents(latent)[:count].to(device)
     with torch.no_grad(), exact_convolutions():
         first, again = network(z), network(z)
     check_range(first, is_said=is_said, file=file)

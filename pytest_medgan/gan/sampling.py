@@ -47,6 +47,9 @@ def choose_device(device: str) -> torch.device:
     return chosen
 
 
+VOLUMES = 2  # that are drawn together; programs of torch.export take no single one
+
+
 class BlockGenerator(ABC):
     """Draw images in blocks: the same call returns the same images."""
 
@@ -59,11 +62,12 @@ class BlockGenerator(ABC):
         self.training_seed: int | None = None
         self.window: tuple[float, float] | None = None
         self.condition: str | None = None
+        self.volume_shape: tuple[int, int, int] | None = None  # (D, H, W) of the volumes that it draws
         self._progress = progress
 
     @abstractmethod
     def draw_block(self, seed: int, block: int) -> UInt8:
-        """Return the images of one block of latents, uint8 [size,C,H,W]."""
+        """Return the images of one block of latents, uint8 [size,C,H,W]; volumes [size,1,D,H,W]."""
 
     def __call__(self, count: int, seed: int) -> UInt8:
         """Return the first `count` images that `seed` names, uint8 [count,C,H,W]."""
@@ -103,6 +107,7 @@ class NetworkGenerator(BlockGenerator):
         window: tuple[float, float] | None = None,
         device: str = "cpu",
         truncation: float | None = None,
+        volume_shape: tuple[int, int, int] | None = None,
         progress: Progress = no_progress,
     ) -> None:
         named = identity if truncation is None else digest_values(identity, truncation)
@@ -117,11 +122,26 @@ class NetworkGenerator(BlockGenerator):
         self._network = network.to(self._device)
         self._latent = latent
         self._truncation = None if isinstance(network, TruncatedNetwork) else truncation
+        self.volume_shape = volume_shape
+        if volume_shape is not None:
+            self.size = VOLUMES
+        self._last: tuple[tuple[int, int], UInt8] | None = None  # volumes are asked for one by one
+
+    def draw_block(self, seed: int, block: int) -> UInt8:
+        """Return the images of one block of latents, uint8 [size,C,H,W]; volumes [size,1,D,H,W]."""
+        if self._last is not None and self._last[0] == (seed, block):
+            return self._last[1]
+        pixels = self._draw(seed, block)
+        if self.volume_shape is not None:
+            self._last = (seed, block), pixels
+        return pixels
 
     @torch.inference_mode()
-    def draw_block(self, seed: int, block: int) -> UInt8:
-        """Return the images of one block of latents, uint8 [32,C,H,W]."""
-        z = torch.from_numpy(latent_block(seed, block, self._latent, self._truncation))
+    def _draw(self, seed: int, block: int) -> UInt8:
+        """Return the images of some latents."""
+        first = block * self.size
+        rows = slice(first % BLOCK, first % BLOCK + self.size)
+        z = torch.from_numpy(latent_block(seed, first // BLOCK, self._latent, self._truncation)[rows])
         with exact_convolutions():
             return to_grey(self._network(z.to(self._device)))
 

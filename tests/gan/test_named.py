@@ -345,7 +345,7 @@ def test_volumes_of_a_network_are_those_of_the_seeds_latents(volume_module: str)
 
 
 def test_volumes_of_several_channels_are_refused(volume_module: str) -> None:
-    with pytest.raises(CheckpointError, match="These are volumes"):
+    with pytest.raises(CheckpointError, match="volumes of one channel"):
         load_generator(f"{volume_module}:Coloured")
 
 

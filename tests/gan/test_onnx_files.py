@@ -161,7 +161,7 @@ def test_sigmoid_graph_is_refused_until_its_range_is_said(save: Callable[..., Pa
         ({"extra": "output"}, "returns 'images', 'masks'"),
         ({"extra": "RandomNormalLike"}, r"random numbers of its own \(RandomNormalLike\)"),
         ({"shape": (-1, 16, 16, 1)}, "Channels come last"),
-        ({"shape": (-1, 1, 4, 8, 8)}, "These are volumes"),
+        ({"shape": (-1, 2, 4, 8, 4)}, "volumes of one channel"),
         ({"shape": (-1, 256)}, r"returns \[2, 256\] for 2 latents"),
         ({"takes": (12,)}, "of 1 dimensions"),
         ({"takes": ("n", 5)}, "fails on latents of"),

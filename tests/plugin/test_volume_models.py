@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,19 +66,44 @@ def write_made(folder: Path, monkeypatch: pytest.MonkeyPatch, blur: float) -> No
         write_nifti(folder / f"sample-{number:02d}.nii.gz", volume.astype(np.float64))
 
 
+def write_network(folder: Path, monkeypatch: pytest.MonkeyPatch, blur: float) -> None:
+    """Write a TorchScript file of the principal components of 96 volumes."""
+    import torch
+    from torch import nn
+
+    class Components(nn.Module):
+        def __init__(self, mean: np.ndarray, components: np.ndarray) -> None:
+            super().__init__()
+            self.mean, self.components = nn.Buffer(torch.from_numpy(mean)), nn.Buffer(torch.from_numpy(components))
+
+        def forward(self, z: torch.Tensor) -> torch.Tensor:
+            return (self.mean + z @ self.components).reshape(-1, 1, 8, 32, 32)
+
+    monkeypatch.setenv("TOY_BLUR", str(blur))
+    flat = toy()["draw"](96, 0).reshape(96, -1).astype(np.float32) / 127.5 - 1.0
+    _, spread, directions = np.linalg.svd(flat - flat.mean(0), full_matrices=False)
+    components = (directions * spread[:, None] / np.sqrt(96))[:24].astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network = Components(flat.mean(0), components)
+        torch.jit.save(torch.jit.trace(network, torch.zeros(2, 24)), folder / "network.pt")
+
+
 HOW = ("-k", "fid", "--medgan-data=scans,size=32,crop_size=32,crop=image", "--medgan-samples=256")
 
 
-@pytest.mark.parametrize("kind", ["callable", "folder"])
+@pytest.mark.parametrize("kind", ["callable", "folder", "file"])
 def test_volumes_are_gated_from_missing_over_accepted_to_pass_and_red_where_blurred(
     kind: str, volumes: pytest.Pytester, accept: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = "volumes:draw" if kind == "callable" else "made"
+    name = {"callable": "volumes:draw", "folder": "made", "file": "network.pt,latent=24"}[kind]
 
     def run(blur: float) -> pytest.RunResult:
         monkeypatch.setenv("TOY_BLUR", str(blur))
         if kind == "folder":
             write_made(volumes.path / "made", monkeypatch, blur)
+        if kind == "file":
+            write_network(volumes.path, monkeypatch, blur)
         return volumes.runpytest(*HOW, f"--medgan-generator={name}")
 
     missing = run(0)
