@@ -12,7 +12,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Declare the command's arguments."""
     parser = subparsers.add_parser("sample", help="draw images from a generator")
     parser.add_argument(
-        "generator", metavar="GENERATOR", help="a checkpoint, or another value that --medgan-generator takes"
+        "generator",
+        metavar="GENERATOR",
+        help="a checkpoint, or another value that --medgan-generator takes; a folder of volumes may be followed by "
+        "options of --medgan-data, as in made,crop=image,size=64",
     )
     parser.add_argument("--out", type=Path, metavar="FILE|DIR", help=".npz, .png (one sheet) or folder")
     parser.add_argument(
@@ -22,6 +25,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--seed", type=int, action="append", help="latent seed, may be repeated (default 0)")
     parser.add_argument("--columns", type=int, default=8, help="columns of a contact sheet (default 8)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
+    parser.add_argument(
+        "--cache-dir", type=Path, default=Path(".medgan"), help="where prepared volumes are kept (default: %(default)s)"
+    )
     return parser
 
 
@@ -30,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     from pytest_medgan.cli.progress import ConsoleProgress
+    from pytest_medgan.evaluate.volume_folders import find_volumes, open_volumes
     from pytest_medgan.evaluate.volumes import middle_slices
     from pytest_medgan.gan import load_generator
     from pytest_medgan.gan.run_folder import grid, write_png
@@ -41,7 +48,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out is None and arguments.dicom is None:
         raise SettingsError("medgan sample has nothing to write. Give --out FILE or --dicom DIR.")
     with ConsoleProgress() as progress:
-        generator = load_generator(arguments.generator, device=arguments.device, progress=progress)
+        volumes = find_volumes(arguments.generator, "the generator")
+        generator = (
+            load_generator(arguments.generator, device=arguments.device, progress=progress)
+            if volumes is None
+            else open_volumes(volumes, seeds, middle=True, cache_dir=arguments.cache_dir, progress=progress)
+        )
         pixels = np.concatenate([middle_slices(generator(arguments.count, seed)) for seed in seeds])
     groups = np.repeat([str(seed) for seed in seeds], arguments.count)
     if arguments.dicom is not None:

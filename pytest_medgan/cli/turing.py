@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_medgan.errors import SettingsError
 
 if TYPE_CHECKING:
-    from pytest_medgan.records import UInt8
+    from pytest_medgan.records import RealSets, UInt8
 
 _EPILOG = (
     "The page does not hold the key that says which images are real. It is written to PAGE.key.json, or to --key; keep "
@@ -31,7 +31,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--real", metavar="SET", help="real images: .npz, .npy, a folder of .png, studies[,key=value...], or phantom"
     )
-    parser.add_argument("--fake", metavar="SET", help="generated images: .npz, .npy, a folder of .png, or a generator")
+    parser.add_argument(
+        "--fake",
+        metavar="SET",
+        help="generated images: .npz, .npy, a folder of .png, or a generator; a folder of volumes is read as the "
+        "studies of --real are, or else as the options behind it say",
+    )
     parser.add_argument("--out", type=Path, metavar="PAGE.html", help="the page to write")
     parser.add_argument("--count", type=int, default=50, help="images of each kind (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="latent seed of the generator (default: %(default)s)")
@@ -58,8 +63,9 @@ def _make(arguments: argparse.Namespace) -> int:
             raise SettingsError(f"--{name} is absent and `medgan turing` needs it. See `medgan turing --help`.")
     if arguments.answers:
         raise SettingsError("Answer files are given without `score`. Use `medgan turing score ANSWERS.json ...`.")
-    real, window = _real(arguments)
-    fake = _fake(arguments)
+    real, sets = _real(arguments)
+    fake = _fake(arguments, sets)
+    window = None if sets is None else sets.held_out.window
     page = make_page(real=real, fake=fake, count=arguments.count, window=window)
     key_path = arguments.key or arguments.out.with_suffix(KEY_SUFFIX)
     write_key(key_path, page.key)  # before the page: a page without a key is of no use
@@ -83,8 +89,8 @@ def _score(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _real(arguments: argparse.Namespace) -> tuple[UInt8, tuple[float, float] | None]:
-    """Return the images of an image set, or the held-out images of studies and their window."""
+def _real(arguments: argparse.Namespace) -> tuple[UInt8, RealSets | None]:
+    """Return the images of an image set, or the held-out images of studies, and these studies."""
     from pytest_medgan.turing import read_pixels
 
     pixels = read_pixels(Path(arguments.real))
@@ -96,20 +102,25 @@ def _real(arguments: argparse.Namespace) -> tuple[UInt8, tuple[float, float] | N
 
     with ConsoleProgress() as progress:
         sets = load_real(parse_data(arguments.real), cache_dir=arguments.cache_dir, progress=progress)
-    return sets.held_out.pixels, sets.held_out.window
+    return sets.held_out.pixels, sets
 
 
-def _fake(arguments: argparse.Namespace) -> UInt8:
-    """Return the images of an image set, or samples of a generator."""
+def _fake(arguments: argparse.Namespace, real: RealSets | None) -> UInt8:
+    """Return the images of an image set, the slices of a folder of volumes, or samples of a generator."""
     from pytest_medgan.turing import read_pixels
 
     pixels = read_pixels(Path(arguments.fake))
     if pixels is not None:
         return pixels
     from pytest_medgan.cli.progress import ConsoleProgress
+    from pytest_medgan.evaluate.volume_folders import find_volumes, open_volumes
     from pytest_medgan.evaluate.volumes import middle_slices
     from pytest_medgan.gan import load_generator
 
     with ConsoleProgress() as progress:
+        volumes = find_volumes(arguments.fake, "--fake")
+        if volumes is not None:
+            seeds = (arguments.seed,)
+            return open_volumes(volumes, seeds, real=real, cache_dir=arguments.cache_dir, progress=progress).pixels
         generator = load_generator(arguments.fake, device=arguments.device, progress=progress)
         return middle_slices(generator(arguments.count, arguments.seed))

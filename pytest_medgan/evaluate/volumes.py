@@ -140,6 +140,11 @@ class VolumePool:
         self._volumes = {seed: names[order[place :: len(seeds)]] for place, seed in enumerate(seeds)}
         self._sizes = dict(zip(names.tolist(), sizes.tolist(), strict=True))
 
+    @property
+    def pixels(self) -> UInt8:
+        """All slices of all volumes, uint8 [N,1,H,W]."""
+        return self._pixels
+
     def __call__(self, count: int, seed: int) -> UInt8:
         """Return `count` slices of the volumes of a seed, uint8 [count,1,H,W]."""
         return self._pixels[self._rows(count, seed)]
@@ -163,7 +168,7 @@ class VolumePool:
             held = sum(self._sizes[name] for name in self._volumes[seed].tolist())
             raise CheckpointError(
                 f"The folder of volumes holds {held} slices of {len(self._volumes[seed])} volumes for seed {seed}, and "
-                f"{count} were asked for. Ask for fewer with --medgan-samples, give fewer --medgan-seeds, since each "
+                f"{count} were asked for. Ask for fewer with --medgan-samples or --count, give fewer seeds, since each "
                 "has volumes of its own, or generate more."
             )
         return np.concatenate(found)

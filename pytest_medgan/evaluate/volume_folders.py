@@ -1,0 +1,80 @@
+"""A folder of generated volumes where a command names a generator: read as the gate reads it, with options of the data.
+
+`FOLDER,crop=image,size=64` takes what may stand behind real images; there are none that would say it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pytest_medgan.errors import SettingsError
+from pytest_medgan.evaluate.settings import parse_data
+from pytest_medgan.evaluate.volumes import VolumePool, is_volume_folder, read_volumes
+from pytest_medgan.ground.specs import parse_spec
+from pytest_medgan.records import DataSettings, Progress, RealSets, no_progress
+
+READ = ("crop", "crop_size", "size", "window", "slices", "planes")  # options that say how volumes are cut
+
+
+def find_volumes(text: str, subject: str) -> DataSettings | None:
+    """Return how to read the folder of volumes that a string names; None where it names something else.
+
+    Args:
+        text: `FOLDER[,key=value...]`, or any other name of a generator.
+        subject: What the string was given to, as messages call it.
+
+    Raises:
+        SettingsError: An option is unknown or says nothing of how volumes are cut, or its value cannot be used.
+    """
+    from pytest_medgan.gan.loading import is_model_folder
+
+    is_whole = Path(text).exists()
+    spec = None if is_whole else parse_spec(text, subject)
+    path = Path(text if spec is None else spec.name)
+    if not path.is_dir() or is_model_folder(path) or not is_volume_folder(path):
+        return None
+    if spec is None:
+        return DataSettings(source=text)
+    if others := [key for key in spec.options if key not in READ]:
+        known = ", ".join(f"{key}=" for key in READ)
+        raise SettingsError(f"{subject} is a folder of volumes and takes no {others[0]}=. Choose from {known}.")
+    return parse_data(text, subject)
+
+
+def open_volumes(
+    data: DataSettings,
+    seeds: Sequence[int],
+    *,
+    real: RealSets | None = None,
+    middle: bool = False,
+    cache_dir: Path,
+    progress: Progress = no_progress,
+) -> VolumePool:
+    """Return the volumes of a folder as a generator.
+
+    Args:
+        data: What `find_volumes` returned.
+        seeds: The latent seeds that will be asked for; each gets volumes of its own.
+        real: Real images that say how the volumes are read; then `data` may say nothing of it.
+        middle: Take the middle axial slice of each volume alone.
+        cache_dir: Folder where prepared images are kept.
+        progress: Called while files are read.
+
+    Raises:
+        SettingsError: Both `real` and `data` say how the volumes are read.
+        CheckpointError: A file cannot be used; the error names it.
+        DataError: The real images have no window.
+    """
+    window: tuple[float, float] | None = data.window
+    if real is not None:
+        if data != DataSettings(source=data.source):
+            raise SettingsError(
+                "The folder of generated volumes is read as the real images are, and has options of its own. Leave "
+                "them out."
+            )
+        data, window = replace(real.settings, source=data.source), real.reference.window
+    if middle:
+        data = replace(data, slices=1, planes="axial")
+    return read_volumes(Path(data.source), data, seeds, window=window, cache_dir=cache_dir, progress=progress)
