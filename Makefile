@@ -29,6 +29,7 @@ gate-worse: .venv/installed ## a model of a worse recipe against the same five r
 
 # The paper's table and figures on the embedded study. TRAIN=1 trains both models by the recipes of fixtures/README.md and
 # fine-tunes InceptionV3 for a second table first: hours, and an interrupted call goes on where it stopped.
+# MODELS="NAME=SPEC ..." adds columns.
 TABLE := inception_score,fid,precision,recall,improved_precision,improved_recall,density,coverage
 TRAINED := build/table
 TRAIN_ON := --images phantom:300x10@1 --split slice --crop image --seed 1 --shift 12 --precision bfloat16 --half
@@ -37,7 +38,7 @@ table: .venv/installed $(if $(TRAIN),$(addprefix $(TRAINED)/,dcgan/generator.saf
 	$(BIN)/medgan evaluate --data phantom,crop=image --samples all --metrics $(TABLE) --extractor compact \
 		--model DCGAN=$(if $(TRAIN),$(TRAINED)/dcgan/generator.safetensors,fixtures/dcgan_phantom_128.safetensors) \
 		--model PGGAN=$(if $(TRAIN),$(TRAINED)/pggan/generator.safetensors,fixtures/pggan_phantom.safetensors) \
-		--figures $(TRAINED)/figures --report-real \
+		$(foreach model,$(MODELS),--model $(model)) --figures $(TRAINED)/figures --report-real \
 		$(if $(TRAIN),--beside inception_v3$(comma)weights=$(TRAINED)/finetuned/inception_v3.safetensors)
 
 comma := ,
@@ -46,8 +47,9 @@ $(TRAINED)/dcgan/generator.safetensors:
 		--discriminator-width 32 --batch 32 --steps 17070 --learning-rate 3e-4 --penalty 0.1 --average 0.9995 --tolerance 0
 $(TRAINED)/pggan/generator.safetensors:
 	$(BIN)/medgan train pggan $(TRAIN_ON) --out $(@D) $(if $(wildcard $(@D)),--resume) --latent 128 \
-		--generator-width 160 --discriminator-width 160 --fading 40000 --stable 40000 --stables 64:80000,128:119264 \
-		--batch 32 --batches 4:64,8:64,16:64,32:64 --learning-rate 1.5e-3 --loss logistic --penalty 0.3 --penalty-every 8
+		--generator-width 128 --discriminator-width 128 --fading 30000 --stable 30000 --stables 64:60000,128:776512 \
+		--batch 32 --batches 4:64,8:64,16:64,32:64 --learning-rate 1.5e-3 --loss logistic --penalty 0.1 --penalty-every 8 \
+		--average 0.9995
 $(TRAINED)/finetuned/inception_v3.safetensors:
 	$(BIN)/medgan finetune --data phantom,crop=image --weights $(or $(WEIGHTS),imagenet) --out $(@D) \
 		$(if $(wildcard $(@D)/*.safetensors),--resume)
