@@ -69,6 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
     )
     with processes() as (rank, _), ConsoleProgress(quiet=rank > 0) as progress:
         real = load_real(parse_data(arguments.data, "--data"), cache_dir=arguments.cache_dir, progress=progress)
+        if real.training.pixels.ndim != 4:
+            raise SettingsError("InceptionV3 learns images, and planes=volume asks for volumes. Leave planes= out.")
         held_out = real.held_out if real.settings.split == "patient" else None
         for line in (*real.warnings, _class_balance(class_counts(real.training), real.training)):
             if rank == 0:

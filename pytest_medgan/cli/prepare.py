@@ -22,7 +22,7 @@ _OPTIONS = (  # (data option, metavar, help); the keys are those that may follow
     ("size", "N", "pixels of a finished image (default 128)"),
     ("window", "LOW:HIGH", "HU of 0 and 255, as in --window=-1350:150 (default -1000:400)"),
     ("slices", "N", "slices of a patient, or all (default 64)"),
-    ("planes", "axial|three", "whether slices are axial, or of three planes of a cube (default axial)"),
+    ("planes", "axial|three|volume", "axial slices, slices of three planes of a cube, or whole cubes (default axial)"),
     ("channels", "1|3", "channels of an image: 1 grey, 3 colour (default 1)"),
     ("patients", "N", "the first N by PatientID, or all (default all)"),
     ("histologies", "A:B", "only patients with these histologies"),

@@ -113,6 +113,8 @@ def run(arguments: argparse.Namespace) -> int:
     config, settings = _config_and_settings(arguments)  # before studies are read, which can take minutes
     with ConsoleProgress(quiet=process() > 0) as progress:
         images = training_images(arguments, config.size, progress)
+        if images.pixels.ndim != 4:
+            raise SettingsError("The networks here draw images, and planes=volume asks for volumes. Leave planes= out.")
         config = _with_channels(config, images.pixels.shape[1])
         if arguments.runs is not None:
             return _train_runs(arguments, config, settings, images, progress)

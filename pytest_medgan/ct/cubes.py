@@ -1,4 +1,4 @@
-"""Cubes of a scan, of which slices in three planes are cut.
+"""Cubes of a scan, of which slices in three planes are cut, or which are taken whole.
 
 A cube is as high as it is wide: `crop_size` pixels of an axial slice. Its axial slices are finished first; then its
 planes are interpolated along the body, by the triangle that `pytest_medgan.ct.images` resizes with, in whole numbers.
@@ -18,20 +18,21 @@ from pytest_medgan.ct.images import WEIGHT_BITS
 from pytest_medgan.ct.plan import Job
 from pytest_medgan.ct.planes import THREE, cut_planes
 from pytest_medgan.errors import DataError
-from pytest_medgan.records import UInt8
+from pytest_medgan.records import DataSettings, UInt8
 
 _SLACK = Fraction(1, 1000)  # of a slice, by which rounded tags may let a cube reach beyond its scan
 
 
 @dataclass(frozen=True)
 class CubeJob:
-    """The slices in three planes of one cube."""
+    """The slices in three planes of one cube, or the cube itself."""
 
     jobs: tuple[Job, ...]  # axial slices that the cube is made of, from the feet up
     first: Fraction  # place of the cube's lowest plane among them
     step: Fraction  # from one plane to the next, in axial slices
     size: int  # planes, and pixels a side
     slices: int | None  # that are cut in each direction, around the middle; None takes all
+    planes: str = THREE  # or WHOLE
 
     @property
     def file(self) -> str:
@@ -39,17 +40,17 @@ class CubeJob:
         return self.jobs[0].file
 
     def render(self, root: Path) -> UInt8:
-        """Return the slices, uint8 [3 slices,size,size].
+        """Return the slices, uint8 [3 slices,size,size], or the cube, uint8 [1,1,size,size,size].
 
         Raises:
             DataError: A file cannot be read as a slice.
         """
         axial = np.stack([job.render(root) for job in self.jobs])
-        return cut_planes(interpolate(axial, self.first, self.step, self.size), THREE, self.slices)
+        return cut_planes(interpolate(axial, self.first, self.step, self.size), self.planes, self.slices)
 
 
 def plan_cube(
-    jobs: Sequence[Job], *, middle: Fraction, side: float, distance: float, size: int, slices: int | None
+    jobs: Sequence[Job], *, middle: Fraction, side: float, distance: float, settings: DataSettings
 ) -> CubeJob:
     """Return the job of one cube.
 
@@ -58,19 +59,19 @@ def plan_cube(
         middle: Place of the cube's middle among them; it is moved where the cube would leave the scan.
         side: Of the cube, mm.
         distance: Between neighbouring slices, mm.
-        size: Planes of the cube.
-        slices: As for `CubeJob`.
+        settings: `size`, planes of the cube, and what is cut of it by `planes` and `slices`.
 
     Raises:
         DataError: The scan is shorter than the cube.
     """
+    size = settings.size
     step = Fraction(side) / size / Fraction(distance) if distance > 0 else Fraction(0)
     half = step * size / 2
     lowest, highest = half - Fraction(1, 2), len(jobs) - Fraction(1, 2) - half
     if distance <= 0 or highest + _SLACK < lowest:
         raise DataError(
-            f"A scan covers {len(jobs) * distance:.0f} mm along the body, and planes=three needs {side:.0f} mm, as "
-            "much as crop_size= covers across it. Give a smaller crop_size, or leave the scan out.",
+            f"A scan covers {len(jobs) * distance:.0f} mm along the body, and planes={settings.planes} needs "
+            f"{side:.0f} mm, as much as crop_size= covers across it. Give a smaller crop_size, or leave the scan out.",
             file=jobs[0].file,
         )
     middle = min(max(middle, lowest), max(highest, lowest))
@@ -78,7 +79,7 @@ def plan_cube(
     reach = max(step, Fraction(1))
     start = max(floor(first - reach), 0)
     stop = min(ceil(first + step * (size - 1) + reach) + 1, len(jobs))
-    return CubeJob(tuple(jobs[start:stop]), first - start, step, size, slices)
+    return CubeJob(tuple(jobs[start:stop]), first - start, step, size, settings.slices, settings.planes)
 
 
 def interpolate(axial: UInt8, first: Fraction, step: Fraction, size: int) -> UInt8:

@@ -15,7 +15,7 @@ from pytest_medgan.ct.findings import Findings
 from pytest_medgan.ct.grouping import RULES
 from pytest_medgan.ct.images import check_geometry
 from pytest_medgan.ct.plan import Job, Plan
-from pytest_medgan.ct.planes import PLANES
+from pytest_medgan.ct.planes import PLANES, WHOLE
 from pytest_medgan.ct.reading import Reading
 from pytest_medgan.ct.roles import divide, sha256
 from pytest_medgan.ct.sources import plan_source
@@ -127,15 +127,17 @@ def check_settings(settings: DataSettings) -> None:
         raise SettingsError(f"planes is {settings.planes!r}. Give {' or '.join(PLANES)}.")
     if settings.channels not in CHANNELS:
         raise SettingsError(f"channels is {settings.channels}. Give 1 for grey or 3 for colour.")
+    if settings.channels != 1 and settings.planes == WHOLE:
+        raise SettingsError("channels=3 is of images, and planes=volume of grey volumes. Leave one of them out.")
     for name, value in (("slices", settings.slices), ("patients", settings.patients)):
         if value is not None and value < 1:
             raise SettingsError(f"{name} is {value}. Give 1 or more, or all.")
 
 
 def render_job(root: Path, job: Job) -> UInt8:
-    """Return the images of one job, uint8 [N,1,size,size], or in colour [N,3,size,size]; what a worker does with it."""
+    """Return the images of one job, uint8 [N,C,size,size], or a volume [1,1,D,H,W]; what a worker does with it."""
     made = job.render(root)
-    if made.ndim == 4:
+    if made.ndim >= 4:
         return made
     return made[None, None] if made.ndim == 2 else made[:, None]
 

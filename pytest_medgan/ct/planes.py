@@ -1,4 +1,4 @@
-"""Cut a volume of grey levels in slices: axial ones, or those of three planes.
+"""Cut a volume of grey levels in slices, axial ones or those of three planes, or take it whole.
 
 Slices of three planes are taken from a cube, whose voxels are as long as they are wide. Rows of a coronal or sagittal
 slice run from the head to the feet; its columns run to the patient's left or back.
@@ -13,8 +13,8 @@ import numpy as np
 
 from pytest_medgan.records import UInt8
 
-AXIAL, THREE = "axial", "three"  # what the data option planes= takes
-PLANES = (AXIAL, THREE)
+AXIAL, THREE, WHOLE = "axial", "three", "volume"  # what the data option planes= takes
+PLANES = (AXIAL, THREE, WHOLE)
 
 
 def choose_slices(count: int, wanted: int | None, middle: Fraction) -> range:
@@ -36,17 +36,19 @@ def cut_planes(volume: UInt8, planes: str, slices: int | None) -> UInt8:
     """Return slices of a volume.
 
     Args:
-        volume: uint8 [D,H,W]: planes from the feet up, rows to the back, columns to the left; a cube for three planes.
+        volume: uint8 [D,H,W]: planes from the feet up, rows to the back, columns to the left; a cube, but for AXIAL.
         planes: A word of PLANES.
         slices: How many around the middle in each direction; None takes all.
 
     Returns:
-        uint8 [S,rows,columns], axial ones first, then coronal and sagittal ones.
+        uint8 [S,rows,columns], axial ones first, then coronal and sagittal ones; of the whole volume [1,1,D,H,W].
 
     Examples:
         >>> cut_planes(np.zeros((8, 8, 8), np.uint8), "three", 4).shape
         (12, 8, 8)
     """
+    if planes == WHOLE:
+        return volume[None, None]
     depth = len(volume)
     chosen = choose_slices(depth, slices, Fraction(depth - 1, 2))
     rows = slice(chosen.start, chosen.stop)

@@ -9,7 +9,7 @@ from pytest_medgan.ct.arrays import plan_arrays
 from pytest_medgan.ct.contours import read_structures
 from pytest_medgan.ct.headers import read_headers
 from pytest_medgan.ct.plan import Plan
-from pytest_medgan.ct.planes import THREE
+from pytest_medgan.ct.planes import AXIAL
 from pytest_medgan.ct.rasters import plan_rasters
 from pytest_medgan.ct.reading import Reading
 from pytest_medgan.ct.regions import StructureFile
@@ -45,8 +45,8 @@ def plan_source(reading: Reading) -> Plan:
         raise DataError(f"The data source holds {' and '.join(sorted(kinds))}. Give each kind a folder of its own.")
     if kinds == {"volumes"}:
         return _plan_volumes(reading)
-    if reading.settings.planes == THREE:
-        raise DataError("planes=three needs volumes or DICOM series. Give them, or leave planes= out.")
+    if (planes := reading.settings.planes) != AXIAL:
+        raise DataError(f"planes={planes} needs volumes or DICOM series. Give them, or leave planes= out.")
     names = reading.names(*_KINDS)
     hashed = reading.crew.map(
         digest_content, [(name,) for name in names], what="reading files", progress=reading.progress

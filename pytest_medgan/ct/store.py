@@ -91,7 +91,7 @@ class ImageSettings:
 class Prepared:
     """Every image of a data set, before the split."""
 
-    pixels: UInt8  # [N,1,size,size], or in colour [N,3,size,size]
+    pixels: UInt8  # [N,1,size,size], in colour [N,3,size,size]; volumes [N,1,size,size,size]
     groups: Names  # [N], pseudonyms
     labels: npt.NDArray[np.int8]  # [N]
     window: tuple[float, float] | None  # HU of grey 0 and 255

@@ -19,7 +19,7 @@ from pytest_medgan.ct.images import crop_corner, finish_image, upright
 from pytest_medgan.ct.neighbours import check_neighbours, decoded
 from pytest_medgan.ct.pixels import read_hounsfield
 from pytest_medgan.ct.plan import Job, Plan
-from pytest_medgan.ct.planes import THREE, choose_slices
+from pytest_medgan.ct.planes import AXIAL, choose_slices
 from pytest_medgan.ct.reading import Reading
 from pytest_medgan.ct.regions import StructureFile, choose_file
 from pytest_medgan.ct.scale import check_scale, check_thorax
@@ -94,7 +94,7 @@ def plan_studies(
     tumours = {patient: find_tumour(chosen[patient], drawn, settings, findings) for patient in eligible}
     crop = effective_crop(settings, tumours, drawn, findings)
     known_tumours = tumours if crop == "tumour" else {}
-    if settings.planes == THREE:
+    if settings.planes != AXIAL:
         cubes = [_cube(chosen[patient], known_tumours.get(patient), settings) for patient in eligible]
         jobs, planned = [job for _, axial in cubes for job in axial], [cube for cube, _ in cubes]
         owners = list(range(len(cubes)))
@@ -187,7 +187,7 @@ def _note_series(used: Sequence[Series], settings: DataSettings, findings: Findi
     if frames:
         findings.warn(f"{frames} series have several frames of reference: their positions are taken as one frame")
     short = sum(len(series) < (settings.slices or 0) for series in used)
-    if short and settings.planes != THREE and not settings.source.startswith("phantom"):
+    if short and settings.planes == AXIAL and not settings.source.startswith("phantom"):
         findings.warn(f"{short} of {len(used)} patients have fewer than {settings.slices} slices: all of them are used")
     lossy = sum(any(header.pixels.lossy for header in series.slices) for series in used)
     if lossy:
@@ -242,8 +242,7 @@ def _cube(series: Series, tumour: Tumour | None, settings: DataSettings) -> tupl
         middle=middle,
         side=settings.crop_size * series.slices[0].spacing[1],
         distance=series.step,
-        size=settings.size,
-        slices=settings.slices,
+        settings=settings,
     )
     return cube, [job for job in cube.jobs if isinstance(job, SliceJob)]
 

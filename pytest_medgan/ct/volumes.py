@@ -25,7 +25,7 @@ from pytest_medgan.ct.metaimage import read_fields, read_metaimage
 from pytest_medgan.ct.nifti import read_nifti
 from pytest_medgan.ct.nrrd_file import read_nrrd
 from pytest_medgan.ct.plan import Job, Plan
-from pytest_medgan.ct.planes import THREE
+from pytest_medgan.ct.planes import AXIAL
 from pytest_medgan.ct.reading import Reading
 from pytest_medgan.ct.volume_file import Volume, damaged_error
 from pytest_medgan.errors import DataError
@@ -187,7 +187,7 @@ def plan_volumes(
             VolumeJob(name, kinds[name], digests[name], index, settings.crop_size, settings.size, settings.window)
             for index in range(volumes[name].planes)
         ]
-        jobs[patients[name]] += [_cube(axial, volumes[name], settings)] if settings.planes == THREE else axial
+        jobs[patients[name]] += [_cube(axial, volumes[name], settings)] if settings.planes != AXIAL else axial
     guessed = sum(volume.guessed for volume in volumes.values())
     if guessed:
         reading.findings.warn(f"{guessed} volumes have no orientation: their axes are taken as left, back and head")
@@ -210,8 +210,7 @@ def _cube(axial: Sequence[VolumeJob], volume: VolumeProperties, settings: DataSe
         middle=Fraction(len(axial) - 1, 2),
         side=pixels * volume.width,
         distance=volume.distance,
-        size=settings.size,
-        slices=settings.slices,
+        settings=settings,
     )
 
 

@@ -20,12 +20,13 @@ import numpy as np
 import torch
 
 from pytest_medgan.embedding.cache import Cache, image_digests
-from pytest_medgan.embedding.canned import canned_images
+from pytest_medgan.embedding.canned import canned_images, canned_volumes
 from pytest_medgan.embedding.contract import Answer, FeatureSpace, check_answer
 from pytest_medgan.errors import ExtractorError
-from pytest_medgan.records import CANARY_TOLERANCE, Float32, Float64
+from pytest_medgan.records import CANARY_TOLERANCE, Float32, Float64, UInt8
 
 NUMBERS = 16  # per canned image
+CUBE = (32, 32, 32)  # of canned volumes, where the size of real ones is not known
 LIBRARIES = (
     "pytest-medgan",
     "torch",
@@ -44,7 +45,7 @@ def canary(space: FeatureSpace) -> tuple[float, ...]:
     Raises:
         ExtractorError: The extractor returns something that is no features.
     """
-    images = canned_images()
+    images = _canned(space)
     features, _ = check_answer(space.embed(images), len(images))
     return project(features)
 
@@ -58,7 +59,7 @@ def stored_canary(space: FeatureSpace, cache: Cache, device: str = "cpu") -> tup
     environment = digest_environment(space, device)
     if environment is None:
         return canary(space), True
-    images = canned_images()
+    images = _canned(space)
     stored = cache.space(f"canary {environment} of {space.identity}", space.numeric_class, counted=False)
 
     def compute(index: list[int], done: int) -> Answer:
@@ -66,6 +67,11 @@ def stored_canary(space: FeatureSpace, cache: Cache, device: str = "cpu") -> tup
 
     features, _ = stored.gather(image_digests(images), compute, len(images))
     return project(features), stored.counts.computed > 0
+
+
+def _canned(space: FeatureSpace) -> UInt8:
+    """Return the canned images, or volumes where the space takes these."""
+    return canned_volumes(space.volume_shape or CUBE) if space.takes_volumes else canned_images()
 
 
 def check_canary(space: FeatureSpace, known: tuple[float, ...]) -> None:

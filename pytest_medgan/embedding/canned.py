@@ -1,4 +1,4 @@
-"""Eight canned images made by integer arithmetic, the same to the bit on every machine."""
+"""Eight canned images and volumes made by integer arithmetic, the same to the bit on every machine."""
 
 from __future__ import annotations
 
@@ -35,3 +35,11 @@ def canned_images() -> UInt8:
         np.where((row // (2 + column // 16)) % 2 == 0, 90 + column, 20),
     ]
     return np.stack([np.clip(image, 0, 255).astype(np.uint8) for image in images])[:, None]
+
+
+def canned_volumes(shape: tuple[int, ...]) -> UInt8:
+    """Return uint8 [8,1,D,H,W] of a shape [D,H,W]: the canned images, moved from plane to plane."""
+    depth, rows, columns = shape
+    images = canned_images()[:, 0]
+    small = images[:, np.arange(rows) * SIZE // rows][:, :, np.arange(columns) * SIZE // columns]
+    return np.stack([np.roll(small, (2 * plane, plane), (1, 2)) for plane in range(depth)], axis=1)[:, None]

@@ -21,7 +21,7 @@ Embed = Callable[[UInt8, Progress], Answer]
 class FeatureSpace:
     """An extractor and what it offers, resolved once when it is loaded. It is an `Extractor` itself."""
 
-    run: Embed  # (uint8 [N,C,H,W], progress) -> features and probabilities, not yet checked
+    run: Embed  # (uint8 [N,C,H,W] or [N,1,D,H,W], progress) -> features and probabilities, not yet checked
     identity: str  # equal identities give comparable features
     numeric_class: str  # "float32", "tf32" or "bfloat16"
     summary: str  # a few words for a header line
@@ -32,11 +32,13 @@ class FeatureSpace:
     trained_on: frozenset[str] = frozenset()  # pseudonyms of the patients it was fine-tuned on
     maps: FeatureSpace | None = None  # the many numbers before they are reduced to features; None: it offers none
     is_maps: bool = False  # it is the `maps` of another space
+    takes_volumes: bool = False  # uint8 [N,1,D,H,W], one row of features for each
+    volume_shape: tuple[int, ...] | None = None  # [D,H,W] of these, where known: the canary has it too
     channels: frozenset[int] = frozenset({1, 3})  # of the images it takes
     modules: tuple[str, ...] = ()  # modules of the user's that compute it; empty where the package does
 
     def embed(self, pixels: UInt8, progress: Progress = no_progress) -> Answer:
-        """Return features [N,D] and probabilities [N,C] or None of uint8 [N,C,H,W]."""
+        """Return features [N,D] and probabilities [N,C] or None of uint8 [N,C,H,W], or of volumes."""
         return self.run(pixels, progress)
 
 
@@ -45,7 +47,8 @@ def resolve_extractor(extractor: Any) -> FeatureSpace:
 
     Args:
         extractor: An object with `identity`, `numeric_class` and `embed(pixels, progress)`; see `records.Extractor`.
-            It may offer more by attributes: `summary`, `engine`, `batch`, `block`, `ball_dimensions`, `trained_on`.
+            It may offer more by attributes: `summary`, `engine`, `batch`, `block`, `ball_dimensions`, `trained_on`,
+            `takes_volumes`.
             `FeatureSpace` says what each means.
 
     Raises:
@@ -71,6 +74,7 @@ def resolve_extractor(extractor: Any) -> FeatureSpace:
         block=_count(extractor, "block", BATCH) or BATCH,
         ball_dimensions=_count(extractor, "ball_dimensions", None),
         trained_on=frozenset(map(str, getattr(extractor, "trained_on", ()))),
+        takes_volumes=bool(getattr(extractor, "takes_volumes", False)),
         modules=(type(extractor).__module__,),
     )
 

@@ -15,6 +15,7 @@ from pytest_medgan.embedding.fid_inception import NAME as FID_INCEPTION
 from pytest_medgan.embedding.fid_inception import load_fid_inception
 from pytest_medgan.embedding.hub_files import require_given_sha256
 from pytest_medgan.embedding.inception_space import load_inception
+from pytest_medgan.embedding.kinds import check_kind
 from pytest_medgan.embedding.radimagenet import load_radimagenet
 from pytest_medgan.embedding.sharding import place, share, shared
 from pytest_medgan.embedding.spaces import load_other
@@ -84,23 +85,23 @@ def embed_images(
 
     Args:
         extractor: The feature space.
-        images: uint8 [N,1,H,W], or in colour [N,3,H,W], N at least 1.
+        images: uint8 [N,1,H,W], or in colour [N,3,H,W], or volumes [N,1,D,H,W], N at least 1.
         cache: Keeps features by image.
         progress: Told how many images are done.
         before: Called where the cache lacks an image, before anything is embedded.
         always: Call `before` even where the cache lacks nothing.
 
     Raises:
-        ExtractorError: The extractor takes no images of so many channels, or returns NaN, another count, or another
+        ExtractorError: The extractor takes no images or volumes of this kind, or returns NaN, another count, or another
             width from one block to the next. It is raised in every process where it happens in one.
     """
     space, pixels = resolve_extractor(extractor), images.pixels
-    if pixels.ndim != 4 or pixels.shape[1] not in (1, 3) or pixels.dtype != np.uint8 or len(pixels) == 0:
+    if pixels.ndim not in (4, 5) or pixels.shape[1] not in (1, 3) or pixels.dtype != np.uint8 or len(pixels) == 0:
         raise ExtractorError(
             f"The images to embed are {pixels.dtype} {list(pixels.shape)}. Give uint8 [N,1,H,W] or [N,3,H,W], N at "
             "least 1."
         )
-    check_channels(space, pixels)
+    check_kind(space, pixels)
     total = len(pixels)
     rank, size = place()
     mine = share(total, space.unit, rank, size)
@@ -120,16 +121,6 @@ def embed_images(
     answer = join_answers([part for part in shared(work, of=pixels, by=by) if part is not None])
     progress("embedding", total, total)
     return Embeddings(answer[0], images.groups, space.identity, images.recipe, answer[1])
-
-
-def check_channels(space: FeatureSpace, pixels: UInt8) -> None:
-    """Raise ExtractorError where a feature space does not take images of as many channels as these have."""
-    if pixels.shape[1] not in space.channels:
-        kind = "in colour" if pixels.shape[1] == 3 else "grey"
-        raise ExtractorError(
-            f"The images are {kind}, and {space.summary} does not take such images. Name another extractor, such as "
-            "inception_v3."
-        )
 
 
 def _embed_share(

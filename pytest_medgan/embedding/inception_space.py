@@ -30,6 +30,8 @@ def load_inception(
     Raises:
         ExtractorError: Weights or engine cannot be loaded, or the weights were fine-tuned with another normalisation.
     """
+    if spec.volumes:
+        raise ExtractorError("inception_v3 takes images. Leave volumes= out, or name an extractor of your own.")
     if spec.size:
         raise ExtractorError("inception_v3 takes images of 299 pixels. Leave size= out.")
     weights = load_weights(spec, calibration, progress, cache)

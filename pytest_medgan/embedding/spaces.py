@@ -7,6 +7,9 @@
   an object    with `identity`, `numeric_class` and `embed(pixels, progress)`: the Extractor protocol itself
   a class      of such objects, made without arguments
 
+With volumes=yes each takes volumes, uint8 [N,1,D,H,W] from the feet up, in place of images; an object says so by an
+attribute `takes_volumes`.
+
 `PATH.pt` is a TorchScript module: uint8 [N,1,H,W] (torch) -> the same; its identity is the digest of the file.
 `PATH.pt2` is an exported program (torch.export.save) of the same form whose batch dimension is dynamic.
 
@@ -40,7 +43,7 @@ from pytest_medgan.errors import ExtractorError
 from pytest_medgan.ground.torch_files import file_operators, tensors_only
 from pytest_medgan.records import Float32, UInt8
 
-BATCH = 64
+BATCH, VOLUMES = 64, 4  # images, and volumes, that are handed over together
 
 Function = Callable[[UInt8], Any]  # uint8 [N,1,H,W] -> features, or features and probabilities
 
@@ -109,12 +112,12 @@ def load_other(spec: ExtractorSpec, device: str) -> FeatureSpace:
     Raises:
         ExtractorError: It cannot be loaded.
     """
-    if spec != ExtractorSpec(spec.name, batch=spec.batch):
+    if spec != ExtractorSpec(spec.name, batch=spec.batch, volumes=spec.volumes):
         raise ExtractorError(
-            "An extractor of your own has its own weights and preparation. Give it batch= alone, or no key."
+            "An extractor of your own has its own weights and preparation. Give it batch= and volumes= alone."
         )
     if spec.name.endswith((".pt", ".pt2")):
-        return _from_file(spec, device)
+        return _of_kind(_from_file(spec, device), spec)
     module, colon, name = spec.name.partition(":")
     if not colon or not module.replace(".", "_").isidentifier():
         raise ExtractorError(
@@ -122,7 +125,14 @@ def load_other(spec: ExtractorSpec, device: str) -> FeatureSpace:
             "Give compact, inception_v3, fid_inception, radimagenet:NETWORK, timm:MODEL, package.module:callable, or a "
             ".pt or .pt2 file."
         )
-    return _from_module(module, name, spec)
+    return _of_kind(_from_module(module, name, spec), spec)
+
+
+def _of_kind(space: FeatureSpace, spec: ExtractorSpec) -> FeatureSpace:
+    """Return a space that takes what its string or itself says: images or volumes."""
+    if not (spec.volumes or space.takes_volumes):
+        return space
+    return replace(space, takes_volumes=True, identity=f"{space.identity};volumes")
 
 
 def _from_module(module: str, name: str, spec: ExtractorSpec) -> FeatureSpace:
@@ -146,7 +156,7 @@ def _from_module(module: str, name: str, spec: ExtractorSpec) -> FeatureSpace:
     identity = vars(found).get("identity") if hasattr(found, "__dict__") else None
     if identity is None:
         identity = f"{spec.name};source {hashlib.sha256(_source(loaded)).hexdigest()[:16]}"
-    return space_of_function(spec.name, str(identity), found, spec.batch or BATCH, (module,))
+    return space_of_function(spec.name, str(identity), found, _batch(spec), (module,))
 
 
 def _check_signature(function: Function, name: str) -> None:
@@ -159,6 +169,11 @@ def _check_signature(function: Function, name: str) -> None:
         ) from None
     except ValueError:  # a callable of another language, whose parameters are not known
         return
+
+
+def _batch(spec: ExtractorSpec) -> int:
+    """Return how many images or volumes are handed over together."""
+    return spec.batch or (VOLUMES if spec.volumes else BATCH)
 
 
 def _source(module: ModuleType) -> bytes:
@@ -200,7 +215,7 @@ def _from_file(spec: ExtractorSpec, device: str) -> FeatureSpace:
         with torch.inference_mode():
             return network(torch.from_numpy(np.ascontiguousarray(pixels)).to(device))
 
-    return space_of_function("an extractor from a file", identity, answer, spec.batch or BATCH)
+    return space_of_function("an extractor from a file", identity, answer, _batch(spec))
 
 
 def _refuse_file_operators(script: torch.jit.ScriptModule, file: Path) -> None:

@@ -23,6 +23,7 @@ class ExtractorSpec:
     seed: int = 0  # of weights=random
     batch: int = 0  # images at once; 0 lets the engine choose
     sha256: str = ""  # what the file behind weights= must hash to, its first 8 digits or more; "" asks for nothing
+    volumes: bool = False  # an extractor of your own takes volumes, uint8 [N,1,D,H,W], and not images
     size: int = 0  # pixels per side that a timm: model gets; 0 takes the model's own
 
 
@@ -46,6 +47,11 @@ def _weights(text: str) -> str:
     return text
 
 
+def _yes_or_no(text: str) -> bool:
+    """Return what `yes` or `no` says. Raises ValueError for another word."""
+    return one_of("yes", "no")(text) == "yes"
+
+
 def _sha256(text: str) -> str:
     """Return the first digits of a SHA-256, in lower case. Raises ValueError where it is none."""
     if not 8 <= len(text) <= 64 or not set(text.lower()) <= set("0123456789abcdef"):
@@ -61,5 +67,6 @@ _OPTIONS = {
     "seed": Option(whole_number(), "a whole number"),
     "batch": Option(whole_number(), "a whole number"),
     "size": Option(whole_number(1), "a whole number of at least 1"),
+    "volumes": Option(_yes_or_no, "yes or no"),
     "sha256": Option(_sha256, "8 to 64 hexadecimal digits"),
 }

@@ -10,10 +10,10 @@ from types import MappingProxyType
 
 import numpy as np
 
-from pytest_medgan.catalogue import Metric
+from pytest_medgan.catalogue import METRICS, Metric
 from pytest_medgan.evaluate.settings import Settings
 from pytest_medgan.metrics import Battery
-from pytest_medgan.records import Entry, Estimate, Fingerprint, Names, Row, Score, Scores
+from pytest_medgan.records import Cause, Entry, Estimate, Fingerprint, Names, Row, Score, Scores
 
 
 def gather_scores(
@@ -48,6 +48,14 @@ def limit_freedom(battery: Battery, groups: Names) -> Battery:
     most = float(len(np.unique(groups)) - 1)
     known = {name: replace(one, freedom=min(one.freedom, most)) for name, one in battery.estimates.items()}
     return replace(battery, estimates=MappingProxyType(known))
+
+
+def without_pixels(battery: Battery) -> Battery:
+    """Return a battery of volumes: metrics that look at pixels say that they measure images."""
+    causes = {
+        name: Cause.VOLUMES if "pixels" in METRICS[name].needs else cause for name, cause in battery.causes.items()
+    }
+    return replace(battery, causes=MappingProxyType(causes))
 
 
 def combine_groups(estimates: Sequence[Estimate]) -> Score:

@@ -13,7 +13,7 @@ from pytest_medgan.catalogue import METRICS
 from pytest_medgan.embedding.contract import FeatureSpace
 from pytest_medgan.embedding.sharding import agreed
 from pytest_medgan.errors import SettingsError
-from pytest_medgan.evaluate.combining import gather_scores, limit_freedom
+from pytest_medgan.evaluate.combining import gather_scores, limit_freedom, without_pixels
 from pytest_medgan.evaluate.drawing import DrawnImages
 from pytest_medgan.evaluate.fingerprint import make_fingerprint
 from pytest_medgan.evaluate.looks import full_count, looks
@@ -266,7 +266,7 @@ class ModelEvaluation:
             reference,
             fake=embedded.features,
             probabilities=embedded.probabilities,
-            pixels=images.pixels,
+            pixels=images.pixels if images.pixels.ndim == 4 else None,
             maps=maps,
             fake_groups=groups,
             metrics=metrics,
@@ -274,4 +274,6 @@ class ModelEvaluation:
             evidence=evidence,
             contributions=contributions,
         )
+        if images.pixels.ndim == 5:
+            battery = without_pixels(battery)
         return limit_freedom(battery, groups) if groups is not None and self._by_volume else battery

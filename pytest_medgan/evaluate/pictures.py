@@ -9,6 +9,7 @@ import numpy as np
 
 from pytest_medgan.errors import MetricInputError
 from pytest_medgan.evaluate.projection import POINTS, project
+from pytest_medgan.evaluate.volumes import middle_slices
 from pytest_medgan.ground.sheets import as_pictures
 from pytest_medgan.records import Evidence, Float32, ImageSet, Int64, Progress, UInt8, no_progress
 from pytest_medgan.report.selection import chosen_images, one_per_group
@@ -70,7 +71,7 @@ def with_pictures(
     )
     chosen = chosen_images(drawn)
     fake_rows = _rows_within(chosen.fake, fake)
-    drawn = replace(drawn, thumbnails_fake=as_pictures(fake.pixels[fake_rows]), thumbnail_fake_index=fake_rows)
+    drawn = replace(drawn, thumbnails_fake=_pictures(fake, fake_rows), thumbnail_fake_index=fake_rows)
     if not include_real:
         return replace(
             drawn, thumbnails_real=None, thumbnail_real_index=None, thumbnails_train=None, thumbnail_train_index=None
@@ -78,11 +79,16 @@ def with_pictures(
     real_rows, train_rows = _rows_within(chosen.real, real), _rows_within(chosen.train, train)
     return replace(
         drawn,
-        thumbnails_real=as_pictures(real.pixels[real_rows]),
+        thumbnails_real=_pictures(real, real_rows),
         thumbnail_real_index=real_rows,
-        thumbnails_train=None if train is None else as_pictures(train.pixels[train_rows]),
+        thumbnails_train=None if train is None else _pictures(train, train_rows),
         thumbnail_train_index=None if train is None else train_rows,
     )
+
+
+def _pictures(images: ImageSet, rows: Int64) -> UInt8:
+    """Return rows of a set as pictures, volumes by their middle slice."""
+    return as_pictures(middle_slices(images.pixels[rows]))
 
 
 def _histogram(pixels: UInt8) -> Int64:

@@ -41,7 +41,14 @@ def held_out_source(held_out: ImageSet, seed: int) -> ImageSource:
         identity=digest_values("held out", held_out.recipe, seed),
         groups=lambda count, _: held_out.groups[order[:count]],  # a patient's slices are not independent
         shares_images=False,
+        volume_shape=_volume_shape(held_out),
     )
+
+
+def _volume_shape(images: ImageSet) -> tuple[int, int, int] | None:
+    """Return [D,H,W] of volumes; None of images."""
+    shape = images.pixels.shape[2:]
+    return (shape[0], shape[1], shape[2]) if len(shape) == 3 else None
 
 
 def real_evaluation(subject: Subject) -> ModelEvaluation:

@@ -66,7 +66,7 @@ _DATA_OPTIONS = {
     "roi": Option(str, "the name of a region"),
     "range": Option(numbers(2), "the values of black and white such as 0:1"),
     "patient": Option(one_of("top", "folder", "file"), "top, folder or file"),
-    "planes": Option(one_of("axial", "three"), "axial or three"),
+    "planes": Option(one_of("axial", "three", "volume"), "axial, three or volume"),
     "channels": Option(_channels, "1 or 3"),
     "strict": Option(_yes_or_no, "yes or no"),
 }

@@ -1,4 +1,4 @@
-"""Volumes measured slice by slice: those that a generator draws, and those already made that lie in a folder.
+"""Volumes of a generator, or already made in a folder: measured slice by slice, or whole by an extractor of volumes.
 
 The volume is the sampling unit. A sample group takes whole volumes, but for the last, of which it takes as many slices
 as are left; errors take the slices of a volume together.
@@ -39,8 +39,13 @@ def middle_slices(pixels: UInt8) -> UInt8:
 # ---------------------------------------------------------------------------------------------------------------- drawn
 
 
+def flat_volumes(pixels: UInt8) -> UInt8:
+    """Return volumes [N,1,D,H,W] as images that hold the same numbers, [N,1,D*H,W]; images as they are."""
+    return pixels.reshape(*pixels.shape[:2], -1, pixels.shape[-1]) if pixels.ndim == 5 else pixels
+
+
 def slice_volumes(source: ImageSource, data: DataSettings, size: int) -> ImageSource:
-    """Return a generator of volumes as one of their slices.
+    """Return a generator of volumes as one of their slices; under planes=volume it stays one of volumes.
 
     Args:
         source: The generator; it has a `volume_shape`.
@@ -48,19 +53,26 @@ def slice_volumes(source: ImageSource, data: DataSettings, size: int) -> ImageSo
         size: Pixels of a real image, a side.
 
     Raises:
-        CheckpointError: The volumes have another size than the real images.
+        CheckpointError: The volumes have another size than the real images, or there are none where there must be.
     """
-    from pytest_medgan.ct.planes import AXIAL, count_slices
+    from pytest_medgan.ct.planes import AXIAL, WHOLE, count_slices
 
     shape = source.volume_shape
+    if shape is None and data.planes == WHOLE:
+        raise CheckpointError(
+            "The generator draws images, and planes=volume compares whole volumes. Make it draw volumes and give it "
+            "the attribute volume_shape, their (D, H, W), or choose planes=axial."
+        )
     if shape is None:
         return source
     if shape[1:] != (size, size) or (data.planes != AXIAL and shape[0] != size):
         wanted = f"(D, {size}, {size})" if data.planes == AXIAL else f"({size}, {size}, {size})"
         raise CheckpointError(
-            f"The generator draws volumes {shape}, and the real images are {size}x{size} in {data.planes} planes. Make "
+            f"The generator draws volumes {shape}, and the real images are {size}x{size}, planes={data.planes}. Make "
             f"it draw {wanted}, or set size= of the real images."
         )
+    if data.planes == WHOLE:
+        return replace(source, groups=None)  # each volume is an image of its own
     each = count_slices(shape, data.planes, data.slices)
 
     def draw(count: int, seed: int) -> UInt8:
@@ -135,6 +147,7 @@ class VolumePool:
         self.identity = digest_values("volumes", prepared.digest, *seeds)
         self.window = prepared.window
         self._pixels, self._groups = prepared.pixels, prepared.groups
+        self.volume_shape = prepared.pixels.shape[2:] if prepared.pixels.ndim == 5 else None
         names, sizes = np.unique(prepared.groups, return_counts=True)
         order = np.random.Generator(np.random.PCG64(0)).permutation(len(names))
         self._volumes = {seed: names[order[place :: len(seeds)]] for place, seed in enumerate(seeds)}
@@ -146,7 +159,7 @@ class VolumePool:
         return self._pixels
 
     def __call__(self, count: int, seed: int) -> UInt8:
-        """Return `count` slices of the volumes of a seed, uint8 [count,1,H,W]."""
+        """Return `count` slices of the volumes of a seed, uint8 [count,1,H,W], or as many volumes [count,1,D,H,W]."""
         return self._pixels[self._rows(count, seed)]
 
     def groups(self, count: int, seed: int) -> Names:

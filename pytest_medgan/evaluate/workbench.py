@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -107,14 +107,16 @@ class Workbench:
     def extractor(self, spec: str, real: RealSets) -> FeatureSpace:
         """Return the feature space that `spec` names; random weights are calibrated on the reference images."""
         from pytest_medgan.embedding import load_extractor
-        from pytest_medgan.embedding.extract import check_channels
+        from pytest_medgan.embedding.kinds import check_kind, try_space
 
         def make() -> FeatureSpace:
             space = load_extractor(
                 spec, device=self.device, calibration=real.reference, cache=self.cache(), progress=self.progress
             )
-            check_channels(space, real.reference.pixels)
-            return space
+            pixels = real.reference.pixels
+            check_kind(space, pixels)
+            try_space(space, pixels)
+            return replace(space, volume_shape=pixels.shape[2:]) if space.takes_volumes else space
 
         return self.keep(("extractor", spec, real.digest), make)
 
@@ -133,6 +135,10 @@ class Workbench:
             )
         if spec in ARCHITECTURES:
             images = self.real(settings).training
+            if images.pixels.ndim != 4:
+                raise SettingsError(
+                    f"{spec} draws images, and planes=volume asks for volumes. Leave planes=volume out."
+                )
             channels, side = images.pixels.shape[1], images.pixels.shape[-1]
             return self.train(ARCHITECTURES[spec].config(size=side, channels=channels), images)
         if Path(spec).is_dir() and not is_model_folder(Path(spec)) and is_volume_folder(Path(spec)):
@@ -246,15 +252,16 @@ class Workbench:
                 if knows_training and {"authenticity", "memorised_rate"} & set(metrics)
                 else None
             )
+            of_images = real.reference.pixels.ndim == 4  # metrics of pixels measure images alone
             return prepare_reference(
                 reference.features,
                 groups=reference.groups,
-                pixels=real.reference.pixels,
+                pixels=real.reference.pixels if of_images else None,
                 train=training,
-                train_pixels=real.training.pixels if knows_training else None,
+                train_pixels=real.training.pixels if knows_training and of_images else None,
                 train_groups=real.training.groups if knows_training else None,
                 window=real.reference.window,
-                heads=self._heads(extractor, real) if "anomaly_rate" in metrics else None,
+                heads=self._heads(extractor, real) if "anomaly_rate" in metrics and of_images else None,
                 metrics=metrics,
                 sweep=swept(len(reference)) if self.sweep else (),
                 ball_dimensions=extractor.ball_dimensions,

@@ -18,6 +18,7 @@ class Cause(enum.StrEnum):
     NO_WINDOW = enum.auto()
     NO_RANGE = enum.auto()
     SEVERAL_CHANNELS = enum.auto()
+    VOLUMES = enum.auto()
     TOO_FEW_IMAGES = enum.auto()
     TOO_FEW_REAL_IMAGES = enum.auto()
     IMAGES_TOO_SMALL = enum.auto()
@@ -40,6 +41,7 @@ _WORDS = {
     Cause.NO_WINDOW: "needs the window (HU of black and of white), which is not known of these images",
     Cause.NO_RANGE: "needs at least 200 reference images of 8 patients, as pixels",
     Cause.SEVERAL_CHANNELS: "needs HU and so images of one channel, and these are in colour",
+    Cause.VOLUMES: "measures images, and these are whole volumes; planes=three measures their slices",
     Cause.TOO_FEW_IMAGES: "needs more generated images than there are",
     Cause.TOO_FEW_REAL_IMAGES: "needs more reference images than there are",
     Cause.IMAGES_TOO_SMALL: "needs images of at least 11x11 pixels",

@@ -15,7 +15,7 @@ from pytest_medgan.records.arrays import Int64, Names, UInt8
 class ImageSet:
     """A set of images, and a digest that identifies how they were made."""
 
-    pixels: UInt8  # [N,1,H,W], or in colour [N,3,H,W], 0..255
+    pixels: UInt8  # [N,1,H,W], or in colour [N,3,H,W], or volumes [N,1,D,H,W], 0..255
     groups: Names  # [N], the patient's pseudonym (real) or the latent seed in decimal (generated)
     recipe: str  # hex digest of the source and of the processing
     labels: npt.NDArray[np.int8] | None = None  # [N], 1 deceased, 0 alive, -1 unknown
@@ -54,7 +54,7 @@ class DataSettings:
     range: tuple[float, float] | None = None  # values of black and white in pictures; None takes those of their format
     patient: str = "top"  # a picture's patient: "top": topmost folder; "folder": its own folder; "file": file name
     strict: bool = False  # raise an error for damaged or unsuitable files even if they are not used
-    planes: str = "axial"  # slices of a volume: "axial", or "three": axial, coronal and sagittal ones of a cube
+    planes: str = "axial"  # "axial" slices, "three": also coronal and sagittal ones, of a cube; "volume": whole cubes
     channels: int = 1  # 1: grey; 3: red, green and blue, of grey images three times the same
     generated: bool = False  # the source holds generated volumes, which may say that they are synthetic data
 

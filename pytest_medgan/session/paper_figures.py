@@ -24,6 +24,7 @@ def write_figures(table: Table, folder: Path, *, include_real: bool) -> tuple[Pa
     Raises:
         OutputError: A file cannot be written.
     """
+    from pytest_medgan.evaluate.volumes import middle_slices
     from pytest_medgan.report.paper_figures import plane_png, samples_png, sweep_png
     from pytest_medgan.session.run_folder import evidence_of
 
@@ -32,10 +33,12 @@ def write_figures(table: Table, folder: Path, *, include_real: bool) -> tuple[Pa
     for name, evaluation in table.evaluations.items():
         evidence[name] = evidence_of(evaluation, include_real=include_real)
         seed = evaluation.subject.settings.seeds[0]
-        figures[f"figure3-{name}"] = samples_png(evaluation.images(seed, min(GRID, table.samples)).pixels)
+        figures[f"figure3-{name}"] = samples_png(
+            middle_slices(evaluation.images(seed, min(GRID, table.samples)).pixels)
+        )
         figures[f"figure4-{name}"] = plane_png(evidence[name], f"{name} and real images, t-SNE of the features")
         if include_real:
-            figures["figure3-Real"] = samples_png(_spread(evaluation.subject.real.reference.pixels))
+            figures["figure3-Real"] = samples_png(middle_slices(_spread(evaluation.subject.real.reference.pixels)))
     figures["figure5"] = sweep_png(evidence)
     written = []
     for name, content in sorted(figures.items()):

@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 
 from pytest_medgan.ct.cubes import interpolate, plan_cube
-from pytest_medgan.ct.load import prepare
+from pytest_medgan.ct.load import prepare, render_job
 from pytest_medgan.ct.plan import Job
 from pytest_medgan.ct.planes import count_slices, cut_planes
 from pytest_medgan.errors import DataError, SettingsError
+from pytest_medgan.evaluate.sources import load_real as load_phantoms
 from pytest_medgan.phantom import write_studies
 from pytest_medgan.records import DataSettings, UInt8
 from tests.ct.test_volumes import write_nifti
 
 Small = Callable[..., DataSettings]
+SMALL = DataSettings(size=4, slices=None, planes="three")
 
 
 class Plane:
@@ -71,7 +73,7 @@ def test_planes_half_a_slice_beyond_the_ends_repeat_the_last_slice() -> None:
 
 
 def test_cube_lies_in_the_middle_and_takes_the_slices_it_needs(tmp_path: Path) -> None:
-    cube = plan_cube(planes(40), middle=Fraction(39, 2), side=40.0, distance=4.0, size=4, slices=None)
+    cube = plan_cube(planes(40), middle=Fraction(39, 2), side=40.0, distance=4.0, settings=SMALL)
     assert cube.jobs[0].file == "13.dcm"
     assert len(cube.jobs) == 14
     axial = cube.render(tmp_path)[:4, 0, 0]
@@ -79,9 +81,7 @@ def test_cube_lies_in_the_middle_and_takes_the_slices_it_needs(tmp_path: Path) -
 
 
 def test_cube_that_would_leave_the_scan_is_moved_into_it() -> None:
-    low, high = (
-        plan_cube(planes(12), middle=Fraction(at), side=40.0, distance=4.0, size=4, slices=None) for at in (0, 11)
-    )
+    low, high = (plan_cube(planes(12), middle=Fraction(at), side=40.0, distance=4.0, settings=SMALL) for at in (0, 11))
     assert low.jobs[0].file == "0.dcm"
     assert low.first == Fraction(3, 4)
     assert high.jobs[-1].file == "11.dcm"
@@ -90,7 +90,7 @@ def test_cube_that_would_leave_the_scan_is_moved_into_it() -> None:
 @pytest.mark.parametrize("distance", [3.0, 0.0])
 def test_scan_shorter_than_its_cube_is_refused(distance: float) -> None:
     with pytest.raises(DataError, match=r"planes=three needs 40 mm.*smaller crop_size"):
-        plan_cube(planes(12), middle=Fraction(6), side=40.0, distance=distance, size=4, slices=None)
+        plan_cube(planes(12), middle=Fraction(6), side=40.0, distance=distance, settings=SMALL)
 
 
 def test_count_of_slices_is_that_of_the_cut() -> None:
@@ -151,3 +151,33 @@ def test_three_planes_of_pictures_are_refused(tmp_path: Path, small: Small) -> N
 def test_unknown_planes_are_refused(tmp_path: Path, small: Small) -> None:
     with pytest.raises(SettingsError, match="Give axial or three"):
         prepare(small(tmp_path, planes="oblique"), cache_dir=tmp_path)
+
+
+def test_whole_cube_is_the_volume_that_slices_are_cut_of(tmp_path: Path) -> None:
+    how = {"middle": Fraction(39, 2), "side": 40.0, "distance": 4.0}
+    slices = plan_cube(planes(40), **how, settings=SMALL).render(tmp_path)
+    whole = plan_cube(planes(40), **how, settings=replace(SMALL, planes="volume", slices=2)).render(tmp_path)
+    assert whole.shape == (1, 1, 4, 4, 4)
+    np.testing.assert_array_equal(whole[0, 0], slices[:4])
+    np.testing.assert_array_equal(render_job(tmp_path, plan_cube(planes(40), **how, settings=SMALL))[:4, 0], slices[:4])
+
+
+def test_scan_shorter_than_its_whole_cube_is_refused() -> None:
+    short = replace(SMALL, planes="volume")
+    with pytest.raises(DataError, match="planes=volume needs 40 mm"):
+        plan_cube(planes(12), middle=Fraction(6), side=40.0, distance=3.0, settings=short)
+
+
+def test_load_real_of_whole_volumes_is_a_cube_for_each_patient(tmp_path: Path) -> None:
+    data = DataSettings("phantom:6x16", crop="image", crop_size=64, size=16)
+    cubes = load_phantoms(replace(data, planes="volume"), cache_dir=tmp_path)
+    slices = load_phantoms(replace(data, planes="three", slices=None), cache_dir=tmp_path)
+    assert cubes.reference.pixels.shape[1:] == (1, 16, 16, 16)
+    assert len(cubes.reference) == len(set(cubes.reference.groups.tolist()))
+    np.testing.assert_array_equal(cubes.reference.pixels[0, 0], slices.reference.pixels[:16, 0])
+    assert cubes.digest != slices.digest
+
+
+def test_whole_volumes_in_colour_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="channels=3 is of images, and planes=volume of grey volumes"):
+        load_phantoms(DataSettings("phantom:6x16", planes="volume", channels=3), cache_dir=tmp_path)

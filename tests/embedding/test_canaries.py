@@ -19,7 +19,7 @@ from pytest_medgan.embedding.canaries import (
     project,
     stored_canary,
 )
-from pytest_medgan.embedding.canned import canned_images
+from pytest_medgan.embedding.canned import canned_images, canned_volumes
 from pytest_medgan.embedding.contract import Answer
 from pytest_medgan.errors import ExtractorError
 from pytest_medgan.records import CANARY_TOLERANCE, Progress, UInt8
@@ -130,3 +130,27 @@ def test_canary_without_a_source_is_computed_every_time(space: FeatureSpace, qui
         _, computed = stored_canary(space, Cache(tmp_path))
         assert computed
         assert quick.asked == 8 * times
+
+
+def test_canned_volumes_have_the_shape_asked_for_and_differ_from_plane_to_plane() -> None:
+    volumes = canned_volumes((6, 128, 64))
+    assert volumes.shape == (8, 1, 6, 128, 64)
+    assert volumes.dtype == np.uint8
+    np.testing.assert_array_equal(volumes[:, :, 0], canned_images()[..., ::2])
+    assert all(len({plane.tobytes() for plane in volume[0]}) > 1 for volume in volumes)
+
+
+@pytest.mark.parametrize(("shape", "seen"), [(None, (8, 1, 32, 32, 32)), ((4, 8, 16), (8, 1, 4, 8, 16))])
+def test_canary_of_a_space_of_volumes_is_of_volumes_of_its_shape(
+    shape: tuple[int, ...] | None, seen: tuple[int, ...], space: FeatureSpace, tmp_path: Path
+) -> None:
+    given: list[tuple[int, ...]] = []
+
+    def run(pixels: UInt8, progress: Progress) -> Answer:
+        given.append(pixels.shape)
+        return pixels.reshape(len(pixels), -1)[:, :16].astype(np.float32), None
+
+    volumes = replace(space, run=run, takes_volumes=True, volume_shape=shape, modules=())
+    stored, fresh = stored_canary(volumes, Cache(tmp_path))
+    assert (fresh, stored) == (True, canary(volumes))
+    assert given == [seen, seen]

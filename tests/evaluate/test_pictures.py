@@ -93,3 +93,10 @@ def test_thumbnails_of_colours_keep_their_channels(given: dict[str, Any]) -> Non
     np.testing.assert_array_equal(drawn.thumbnails_fake, pixels[drawn.thumbnail_fake_index].transpose(0, 2, 3, 1))
     assert drawn.histogram_fake is not None
     assert int(drawn.histogram_fake.sum()) == pixels.size
+
+
+def test_thumbnails_of_volumes_are_their_middle_slices(given: dict[str, Any]) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (60, 1, 5, 8, 8), dtype=np.uint8)
+    drawn = with_pictures(Evidence(), **{**given, "fake": ImageSet(pixels, np.full(60, "0"), "fake")})
+    assert drawn.thumbnails_fake is not None
+    np.testing.assert_array_equal(drawn.thumbnails_fake, pixels[drawn.thumbnail_fake_index, 0, 2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,13 @@ from pytest_medgan.ct.store import ImageSettings, Prepared
 from pytest_medgan.embedding import resolve_extractor
 from pytest_medgan.errors import CheckpointError, DataError, SettingsError
 from pytest_medgan.evaluate import ModelEvaluation, Settings, Subject, Workbench, real_row
-from pytest_medgan.evaluate.volumes import VolumePool, is_volume_folder, read_volumes, slice_volumes
+from pytest_medgan.evaluate.real import held_out_source
+from pytest_medgan.evaluate.suspicion import find_suspects
+from pytest_medgan.evaluate.volumes import VolumePool, flat_volumes, is_volume_folder, read_volumes, slice_volumes
 from pytest_medgan.gan.contract import resolve_generator
 from pytest_medgan.gan.others import from_callable
 from pytest_medgan.gate.comparable import obstacle
-from pytest_medgan.records import DataSettings, RealSets, UInt8
+from pytest_medgan.records import DataSettings, ImageSet, RealSets, Suspicion, UInt8
 from tests.evaluate.test_evaluation import Projections, images
 
 DATA = DataSettings("x", size=16, slices=None)
@@ -323,3 +326,46 @@ def test_synthetic_dicom_series_is_read_as_generated_and_refused_as_real(tmp_pat
     assert sorted(np.unique(pool.groups(9, 0), return_counts=True)[1].tolist()) == [3, 3, 3]
     with pytest.raises(DataError, match="synthetic data"):
         Workbench(tmp_path / "cache").real(Settings(replace(data, split="slice")))
+
+
+WHOLE = replace(DATA, planes="volume")
+
+
+def test_whole_volumes_are_drawn_as_they_are_and_independent() -> None:
+    source = slice_volumes(resolve_generator(Volumes(16)), WHOLE, 16)
+    assert source.groups is None
+    assert source.volume_shape == (16, 16, 16)
+    np.testing.assert_array_equal(source.draw(2, 3)[1, 0], volume_of(3, 1, 16))
+    again = slice_volumes(source, WHOLE, 16)  # as a second feature space does
+    np.testing.assert_array_equal(again.draw(2, 3), source.draw(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("generator", "words"),
+    [
+        (lambda count, seed: None, "draws images, and planes=volume compares whole volumes"),
+        (Volumes(6), "(16, 16, 16)"),
+    ],
+)
+def test_generator_of_no_cubes_is_refused_where_whole_volumes_are_compared(generator: object, words: str) -> None:
+    with pytest.raises(CheckpointError, match=re.escape(words)):
+        slice_volumes(resolve_generator(generator), WHOLE, 16)
+
+
+def test_flat_volumes_hold_the_same_numbers() -> None:
+    volumes = np.random.default_rng(0).integers(0, 256, (3, 1, 4, 5, 6), dtype=np.uint8)
+    assert flat_volumes(volumes).shape == (3, 1, 20, 6)
+    np.testing.assert_array_equal(flat_volumes(volumes).reshape(3, -1), volumes.reshape(3, -1))
+    assert flat_volumes(volumes[:, :, 0]) is not None
+    assert flat_volumes(volumes[:, :, 0]).shape == (3, 1, 5, 6)
+
+
+def test_real_volumes_handed_back_are_suspected(tmp_path: Path) -> None:
+    def some(seed: int) -> ImageSet:
+        pixels = np.random.default_rng(seed).integers(0, 256, (40, 1, 8, 8, 8), dtype=np.uint8)
+        return ImageSet(pixels, np.array([f"p{seed}-{at}" for at in range(40)]), str(seed))
+
+    real = RealSets(some(1), some(2), some(3), WHOLE, "digest")
+    suspects = find_suspects([some(2).pixels[:20], some(4).pixels[:20]], real, Workbench(tmp_path))
+    assert [suspect.suspicion for suspect in suspects] == [Suspicion.REFERENCE_RETURNED]
+    assert held_out_source(real.held_out, 0).volume_shape == (8, 8, 8)
