@@ -43,6 +43,7 @@ class ModelChoices:
     values: tuple[float, float] | None = None  # what the model returns for black and for white
     steps: int | None = None  # of a diffusion model
     label: int | None = None  # the class of every image
+    prompt: str | None = None  # the words of every image
     classes: int | None = None  # that a one-hot input of an exported network has
     is_trusted: bool = False  # the code that a bundle names may run
 
@@ -172,7 +173,7 @@ def _open(file: ModelFile) -> BlockGenerator:
     torch.set_num_threads(file.threads)
     path, said, device = Path(file.path), file.choices, file.device
     if (path / pipelines.INDEX).is_file():
-        return from_pipeline(path, steps=said.steps, label=said.label, device=device)
+        return from_pipeline(path, steps=said.steps, label=said.label, prompt=said.prompt, device=device)
     if path.is_dir():
         return from_bundle(
             path, is_trusted=said.is_trusted, latent=said.latent, values=said.values, steps=said.steps, device=device

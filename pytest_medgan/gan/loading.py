@@ -47,7 +47,7 @@ def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_pr
       `,range=`, `,weights=FILE` (a state dict) and `,method=NAME`; or a diffusion model of MONAI in parts, `,steps=`;
       `,class=NUMBER`, `,prompt="WORDS"` and `,masks=FOLDER` for a model whose method takes them; `,seconds=NUMBER`
     - `FOLDER[,steps=N][,seconds=NUMBER]` with a model_index.json: a pipeline of diffusers, unconditional or,
-      with `,class=NUMBER`, of a class
+      with `,class=NUMBER`, of a class, or, with `,prompt="WORDS"`, to a prompt
     - `FOLDER,trust=yes[,latent=...][,range=...][,steps=N][,seconds=NUMBER]` with a configs/inference.json: a bundle of
       MONAI, whose configuration may run any code
     - `PATH.npz`, `FOLDER`: images made before
@@ -130,6 +130,7 @@ _SHAPE = Option(_read_shape, "a whole number of at least 1, or several, such as 
 _SECONDS = Option(_read_seconds, "a number of seconds of at least 1")
 _STEPS = Option(whole_number(1), "a whole number of at least 1")
 _CLASS = Option(whole_number(), "a whole number")
+_PROMPT = Option(str, "words")
 _CLASSES = Option(whole_number(1), "a whole number of at least 1")
 _NAMED = {
     "latent": _SHAPE,
@@ -138,7 +139,7 @@ _NAMED = {
     "method": Option(str, "a name"),
     "steps": _STEPS,
     "class": _CLASS,
-    "prompt": Option(str, "words"),
+    "prompt": _PROMPT,
     "masks": Option(Path, "a folder of pictures"),
     "seconds": _SECONDS,
 }
@@ -150,7 +151,7 @@ _TRUNCATION = Option(_read_truncation, "a number above 0.01")
 def _from_model_file(path: Path, spec: Spec, device: str, progress: Progress) -> ApartGenerator:
     """Return the generator that a file or a folder describes, with the options that its kind takes."""
     if (path / pipelines.INDEX).is_file():
-        known = {"steps": _STEPS, "class": _CLASS}
+        known = {"steps": _STEPS, "class": _CLASS, "prompt": _PROMPT}
     elif path.is_dir():
         known = {"trust": _TRUST, "latent": _SHAPE, "range": _RANGE, "steps": _STEPS}
     else:
@@ -165,6 +166,7 @@ def _from_model_file(path: Path, spec: Spec, device: str, progress: Progress) ->
         steps=chosen.get("steps"),
         label=chosen.get("class"),
         classes=chosen.get("classes"),
+        prompt=chosen.get("prompt"),
         is_trusted=chosen.get("trust") == "yes",
     )
     seconds = chosen.get("seconds", SECONDS)

@@ -1,15 +1,17 @@
-"""Pipelines of diffusers in a folder on disk (extra `diffusers`), of a class or without one, read without the network.
+"""Pipelines of diffusers in a folder on disk (extra `diffusers`), read without the network.
 
-Only classes of diffusers itself are loaded, and only weights in safetensors, so nothing in the folder is executed.
+They draw without a condition, of a class, or to a prompt (extra `prompt`). Only classes of diffusers itself and of the
+text models named here are loaded, and only weights in safetensors, so nothing in the folder is executed.
 Every image has a torch.Generator of its own; the pipeline always sees a whole block of them.
 """
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,12 +28,16 @@ from pytest_medgan.gan.probing import check_repeats, check_shape
 from pytest_medgan.gan.sampling import BlockGenerator, choose_device, exact_convolutions
 from pytest_medgan.gan.seeding import seed_of, seeded
 from pytest_medgan.gan.state_files import digest_weights
-from pytest_medgan.ground.digests import digest_values
+from pytest_medgan.ground.digests import digest_file, digest_values
 from pytest_medgan.records import Progress, UInt8, no_progress
 
 INDEX = "model_index.json"
 KINDS = ("DDPMPipeline", "DDIMPipeline", "LDMPipeline")
 OF_A_CLASS = ("DiTPipeline",)
+TO_A_PROMPT = ("StableDiffusionPipeline",)
+TEXT_MODEL, TOKENIZERS = "CLIPTextModel", ("CLIPTokenizer", "CLIPTokenizerFast")  # of transformers
+_LEFT_OUT = ("safety_checker", "feature_extractor")  # a checker of photographs would blacken images
+_NOT_PARTS = ("id2label", "requires_safety_checker")  # the names of a DiT's classes; an answer to a warning
 GUIDED = 1000  # classes of a DiT that is drawn with guidance: the pipeline takes class 1000 for "none"
 _LARGEST = 1 << 20  # bytes of an index
 _PROBES = 4  # images that are drawn twice
@@ -44,11 +50,11 @@ class PipelineGenerator(BlockGenerator):
     size = 8  # a pipeline takes many steps, so little is drawn in vain
 
     def __init__(
-        self, pipeline: Any, steps: int, label: int | None, *, identity: str, progress: Progress = no_progress
+        self, pipeline: Any, steps: int, said: Conditions, *, identity: str, progress: Progress = no_progress
     ) -> None:
         super().__init__(identity=identity, progress=progress)
-        self.condition = Conditions(label).text
-        self._pipeline, self._steps, self._label = pipeline, steps, label
+        self.condition = said.text
+        self._pipeline, self._steps, self._said = pipeline, steps, said
 
     def draw_block(self, seed: int, block: int) -> UInt8:
         """Return one block of images, uint8 [size,C,H,W].
@@ -64,8 +70,10 @@ class PipelineGenerator(BlockGenerator):
     def draw(self, seed: int, numbers: range) -> Tensor:
         """Return the images of a seed that have some numbers, float32 [n,C,H,W] in -1..1."""
         generators = [torch.Generator().manual_seed(seed_of(seed, number)) for number in numbers]
-        n, label = len(numbers), self._label
+        n, label = len(numbers), self._said.label
         what: dict[str, Any] = {"batch_size": n}
+        if self._said.prompt is not None:
+            what = {"prompt": [self._said.prompt] * n}
         if label is not None:
             what = {"class_labels": [label] * n}
             if _classes(self._pipeline) != GUIDED:
@@ -81,6 +89,7 @@ def from_pipeline(
     *,
     steps: int | None = None,
     label: int | None = None,
+    prompt: str | None = None,
     device: str = "cpu",
     progress: Progress = no_progress,
 ) -> PipelineGenerator:
@@ -90,29 +99,31 @@ def from_pipeline(
         path: The folder; it holds model_index.json.
         steps: Steps of sampling; None takes the pipeline's own number, at most the scheduler's steps of training.
         label: The class of every image, for a pipeline that draws images of a class.
+        prompt: The words of every image, for a pipeline that draws to a prompt.
         device: "cpu" or "cuda".
         progress: Called while images are drawn.
 
     Raises:
-        CheckpointError: diffusers is not installed; the pipeline needs another condition or code from elsewhere, has
-            weights that are not safetensors, or is damaged.
+        CheckpointError: diffusers, or transformers for a prompt, is not installed; the pipeline needs another condition
+            or code from elsewhere, has weights that are not safetensors, reads fewer words, or is damaged.
         SettingsError: The scheduler does not take so many steps, or the machine has no such device.
     """
     chosen = choose_device(device)
     kind = _read_kind(path)
-    if (kind in OF_A_CLASS) != (label is not None):
-        action = "draws images of a class. Add class=NUMBER" if label is None else "takes no class. Leave class= out"
-        raise CheckpointError(f"The pipeline is a {kind}, which {action}.", file=path.name)
+    said = Conditions(label, prompt)
+    _check_condition(kind, said, path)
+    logs = [_import_logs("diffusers", "diffusers", path)]
+    without: dict[str, Any] = {}
+    if prompt is not None:
+        logs.append(_import_logs("transformers", "prompt", path))
+        without = {**dict.fromkeys(_LEFT_OUT), "requires_safety_checker": False}
+    import diffusers
+
     try:
-        import diffusers
-    except ImportError:
-        raise CheckpointError(
-            "A pipeline needs the package diffusers. Install it by pip install 'pytest-medgan[diffusers]'.",
-            file=path.name,
-        ) from None
-    try:
-        with _without_output(diffusers), seeded(0, 0):
-            pipeline = getattr(diffusers, kind).from_pretrained(str(path), local_files_only=True, use_safetensors=True)
+        with _without_output(logs), seeded(0, 0):
+            pipeline = getattr(diffusers, kind).from_pretrained(
+                str(path), local_files_only=True, use_safetensors=True, **without
+            )
             pipeline.to(chosen)
             pipeline.set_progress_bar_config(disable=True)
     except Exception as error:  # of diffusers, safetensors, huggingface_hub and torch
@@ -131,9 +142,11 @@ def from_pipeline(
     classes = _classes(pipeline)
     if label is not None and classes is not None and label >= classes:
         raise SettingsError(f"The pipeline knows {classes} classes, from 0, and class={label} is none. Correct class=.")
-    condition = () if label is None else (Conditions(label).text,)
-    identity = digest_values(kind, found, diffusers.__version__, *condition, *_describe(pipeline))
-    generator = PipelineGenerator(pipeline, found, label, identity=identity, progress=progress)
+    if prompt is not None:
+        _check_length(pipeline.tokenizer, prompt, path)
+    condition = () if said.text is None else (said.text,)
+    identity = digest_values(kind, found, diffusers.__version__, *condition, *_describe(pipeline, path))
+    generator = PipelineGenerator(pipeline, found, said, identity=identity, progress=progress)
     _check(generator, path)
     return generator
 
@@ -152,23 +165,64 @@ def _read_kind(path: Path) -> str:
     if not isinstance(content, dict):
         raise _damaged_index(path)
     kind = content.get("_class_name")
-    if kind not in (*KINDS, *OF_A_CLASS):
+    known = (*KINDS, *OF_A_CLASS, *TO_A_PROMPT)
+    if kind not in known:
         shown = f"a {kind}" if isinstance(kind, str) else "of a class of its own"
         raise CheckpointError(
-            f"The pipeline is {shown}, which is not known to draw images without a condition or of a class. "
-            f"Use one of {', '.join((*KINDS, *OF_A_CLASS))}, or wrap it as package.module:name, a function of (count, "
-            "seed).",
+            f"The pipeline is {shown}, which is not known to draw images without a condition, of a class or to a "
+            f"prompt. Use one of {', '.join(known)}, or wrap it as package.module:name, a function of (count, seed).",
             file=path.name,
         )
     for name, part in content.items():
-        is_part = not name.startswith("_") and name != "id2label"  # of DiT: the names of its classes
-        if is_part and (not isinstance(part, list) or part[:1] != ["diffusers"]):
+        if name.startswith("_") or name in _NOT_PARTS or (kind in TO_A_PROMPT and name in _LEFT_OUT):
+            continue
+        is_text = kind in TO_A_PROMPT and part in [["transformers", each] for each in (TEXT_MODEL, *TOKENIZERS)]
+        if not is_text and part != [None, None] and (not isinstance(part, list) or part[:1] != ["diffusers"]):
             raise CheckpointError(
                 f"The pipeline's part {name!r} is no class of diffusers, so its code would have to be trusted. Wrap "
                 "the pipeline as package.module:name, a function of (count, seed).",
                 file=path.name,
             )
+        if part == ["transformers", TEXT_MODEL] and not (path / name / "model.safetensors").is_file():
+            raise CheckpointError(
+                f"The pipeline's part {name!r} has no model.safetensors. Save the pipeline again by "
+                "pipeline.save_pretrained(FOLDER).",
+                file=path.name,
+            )
     return str(kind)
+
+
+def _check_condition(kind: str, said: Conditions, path: Path) -> None:
+    """Raise CheckpointError where a pipeline needs another condition than what was said."""
+    for kinds, value, draws, what, option in (
+        (OF_A_CLASS, said.label, "draws images of a class", "class", "class=NUMBER"),
+        (TO_A_PROMPT, said.prompt, "draws to a prompt", "prompt", 'prompt="WORDS"'),
+    ):
+        if (kind in kinds) != (value is not None):
+            action = f"{draws}. Add {option}" if value is None else f"takes no {what}. Leave {what}= out"
+            raise CheckpointError(f"The pipeline is a {kind}, which {action}.", file=path.name)
+
+
+def _import_logs(package: str, extra: str, path: Path) -> Any:
+    """Return the logs of a package that a pipeline needs; raise CheckpointError where it is not installed."""
+    try:
+        return importlib.import_module(package).utils.logging
+    except ImportError:
+        raise CheckpointError(
+            f"A pipeline{' with a prompt' if extra == 'prompt' else ''} needs the package {package}. Install it by "
+            f"pip install 'pytest-medgan[{extra}]'.",
+            file=path.name,
+        ) from None
+
+
+def _check_length(tokenizer: Any, prompt: str, path: Path) -> None:
+    """Raise CheckpointError where a pipeline would read the beginning of a prompt alone."""
+    most = int(tokenizer.model_max_length)
+    tokens = len(tokenizer(prompt, truncation=False, verbose=False).input_ids)
+    if tokens > most:
+        raise CheckpointError(
+            f"The prompt has {tokens} tokens, and the pipeline reads {most}. Shorten prompt=.", file=path.name
+        )
 
 
 def _classes(pipeline: Any) -> int | None:
@@ -185,10 +239,17 @@ def _damaged_index(path: Path) -> CheckpointError:
     )
 
 
-def _describe(pipeline: Any) -> Iterator[object]:
+def _describe(pipeline: Any, path: Path) -> Iterator[object]:
     """Yield the names, settings and weights of a pipeline's parts."""
     for name, part in sorted(pipeline.components.items()):
-        settings = {key: value for key, value in dict(part.config).items() if not key.startswith("_")}
+        if part is None:
+            continue
+        config = getattr(part, "config", None)
+        if config is None:  # a tokenizer
+            yield name, type(part).__name__, [digest_file(file) for file in sorted((path / name).glob("*.*"))]
+            continue
+        whole = config.to_dict() if hasattr(config, "to_dict") else dict(config)
+        settings = {key: value for key, value in whole.items() if not key.startswith("_")}
         yield name, type(part).__name__, sorted((key, repr(value)) for key, value in settings.items())
         yield digest_weights(part) if isinstance(part, nn.Module) else describe_scheduler(part)
 
@@ -207,17 +268,22 @@ def _check(generator: PipelineGenerator, path: Path) -> None:
 
 
 @contextmanager
-def _without_output(diffusers: Any) -> Iterator[None]:
-    """Keep diffusers from writing to the terminal in the body."""
-    logging = diffusers.utils.logging
-    level, shows_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(logging.CRITICAL)
-    logging.disable_progress_bar()
+def _without_output(logs: Sequence[Any]) -> Iterator[None]:
+    """Keep packages from writing to the terminal in the body.
+
+    Args:
+        logs: Their modules `utils.logging`.
+    """
+    before = [(log, log.get_verbosity(), log.is_progress_bar_enabled()) for log in logs]
+    for log in logs:
+        log.set_verbosity(log.CRITICAL)
+        log.disable_progress_bar()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what a later version will no longer take
             yield
     finally:
-        logging.set_verbosity(level)
-        if shows_bars:
-            logging.enable_progress_bar()
+        for log, level, shows_bars in before:
+            log.set_verbosity(level)
+            if shows_bars:
+                log.enable_progress_bar()

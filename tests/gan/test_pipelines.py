@@ -166,7 +166,7 @@ def index(folder: Path, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"_class_name": "StableDiffusionPipeline"}, "is a StableDiffusionPipeline, which is not known"),
+        ({"_class_name": "StableDiffusionXLPipeline"}, "is a StableDiffusionXLPipeline, which is not known"),
         ({"_class_name": ["pipeline", "Mine"]}, "of a class of its own"),
         ({"unet": ["evil_module", "UNet2DModel"]}, "part 'unet' is no class of diffusers"),
         ({"extra": ["transformers", "CLIPTextModel"]}, "part 'extra' is no class of diffusers"),

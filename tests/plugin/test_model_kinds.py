@@ -154,6 +154,48 @@ def write_pipeline(project: Path, gain: float) -> None:
     subprocess.run([sys.executable, "-c", PIPELINE.format(bias=1.5 * gain - 2.7)], cwd=project, check=True)
 
 
+PROMPTED = """
+import json
+from pathlib import Path
+
+import diffusers
+import torch
+import transformers
+
+letters = "abcdefghijklmnopqrstuvwxyz"
+tokens = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+Path("vocab.json").write_text(json.dumps({{token: number for number, token in enumerate(tokens)}}))
+Path("merges.txt").write_text("#version: 0.2")
+tokenizer = transformers.CLIPTokenizer("vocab.json", "merges.txt", model_max_length=8)
+torch.manual_seed(0)
+text = transformers.CLIPTextModel(transformers.CLIPTextConfig(
+    vocab_size=54, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+    max_position_embeddings=8, bos_token_id=52, eos_token_id=53, pad_token_id=53,
+))
+unet = diffusers.UNet2DConditionModel(
+    sample_size=16, layers_per_block=1, block_out_channels=(8, 16), cross_attention_dim=16, norm_num_groups=4,
+    down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+    attention_head_dim=4,
+)
+vae = diffusers.AutoencoderKL(
+    in_channels=1, out_channels=1, latent_channels=4, block_out_channels=(8, 8), norm_num_groups=4,
+    down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+)
+with torch.no_grad():
+    vae.decoder.conv_out.bias.fill_({bias})
+diffusers.StableDiffusionPipeline(
+    vae=vae, text_encoder=text, tokenizer=tokenizer, unet=unet, safety_checker=None, feature_extractor=None,
+    scheduler=diffusers.DDIMScheduler(num_train_timesteps=20, clip_sample=False, steps_offset=1),
+    requires_safety_checker=False,
+).save_pretrained("prompted")
+"""
+
+
+def write_prompted_pipeline(project: Path, gain: float) -> None:
+    """Write a pipeline with a text model, as `write_pipeline` does; its images grow brighter where gain falls."""
+    subprocess.run([sys.executable, "-c", PROMPTED.format(bias=-gain)], cwd=project, check=True)
+
+
 def write_gan_bundle(project: Path, gain: float) -> None:
     write_bundle(project / "bundle", GAN, gain=2.0 - 2.0 * gain)
 
@@ -294,6 +336,13 @@ KINDS = [
     ),
     pytest.param("G.pt2", write_converted, "", id="converted StyleGAN", marks=pytest.mark.slow),
     pytest.param("pipeline,steps=2", write_pipeline, "diffusers", id="DDIMPipeline", marks=pytest.mark.slow),
+    pytest.param(
+        "prompted,prompt=lung,steps=2",
+        write_prompted_pipeline,
+        "transformers",
+        id="StableDiffusionPipeline",
+        marks=pytest.mark.slow,
+    ),
 ]
 
 
@@ -360,6 +409,7 @@ WALKS = {
     "a MONAI diffusion model": "DiffusionModelUNet",
     "a MONAI bundle": "bundle of a GAN",
     "a diffusers pipeline": "DDIMPipeline",
+    "a Stable Diffusion pipeline": "StableDiffusionPipeline",
     "a function that draws volumes": "tests/plugin/test_volume_models.py",
     "volumes already made": "tests/plugin/test_volume_models.py",
     "a model of images in colour": "tests/plugin/test_colour.py",
