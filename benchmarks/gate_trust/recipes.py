@@ -8,9 +8,9 @@ trained and the three are judged together (two stages). Beside it stand a single
 which knows no training runs, on the same runs.
 
 `simulated` draws runs whose spread is known: r is the spread of training over the error of sampling. `measured` takes
-tables of real training runs, FOLDER/RECIPE/RUN.json, as `benchmarks.gate_trust.measuring` writes them; rows are made of
-the recipe "same". Its gates are put together at random and share runs: no more of them are independent than there are
-runs.
+tables of real training runs, FOLDER/RECIPE/RUN.json, as `benchmarks.gate_trust.measuring` or `measuring_whole` writes
+them; rows are made of the recipe "same". Its gates are put together at random and share runs: no more of them are
+independent than there are runs.
 """
 
 from __future__ import annotations

@@ -60,6 +60,14 @@ def test_planes_between_slices_are_those_of_a_triangle_in_float64(first: Fractio
     np.testing.assert_allclose(found, triangle(axial, float(first), float(step), 4), atol=0.52)
 
 
+def test_weights_of_many_slices_add_up_to_one() -> None:
+    """Of 37 weights rounded in whole numbers the sum is 18 of 16,384 too large, which a quarter grey level shows."""
+    axial = np.random.default_rng(2).integers(220, 256, (60, 40, 40), dtype=np.uint8)
+    step = Fraction(128, 7)
+    found = interpolate(axial, step + Fraction(1, 2), step, 1)
+    np.testing.assert_allclose(found, triangle(axial, float(step) + 0.5, float(step), 1), atol=0.55)
+
+
 def test_planes_at_slices_are_the_slices_themselves() -> None:
     axial = np.random.default_rng(1).integers(0, 256, (6, 3, 3), dtype=np.uint8)
     np.testing.assert_array_equal(interpolate(axial, Fraction(1), Fraction(1), 4), axial[1:5])
@@ -85,6 +93,14 @@ def test_cube_that_would_leave_the_scan_is_moved_into_it() -> None:
     assert low.jobs[0].file == "0.dcm"
     assert low.first == Fraction(3, 4)
     assert high.jobs[-1].file == "11.dcm"
+    assert high.first + int(high.jobs[0].file.removesuffix(".dcm")) == Fraction(11, 4)  # its middle lies at 6.5
+
+
+def test_scan_whose_tags_are_rounded_is_as_long_as_its_cube() -> None:
+    cube = plan_cube(planes(10), middle=Fraction(9, 2), side=40.0, distance=3.9999, settings=SMALL)
+    assert len(cube.jobs) == 10
+    with pytest.raises(DataError, match="40 mm"):
+        plan_cube(planes(10), middle=Fraction(9, 2), side=40.0, distance=3.99, settings=SMALL)
 
 
 @pytest.mark.parametrize("distance", [3.0, 0.0])

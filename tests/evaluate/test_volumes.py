@@ -17,7 +17,15 @@ from pytest_medgan.errors import CheckpointError, DataError, SettingsError
 from pytest_medgan.evaluate import ModelEvaluation, Settings, Subject, Workbench, real_row
 from pytest_medgan.evaluate.real import held_out_source
 from pytest_medgan.evaluate.suspicion import find_suspects
-from pytest_medgan.evaluate.volumes import VolumePool, flat_volumes, is_volume_folder, read_volumes, slice_volumes
+from pytest_medgan.evaluate.volumes import (
+    VolumePool,
+    check_volumes,
+    flat_volumes,
+    is_volume_folder,
+    middle_slices,
+    read_volumes,
+    slice_volumes,
+)
 from pytest_medgan.gan.contract import resolve_generator
 from pytest_medgan.gan.others import from_callable
 from pytest_medgan.gate.comparable import obstacle
@@ -76,6 +84,12 @@ def test_slices_of_drawn_volumes_are_whole_volumes_and_the_last_one_evenly_thinn
     assert sliced.volume_shape is None
 
 
+def test_middle_slices_are_those_of_the_middle_plane_and_images_stay() -> None:
+    volumes = np.arange(2 * 5 * 3 * 4, dtype=np.uint8).reshape(2, 1, 5, 3, 4)
+    np.testing.assert_array_equal(middle_slices(volumes), volumes[:, :, 2])
+    np.testing.assert_array_equal(middle_slices(volumes[:, :, 0]), volumes[:, :, 0])
+
+
 @pytest.mark.parametrize(("slices", "expected"), [(4, [1, 2, 3, 4]), (9, [0, 1, 2, 3, 4, 5])])
 def test_slices_option_takes_the_middle_of_a_drawn_volume_as_of_a_real_one(slices: int, expected: list[int]) -> None:
     sliced = slice_volumes(resolve_generator(Volumes()), replace(DATA, slices=slices), 16)
@@ -121,6 +135,13 @@ def test_volumes_that_break_their_promised_shape_are_refused() -> None:
     generator.volume_shape = (5, 16, 16)
     with pytest.raises(CheckpointError, match=r"its volume_shape promises uint8 \[1, 1, 6, 16, 16\]"):
         sliced.draw(12, 0)
+
+
+def test_volumes_that_are_no_grey_levels_are_refused() -> None:
+    source = resolve_generator(Volumes())
+    floats = replace(source, draw=lambda count, seed: source.draw(count, seed).astype(np.float32), draw_range=None)
+    with pytest.raises(CheckpointError, match=r"returned float32 \[2, 1, 6, 16, 16\]"):
+        slice_volumes(floats, DATA, 16).draw(12, 0)
 
 
 @pytest.mark.parametrize("shape", [3, (4, 4), ("a", 1, 2), (0, 16, 16)])
@@ -213,6 +234,13 @@ def test_too_few_volumes_are_refused_with_the_way_out(subject: Subject) -> None:
         ModelEvaluation("v", Volumes(16), subject).at(16)
 
 
+def test_eight_volumes_are_enough() -> None:
+    eight, seven = np.repeat(np.arange(8).astype(str), 3), np.repeat(np.arange(7).astype(str), 3)
+    check_volumes([eight, eight])
+    with pytest.raises(SettingsError, match="from 7 volumes"):
+        check_volumes([eight, seven])
+
+
 def test_paired_volumes_are_compared_volume_by_volume(subject: Subject) -> None:
     evaluation = ModelEvaluation("v", Volumes(), subject, accepted=Volumes(ranges=False))
     paired = evaluation.paired(64)
@@ -244,6 +272,13 @@ def test_pool_gives_each_seed_volumes_of_its_own() -> None:
             np.testing.assert_array_equal(prepared([5, 7, 4, 6, 8, 3]).groups[pool(count, seed)[:, 0, 0, 0]], own)
             assert len(own) == count
             assert len(set(pool(count, seed)[:, 0, 0, 0].tolist())) == count
+
+
+def test_pool_thins_its_last_volume_evenly() -> None:
+    pool = VolumePool(prepared([6, 6]), (0,))
+    rows = pool(9, 0)[:, 0, 0, 0].astype(int)
+    assert rows[:6].tolist() == list(range(rows[0], rows[0] + 6))
+    assert (rows[6:] - rows[6] == [0, 2, 4]).all()
 
 
 def test_pool_that_is_too_small_says_how_much_it_holds() -> None:
@@ -278,6 +313,15 @@ def test_folder_of_volumes_is_read_windowed_and_grouped_as_real_images_are(tmp_p
     greys = {np.floor((v[1:5] + 1000) * 255 / 1400 + 0.5).astype(np.uint8).tobytes() for v in volumes.values()}
     drawn = [pool(8, seed)[:, 0].reshape(2, 4, 16, 16) for seed in (0, 1)]
     assert {volume.tobytes() for each in drawn for volume in each} == greys
+
+
+def test_folder_of_volumes_is_cut_in_the_planes_of_the_real_images(tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    for at in range(3):
+        write_nifti(tmp_path / "made" / f"{at}.nii.gz", np.random.default_rng(at).integers(-1000, 400, (24, 16, 16)))
+    data = replace(DATA, planes="three", crop_size=16, slices=4)
+    pool = read_volumes(tmp_path / "made", data, (0,), window=(-1000.0, 400.0), cache_dir=tmp_path / "cache")
+    assert pool(36, 0).shape == (36, 1, 16, 16)
 
 
 def test_damaged_volume_in_a_generated_folder_is_an_error_and_not_passed_over(tmp_path: Path) -> None:

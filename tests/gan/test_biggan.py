@@ -180,6 +180,25 @@ def test_each_part_of_z_enters_its_own_block() -> None:
         assert same == [block < part - 1 for block in range(len(before))]
 
 
+def test_image_is_a_convolution_of_the_normalised_maps_above_zero() -> None:
+    generator = made(BigGANGenerator(CONFIG)).eval()
+    maps: list[torch.Tensor] = []
+    generator.norm.register_forward_hook(lambda layer, inputs, out: maps.append(out))
+    images = generator(normal(2, 8))
+    assert float(maps[0].detach().min()) < 0
+    torch.testing.assert_close(images, torch.tanh(conv2d(relu(maps[0]), generator.to_image.normalised(), padding=1)))
+
+
+def test_discriminator_adds_up_the_pixels_of_its_last_maps_above_zero() -> None:
+    discriminator = made(BigGANDiscriminator(CONFIG)).eval()
+    maps: list[torch.Tensor] = []
+    discriminator.blocks[-1].register_forward_hook(lambda layer, inputs, out: maps.append(out))
+    logits = discriminator(normal(2, 1, 16, 16))
+    assert float(maps[0].detach().min()) < 0
+    features = relu(maps[0]).flatten(2).sum(2)
+    torch.testing.assert_close(logits, (features @ discriminator.score.normalised().T).flatten())
+
+
 def test_discriminator_scores_each_image_by_itself() -> None:
     discriminator = made(BigGANDiscriminator(CONFIG)).eval()
     images = normal(4, 1, 16, 16)
@@ -219,6 +238,11 @@ def test_class_of_a_latent_has_its_share_whatever_the_truncation() -> None:
         shares = torch.bincount(drawn, minlength=3) / 4000
         torch.testing.assert_close(shares, torch.tensor([0.2, 0.3, 0.5]), rtol=0, atol=0.03)
         assert torch.equal(generator.classes.draw(z.double()), drawn)
+
+
+def test_classes_have_equal_shares_at_first() -> None:
+    bounds = made(BigGANGenerator(CONDITIONAL)).classes.bounds
+    torch.testing.assert_close(bounds, torch.tensor([1 / 3, 2 / 3], dtype=torch.float64), rtol=1e-6, atol=0)
 
 
 def test_embedding_of_the_class_joins_z_at_every_block() -> None:

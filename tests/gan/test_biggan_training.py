@@ -93,6 +93,9 @@ def test_every_update_takes_images_and_latents_of_its_own(make_images: MakeImage
     assert sorted(inputs["rows"].flatten().tolist()[:40]) == list(range(40))
     np.testing.assert_array_equal(inputs["latents"][2, 1], Stream(1, 102, 7).normal(8, 6))
     assert [made.images_seen(step) for step in (0, 1, 5)] == [0, 16, 80]
+    for step in range(3):
+        for name, of_step in made.inputs(range(step, step + 1)).items():
+            assert torch.equal(of_step[0], inputs[name][step])
 
 
 def test_average_follows_weights_batch_moments_and_singular_vectors(make_images: MakeImages) -> None:

@@ -7,7 +7,9 @@ import math
 import os
 import pickle
 import re
+import select
 import socket
+import subprocess
 import sys
 import time
 import warnings
@@ -154,6 +156,17 @@ def test_what_a_stopped_process_has_started_is_stopped_too(project: Project, tmp
     assert witness.stat().st_mtime_ns == last
 
 
+@linux
+def test_what_an_ended_process_has_started_ends_with_it() -> None:
+    command = ["sh", "-c", "sleep 30 & echo started; wait"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"started\n"
+        conversion._end(process)
+        closed, _, _ = select.select([process.stdout], [], [], 10.0)
+        assert closed  # nobody holds the pipe any more
+
+
 ENDS = "import os\nos.kill(os.getpid(), 9)\n"
 PIPE = "import os, sys\nos.mkfifo(os.path.join(sys.argv[1], 'answer.json'))\nos._exit(0)\n"
 
@@ -211,6 +224,21 @@ def test_program_that_the_gate_would_refuse_is_not_written(
     with pytest.raises(CheckpointError, match="is a pickle"):
         convert(ConversionOrder(network, project.code, tmp_path / "G.pt2"), trusted=True)
     assert not (tmp_path / "G.pt2").exists()
+
+
+def test_link_in_place_of_the_program_is_not_followed(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, _ = project.pickle()
+    (tmp_path / "other.pt2").write_bytes(b"another file")
+
+    def run(order: ConversionOrder, folder: Path) -> Any:
+        (folder / order.out.name).symlink_to(tmp_path / "other.pt2")
+        return SOUND
+
+    monkeypatch.setattr(conversion, "_run", run)
+    with pytest.raises(CheckpointError, match="left no program"):
+        convert(ConversionOrder(network, project.code, tmp_path / "G.pt2"), trusted=True)
 
 
 def test_machine_that_cannot_cut_the_network_runs_nothing(

@@ -49,6 +49,32 @@ def test_every_tissue_has_its_interval(hu: float, tissue: str):
     assert {name for name in MEASURES[:5] if found[name] == 1} == {tissue}
 
 
+@pytest.mark.parametrize(
+    ("hu", "tissue"),
+    [(-951, "air"), (-950, "lung"), (-500, "lung"), (-499, None), (-191, None), (-190, "fat"), (-30, "fat"),
+     (-29, "soft tissue"), (150, "soft tissue"), (151, "bone")],
+)  # fmt: skip
+def test_ends_of_intervals_belong_to_their_tissue(hu: int, tissue: str | None):
+    image = np.full((1, 1, 32, 32), 100, np.uint8)  # one HU a grey level
+    found = dict(zip(MEASURES, measure_anatomy(image, (hu - 100.0, hu + 155.0))[0], strict=True))
+    assert {name for name in MEASURES[:5] if found[name] == 1} == ({tissue} if tissue else set())
+    assert found["air at border"] == found["air outside"] == (hu < -500)
+
+
+def test_white_has_the_upper_end_of_the_window():
+    white = np.full((1, 1, 32, 32), 255, np.uint8)
+    assert measure_anatomy(white, (0.0, 151.0))[0, MEASURES.index("bone")] == 1
+    assert measure_anatomy(white, (0.0, 150.0))[0, MEASURES.index("soft tissue")] == 1
+
+
+def test_border_has_four_sides():
+    for side in ((0, slice(None)), (-1, slice(None)), (slice(None), 0), (slice(None), -1)):
+        image = np.full((1, 1, 32, 32), grey(50), np.uint8)
+        image[0, 0][side] = grey(-900)
+        assert measured(image)["air at border"] == pytest.approx(32 / 124)
+        assert measured(image)["air outside"] == pytest.approx(32 / 32**2)
+
+
 def test_open_outline_joins_the_lung_with_the_air_outside():
     closed, opened = measured(body()), measured(body(lung_open=True))
     assert closed["air outside"] == pytest.approx(1 - 48**2 / 64**2)
@@ -95,6 +121,13 @@ def test_noise_is_unknown_where_all_is_black_white_or_too_small():
     for images in (black, black + np.uint8(255), small):
         assert np.isnan(measure_anatomy(images, WINDOW)[:, -2:]).all()
         assert not np.isnan(measure_anatomy(images, WINDOW)[:, :-2]).any()
+
+
+@pytest.mark.parametrize(("blocks", "known"), [(3, False), (4, True)])
+def test_noise_needs_four_blocks_without_black_or_white(blocks: int, known: bool):
+    image = np.zeros((1, 1, 64, 64), np.uint8)
+    image[..., 8:16, : 8 * blocks] = np.random.default_rng(3).integers(100, 120, (8, 8 * blocks))
+    assert np.isfinite(measure_anatomy(image, WINDOW)[:, -2:]).all() == known
 
 
 def test_order_and_number_of_images_do_not_matter():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -164,6 +166,32 @@ def test_errors_are_those_of_a_rate_and_of_the_thresholds():
     assert estimate.se_total == pytest.approx(np.hypot(estimate.se, slope * of_real), rel=1e-12)
 
 
+def test_errors_take_images_of_a_patient_and_slices_of_a_volume_together():
+    ready = reference()
+    largest = ready.plausible.margins(measure_anatomy(with_bone(), WINDOW)).max(2)
+    real = ready.plausible.real.copy()
+    real[:20] = np.linspace(0.01, 1.2 * largest.max(), 20)  # of five patients
+    plausible = replace(ready.plausible, real=real)
+    volume = np.arange(100) // 5
+    found = measure(
+        replace(ready, plausible=plausible),
+        fake=features(100, 5),
+        pixels=with_bone(),
+        metrics=NAMES,
+        contributions=True,
+        fake_groups=volume,
+    )
+    hits = (largest > 0).mean(0)
+    estimate = found.estimates["implausible_rate"]
+    assert estimate.se == hits_se(hits, volume) > 1.2 * hits_se(hits)
+    of_real = hits_se((real > 0).astype(float), PATIENT)
+    assert of_real > 1.2 * hits_se((real > 0).astype(float))
+    least, most = np.quantile(real, [0.97, 0.99])
+    slope = ((largest > least).mean() - (largest > most).mean()) / 0.02
+    assert slope > 0
+    assert estimate.se_total == pytest.approx(np.hypot(estimate.se, slope * of_real), rel=1e-12)
+
+
 def test_evidence_names_images_and_what_is_outside():
     found = measure(reference(), fake=features(100, 5), pixels=with_bone(), metrics=NAMES, evidence=True).evidence
     named = {row: KINDS[place] for row, place in found.implausible.tolist()}
@@ -171,6 +199,14 @@ def test_evidence_names_images_and_what_is_outside():
     assert {named[row] for row in range(30, 35)} <= {Implausibility.MUCH_OUTSIDE, Implausibility.LITTLE_AIR_AT_BORDER,
                                                      Implausibility.MIXTURE}  # fmt: skip
     assert Implausibility.MUCH_OUTSIDE in named.values()
+
+
+def test_evidence_holds_the_images_outside_both_ranges():
+    ready, images = reference(), slices(1000, 9)
+    found = measure(ready, fake=features(1000, 5), pixels=images, metrics=NAMES, evidence=True).evidence
+    outside = ready.plausible.margins(measure_anatomy(images, WINDOW)).max(2) > 0
+    assert (outside.sum(0) == 1).any()
+    assert found.implausible[:, 0].tolist() == np.flatnonzero(outside.all(0)).tolist()
 
 
 def test_what_is_missing_is_a_cause():
