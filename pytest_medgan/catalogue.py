@@ -53,7 +53,9 @@ _ROWS = (
     Metric("intensity_distance", "Intensity distance", False, 0.0, inf, "Wasserstein-1", False, ("pixels",), 2),
     Metric("ms_ssim", "MS-SSIM", False, -1.0, 1.0, "Odena et al. 2017; Wang et al. 2003", True, ("pixels",)),
     Metric("anomaly_rate", "Anomaly rate", False, 0.0, 1.0, "this project", True, ("pixels",), 4),
-    Metric("memorised_rate", "Memorised rate", False, 0.0, 1.0, "this project", True, ("train", "pixels"), 4),
+    Metric(
+        "memorised_rate", "Memorised rate", False, 0.0, 1.0, "this project", True, ("train", "pixels"), 4, revision=2
+    ),
     Metric("implausible_rate", "Implausible rate", False, 0.0, 1.0, "this project", True, ("pixels",), 4, revision=2),
 )
 

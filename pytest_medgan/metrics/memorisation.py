@@ -3,10 +3,10 @@
 This project's own metric. A pixel-by-pixel comparison misses a copy that was shifted by a pixel.
 
 Conventions: an image counts where it is more similar to a training image (see `registration`: shifts up to 12 percent
-of the side, turns up to 10 degrees, mirror images, gain and window) than 99.5 percent of the reference images are,
-whose patients the generator has not seen, or nearer to one in the feature space than 99.75 percent of them. So about
-0.7 percent of the images of new patients count. A rate near that share does not show that samples are safe to publish:
-it says that this search found no copies.
+of the side, turns up to 10 degrees, mirror images, gain and window) than 99.9 percent of the reference images are,
+whose patients the generator has not seen, or nearer to one in the feature space than 99.9 percent of them. So about
+0.2 percent of the images of new patients count, and more where the reference images are few. A rate near that share
+does not show that samples are safe to publish: it says that this search found no copies.
 
 References:
     Dar et al. 2024, "Unconditional Latent Diffusion Models Memorize Patient Imaging Data" (arXiv 2402.01054).
