@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import warnings
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -170,9 +171,11 @@ def test_what_an_ended_process_has_started_ends_with_it() -> None:
 ENDS = "import os\nos.kill(os.getpid(), 9)\n"
 PIPE = "import os, sys\nos.mkfifo(os.path.join(sys.argv[1], 'answer.json'))\nos._exit(0)\n"
 
+LIST = "import os, sys\nopen(os.path.join(sys.argv[1], 'answer.json'), 'w').write('[1]')\nos._exit(0)\n"
+
 
 @linux
-@pytest.mark.parametrize("before", [ENDS, PIPE])
+@pytest.mark.parametrize("before", [ENDS, PIPE, LIST])
 def test_process_that_leaves_no_answer_is_one_line(project: Project, tmp_path: Path, before: str) -> None:
     network, _ = project.pickle(before=before)
     with pytest.raises(CheckpointError, match="left no answer") as caught:
@@ -316,6 +319,17 @@ def test_program_draws_as_the_network(project: Project, grey: bool) -> None:
     assert json.loads(extra[ENTRY]) == {
         "latent": 6, "range": [-1.0, 1.0], "class": None, "truncation": None, "grey": grey, "source": "digest"
     }  # fmt: skip
+
+
+@pytest.mark.usefixtures("here")
+def test_exported_program_holds_no_path_of_this_machine(project: Project) -> None:
+    network, _ = project.pickle()
+    answer, out = order_here(network, project)
+    assert "problem" not in answer
+    with zipfile.ZipFile(out) as archive:
+        content = b"".join(archive.read(name) for name in archive.namelist())
+    for path in (project.folder, Path(conversion.__file__).parent):
+        assert str(path).encode() not in content
 
 
 @pytest.mark.usefixtures("here")
