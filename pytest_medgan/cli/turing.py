@@ -102,6 +102,11 @@ def _real(arguments: argparse.Namespace) -> tuple[UInt8, RealSets | None]:
 
     with ConsoleProgress() as progress:
         sets = load_real(parse_data(arguments.real), cache_dir=arguments.cache_dir, progress=progress)
+    if sets.held_out.pixels.shape[1] != 1 or sets.held_out.pixels.ndim != 4:
+        raise SettingsError(
+            "--real is in colour or of whole volumes, and readers see grey slices. Leave channels= and planes=volume "
+            "out."
+        )
     return sets.held_out.pixels, sets
 
 

@@ -18,7 +18,7 @@ class Job(Protocol):
         """The file that the task reads, relative to the data root."""
 
     def render(self, root: Path) -> UInt8:
-        """Return the image, uint8 [size,size], or several of one patient, uint8 [N,size,size] or [N,3,size,size].
+        """Return the image, uint8 [size,size], or several of a patient: [N,size,size], [N,3,size,size] or [1,1,D,H,W].
 
         Raises:
             DataError: The file cannot be read as a slice or picture.

@@ -132,7 +132,8 @@ def plan_rasters(reading: Reading, digests: dict[str, str], table: dict[str, Cli
         table: The clinical table.
 
     Raises:
-        DataError: As `plan_pictures`, or values that are neither grey levels nor HU under the given settings.
+        DataError: As `plan_pictures`, values that are neither grey levels nor HU under the given settings, or a
+            rescale to HU of coloured pictures.
     """
     settings = reading.settings
     pictures = _inspect_pictures(reading)
@@ -140,6 +141,11 @@ def plan_rasters(reading: Reading, digests: dict[str, str], table: dict[str, Cli
     unlisted = sum(name not in meanings for name in pictures)
     if meanings and unlisted:
         raise DataError(f"{unlisted} pictures are not in the table of files. Add them to it, or remove it.")
+    if settings.channels != 1 and any(meaning.rescale for meaning in meanings.values()):
+        raise DataError(
+            "The table of files gives slope and intercept to HU, and channels=3 reads colours, which have none. Remove "
+            "these columns, or leave channels= out."
+        )
     hounsfield = _hold_hounsfield(pictures, meanings, settings, reading.findings)
     jobs: dict[str, list[Job]] = defaultdict(list)
     for name in pictures:

@@ -27,7 +27,7 @@ from pytest_medgan.embedding.classifier import Classifier
 from pytest_medgan.embedding.compact_weights import SHA256, read_compact_weights
 from pytest_medgan.embedding.contract import Answer, FeatureSpace
 from pytest_medgan.embedding.efficientnet_lite import SIZE, STATISTICS, make_network
-from pytest_medgan.embedding.engine import TensorStream, with_colour
+from pytest_medgan.embedding.engine import TensorStream, add_colour_engine
 from pytest_medgan.embedding.engines import make_engine
 from pytest_medgan.embedding.projection import Projection, read_projection
 from pytest_medgan.embedding.spec import ExtractorSpec
@@ -52,7 +52,7 @@ def load_compact(spec: ExtractorSpec, device: str) -> FeatureSpace:
         )
     projection = read_projection(PROJECTION)
     state = read_compact_weights()
-    engine = with_colour(
+    engine = add_colour_engine(
         make_engine(make_network(state), spec, device),
         lambda: make_engine(make_network(read_compact_weights(), 3), spec, device),
     )

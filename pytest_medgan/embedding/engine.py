@@ -22,7 +22,7 @@ class Engine:
     stream: TensorStream
 
 
-def with_colour(grey: Engine, make: Callable[[], Engine]) -> Engine:
+def add_colour_engine(grey: Engine, make: Callable[[], Engine]) -> Engine:
     """Return an engine for grey images and for colours.
 
     Args:

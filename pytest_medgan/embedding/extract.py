@@ -98,8 +98,8 @@ def embed_images(
     space, pixels = resolve_extractor(extractor), images.pixels
     if pixels.ndim not in (4, 5) or pixels.shape[1] not in (1, 3) or pixels.dtype != np.uint8 or len(pixels) == 0:
         raise ExtractorError(
-            f"The images to embed are {pixels.dtype} {list(pixels.shape)}. Give uint8 [N,1,H,W] or [N,3,H,W], N at "
-            "least 1."
+            f"The images to embed are {pixels.dtype} {list(pixels.shape)}. Give uint8 [N,1,H,W] or [N,3,H,W], or "
+            "volumes [N,1,D,H,W], N at least 1."
         )
     check_kind(space, pixels)
     total = len(pixels)

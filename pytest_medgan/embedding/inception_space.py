@@ -13,7 +13,7 @@ from pytest_medgan.embedding.batches import Batches, Stream
 from pytest_medgan.embedding.cache import Cache
 from pytest_medgan.embedding.classifier import Classifier
 from pytest_medgan.embedding.contract import Answer, FeatureSpace
-from pytest_medgan.embedding.engine import Engine, with_colour
+from pytest_medgan.embedding.engine import Engine, add_colour_engine
 from pytest_medgan.embedding.engines import make_engine
 from pytest_medgan.embedding.inception import PREPARATION, final_layer, inception_network
 from pytest_medgan.embedding.spec import ExtractorSpec
@@ -46,7 +46,7 @@ def load_inception(
     def colour() -> Engine:
         return engine_of(load_weights(spec, calibration, progress, cache).network, 3)
 
-    space = make_space(weights, spec, with_colour(engine_of(weights.network, 1), colour))
+    space = make_space(weights, spec, add_colour_engine(engine_of(weights.network, 1), colour))
     del weights  # an engine has its own copy of them
     release_memory()
     return space

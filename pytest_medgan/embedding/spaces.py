@@ -10,7 +10,8 @@
 With volumes=yes each takes volumes, uint8 [N,1,D,H,W] from the feet up, in place of images; an object says so by an
 attribute `takes_volumes`.
 
-`PATH.pt` is a TorchScript module: uint8 [N,1,H,W] (torch) -> the same; its identity is the digest of the file.
+`PATH.pt` is a TorchScript module: uint8 [N,1,H,W] or [N,3,H,W] (torch) -> the same; its identity is the digest of the
+file.
 `PATH.pt2` is an exported program (torch.export.save) of the same form whose batch dimension is dynamic.
 
 A module and a TorchScript file are code: they can do whatever Python or TorchScript can do. Load only what you would
@@ -45,7 +46,7 @@ from pytest_medgan.records import Float32, UInt8
 
 BATCH, VOLUMES = 64, 4  # images, and volumes, that are handed over together
 
-Function = Callable[[UInt8], Any]  # uint8 [N,1,H,W] -> features, or features and probabilities
+Function = Callable[[UInt8], Any]  # uint8 [N,C,H,W], or volumes [N,1,D,H,W] -> features, or features and probabilities
 
 
 def space_of_function(

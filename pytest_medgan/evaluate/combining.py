@@ -50,7 +50,7 @@ def limit_freedom(battery: Battery, groups: Names) -> Battery:
     return replace(battery, estimates=MappingProxyType(known))
 
 
-def without_pixels(battery: Battery) -> Battery:
+def set_volume_causes(battery: Battery) -> Battery:
     """Return a battery of volumes: metrics that look at pixels say that they measure images."""
     causes = {
         name: Cause.VOLUMES if "pixels" in METRICS[name].needs else cause for name, cause in battery.causes.items()

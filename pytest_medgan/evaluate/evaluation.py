@@ -13,7 +13,7 @@ from pytest_medgan.catalogue import METRICS
 from pytest_medgan.embedding.contract import FeatureSpace
 from pytest_medgan.embedding.sharding import agreed
 from pytest_medgan.errors import SettingsError
-from pytest_medgan.evaluate.combining import gather_scores, limit_freedom, without_pixels
+from pytest_medgan.evaluate.combining import gather_scores, limit_freedom, set_volume_causes
 from pytest_medgan.evaluate.drawing import DrawnImages
 from pytest_medgan.evaluate.fingerprint import make_fingerprint
 from pytest_medgan.evaluate.looks import full_count, looks
@@ -275,5 +275,5 @@ class ModelEvaluation:
             contributions=contributions,
         )
         if images.pixels.ndim == 5:
-            battery = without_pixels(battery)
+            battery = set_volume_causes(battery)
         return limit_freedom(battery, groups) if groups is not None and self._by_volume else battery

@@ -45,16 +45,18 @@ class Subject:
             len(set(self.real.reference.groups.tolist())),
             len(self.real.held_out),
         )
+        whole = self.real.settings.planes == "volume"  # one image of each study
+        more = "Add studies." if whole else "Add studies, or take more slices of each (slices=all)."
         found = []
         if reference < LEAST_REFERENCE or patients < LEAST_PATIENTS:
             found.append(
                 f"The reference has {reference} images of {patients} patients, and at least {LEAST_REFERENCE} of "
-                f"{LEAST_PATIENTS} are needed: with fewer, FID is far too high and single patients decide recall. Add "
-                "studies, or take more slices of each (slices=all)."
+                f"{LEAST_PATIENTS} are needed: with fewer, FID is far too high and single patients decide recall. "
+                f"{more}"
             )
         if held_out < LEAST_SAMPLES:
             found.append(
-                f"{held_out} images are held out, too few for a Real row, so nothing says what real images score. Add "
-                "studies, or take more slices of each (slices=all)."
+                f"{held_out} images are held out, too few for a Real row, so nothing says what real images score. "
+                f"{more}"
             )
         return found

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_medgan.evaluate.volumes import flat_volumes
+from pytest_medgan.evaluate.volumes import flatten_volumes
 from pytest_medgan.metrics.copies import COPY_DISTANCE
 from pytest_medgan.metrics.pixel_pairs import near_pairs
 from pytest_medgan.records import ImageSet, RealSets, Suspect, Suspicion, UInt8
@@ -119,4 +119,4 @@ def _by_chance(real: RealSets, role: str) -> float:
 
 def _near_share(images: UInt8, real: UInt8) -> float:
     """Return the share of images that are, pixel by pixel, one of the real images."""
-    return len(near_pairs(flat_volumes(images), flat_volumes(real), COPY_DISTANCE, most=1)) / len(images)
+    return len(near_pairs(flatten_volumes(images), flatten_volumes(real), COPY_DISTANCE, most=1)) / len(images)

@@ -1,12 +1,14 @@
 """A folder of generated volumes where a command names a generator: read as the gate reads it, with options of the data.
 
-`FOLDER,crop=image,size=64` takes what may stand behind real images; there are none that would say it.
+A command has no real images that say how to cut the volumes, so these options of `--medgan-data` may follow the folder:
+`FOLDER,crop=image,size=64`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from os.path import exists
 from pathlib import Path
 
 from pytest_medgan.errors import SettingsError
@@ -15,7 +17,7 @@ from pytest_medgan.evaluate.volumes import VolumePool, is_volume_folder, read_vo
 from pytest_medgan.ground.specs import parse_spec
 from pytest_medgan.records import DataSettings, Progress, RealSets, no_progress
 
-READ = ("crop", "crop_size", "size", "window", "slices", "planes")  # options that say how volumes are cut
+CUTTING_OPTIONS = ("crop", "crop_size", "size", "window", "slices", "planes")  # options that say how volumes are cut
 
 
 def find_volumes(text: str, subject: str) -> DataSettings | None:
@@ -30,15 +32,15 @@ def find_volumes(text: str, subject: str) -> DataSettings | None:
     """
     from pytest_medgan.gan.loading import is_model_folder
 
-    is_whole = Path(text).exists()
+    is_whole = exists(text)
     spec = None if is_whole else parse_spec(text, subject)
     path = Path(text if spec is None else spec.name)
     if not path.is_dir() or is_model_folder(path) or not is_volume_folder(path):
         return None
     if spec is None:
         return DataSettings(source=text)
-    if others := [key for key in spec.options if key not in READ]:
-        known = ", ".join(f"{key}=" for key in READ)
+    if others := [key for key in spec.options if key not in CUTTING_OPTIONS]:
+        known = ", ".join(f"{key}=" for key in CUTTING_OPTIONS)
         raise SettingsError(f"{subject} is a folder of volumes and takes no {others[0]}=. Choose from {known}.")
     return parse_data(text, subject)
 
@@ -57,7 +59,7 @@ def open_volumes(
     Args:
         data: What `find_volumes` returned.
         seeds: The latent seeds that will be asked for; each gets volumes of its own.
-        real: Real images that say how the volumes are read; then `data` may say nothing of it.
+        real: Real images; the volumes are read with their settings, and `data` must then hold no options.
         middle: Take the middle axial slice of each volume alone.
         cache_dir: Folder where prepared images are kept.
         progress: Called while files are read.

@@ -39,7 +39,7 @@ def middle_slices(pixels: UInt8) -> UInt8:
 # ---------------------------------------------------------------------------------------------------------------- drawn
 
 
-def flat_volumes(pixels: UInt8) -> UInt8:
+def flatten_volumes(pixels: UInt8) -> UInt8:
     """Return volumes [N,1,D,H,W] as images that hold the same numbers, [N,1,D*H,W]; images as they are."""
     return pixels.reshape(*pixels.shape[:2], -1, pixels.shape[-1]) if pixels.ndim == 5 else pixels
 
@@ -155,7 +155,7 @@ class VolumePool:
 
     @property
     def pixels(self) -> UInt8:
-        """All slices of all volumes, uint8 [N,1,H,W]."""
+        """All slices of all volumes, uint8 [N,1,H,W]; under planes=volume the volumes, uint8 [N,1,D,H,W]."""
         return self._pixels
 
     def __call__(self, count: int, seed: int) -> UInt8:

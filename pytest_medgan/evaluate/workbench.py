@@ -7,6 +7,7 @@ import tempfile
 import weakref
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
+from os.path import isdir
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -141,7 +142,7 @@ class Workbench:
                 )
             channels, side = images.pixels.shape[1], images.pixels.shape[-1]
             return self.train(ARCHITECTURES[spec].config(size=side, channels=channels), images)
-        if Path(spec).is_dir() and not is_model_folder(Path(spec)) and is_volume_folder(Path(spec)):
+        if isdir(spec) and not is_model_folder(Path(spec)) and is_volume_folder(Path(spec)):
             return self._volumes(Path(spec), settings)
         return self.keep(
             ("generator", spec), lambda: load_generator(spec, device=self.local_device(), progress=self.progress)

@@ -98,8 +98,8 @@ def fit_class(inputs: Sequence[NetworkInput], choice: ClassChoice | None, *, fil
         file: The file that errors name.
 
     Raises:
-        CheckpointError: The network takes more inputs, or a class that was not said, or none, or fewer classes; or the
-            input is none of a class.
+        CheckpointError: The network takes more than two inputs; it needs a class and none was given, or takes none and
+            one was given; it knows fewer classes; or its second input cannot hold a class.
     """
     latents, other = order_inputs(inputs)
     if len(inputs) > 2:

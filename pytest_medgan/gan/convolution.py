@@ -3,7 +3,7 @@
 A gradient penalty differentiates a gradient. Of torch's convolution, that takes the weights' share by a convolution
 whose kernel is a whole map, and one call for each group: many times the cost of the first derivative. Here the first
 derivative is a convolution of its own, so the second is an ordinary derivative. torch's average pool is slow on a GPU
-where channels come last. Elsewhere than on a GPU these are torch's own operations, which are faster there.
+where channels come last. On a CPU these functions call torch's own operations.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ Settings = tuple[int, int, int, bool]  # stride, padding, groups, transposed
 
 
 class _Wanted:
-    """Say what the first derivative computes; one for all threads, since autograd has threads of its own."""
+    """Hold whether the first derivative computes the gradients of weights.
+
+    All threads share it, because autograd runs in threads of its own.
+    """
 
     weights = True
 

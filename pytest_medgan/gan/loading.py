@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields
+from os.path import exists
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_pr
         CheckpointError: The generator does not exist, or its file cannot be used or trusted; the error names the file.
         SettingsError: An option is unknown, or the machine has no such device.
     """
-    spec = Spec(text, {}) if Path(text).exists() else parse_spec(text, _SUBJECT)
+    spec = Spec(text, {}) if exists(text) else parse_spec(text, _SUBJECT)
     if spec.name in ARCHITECTURES:
         return _from_weights(ARCHITECTURES[spec.name], spec, device, progress)
     path = Path(spec.name)
@@ -131,7 +132,7 @@ _SECONDS = Option(_read_seconds, "a number of seconds of at least 1")
 _STEPS = Option(whole_number(1), "a whole number of at least 1")
 _CLASS = Option(whole_number(), "a whole number")
 _PROMPT = Option(str, "words")
-_CLASSES = Option(whole_number(1), "a whole number of at least 1")
+_CLASSES = Option(whole_number(2), "a whole number of at least 2")
 _NAMED = {
     "latent": _SHAPE,
     "range": _RANGE,

@@ -113,7 +113,9 @@ def _conditions(options: Mapping[str, Any]) -> Conditions:
     try:
         masks = None if folder is None else read_folder(folder).pixels
         if masks is not None and masks.shape[1] != 1:
-            raise DataError("The masks are in colour. Save them in grey, as numbers of labels.", file=str(folder))
+            raise DataError(
+                "The masks are in colour. Save them in grey, as numbers of labels.", file=str(options["masks"].name)
+            )
     except DataError as error:
         raise CheckpointError(str(error), file=error.file) from error
     return Conditions(options.get("class"), options.get("prompt"), masks)

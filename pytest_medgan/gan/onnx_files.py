@@ -42,10 +42,14 @@ _TYPES: dict[str, type[np.floating[Any]]] = {
 _CLASS_TYPES = {
     "tensor(int64)": torch.int64,
     "tensor(int32)": torch.int32,
+    "tensor(int16)": torch.int16,
+    "tensor(int8)": torch.int8,
+    "tensor(uint8)": torch.uint8,
     "tensor(bool)": torch.bool,
     "tensor(float)": torch.float32,
     "tensor(double)": torch.float64,
     "tensor(float16)": torch.float16,
+    "tensor(bfloat16)": torch.bfloat16,
 }
 
 
@@ -115,7 +119,7 @@ def from_onnx(
     files = [(file.name, digest_file(file)) for file in files_of_weights(path)]
     session = _open_session(path, device)
     signature = _read_signature(session, latent, choice, path)
-    drawn = () if signature.given is None else ("class", signature.given.label)
+    drawn = () if signature.given is None else ("class", signature.given.label, signature.given.shape)
     identity = digest_values("onnx", digest_file(path), files, signature.shape, values or (-1.0, 1.0), *drawn)
     network: nn.Module = OnnxNetwork(session, signature)
     numbers = math.prod(signature.shape)

@@ -13,6 +13,7 @@ import json
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,8 @@ def from_pipeline(
     if prompt is not None:
         _check_length(pipeline.tokenizer, prompt, path)
     condition = () if said.text is None else (said.text,)
-    identity = digest_values(kind, found, diffusers.__version__, *condition, *_describe(pipeline, path))
+    versions = [diffusers.__version__] if prompt is None else [diffusers.__version__, version("transformers")]
+    identity = digest_values(kind, found, *versions, *condition, *_describe(pipeline, path))
     generator = PipelineGenerator(pipeline, found, said, identity=identity, progress=progress)
     _check(generator, path)
     return generator

@@ -21,7 +21,7 @@ from pytest_medgan.errors import CheckpointError
 from pytest_medgan.gan.latents import BLOCK
 
 SECONDS = 300.0  # that a model may take to open, and for each block of images
-_AGAIN = 1.0  # seconds until the next interruption, for code that goes on after the first
+_REPEAT_SECONDS = 1.0  # seconds until the next interruption, for code that goes on after the first
 
 
 class _LateError(BaseException):
@@ -69,8 +69,8 @@ class TimeLimit:
 def _interrupted_after(seconds: float) -> Iterator[None]:
     """Raise _LateError in the body after some seconds, and again while it goes on.
 
-    Nothing is raised outside of the main thread, on systems without such an alarm, under a debugger, and where an
-    alarm of somebody else comes first.
+    Nothing is raised outside of the main thread, on systems without such an alarm, under a debugger, and where
+    another alarm of the process is due earlier.
     """
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
@@ -88,7 +88,7 @@ def _interrupted_after(seconds: float) -> Iterator[None]:
     started = time.monotonic()
     before: Any = signal.signal(signal.SIGALRM, interrupt)
     try:
-        signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
+        signal.setitimer(signal.ITIMER_REAL, seconds, _REPEAT_SECONDS)
         try:
             yield
         finally:
@@ -101,6 +101,6 @@ def _interrupted_after(seconds: float) -> Iterator[None]:
 
 
 def _is_debugged() -> bool:
-    """Return whether a debugger holds the process, whose user takes the time that he needs."""
+    """Return whether the process runs under a debugger, where the user may pause for any time."""
     trace: Callable[..., Any] | None = sys.gettrace()
     return "pydevd" in sys.modules or isinstance(getattr(trace, "__self__", None), bdb.Bdb)

@@ -136,6 +136,16 @@ def test_prepare_sixteen_bits_with_slope_and_intercept_are_hounsfield(small: Sma
     assert prepared.warnings == ()
 
 
+def test_prepare_of_three_channels_refuses_a_table_that_gives_hounsfield(
+    folder: Path, small: Small, tmp_path: Path
+) -> None:
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
+    table = folder / "files.csv"
+    table.write_text("file,patient,slope,intercept\n" + "".join(f"{name},a,10,-1000\n" for name in names))
+    with pytest.raises(DataError, match="gives slope and intercept to HU, and channels=3 reads colours"):
+        prepare(small(folder, split="slice", channels=3), cache_dir=tmp_path / "cache")
+
+
 @pytest.mark.parametrize("kind", [np.int32, np.float32])
 def test_prepare_signed_and_floating_values_with_air_are_hounsfield(small: Small, tmp_path: Path, kind: type) -> None:
     (tmp_path / "p").mkdir()

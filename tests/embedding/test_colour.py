@@ -13,7 +13,7 @@ from torch import nn
 from pytest_medgan.embedding import embed_images, load_extractor, resolve_extractor
 from pytest_medgan.embedding.compact_weights import read_compact_weights
 from pytest_medgan.embedding.efficientnet_lite import make_network, prepare
-from pytest_medgan.embedding.engine import Engine, with_colour
+from pytest_medgan.embedding.engine import Engine, add_colour_engine
 from pytest_medgan.embedding.engines import make_engine
 from pytest_medgan.embedding.inception import features_and_logits, inception_network
 from pytest_medgan.embedding.spec import ExtractorSpec
@@ -104,7 +104,7 @@ def test_engine_of_colours_is_made_when_the_first_come() -> None:
         made.append(name)
         return Engine(name, 4, 8, lambda pixels, size: iter([pixels.float().mean((2, 3))]))
 
-    both = with_colour(engine("grey"), lambda: engine("colour"))
+    both = add_colour_engine(engine("grey"), lambda: engine("colour"))
     list(both.stream(torch.zeros(2, 1, 4, 4, dtype=torch.uint8), 4))
     assert (both.name, made) == ("grey", ["grey"])
     for _ in range(2):

@@ -47,8 +47,8 @@ def test_values_in_compact_are_the_same_on_another_processor_path(tmp_path: Path
     generator = load_generator(str(FIXTURES / "dcgan_phantom.safetensors"))
     np.savez(drawn, real=generator(COUNT, 0), fake=generator(COUNT, 1))
     present = " ".join(name for name in __cpu_dispatch__ if __cpu_features__.get(name))
-    plain = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "NPY_DISABLE_CPU_FEATURES": present}
-    here, there = measured_under({}, drawn), measured_under(plain, drawn)
-    assert here["first"] != there["first"], "both ran on the same path, so nothing was compared"
-    np.testing.assert_allclose(np.array(there["first"]), np.array(here["first"]), rtol=0, atol=1e-3)  # signs, order
-    assert there["values"] == pytest.approx(here["values"], rel=1e-4, abs=0)
+    environment = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "NPY_DISABLE_CPU_FEATURES": present}
+    usual, plain = measured_under({}, drawn), measured_under(environment, drawn)
+    assert usual["first"] != plain["first"], "both ran on the same path, so nothing was compared"
+    np.testing.assert_allclose(np.array(plain["first"]), np.array(usual["first"]), rtol=0, atol=1e-3)  # signs, order
+    assert plain["values"] == pytest.approx(usual["values"], rel=1e-4, abs=0)

@@ -20,7 +20,7 @@ from pytest_medgan.evaluate.suspicion import find_suspects
 from pytest_medgan.evaluate.volumes import (
     VolumePool,
     check_volumes,
-    flat_volumes,
+    flatten_volumes,
     is_volume_folder,
     middle_slices,
     read_volumes,
@@ -398,10 +398,10 @@ def test_generator_of_no_cubes_is_refused_where_whole_volumes_are_compared(gener
 
 def test_flat_volumes_hold_the_same_numbers() -> None:
     volumes = np.random.default_rng(0).integers(0, 256, (3, 1, 4, 5, 6), dtype=np.uint8)
-    assert flat_volumes(volumes).shape == (3, 1, 20, 6)
-    np.testing.assert_array_equal(flat_volumes(volumes).reshape(3, -1), volumes.reshape(3, -1))
-    assert flat_volumes(volumes[:, :, 0]) is not None
-    assert flat_volumes(volumes[:, :, 0]).shape == (3, 1, 5, 6)
+    assert flatten_volumes(volumes).shape == (3, 1, 20, 6)
+    np.testing.assert_array_equal(flatten_volumes(volumes).reshape(3, -1), volumes.reshape(3, -1))
+    assert flatten_volumes(volumes[:, :, 0]) is not None
+    assert flatten_volumes(volumes[:, :, 0]).shape == (3, 1, 5, 6)
 
 
 def test_real_volumes_handed_back_are_suspected(tmp_path: Path) -> None:

@@ -62,6 +62,10 @@ class Column(Numbered):
         return super().forward(z, label[:, 0])
 
 
+class Small(Numbered):
+    """Take uint8 [N]."""
+
+
 class MayBeLeftOut(Numbered):
     """Draw class 1 where none is given."""
 
@@ -114,6 +118,10 @@ def onnx(network: nn.Module, path: Path, _: tuple[torch.Tensor, ...], *, batch: 
     kind, form = TensorProto.INT32 if isinstance(network, Column) else TensorProto.INT64, [batch]
     if isinstance(network, Column):
         form = [batch, 1]
+    if isinstance(network, Small):
+        kind = TensorProto.UINT8
+        nodes = [helper.make_node("Cast", ["label"], ["wide"], to=TensorProto.INT64),
+                 helper.make_node("Gather", ["embedding.weight", "wide"], ["of_class"])]  # fmt: skip
     if is_one_hot:
         kind, form = TensorProto.FLOAT, [batch, CLASSES]
         nodes = [helper.make_node("Gemm", ["label", "embedding.weight", "embedding.bias"], ["of_class"], transB=1)]
@@ -156,6 +164,7 @@ FILES = [
     pytest.param(onnx, "a.onnx", OneHot, (), "", id="ONNX, one-hot"),
     pytest.param(onnx, "a.onnx", Turned, (), "", id="ONNX, class first"),
     pytest.param(onnx, "a.onnx", Column, (), "", id="ONNX, [N,1]"),
+    pytest.param(onnx, "a.onnx", Small, (), "", id="ONNX, uint8"),
 ]
 
 
@@ -235,6 +244,12 @@ def test_one_hot_class_beyond_those_known_is_refused(tmp_path: Path) -> None:
         load_generator(f"{scripted},class=3")
     with pytest.raises(SettingsError, match=r"has classes= and no class to draw"):
         load_generator(f"{scripted},classes=5")
+
+
+def test_a_single_class_is_refused(tmp_path: Path) -> None:
+    scripted = script(OneHot(), tmp_path / "a-z12.pt", ())
+    with pytest.raises(SettingsError, match="a whole number of at least 2"):
+        load_generator(f"{scripted},class=0,classes=1")
 
 
 def test_network_of_latents_alone_takes_no_class(tmp_path: Path) -> None:

@@ -136,6 +136,12 @@ def test_payload_hidden_in_an_exported_program_does_not_run(tmp_path: Path, prot
             assert not ran.exists(), f"{suspect} ran"
 
 
+def test_long_prompt_is_an_option_and_no_file_name(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        load_generator(f'{tmp_path / "missing"},prompt="{"a" * 300}"')
+    assert "aaa" not in str(caught.value)
+
+
 def test_bare_pickle_is_told_how_it_can_be_converted(tmp_path: Path) -> None:
     target = tmp_path / "made"
     (tmp_path / "network.pkl").write_bytes(pickle.dumps({"G_ema": Payload(target)}))

@@ -131,7 +131,7 @@ def test_whole_volumes_are_gated_from_missing_over_accepted_to_pass_and_red_wher
     blurred.stdout.fnmatch_lines(["*FID*FAIL*"])
 
 
-def test_metrics_of_pixels_say_that_they_measure_images_and_copies_are_suspected(scans: pytest.Pytester) -> None:
+def test_metrics_of_pixels_name_their_cause_and_a_repeated_volume_is_suspected(scans: pytest.Pytester) -> None:
     scans.makepyfile(
         test_all="def test_all(medgan_scores, medgan_real):\n"
         "    scores = medgan_scores.at(32)\n"
@@ -158,6 +158,8 @@ def test_metrics_of_pixels_say_that_they_measure_images_and_copies_are_suspected
     (measured,) = [line for line in done.outlines if "MEASURED [" in line and "UNMEASURED" not in line]
     for name in ("fid", "kid", "improved_precision", "coverage"):
         assert f"'{name}'" in measured
+    (suspects,) = [line for line in done.outlines if "SUSPECTS" in line]
+    assert "CONSTANT" in suspects
 
 
 @pytest.mark.parametrize(
