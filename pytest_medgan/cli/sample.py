@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out is None and arguments.dicom is None:
         raise SettingsError("medgan sample has nothing to write. Give --out FILE or --dicom DIR.")
     with ConsoleProgress() as progress:
-        volumes = find_volumes(arguments.generator, "The generator")
+        volumes = find_volumes(arguments.generator, "The generator", middle=True)
         generator = (
             load_generator(arguments.generator, device=arguments.device, progress=progress)
             if volumes is None

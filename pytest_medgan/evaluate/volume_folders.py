@@ -20,12 +20,13 @@ from pytest_medgan.records import DataSettings, Progress, RealSets, no_progress
 CUTTING_OPTIONS = ("crop", "crop_size", "size", "window", "slices", "planes")  # options that say how volumes are cut
 
 
-def find_volumes(text: str, subject: str) -> DataSettings | None:
+def find_volumes(text: str, subject: str, *, middle: bool = False) -> DataSettings | None:
     """Return how to read the folder of volumes that a string names; None where it names something else.
 
     Args:
         text: `FOLDER[,key=value...]`, or any other name of a generator.
         subject: What the string was given to, as messages call it.
+        middle: The middle slice of each volume will be taken, so options that choose slices have no place.
 
     Raises:
         SettingsError: An option is unknown or says nothing of how volumes are cut, or its value cannot be used.
@@ -39,8 +40,9 @@ def find_volumes(text: str, subject: str) -> DataSettings | None:
         return None
     if spec is None:
         return DataSettings(source=text)
-    if others := [key for key in spec.options if key not in CUTTING_OPTIONS]:
-        known = ", ".join(f"{key}=" for key in CUTTING_OPTIONS)
+    taken = [key for key in CUTTING_OPTIONS if not (middle and key in ("slices", "planes"))]
+    if others := [key for key in spec.options if key not in taken]:
+        known = ", ".join(f"{key}=" for key in taken)
         raise SettingsError(f"{subject} is a folder of volumes and takes no {others[0]}=. Choose from {known}.")
     return parse_data(text, subject)
 

@@ -75,6 +75,8 @@ def test_turing_reads_volumes_as_the_real_studies_or_as_said(made: Path, capsys:
     ("name", "options", "words"),
     [
         (f"made,{HOW},split=slice", [], "is a folder of volumes and takes no split=. Choose from crop="),
+        (f"made,{HOW},slices=8", [], "takes no slices=. Choose from crop=, crop_size=, size=, window=."),
+        (f"made,{HOW},planes=three", [], "takes no planes=. Choose from crop="),
         (f"made,{HOW}", ["--count=7"], "holds 6 slices of 6 volumes for seed 0, and 7 were asked for"),
         ("made,size=x", [], "size"),
     ],
