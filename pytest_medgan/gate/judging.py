@@ -4,9 +4,11 @@ With `loss` the difference, `se` its error, `full` its error at the full count, 
 
 - Margin `auto`: at the full count PASS when loss <= alarm * se, which reports show as what is allowed, FAIL when
   loss > certain * se, and between the two more training runs decide. The margin, (alarm + accept) * full, is the loss
-  that is turned red in 98 of 100 candidates. An earlier look says PASS when loss + accept * se <= margin, and FAIL when
-  even loss - reject * se > (certain + accept) * full. What seems to be better by more than chance goes on to the full
-  count, where STALE rests on it.
+  that is turned red in 98 of 100 candidates. An earlier look says PASS when
+  loss + accept * max(se, full) <= margin, and FAIL when even loss - reject * se > (certain + accept) * full. What seems
+  to be better by more than chance goes on to the full count, where STALE rests on it.
+- Some metrics span less at few images, such as the inception score and coverage. There an early PASS takes margin and
+  full times `span`, the share of the full count's range that the look has: no loss could be as large as the margin.
 - A margin of one's own: PASS when loss + accept * se <= margin, clearly within; FAIL when loss - reject * se > margin,
   clearly beyond; else UNDECIDED, which is not green.
 - Both sides: where any change is a fault, what is better by as much fails as well.
@@ -40,7 +42,7 @@ _MORE_IMAGES = (Outcome.UNDECIDED, VerdictCause.MORE_IMAGES)
 
 
 def judge_auto(
-    seen: Difference, full_se: float, critical: Criticals, *, last: bool, both_sides: bool = False
+    seen: Difference, full_se: float, critical: Criticals, *, last: bool, both_sides: bool = False, span: float = 1.0
 ) -> Ruling:
     """Judge against the margin that follows from the errors.
 
@@ -50,12 +52,16 @@ def judge_auto(
         critical: The critical values.
         last: Whether this is the full count.
         both_sides: Whether better is a fault as well.
+        span: Range of the metric at this look as a share of that at the full count, in (0,1].
     """
     allowed = critical.alarm * (seen.error.se if last else full_se)
-    return replace(_judge_auto(seen, full_se, critical, last=last, both_sides=both_sides), allowed=allowed)
+    ruling = _judge_auto(seen, full_se, critical, last=last, both_sides=both_sides, span=span)
+    return replace(ruling, allowed=allowed)
 
 
-def _judge_auto(seen: Difference, full_se: float, critical: Criticals, *, last: bool, both_sides: bool) -> Ruling:
+def _judge_auto(
+    seen: Difference, full_se: float, critical: Criticals, *, last: bool, both_sides: bool, span: float
+) -> Ruling:
     """Return the ruling of `judge_auto` without what is allowed."""
     se, loss = seen.error.se, abs(seen.loss) if both_sides else seen.loss
     margin = (critical.alarm + critical.accept) * full_se
@@ -65,7 +71,7 @@ def _judge_auto(seen: Difference, full_se: float, critical: Criticals, *, last: 
         if loss > critical.certain * se:
             return Ruling(Outcome.FAIL, VerdictCause.WORSE, critical.certain, margin)
         return Ruling(Outcome.UNDECIDED, VerdictCause.MORE_RUNS, critical.alarm, margin)
-    if loss + critical.accept * se <= margin:
+    if loss + critical.accept * max(se, span * full_se) <= span * margin:
         return _passed_early(seen, critical, margin, both_sides=both_sides)
     if loss - critical.reject * se > (critical.certain + critical.accept) * full_se:
         return Ruling(Outcome.FAIL, VerdictCause.WORSE, critical.reject, margin)
@@ -73,14 +79,14 @@ def _judge_auto(seen: Difference, full_se: float, critical: Criticals, *, last: 
 
 
 def judge_margin(
-    seen: Difference, margin: float, critical: Criticals, *, last: bool, both_sides: bool = False
+    seen: Difference, margin: float, critical: Criticals, *, last: bool, both_sides: bool = False, span: float = 1.0
 ) -> Ruling:
     """Judge against a margin of the user's own, in metric units; arguments as in `judge_auto`."""
     se, loss = seen.error.se, abs(seen.loss) if both_sides else seen.loss
     needed = loss + critical.accept * se
-    if needed <= margin and not last:
+    if needed <= span * margin and not last:
         return _passed_early(seen, critical, margin, both_sides=both_sides)
-    if needed <= margin:
+    if needed <= margin and last:
         return _accepted(seen, critical.accept, margin, both_sides=both_sides, better=-critical.certain * se)
     if loss - critical.reject * se > margin:
         return Ruling(Outcome.FAIL, VerdictCause.WORSE, critical.reject, margin)

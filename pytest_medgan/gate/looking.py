@@ -164,7 +164,8 @@ def _with_margin(
         paired=paired,
     )
     sight = sight if margin is None else replace(sight, sees=margin, between=0.0)
-    judge = partial(_judge, settings=settings, sight=sight, margin=margin, last=n == asked.full)
+    span = _span(metric, asked.base(n).mean, asked.base(asked.full).mean)
+    judge = partial(_judge, settings=settings, sight=sight, margin=margin, last=n == asked.full, span=span)
     verdict = _ruled(verdict, seen, judge(seen, question))
     verdict = replace(verdict, run_sd=seen.run_sd, cause=_cause_of(verdict, question, auto=margin is None))
     if anchor is not None:
@@ -187,13 +188,27 @@ def sight_before(asked: Comparison, spreads: Spreads, settings: Settings) -> Sig
 
 
 def _judge(
-    seen: Difference, question: Question, *, settings: Settings, sight: Sight, margin: float | None, last: bool
+    seen: Difference,
+    question: Question,
+    *,
+    settings: Settings,
+    sight: Sight,
+    margin: float | None,
+    last: bool,
+    span: float,
 ) -> Ruling:
     """Judge one difference by the margin that the entry asks for."""
     critical = criticals(settings, question, seen.error)
     if margin is None:
-        return judge_auto(seen, sight.full_se, critical, last=last, both_sides=question.both_sides)
-    return judge_margin(seen, margin, critical, last=last, both_sides=question.both_sides)
+        return judge_auto(seen, sight.full_se, critical, last=last, both_sides=question.both_sides, span=span)
+    return judge_margin(seen, margin, critical, last=last, both_sides=question.both_sides, span=span)
+
+
+def _span(metric: Metric, at_look: float, at_full: float) -> float:
+    """Return how far an accepted value lies from the metric's worst one, as a share of that at the full count."""
+    worst = metric.low if metric.higher_is_better else metric.high
+    look, full = abs(at_look - worst), abs(at_full - worst)
+    return look / full if math.isfinite(worst) and look < full else 1.0
 
 
 def _anchored(verdict: Verdict, held: Ruling) -> Verdict:

@@ -29,6 +29,7 @@ from pytest_medgan.records import (
     mean_of_runs,
     plain_limit,
 )
+from tests.gate.conftest import make_score
 
 COUNTS = (128, 256, 512, 1024)
 ABSOLUTE = Margin("absolute", 1.0)
@@ -48,6 +49,26 @@ def test_looks_stop_as_soon_as_the_answer_is_clear(evaluation, row):
     assert verdict.outcome is Outcome.PASS
     assert close.asked == [128, 256, 512, 1024]
     assert verdict.n_fake == 1024
+
+
+@pytest.mark.parametrize(
+    ("metric", "accepted", "at_first_look", "collapsed"),
+    [("inception_score", 1.51, (1.109, 1.017), 1.06), ("coverage", 0.9, (0.12, 0.04), 0.3)],
+)
+@pytest.mark.parametrize("margin", [Margin(), Margin("absolute", 0.12)], ids=["auto", "own"])
+def test_a_collapse_does_not_pass_early_where_few_images_span_less(  # noqa: PLR0917
+    evaluation, row, metric, accepted, at_first_look, collapsed, margin
+):
+    """At the first look the accepted value is less than a margin away from the worst that the metric can take."""
+    good, bad = (replace(make_score(value, 0.002), sd=0.002) for value in at_first_look)
+    kept = row(se=0.012, margin=margin, **{metric: accepted})
+    entry = kept.entries[metric]
+    limit = replace(kept[metric], entry=replace(entry, at={**entry.at, 128: good}))
+    worse, equal = evaluation(se=0.012, **{metric: collapsed}), evaluation(se=0.012, **{metric: accepted})
+    worse.table = {**worse.table, 128: {metric: bad}}
+    equal.table = {**equal.table, 128: {metric: good}}
+    assert one(worse, limit).outcome is Outcome.FAIL
+    assert one(equal, limit).outcome.green
 
 
 def test_every_look_is_judged_where_that_is_asked_for(evaluation, row):
