@@ -72,10 +72,13 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_medgan.evaluate.settings import parse_data, parse_metrics, parse_samples, parse_seeds
     from pytest_medgan.evaluate.workbench import Workbench
     from pytest_medgan.ground.files import write_text
+    from pytest_medgan.ground.specs import parse_spec
     from pytest_medgan.session.paper_figures import write_figures
     from pytest_medgan.session.paper_table import table_to_plain
 
     models, options = _models(arguments.model), _options(arguments)
+    data = parse_data(arguments.data, "--data")
+    split = data.split if "split" in parse_spec(arguments.data, "--data").options else "slice"
     if arguments.out is not None and not arguments.out.parent.is_dir():
         raise SettingsError("--out names a folder that does not exist. Make it first.", file=str(arguments.out))
     limit = None if arguments.cache_limit is None else parse_size(arguments.cache_limit, "--cache-limit")
@@ -89,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         tables = [
             jang2022(
-                parse_data(arguments.data, "--data"),
+                data,
                 models,
                 bench,
                 extractor=extractor,
@@ -97,6 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
                 seeds=parse_seeds(arguments.seeds, "--seeds"),
                 metrics=parse_metrics(arguments.metrics, "--metrics") if arguments.metrics else METRICS,
                 beside=arguments.beside,
+                split=split,
             )
             for extractor in (arguments.extractor, arguments.beside)
             if extractor is not None

@@ -72,11 +72,12 @@ def jang2022(
     seeds: tuple[int, ...] = SEEDS,
     metrics: tuple[str, ...] = METRICS,
     beside: str | None = None,
+    split: str = "slice",
 ) -> Table:
     """Score models and held-out real images as the paper does: split="slice", one Real row, three latent seeds.
 
     Args:
-        data: The real images; the split is the paper's whatever is set.
+        data: The real images; their split is not looked at.
         models: Name of a row -> a generator's string.
         bench: The session's store.
         extractor: The feature space.
@@ -85,6 +86,7 @@ def jang2022(
         metrics: The metrics to measure.
         beside: A feature space that the caller will ask for next. It is loaded before anything long, so that an error
             in it shows at once.
+        split: "slice" as in the paper, where slices of one patient are in all sets, or "patient".
 
     Returns:
         The table.
@@ -93,7 +95,7 @@ def jang2022(
         DataError: Fewer images are held out than samples were asked for.
         MedganError: A model, the images or a feature space cannot be loaded.
     """
-    settings = Settings(replace(data, split="slice"), None, extractor, None, samples, seeds, metrics)
+    settings = Settings(replace(data, split=split), None, extractor, None, samples, seeds, metrics)
     for spec in models.values():  # load what exists before anything long; built-in names are trained on the data later
         if spec not in ARCHITECTURES:
             bench.generator(replace(settings, generator=spec))

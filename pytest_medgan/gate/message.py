@@ -17,6 +17,7 @@ _WORDS = {
 }
 _LOSSES = (Outcome.FAIL, Outcome.UNDECIDED)
 OVERRIDE_DRIFT = "--override drift"  # of `medgan baseline accept`: a loss is accepted
+OVERRIDE_FINGERPRINT = "--override fingerprint"  # and so is what was measured under other conditions
 
 
 def failure(verdicts: Sequence[Verdict], accept_command: str | None, *, together: bool = False) -> str:
@@ -38,9 +39,20 @@ def failure(verdicts: Sequence[Verdict], accept_command: str | None, *, together
         lines += ["", "what else moved:", *(f"  {moved(verdict)}" for verdict in others)]
     row = next((verdict.row for verdict in failed if verdict.row not in (None, "Real")), None)
     if accept_command and row:
-        override = f" {OVERRIDE_DRIFT}" if is_loss(failed) else ""
-        lines += ["", "to accept the change:", f"  {accept_command} --row {_quoted(row)}{override} --reason '...'"]
+        lines += ["", *_how_to_accept(failed, accept_command, row)]
     return "\n".join(lines)
+
+
+def _how_to_accept(failed: Sequence[Verdict], accept_command: str, row: str) -> list[str]:
+    """Return what accepts the change. Under other conditions nothing was measured, so the gate has to run first."""
+    if all(verdict.cause is VerdictCause.OTHER_CONDITIONS for verdict in failed):
+        return [
+            "where the difference is meant, compare with a row of its own, or replace this row: run again with "
+            "--medgan-full, then",
+            f"  {accept_command} --row {_quoted(row)} {OVERRIDE_FINGERPRINT} --reason '...'",
+        ]
+    override = f" {OVERRIDE_DRIFT}" if is_loss(failed) else ""
+    return ["to accept the change:", f"  {accept_command} --row {_quoted(row)}{override} --reason '...'"]
 
 
 def is_loss(verdicts: Iterable[Verdict]) -> bool:

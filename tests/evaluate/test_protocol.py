@@ -111,3 +111,19 @@ def test_command_prints_measured_beside_published_figures(project: Path, capsys:
     assert f"{stored['rows']['dcgan']['metrics']['fid']['mean']:.3f}" in fid
     assert any("a trial: 48 images" in line for line in rows)
     assert "48 images" in stored["scaled_down"]
+
+
+def test_command_keeps_patients_apart_where_it_is_asked_to(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stored = []
+    for split in ("", ",split=patient"):
+        arguments = [
+            "evaluate",
+            "--data",
+            f"images.npz,size=32,crop_size=32{split}",
+            "--model",
+            "dcgan=toy_table:model",
+        ]
+        assert main([*arguments, "--extractor", "toy_table:Space", "--samples", "16", "--out", "table.json"]) == 0
+        stored.append(json.loads((project / "table.json").read_text()))
+        assert ("slices of one patient are in both sets" in capsys.readouterr().out) is (split == "")
+    assert [each["fingerprint"]["inputs"]["split"] for each in stored] == ["slice", "patient"]

@@ -83,6 +83,13 @@ def test_what_cannot_be_compared_is_accepted_without_an_override():
     assert "--override" not in failure([refused], "medgan baseline accept c.yaml")
 
 
+def test_what_was_measured_under_other_conditions_needs_a_run_and_an_override():
+    refused = replace(FAIL, outcome=Outcome.INCOMPARABLE, cause=VerdictCause.OTHER_CONDITIONS, margin=None)
+    message = failure([refused], "medgan baseline accept c.yaml")
+    assert "compare with a row of its own, or replace this row: run again with --medgan-full, then" in message
+    assert "medgan baseline accept c.yaml --row model --override fingerprint --reason" in message
+
+
 def test_what_else_moved_says_how_far_and_which_way():
     passed = replace(FAIL, outcome=Outcome.PASS, loss=-0.5, measured=replace(FID, mean=19.5))
     assert moved(passed) == "fid ↓: 20.000 -> 19.500 ± 1.000 (2.0 standard errors better), PASS"
