@@ -87,6 +87,13 @@ _WORDS = {
         "metrics worse as well, so correct it first.",
         "curves",
     ),
+    "levels": (  # the same where HU are not known
+        "the grey levels or colours have shifted",
+        "Pixels no longer have the levels that those of real images have. Usual causes: another scaling of the "
+        "network's output to 0..255, exchanged colour channels, or training images that were prepared in another way. "
+        "Such a shift makes other metrics worse as well, so correct it first.",
+        "curves",
+    ),
     "collapse": (
         "the model repeats a few images (mode collapse)",
         "The generated images cover a small part of the real ones. Usual causes: a discriminator that has become too "
@@ -160,7 +167,8 @@ def causes(model: ModelRecord, evidence: Evidence | None = None) -> tuple[Cause,
     found = []
     for kind, names in _kinds(model, worse, suspected):
         figures = {**suspected, **worse} if kind == "collapse" else worse
-        found.append(_cause(kind, [figures[name] for name in names if name in figures]))
+        words = _WORDS["levels" if kind == "intensity" and model.window is None else kind]
+        found.append(_cause(kind, words, [figures[name] for name in names if name in figures]))
     if evidence is not None:
         details = {
             "intensity": grey_shift(evidence),
@@ -168,7 +176,7 @@ def causes(model: ModelRecord, evidence: Evidence | None = None) -> tuple[Cause,
             "implausible": implausible_text(evidence),
             "copying": copied_patients_text(evidence),
         }
-        found = [replace(c, because=(*c.because, words)) if (words := details.get(c.kind)) else c for c in found]
+        found = [replace(c, because=(*c.because, more)) if (more := details.get(c.kind)) else c for c in found]
     return (*found, *_single_seeds(model, worse))
 
 
@@ -263,9 +271,9 @@ def _is_collapse(worse: dict[str, Standing], suspected: dict[str, Standing]) -> 
     return recall.measured is not None and recall.before is not None and recall.measured.mean < recall.before / 2
 
 
-def _cause(kind: str, metrics: list[Standing]) -> Cause:
-    """Return the cause of a kind with the figures it rests on."""
-    short, text, look_at = _WORDS[kind]
+def _cause(kind: str, words: tuple[str, str, str], metrics: list[Standing]) -> Cause:
+    """Return the cause of a kind in its words, with the figures it rests on."""
+    short, text, look_at = words
     return Cause(kind, short, text, tuple(map(_figure, metrics)), look_at)
 
 

@@ -26,7 +26,7 @@ class DataFacts:
     collection: str  # the public collection they are from; empty where unknown
     split: str
     crop: str
-    window: tuple[float, ...]  # HU of grey 0 and 255
+    window: tuple[float, ...] | None  # HU of grey 0 and 255; None where unknown, as for pictures
     training: int  # images
     reference: int
     held_out: int
@@ -174,7 +174,7 @@ def findings_of(
             collection=collection_of(settings.source),
             split=settings.split,
             crop=settings.crop,
-            window=settings.window,
+            window=real.reference.window,
             training=len(real.training),
             reference=len(real.reference),
             held_out=len(real.held_out),

@@ -26,12 +26,12 @@ def model_lines(model: Model, *, report_only: bool = False, second: Model | None
         second: The same model in the second feature space, where one was asked for.
     """
     found, data = model.findings, model.findings.data
-    window = "[{:g}, {:g}] HU".format(*data.window)
+    levels = "grey levels without HU" if data.window is None else "window [{:g}, {:g}] HU".format(*data.window)
     lines = [
         (f"{found.name}: {len(found.seeds)} sample groups (seeds {', '.join(map(str, found.seeds))})", ""),
         (
             f"real images: {data.reference} reference, {data.held_out} held out, {data.training} training; "
-            f"split by {data.split}, crop on the {data.crop}, window {window}",
+            f"split by {data.split}, crop on the {data.crop}, {levels}",
             "",
         ),
         (f"extractor: {found.extractor} ({', '.join(filter(None, (found.numeric_class, found.engine)))})", ""),

@@ -169,6 +169,7 @@ def test_every_metric_but_that_of_hounsfield_units_measures_colours_and_sheets_s
         "--medgan-metrics=all", "--medgan-report=html", "--medgan-report-real",
     )  # fmt: skip
     done.assert_outcomes(passed=1)
+    done.stdout.fnmatch_lines(["real images: *crop on the image, grey levels without HU*"])
     (line,) = [line for line in done.outlines if "UNMEASURED" in line]
     assert "implausible_rate" in line
     assert "needs HU and so images of one channel, and these are in colour" in line

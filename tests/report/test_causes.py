@@ -166,6 +166,13 @@ def test_grey_shift_without_histograms_is_empty() -> None:
     assert grey_shift(Evidence()) == ""
 
 
+def test_intensity_cause_without_a_window_speaks_of_levels_and_not_of_hounsfield(make_model: MakeModel) -> None:
+    (cause,) = causes(replace(make_model(intensity_distance=9.0), window=None))
+    assert cause.kind == "intensity"
+    assert cause.short == "the grey levels or colours have shifted"
+    assert "HU" not in " ".join((cause.text, *cause.because))
+
+
 def test_intensity_cause_names_the_shift(make_model: MakeModel) -> None:
     real, fake = histograms()
     evidence = Evidence(histogram_real=real, histogram_fake=fake)
