@@ -25,7 +25,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--data", required=True, metavar="SOURCE", help="real images, written like --medgan-data of the plugin"
     )
     parser.add_argument(
-        "--model", action="append", required=True, metavar="NAME=SPEC", help="a row of the table; may be repeated"
+        "--model", action="append", required=True, metavar="NAME=SPEC", help="a column of the table; may be repeated"
     )
     parser.add_argument(
         "--extractor", default="inception_v3,weights=imagenet", metavar="SPEC", help="(default: %(default)s)"
@@ -173,6 +173,6 @@ def _models(texts: list[str]) -> dict[str, str]:
         if not (name and equals and spec):
             raise SettingsError(f"--model takes NAME=SPEC, such as dcgan=model.safetensors, not {text!r}.")
         if name in models or name == "Real":
-            raise SettingsError(f"--model: the name {name!r} is taken. Give every row a name of its own.")
+            raise SettingsError(f"--model: the name {name!r} is taken. Give every model a name of its own.")
         models[name] = spec
     return models

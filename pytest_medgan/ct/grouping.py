@@ -48,9 +48,9 @@ def finish_picture(values: Float64, *, crop_size: int, size: int, window: tuple[
         crop_size = size
     elif min(values.shape) < crop_size:
         rows, columns = values.shape
+        whole = f"size={rows} to take such pictures whole, or " if rows == columns else ""
         raise DataError(
-            f"A picture is {rows}x{columns}, smaller than crop_size={crop_size}. Give a smaller crop_size, or pictures "
-            f"of {size}x{size}.",
+            f"A picture is {rows}x{columns}, smaller than crop_size={crop_size}. Give {whole}a smaller crop_size.",
             file=file,
         )
     corner = crop_corner(values.shape[0], values.shape[1], None, crop_size)

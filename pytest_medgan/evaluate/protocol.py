@@ -78,7 +78,7 @@ def jang2022(
 
     Args:
         data: The real images; their split is not looked at.
-        models: Name of a row -> a generator's string.
+        models: Name of a column -> a generator's string.
         bench: The session's store.
         extractor: The feature space.
         samples: Images per sample group; None takes as many as there are reference images.
@@ -107,7 +107,7 @@ def jang2022(
     full = held_out.counts[-1]
     if full > len(real.held_out):
         raise DataError(
-            f"{full} images per row were asked for and {len(real.held_out)} real ones are held out. "
+            f"{full} images per column were asked for and {len(real.held_out)} real ones are held out. "
             "Give more studies or scale down with --samples."
         )
     evaluations = {

@@ -83,7 +83,7 @@ def test_real_row_of_the_table_is_the_held_out_half(project: Path) -> None:
 
 
 def test_more_samples_than_held_out_images_are_an_error(project: Path) -> None:
-    with pytest.raises(DataError, match="128 images per row were asked for and 64 real ones are held out"):
+    with pytest.raises(DataError, match="128 images per column were asked for and 64 real ones are held out"):
         measured(project, 128)
 
 
