@@ -24,7 +24,7 @@ from pytest_medgan.gan.class_inputs import ClassChoice
 from pytest_medgan.gan.pipelines import from_pipeline
 from pytest_medgan.gan.sampling import BlockGenerator, choose_device
 from pytest_medgan.gan.time_limits import SECONDS
-from pytest_medgan.ground.pool import Pool, WorkerLostError, keep_worker
+from pytest_medgan.ground.pool import Pool, WorkerLostError
 from pytest_medgan.records import Progress, UInt8, no_progress
 
 _KEPT = 4  # models that stay open
@@ -168,7 +168,6 @@ def _draw(order: BlockOrder) -> UInt8:
 @lru_cache(_KEPT)
 def _open(file: ModelFile) -> BlockGenerator:
     """Return the generator of a file or a folder."""
-    keep_worker()
     os.chdir(file.folder)
     torch.set_num_threads(file.threads)
     path, said, device = Path(file.path), file.choices, file.device

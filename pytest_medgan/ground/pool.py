@@ -76,7 +76,9 @@ class Pool:
         from joblib.externals.loky.process_executor import TerminatedWorkerError
 
         if self._executor is None:
-            self._executor = ProcessPoolExecutor(max_workers=self._workers, env=self._environment)
+            self._executor = ProcessPoolExecutor(
+                max_workers=self._workers, env=self._environment, initializer=_keep_worker
+            )
         starts = range(0, len(items), chunk)
         futures = [self._executor.submit(_apply, work, list(items[start : start + chunk])) for start in starts]
         try:
@@ -92,11 +94,12 @@ class Pool:
                 self.close(kill=True)
 
 
-def keep_worker() -> None:
+def _keep_worker() -> None:
     """Keep the worker process that calls this, however much memory it takes.
 
-    Where psutil is installed, loky takes a worker that has grown by 300 MB for one that leaks memory, and replaces it.
-    A worker that holds a model grows that much when it loads it.
+    Where psutil is installed, loky takes a worker that has grown by 300 MB for one that leaks memory, and replaces it
+    with a warning. A worker that holds a model or a large study grows that much, and where warnings are errors, as
+    pytest can make them, the warning ends loky's own thread: what the worker was given is then never answered.
     """
     from joblib.externals.loky import process_executor
 

@@ -6,8 +6,6 @@ import os
 import signal
 import time
 
-from pytest_medgan.ground.pool import keep_worker
-
 
 def square(value: int) -> int:
     return value * value
@@ -44,7 +42,6 @@ _KEPT = []
 
 def grow(megabytes):
     """Keep so many megabytes and return this process's number, later than loky looks for leaks again."""
-    keep_worker()
     _KEPT.append(bytes([1]) * (megabytes << 20))
     time.sleep(1.1)
     return os.getpid()

@@ -76,7 +76,7 @@ def test_pool_stream_yields_what_came_before_the_error(work: ModuleType) -> None
     assert seen == [[0, 1]]
 
 
-def test_worker_that_is_to_be_kept_may_grow(work: ModuleType) -> None:
+def test_worker_that_grows_is_kept(work: ModuleType) -> None:
     pytest.importorskip("psutil")  # without it loky does not look
     with Pool(1) as pool:
         [first], [second], [third] = pool.stream(work.grow, [1, 400, 1], timeout=60.0)
