@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from queue import Empty
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -46,8 +48,13 @@ class Pool:
     def close(self, *, kill: bool = False) -> None:
         """End the workers; `kill` does not wait for the chunks that they process. The next call starts new ones."""
         executor, self._executor = self._executor, None
-        if executor is not None:
-            executor.shutdown(wait=True, kill_workers=kill)
+        if executor is None:
+            return
+        if kill:  # what was not handed over yet: loky's thread would look for it after it has forgotten it, and fail
+            with suppress(Empty):
+                while True:
+                    executor._work_ids.get_nowait()
+        executor.shutdown(wait=True, kill_workers=kill)
 
     def stream(
         self,
@@ -76,9 +83,7 @@ class Pool:
         from joblib.externals.loky.process_executor import TerminatedWorkerError
 
         if self._executor is None:
-            self._executor = ProcessPoolExecutor(
-                max_workers=self._workers, env=self._environment, initializer=_keep_worker
-            )
+            self._executor = ProcessPoolExecutor(max_workers=self._workers, env=self._environment)
         starts = range(0, len(items), chunk)
         futures = [self._executor.submit(_apply, work, list(items[start : start + chunk])) for start in starts]
         try:
@@ -148,4 +153,5 @@ def map_in_processes(
 
 def _apply(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """Apply `work` to each item, in a worker."""
+    _keep_worker()
     return [work(item) for item in items]
