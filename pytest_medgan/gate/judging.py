@@ -52,7 +52,7 @@ def judge_auto(
         critical: The critical values.
         last: Whether this is the full count.
         both_sides: Whether better is a fault as well.
-        span: Range of the metric at this look as a share of that at the full count, in (0,1].
+        span: Range of the metric at this look as a share of that at the full count, in [0,1].
     """
     allowed = critical.alarm * (seen.error.se if last else full_se)
     ruling = _judge_auto(seen, full_se, critical, last=last, both_sides=both_sides, span=span)

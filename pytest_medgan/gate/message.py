@@ -17,7 +17,7 @@ _WORDS = {
 }
 _LOSSES = (Outcome.FAIL, Outcome.UNDECIDED)
 OVERRIDE_DRIFT = "--override drift"  # of `medgan baseline accept`: a loss is accepted
-OVERRIDE_FINGERPRINT = "--override fingerprint"  # and so is what was measured under other conditions
+OVERRIDE_FINGERPRINT = "--override fingerprint"  # scores of other conditions are accepted
 
 
 def failure(verdicts: Sequence[Verdict], accept_command: str | None, *, together: bool = False) -> str:
