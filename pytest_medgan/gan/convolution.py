@@ -45,11 +45,11 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: i
     return _with_bias(x, weight, bias, (stride, padding, 1, False))
 
 
-def convolve_each(x: Tensor, kernel: Tensor, *, stride: int = 1) -> Tensor:
-    """Return each map of x [N,C,H,W] convolved with its kernel, [C,1,k,k], without padding."""
+def convolve_each(x: Tensor, kernel: Tensor, *, stride: int = 1, padding: int = 0) -> Tensor:
+    """Return each map of x [N,C,H,W] convolved with its kernel, [C,1,k,k]."""
     if not _wants_second_derivatives(x):
-        return functional.conv2d(x, kernel, stride=stride, groups=x.shape[1])
-    return _with_bias(x, kernel, None, (stride, 0, x.shape[1], False))
+        return functional.conv2d(x, kernel, stride=stride, padding=padding, groups=x.shape[1])
+    return _with_bias(x, kernel, None, (stride, padding, x.shape[1], False))
 
 
 def convolve_transposed(x: Tensor, weight: Tensor, *, stride: int) -> Tensor:

@@ -4,7 +4,8 @@ z is normalised and mapped to w by dense layers. Each convolution of the generat
 affine function of w, and divides its output by the norm that its weights then have (demodulation); noise of a learnt
 strength is added to every map. toRGB layers are modulated and not demodulated, and their images are summed, each
 enlarged to the next resolution. All weights have an equalised learning rate: N(0, 1) at rest, scaled by
-1 / sqrt(fan-in) when used, with a gain of sqrt(2) behind the LeakyReLU.
+1 / sqrt(fan-in) when used, with a gain of sqrt(2) behind the LeakyReLU. LeakyReLU(a x) is a LeakyReLU(x) for a > 0, so
+that gain multiplies weights instead of maps, which are many times larger.
 
 StyleGAN 1 is left out: its networks differ in more than AdaIN (progressive growing, and noise and bias behind the
 normalisation), and its successor replaces it in practice.
@@ -29,13 +30,14 @@ from pytest_medgan.gan.pggan import maps, minibatch_deviation, pixel_norm
 from pytest_medgan.gan.stylegan2_settings import StyleGAN2Config
 
 EPSILON = 1e-8
+GAIN, SLOPE = sqrt(2.0), 0.2  # of each LeakyReLU
 MAPPING_RATE = 0.01  # of the mapping's learning rate to that of the rest
 Noise = dict[str, Tensor]  # "RESOLUTION.LAYER" -> [N,1,RESOLUTION,RESOLUTION]
 
 
 def activate(x: Tensor) -> Tensor:
-    """Return sqrt(2) * LeakyReLU(x) of slope 0.2."""
-    return leaky_relu(x, 0.2) * sqrt(2.0)
+    """Return LeakyReLU(x) with its gain."""
+    return leaky_relu(x, SLOPE) * GAIN
 
 
 class Dense(nn.Module):
@@ -125,13 +127,13 @@ class StyledConv(nn.Module):
         weight = self.weight * self._scale
         x = x * style[:, :, None, None].to(x.dtype)
         if self._up:
-            x = blur(convolve_transposed(x, weight.transpose(0, 1), stride=2), (1, 1), gain=4.0)
+            x = blur(convolve_transposed(x, weight.transpose(0, 1), stride=2), padding=1, gain=4.0)
         else:
             x = convolve(x, weight, padding=1)
-        x = x * demodulation(weight, style)[:, :, None, None].to(x.dtype)
         drawn = self.constant_noise if noise is None else noise
-        x = x + (drawn * self.strength).to(x.dtype)
-        return activate(x + self.bias[:, None, None].to(x.dtype))
+        factor, drawn = GAIN * demodulation(weight, style), drawn * (GAIN * self.strength)
+        x = torch.addcmul(drawn.to(x.dtype), x, factor[:, :, None, None].to(x.dtype))
+        return leaky_relu(x + (GAIN * self.bias)[:, None, None].to(x.dtype), SLOPE)
 
 
 class ToRGB(nn.Module):
@@ -150,12 +152,12 @@ class ToRGB(nn.Module):
         return convolve(x * style[:, :, None, None].to(x.dtype), self.weight, self.bias)
 
 
-def blur(x: Tensor, edges: tuple[int, int], *, stride: int = 1, gain: float = 1.0) -> Tensor:
+def blur(x: Tensor, *, padding: int, stride: int = 1, gain: float = 1.0) -> Tensor:
     """Return maps filtered by [1, 3, 3, 1] / 8 in both directions, which keeps their mean inside.
 
     Args:
         x: [N,C,H,W].
-        edges: Zeros added before and behind, in both directions.
+        padding: Zeros added on every side.
         stride: Keep every so many pixels.
         gain: Factor of the result.
     """
@@ -163,15 +165,20 @@ def blur(x: Tensor, edges: tuple[int, int], *, stride: int = 1, gain: float = 1.
     taps[1:3] = 3.0
     taps = taps / 8
     kernel = (gain * taps[:, None] * taps[None, :]).expand(x.shape[1], 1, 4, 4)
-    return convolve_each(pad(x, (*edges, *edges)), kernel, stride=stride)
+    return convolve_each(x, kernel, stride=stride, padding=padding)
 
 
 def enlarge(images: Tensor) -> Tensor:
     """Return images [N,C,H,W] at twice the resolution, by zeros between the pixels and the filter above."""
-    n, channels, height, width = images.shape
-    apart = images.new_zeros(n, channels, height, 2, width, 2)
-    apart[:, :, :, 0, :, 0] = images
-    return blur(apart.reshape(n, channels, 2 * height, 2 * width), (2, 1), gain=4.0)
+    for axis in (2, 3):
+        images = _enlarge(images.transpose(axis, 3)).transpose(axis, 3)
+    return images
+
+
+def _enlarge(images: Tensor) -> Tensor:
+    """Return images enlarged along the last axis, by sums: a convolution of few maps is slow on a CPU."""
+    near, far = 0.75 * images, pad(0.25 * images, (1, 1))
+    return torch.stack([far[..., :-2] + near, near + far[..., 2:]], -1).flatten(-2)
 
 
 class Synthesis(nn.Module):
@@ -233,22 +240,26 @@ def truncate(generator: nn.Module, truncation: float) -> None:
 
 
 class EqualConv(nn.Module):
-    """Convolve with equalised learning rate; `down` blurs and halves the resolution."""
+    """Convolve with equalised learning rate and multiply by `gain`; `down` blurs and halves the resolution."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, *, bias: bool = True, down: bool = False) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, *, gain: float = GAIN, bias: bool = True, down: bool = False
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs, kernel, kernel))
         self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
-        self._scale, self._kernel, self._down = 1 / sqrt(inputs * kernel * kernel), kernel, down
+        self._gain, self._scale = gain, gain / sqrt(inputs * kernel * kernel)
+        self._kernel, self._down = kernel, down
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the convolved maps."""
         weight = self.weight * self._scale
+        bias = None if self.bias is None else self.bias * self._gain
         if not self._down:
-            return convolve(x, weight, self.bias, padding=self._kernel // 2)
+            return convolve(x, weight, bias, padding=self._kernel // 2)
         if self._kernel == 1:
-            return convolve(blur(x, (1, 1), stride=2), weight, self.bias)
-        return convolve(blur(x, (2, 2)), weight, self.bias, stride=2)
+            return convolve(blur(x, padding=1, stride=2), weight, bias)
+        return convolve(blur(x, padding=2), weight, bias, stride=2)
 
 
 class ResidualBlock(nn.Module):
@@ -256,15 +267,16 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
+        # the sum is divided by sqrt(2), which keeps the variance: both gains contain that
         self.first = EqualConv(inputs, inputs, 3)
-        self.second = EqualConv(inputs, outputs, 3, down=True)
-        self.skip = EqualConv(inputs, outputs, 1, bias=False, down=True)
+        self.second = EqualConv(inputs, outputs, 3, gain=GAIN / sqrt(2.0), down=True)
+        self.skip = EqualConv(inputs, outputs, 1, gain=1 / sqrt(2.0), bias=False, down=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the maps at half the resolution; the sum is divided by sqrt(2), which keeps the variance."""
-        deep: Tensor = activate(self.second(activate(self.first(x))))
+        """Return the maps at half the resolution."""
+        deep = leaky_relu(self.second(leaky_relu(self.first(x), SLOPE)), SLOPE)
         skipped: Tensor = self.skip(x)
-        return (deep + skipped) / sqrt(2.0)
+        return deep + skipped
 
 
 class StyleGAN2Discriminator(nn.Module):
@@ -281,10 +293,10 @@ class StyleGAN2Discriminator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits of images."""
-        x = activate(self.from_rgb(images))
+        x = leaky_relu(self.from_rgb(images), SLOPE)
         for block in self.blocks:
             x = block(x)
-        x = activate(self.last(minibatch_deviation(x, self._group)))
+        x = leaky_relu(self.last(minibatch_deviation(x, self._group)), SLOPE)
         logits: Tensor = self.score(activate(self.dense(x.flatten(1))))
         return logits.flatten()
 

@@ -77,7 +77,7 @@ def test_styled_convolution_has_weights_of_its_own_for_each_image(up: bool) -> N
             spaced = torch.zeros(1, 4, 17, 17, dtype=torch.float64)
             spaced[:, :, 1::2, 1::2] = maps
             wide = conv2d(spaced, weight.flip(2, 3), padding=1)  # a transposed convolution, written out
-            maps = blur(wide, (1, 1), gain=4.0)
+            maps = blur(wide, padding=1, gain=4.0)
         else:
             maps = conv2d(maps, weight, padding=1)
         expected.append(activate(maps + 0.3 * noise[image] + layer.bias[:, None, None]))
@@ -86,10 +86,17 @@ def test_styled_convolution_has_weights_of_its_own_for_each_image(up: bool) -> N
 
 def test_blur_keeps_a_constant_inside_and_enlarging_is_bilinear() -> None:
     flat = torch.full((1, 2, 8, 8), 3.0)
-    torch.testing.assert_close(blur(flat, (2, 1))[:, :, 2:-2, 2:-2], flat[:, :, 2:-2, 2:-2])
-    images = normal(2, 3, 8, 8)
+    torch.testing.assert_close(blur(flat, padding=1)[:, :, 1:-1, 1:-1], flat[:, :, :-3, :-3])
+    images = normal(2, 3, 8, 6)
     twice = interpolate(images, scale_factor=2, mode="bilinear", align_corners=False)
     torch.testing.assert_close(enlarge(images)[:, :, 1:-1, 1:-1], twice[:, :, 1:-1, 1:-1])
+
+
+def test_enlarging_is_a_filter_of_pixels_with_zeros_between_and_around_them() -> None:
+    images = normal(2, 3, 8, 6)
+    apart = torch.zeros(2, 3, 18, 14, dtype=torch.float64)
+    apart[:, :, 1:-1:2, 1:-1:2] = images
+    torch.testing.assert_close(enlarge(images), blur(apart, padding=1, gain=4.0)[:, :, :-1, :-1])
 
 
 def test_each_layer_takes_its_own_style() -> None:
