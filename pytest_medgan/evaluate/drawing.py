@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 
-from pytest_medgan.errors import CheckpointError
+from pytest_medgan.errors import CheckpointError, SettingsError
 from pytest_medgan.evaluate.shared import SharedScores
 from pytest_medgan.records import ImageSource, Int64, Names, UInt8
 
@@ -14,6 +17,17 @@ _OTHER_CHANNELS = {  # channels of the generated images -> what is wrong with th
     3: "The generator draws images in colour, and the real ones are grey. Add channels=3 to --medgan-data, or make it "
     "return [N,1,H,W].",
 }
+
+FIRST_IMAGES = 32  # drawn and checked before all others; generators of this package draw no fewer at a time
+
+
+@contextmanager
+def named_errors(name: str) -> Iterator[None]:
+    """Put the name of a model before what its generator is refused for; one of several may be at fault."""
+    try:
+        yield
+    except (CheckpointError, SettingsError) as error:
+        raise type(error)(f"Model {name!r}: {error}", file=error.file) from error
 
 
 class DrawnImages:
@@ -30,6 +44,7 @@ class DrawnImages:
         full: int,
         shape: tuple[int, ...],
         key: str,
+        name: str,
         shared: SharedScores | None = None,
         whole: bool = False,
     ) -> None:
@@ -40,6 +55,7 @@ class DrawnImages:
             full: Images per sample group at the full count.
             shape: [C,H,W] of the real images, which every image must have.
             key: Names the evaluation among those of the session.
+            name: What errors call the model.
             shared: Where other processes find the images; None where there is one process.
             whole: Draw the full count at once even where ranges can be drawn, so that a look takes the same positions
                 as that of a model which cannot.
@@ -48,9 +64,18 @@ class DrawnImages:
         self._full = full
         self._shape = shape
         self._key = key
+        self._name = name
         self._shared = shared if source.shares_images else None
         self._whole = whole or source.draw_range is None
         self._kept: dict[int, UInt8] = {}
+
+    def check(self, seed: int, n: int) -> None:
+        """Draw the first images of a seed, at most `n`, and check them; all where no part can be drawn.
+
+        Raises:
+            CheckpointError: As `take` raises.
+        """
+        self._drawn(seed, self._full if self._source.draw_range is None else min(n, FIRST_IMAGES))
 
     def take(self, seed: int, n: int) -> UInt8:
         """Return the `n` images of a look, uint8 [n,C,H,W]; a larger look of the seed begins with the same images.
@@ -83,11 +108,12 @@ class DrawnImages:
                 kept = elsewhere
         have = 0 if kept is None else len(kept)
         if kept is None or have < n:
-            if self._source.draw_range is None:
-                kept = checked_images(self._source.draw(n, seed), n, self._shape)
-            else:
-                fresh = checked_images(self._source.draw_range(have, n, seed), n - have, self._shape)
-                kept = fresh if kept is None else np.concatenate([kept, fresh])
+            with named_errors(self._name):
+                if self._source.draw_range is None:
+                    kept = checked_images(self._source.draw(n, seed), n, self._shape)
+                else:
+                    fresh = checked_images(self._source.draw_range(have, n, seed), n - have, self._shape)
+                    kept = fresh if kept is None else np.concatenate([kept, fresh])
             if self._shared is not None:
                 self._shared.keep_images(self._key, seed, kept)
         self._kept[seed] = kept
@@ -113,6 +139,13 @@ def checked_images(pixels: object, count: int, shape: tuple[int, ...]) -> UInt8:
         )
     if array.shape[:1] + array.shape[2:] == (count, *shape[1:]) and {array.shape[1], shape[0]} == {1, 3}:
         raise CheckpointError(_OTHER_CHANNELS[array.shape[1]])
+    if array.ndim == len(shape) + 1 == 4 and array.shape[:2] == (count, shape[0]) and array.shape[2:] != shape[1:]:
+        (rows, columns), wanted = array.shape[2:], f"{shape[1]}x{shape[2]}"
+        resized = f", or set size={rows} in --medgan-data or --data" if rows == columns else ""
+        raise CheckpointError(
+            f"The generator returned images of {rows}x{columns} pixels, and the real images have {wanted}. "
+            f"Make it draw {wanted}{resized}."
+        )
     if array.shape != (count, *shape):
         raise CheckpointError(
             f"The generator returned shape {list(array.shape)} where {[count, *shape]} was asked for. "

@@ -14,7 +14,7 @@ from pytest_medgan.embedding.contract import FeatureSpace
 from pytest_medgan.embedding.sharding import agreed
 from pytest_medgan.errors import SettingsError
 from pytest_medgan.evaluate.combining import gather_scores, limit_freedom, set_volume_causes
-from pytest_medgan.evaluate.drawing import DrawnImages
+from pytest_medgan.evaluate.drawing import DrawnImages, named_errors
 from pytest_medgan.evaluate.fingerprint import make_fingerprint
 from pytest_medgan.evaluate.looks import full_count, looks
 from pytest_medgan.evaluate.shared import SharedScores
@@ -67,16 +67,17 @@ class ModelEvaluation:
         """
         self.name = name
         self.subject = subject
-        drawn = resolve_generator(generator)
+        with named_errors(name):
+            drawn = resolve_generator(generator)
+            self._source = slice_volumes(drawn, subject.real.settings, subject.real.reference.pixels.shape[-1])
         self._ordinal_of = drawn.draw  # names a generator without an identity
-        self._source = slice_volumes(drawn, subject.real.settings, subject.real.reference.pixels.shape[-1])
         self._generated = generated
         self._by_volume = generated and self._source.groups is not None
         self._by_image = accepted is not None  # keep what every image adds to a metric
         self._whole = self._source.draw_range is None
         self._accepted: ModelEvaluation | None = None
         if accepted is not None:
-            self._accepted = ModelEvaluation(name, accepted, subject)
+            self._accepted = ModelEvaluation(f"{name}, the accepted model", accepted, subject)
             self._pair_with(self._accepted)
         self._scores: dict[int, Scores] = {}
         self._evidence: dict[int, Evidence] = {}
@@ -183,6 +184,16 @@ class ModelEvaluation:
             self._scores[n] = replace(scores, fingerprint=self.fingerprint)
         return self._scores[n]
 
+    def check_images(self, n: int) -> None:
+        """Draw the first images of a look of `n` and check them, those of the accepted model too; embed nothing.
+
+        Raises:
+            CheckpointError: A model draws images of another type, size or number; the error names it.
+        """
+        for evaluation in (self, self._accepted):
+            if evaluation is not None:
+                evaluation._drawn_images.check(self.subject.settings.seeds[0], n)
+
     @property
     def _shared(self) -> SharedScores | None:
         """Where other processes look for these scores; None where each must compute, for pictures or pairs."""
@@ -191,6 +202,7 @@ class ModelEvaluation:
 
     def _compute(self, n: int) -> Scores:
         """Measure every sample group at one look."""
+        self.check_images(n)
         settings = self.subject.settings
         volumes = self._count_volumes(n) if self._by_volume else 0
         with_evidence = self.subject.bench.evidence  # scores and evidence share the passes that take longest
@@ -249,6 +261,7 @@ class ModelEvaluation:
             full=self.counts[-1],
             shape=self.subject.real.reference.pixels.shape[1:],
             key=self.key,
+            name=self.name,
             shared=self._shared,
             whole=self._whole,
         )

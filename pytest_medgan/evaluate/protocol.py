@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pytest_medgan import catalogue
 from pytest_medgan.embedding.side_by_side import Disagreement, ranking_disagreements
 from pytest_medgan.errors import DataError
+from pytest_medgan.evaluate.drawing import named_errors
 from pytest_medgan.evaluate.evaluation import ModelEvaluation
 from pytest_medgan.evaluate.fingerprint import make_fingerprint
 from pytest_medgan.evaluate.real import real_evaluation
@@ -96,9 +97,10 @@ def jang2022(
         MedganError: A model, the images or a feature space cannot be loaded.
     """
     settings = Settings(replace(data, split=split), None, extractor, None, samples, seeds, metrics)
-    for spec in models.values():  # load what exists before anything long; built-in names are trained on the data later
+    for name, spec in models.items():  # load what exists before anything long; built-in names are trained later
         if spec not in ARCHITECTURES:
-            bench.generator(replace(settings, generator=spec))
+            with named_errors(name):
+                bench.generator(replace(settings, generator=spec))
     real = bench.real(settings)
     subject = Subject(real, bench.extractor(extractor, real), settings, bench)
     if beside is not None:
@@ -110,9 +112,10 @@ def jang2022(
             f"{full} images per column were asked for and {len(real.held_out)} real ones are held out. "
             "Give more studies or scale down with --samples."
         )
-    evaluations = {
-        name: ModelEvaluation(name, bench.generator(replace(settings, generator=spec)), subject)
-        for name, spec in models.items()
-    }
+    evaluations: dict[str, ModelEvaluation] = {}
+    for name in sorted(models, key=lambda name: models[name] in ARCHITECTURES):  # all are checked before one is trained
+        evaluations[name] = ModelEvaluation(name, bench.generator(replace(settings, generator=models[name])), subject)
+        evaluations[name].check_images(full)
+    evaluations = {name: evaluations[name] for name in models}
     rows = {"Real": held_out.at(full), **{name: evaluation.at(full) for name, evaluation in evaluations.items()}}
     return Table(rows, make_fingerprint(subject), full, subject.warnings, evaluations)

@@ -104,6 +104,8 @@ class RunsEvaluation:
     def at(self, n: int) -> Scores:
         """Return the mean scores of the runs at a look of `n` images of every sample group of each run."""
         if n not in self._scores:
+            for run in self.runs:
+                run.check_images(n)
             self._scores[n] = self._joined([run.at(n) for run in self.runs])
         return self._scores[n]
 

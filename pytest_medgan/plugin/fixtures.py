@@ -143,7 +143,13 @@ def medgan_scores(
         if not medgan_settings.runs:
             return ModelEvaluation(name, generator, subject, accepted=accepted)
         each = [replace(medgan_settings, generator=spec, runs=()) for spec in medgan_settings.runs]
-        return RunsEvaluation(name, [ModelEvaluation(name, state.bench.generator(one), subject) for one in each])
+        return RunsEvaluation(
+            name,
+            [
+                ModelEvaluation(f"{name}, run {number}", state.bench.generator(one), subject)
+                for number, one in enumerate(each, start=1)
+            ],
+        )
 
     evaluation = state.bench.keep_model(key, make)
     if medgan_settings.beside is not None:

@@ -14,7 +14,15 @@ import pytest
 from pytest_medgan.catalogue import METRICS
 from pytest_medgan.embedding import resolve_extractor
 from pytest_medgan.errors import CheckpointError, DataError
-from pytest_medgan.evaluate import ModelEvaluation, Settings, Subject, Workbench, real_row, with_real_sweep
+from pytest_medgan.evaluate import (
+    ModelEvaluation,
+    RunsEvaluation,
+    Settings,
+    Subject,
+    Workbench,
+    real_row,
+    with_real_sweep,
+)
 from pytest_medgan.evaluate.combining import combine_groups, gather_scores, row_of
 from pytest_medgan.evaluate.drawing import checked_images, look_order
 from pytest_medgan.evaluate.real import held_out_source, real_evaluation
@@ -208,6 +216,63 @@ def test_checked_images_refuses_other_types_and_shapes() -> None:
     for bad in (good[:3], good.astype(np.float32), good[:, 0], good[..., :4]):
         with pytest.raises(CheckpointError, match="The generator returned"):
             checked_images(bad, 4, (1, 8, 8))
+
+
+class Small(Noise):
+    """A generator whose images have another size than the real ones."""
+
+    identity = "small"
+
+    def sample_range(self, start: int, stop: int, seed: int) -> UInt8:
+        return super().sample_range(start, stop, seed)[:, :, ::2, ::2]
+
+
+SMALL = (
+    "Model '{}': The generator returned images of 8x8 pixels, and the real images have 16x16. Make it draw 16x16, or "
+    "set size=8 in --medgan-data or --data."
+)
+
+
+def test_images_of_another_size_are_an_error_after_the_first_ones(subject: Subject) -> None:
+    extractor, generator = Projections(), Small()
+    evaluation = ModelEvaluation("b", generator, replace(subject, extractor=resolve_extractor(extractor)))
+    with pytest.raises(CheckpointError) as caught:
+        evaluation.at(64)
+    assert str(caught.value) == SMALL.format("b")
+    assert generator.asked == [(0, 32, 0)]
+    assert extractor.embedded == 0
+
+
+def test_images_of_another_shape_have_no_size_to_set(subject: Subject) -> None:
+    for cut in (np.s_[:, :, :8], np.s_[:, :1, ..., :8]):
+        with pytest.raises(CheckpointError) as caught:
+            ModelEvaluation("b", lambda count, seed, cut=cut: Noise()(count, seed)[cut], subject).at(16)
+        assert "Make it draw 16x16." in str(caught.value)
+
+
+def test_first_images_are_drawn_once_and_kept_in_their_order(subject: Subject) -> None:
+    generator = Noise()
+    evaluation = ModelEvaluation("noise", generator, subject)
+    evaluation.check_images(64)
+    assert (evaluation.images(0, 64).pixels == Noise()(64, 0)).all()
+    assert generator.asked == [(0, 32, 0), (32, 64, 0)]
+
+
+@pytest.mark.parametrize("wrong", ["accepted", "run"])
+def test_images_of_another_size_of_a_second_model_are_an_error_before_the_first_is_embedded(
+    wrong: str, subject: Subject
+) -> None:
+    extractor = Projections()
+    subject = replace(subject, extractor=resolve_extractor(extractor))
+    if wrong == "run":
+        runs = [ModelEvaluation(f"m, run {i}", one, subject) for i, one in enumerate((Noise(), Small()), start=1)]
+        look, name = RunsEvaluation("m", runs).at, "m, run 2"
+    else:
+        look, name = ModelEvaluation("m", Noise(), subject, accepted=Small()).at, "m, the accepted model"
+    with pytest.raises(CheckpointError) as caught:
+        look(16)
+    assert str(caught.value) == SMALL.format(name)
+    assert extractor.embedded == 0
 
 
 def test_sweep_leaves_the_scores_unchanged(subject: Subject) -> None:

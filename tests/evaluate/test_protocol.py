@@ -31,9 +31,14 @@ def model(count, seed, grey=20):
 def real(count, seed):
     return model(count, seed, grey=0)
 
+def small(count, seed):
+    return model(count, seed)[:, :, ::2, ::2]
+
 class Space:
     identity, numeric_class = "toy", "float32"
+    embedded = 0
     def embed(self, pixels, progress=lambda *a: None):
+        Space.embedded += len(pixels)
         n, side = len(pixels), pixels.shape[-1] // 4
         features = pixels.reshape(n, 4, side, 4, side).mean((2, 4)).reshape(n, 16).astype(np.float32) / 64
         alive = 1 / (1 + np.exp(-(features[:, :1] - features[:, -1:])))
@@ -85,6 +90,24 @@ def test_real_row_of_the_table_is_the_held_out_half(project: Path) -> None:
 def test_more_samples_than_held_out_images_are_an_error(project: Path) -> None:
     with pytest.raises(DataError, match="128 images per column were asked for and 64 real ones are held out"):
         measured(project, 128)
+
+
+def test_model_of_another_size_is_named_before_any_image_is_embedded(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["evaluate", "--data", "images.npz,size=32,crop_size=32", "--extractor", "toy_table:Space"]
+    models = ["--model", "good=toy_table:model", "--model", "bad=toy_table:small"]
+    assert main([*arguments, *models, "--samples", "48"]) == 2
+    message = "Model 'bad': The generator returned images of 16x16 pixels, and the real images have 32x32."
+    assert message in capsys.readouterr().err
+    assert sys.modules["toy_table"].Space.embedded == 0
+
+
+def test_model_that_cannot_be_loaded_is_named(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["evaluate", "--data", "images.npz,size=32,crop_size=32", "--extractor", "toy_table:Space"]
+    for wrong in ("toy_table:no_such_model", "toy_table:model,colour=red"):
+        assert main([*arguments, "--model", "good=toy_table:model", "--model", f"bad={wrong}"]) == 2
+        assert "Model 'bad': " in capsys.readouterr().err
 
 
 def test_absent_model_is_an_error_before_images_are_read(tmp_path: Path) -> None:

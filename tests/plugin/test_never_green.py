@@ -71,6 +71,7 @@ def test_unmeasured_metric_does_not_pass(accepted: pytest.Pytester) -> None:
         ("return blobs(count - 1, seed)", "*The generator returned 127 images instead of 128*"),
         ("return blobs(count, seed) / 255.0", "*he generator returned*float64*uint8*"),
         ("return blobs(count, seed)[:, :, :16]", "*he generator returned*"),
+        ("return blobs(count, seed)[:, :, ::2, ::2]", "*Model 'model': The generator returned images of 16x16 pixels*"),
     ],
 )
 def test_generator_that_breaks_its_contract_is_one_line(accepted: pytest.Pytester, body: str, message: str) -> None:
