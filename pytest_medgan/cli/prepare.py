@@ -92,7 +92,7 @@ def data_settings(arguments: argparse.Namespace) -> DataSettings:
         text = getattr(arguments, key)
         if text is not None:
             given[key] = read_data_option(key, text, f"--{key.replace('_', '-')}")
-    return replace(settings, **given, strict=settings.strict or arguments.strict)
+    return replace(settings, **given, given=(*settings.given, *given), strict=settings.strict or arguments.strict)
 
 
 def summary(prepared: Prepared, real: RealSets) -> list[str]:

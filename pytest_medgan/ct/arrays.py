@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from pytest_medgan.ct.cohort import UNKNOWN, ClinicalRow
 from pytest_medgan.ct.grouping import ALONE, GREY, finish_colours, finish_picture, plan_pictures
+from pytest_medgan.ct.idle_options import refuse_idle, refuse_idle_crop_size
 from pytest_medgan.ct.plan import Job, Plan
 from pytest_medgan.ct.reading import Reading
 from pytest_medgan.errors import DataError
@@ -22,6 +23,11 @@ from pytest_medgan.ground.arrays import ALONE as PIXELS
 from pytest_medgan.ground.arrays import picture_images, read_arrays
 from pytest_medgan.records import UInt8
 
+_IDLE = {  # option -> why it has no effect, and what to do
+    "window": "on an array, which holds grey levels. Leave window= out; range= says what black and white are.",
+    "roi": "on an array, which has no structure sets. Leave roi= out.",
+    "patient": "on an array, which names the patients itself. Leave patient= out; the array patient [N] names them.",
+}
 _PATIENT_KEYS = ("groups", "patient", "patients", "patient_id")
 
 
@@ -55,7 +61,9 @@ def plan_arrays(reading: Reading, name: str, digest: str) -> Plan:
         DataError: The array has another type or shape, or labels contradict each other.
     """
     settings = reading.settings
+    refuse_idle(settings, _IDLE)
     pixels, patients, labels = read_pictures(reading.root / name, name, settings.range, settings.channels)
+    refuse_idle_crop_size(settings, {(pixels.shape[-2], pixels.shape[-1])}, "pictures")
     jobs: dict[str, list[Job]] = defaultdict(list)
     outcomes: dict[str, set[int]] = defaultdict(set)
     for picture, patient, label in zip(pixels, patients, labels, strict=True):

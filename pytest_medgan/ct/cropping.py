@@ -84,6 +84,11 @@ def effective_crop(
             f"{without} of {len(tumours)} patients have no GTV contour, which crop=tumour needs. Add their structure "
             "sets, name the region with roi=NAME, or use crop=image."
         )
+    if settings.roi is not None:
+        raise DataError(
+            f"{without} of {len(tumours)} patients have no contour of the region that roi= names. Correct roi=, or "
+            "leave it out to crop on the image."
+        )
     if structures:
         findings.warn(
             f"{without} of {len(tumours)} patients have no GTV contour: all are cropped on the image; roi=NAME picks a "

@@ -13,6 +13,7 @@ from pytest_medgan.ct.cohort import pseudonyms
 from pytest_medgan.ct.crew import Crew, worker_count
 from pytest_medgan.ct.findings import Findings
 from pytest_medgan.ct.grouping import RULES
+from pytest_medgan.ct.idle_options import refuse_idle_combinations, refuse_other_settings
 from pytest_medgan.ct.images import check_geometry
 from pytest_medgan.ct.plan import Job, Plan
 from pytest_medgan.ct.planes import PLANES, WHOLE
@@ -87,6 +88,7 @@ def prepare(
     check_settings(settings)
     root = root or Path(settings.source).expanduser()
     if root.is_file() and (given := load_prepared(root)) is not None:
+        refuse_other_settings(settings, given.settings)
         return given
     files = list_files(root)
     make_private_folder(cache_dir)
@@ -132,6 +134,7 @@ def check_settings(settings: DataSettings) -> None:
     for name, value in (("slices", settings.slices), ("patients", settings.patients)):
         if value is not None and value < 1:
             raise SettingsError(f"{name} is {value}. Give 1 or more, or all.")
+    refuse_idle_combinations(settings)
 
 
 def render_job(root: Path, job: Job) -> UInt8:
@@ -179,6 +182,7 @@ def _listing_key(root: Path, files: Sequence[SourceFile], settings: DataSettings
             "settings": ImageSettings.of(settings, settings.crop).as_fields(),
             "split": settings.split,  # unknown patients are an error under split=patient only
             "strict": settings.strict,
+            "given": sorted(settings.given),  # an option without effect is an error only where it was given
             **({"generated": True} if settings.generated else {}),
         }
     )

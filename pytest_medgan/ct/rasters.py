@@ -28,6 +28,7 @@ from pytest_medgan.ct.grouping import (
     patient_of,
     plan_pictures,
 )
+from pytest_medgan.ct.idle_options import refuse_idle_for_pictures
 from pytest_medgan.ct.plan import Job, Plan
 from pytest_medgan.ct.reading import Reading
 from pytest_medgan.errors import DataError
@@ -54,6 +55,7 @@ class PictureProperties:
     """Properties of a picture, needed before it is rendered."""
 
     kind: PictureKind
+    shape: tuple[int, int]  # rows and columns
     low: float  # least value
     high: float  # largest value
     lossy: bool
@@ -92,7 +94,9 @@ def inspect_picture(root: Path, name: str, *, channels: int = 1) -> PicturePrope
         picture = read_picture(root / name, name=name, channels=channels, action=GREY_OR_COLOUR)
     except DataError as error:
         return error
-    return PictureProperties(picture.kind, float(picture.values.min()), float(picture.values.max()), picture.lossy)
+    values = picture.values
+    shape = (values.shape[0], values.shape[1])
+    return PictureProperties(picture.kind, shape, float(values.min()), float(values.max()), picture.lossy)
 
 
 def read_values(
@@ -147,6 +151,14 @@ def plan_rasters(reading: Reading, digests: dict[str, str], table: dict[str, Cli
             "these columns, or leave channels= out."
         )
     hounsfield = _hold_hounsfield(pictures, meanings, settings, reading.findings)
+    refuse_idle_for_pictures(
+        settings,
+        shapes={picture.shape for picture in pictures.values()},
+        has_eight_bits=all(picture.kind is PictureKind.GREY for picture in pictures.values()),
+        is_rescaled=all(_rescaled(name, meanings) for name in pictures),
+        has_table=bool(meanings),
+        hounsfield=hounsfield,
+    )
     jobs: dict[str, list[Job]] = defaultdict(list)
     for name in pictures:
         meaning = meanings.get(name, Meaning(patient_of(name, ALONE, settings.patient), None))
@@ -205,19 +217,14 @@ def _hold_hounsfield(
     pictures: dict[str, PictureProperties], meanings: dict[str, Meaning], settings: DataSettings, findings: Findings
 ) -> bool:
     """Return whether the values are HU; raise DataError if this is a guess, or differs between pictures."""
-    deep = [
-        name for name, picture in pictures.items() if picture.kind is PictureKind.DEEP and not _rescaled(name, meanings)
-    ]
-    numbers = [
-        name
-        for name, picture in pictures.items()
-        if picture.kind is PictureKind.NUMBERS and not _rescaled(name, meanings)
-    ]
+    plain = {name: picture for name, picture in pictures.items() if not _rescaled(name, meanings)}
+    deep = {name: picture for name, picture in plain.items() if picture.kind is PictureKind.DEEP}
+    numbers = {name: picture for name, picture in plain.items() if picture.kind is PictureKind.NUMBERS}
     if settings.range is None:
         if numbers:
-            _check_numbers({name: pictures[name] for name in numbers})
+            _check_numbers(numbers)
         if deep:
-            _check_deep({name: pictures[name] for name in deep}, findings)
+            _check_deep(deep, findings)
     hounsfield = {
         _rescaled(name, meanings) or (picture.kind is PictureKind.NUMBERS and settings.range is None)
         for name, picture in pictures.items()

@@ -8,6 +8,7 @@ from pathlib import Path
 from pytest_medgan.ct.arrays import plan_arrays
 from pytest_medgan.ct.contours import read_structures
 from pytest_medgan.ct.headers import read_headers
+from pytest_medgan.ct.idle_options import refuse_idle, refuse_idle_crop_size
 from pytest_medgan.ct.plan import Plan
 from pytest_medgan.ct.planes import AXIAL
 from pytest_medgan.ct.rasters import plan_rasters
@@ -22,6 +23,14 @@ from pytest_medgan.ground.digests import digest_file
 from pytest_medgan.ground.listing import PICTURES, VOLUMES
 
 _STRUCTURES = {"RTSTRUCT": read_structures, "SEG": read_segmentation}
+_IDLE_FOR_DICOM = {  # option -> why it has no effect, and what to do
+    "range": "on DICOM files, which say how their values become HU. Leave range= out; window= sets black and white.",
+    "patient": "on DICOM files, which name their patients. Leave patient= out.",
+}
+_IDLE_FOR_VOLUMES = {
+    "range": "on volumes, whose values are HU. Leave range= out; window= sets black and white.",
+    "roi": "on volumes, which have no structure sets. Leave roi= out.",
+}
 _KINDS = {
     **dict.fromkeys(PICTURES, "pictures"),
     **dict.fromkeys(VOLUMES, "volumes"),
@@ -75,10 +84,13 @@ def read_structure_file(root: Path, item: tuple[Skipped, str | None]) -> Structu
 def _plan_dicom(reading: Reading) -> Plan:
     """Return the plan of a folder with DICOM files."""
     settings, crew = reading.settings, reading.crew
+    refuse_idle(settings, _IDLE_FOR_DICOM)
     read_one = partial(read_headers, allow_synthetic=settings.generated)
     read = crew.map(read_one, reading.names("dicom"), what="reading headers", progress=reading.progress)
     found = [item for items in read for item in items]
     drawn = [item for item in found if isinstance(item, Skipped) and item.reason in _STRUCTURES]
+    if not drawn:
+        refuse_idle(settings, {"roi": "on studies without RTSTRUCT or SEG. Leave roi= out, or add these files."})
     wanted = [(item, settings.roi) for item in drawn] if settings.crop != "image" else []
     structures = crew.map(read_structure_file, wanted, what="reading structures", progress=reading.progress)
     return plan_studies(reading, found, structures, reading.clinical_table())
@@ -86,6 +98,7 @@ def _plan_dicom(reading: Reading) -> Plan:
 
 def _plan_volumes(reading: Reading) -> Plan:
     """Return the plan of a folder with volumes."""
+    refuse_idle(reading.settings, _IDLE_FOR_VOLUMES)
     used = [file for file in reading.files if file.kind in VOLUMES and not is_drawing(file)]
     drawings = [file.name for file in reading.files if is_drawing(file)]
     reading.findings.skip("drawing", drawings)
@@ -103,6 +116,7 @@ def _plan_volumes(reading: Reading) -> Plan:
     if not volumes:
         errors = [volume for volume in seen if isinstance(volume, DataError)]
         raise errors[0] if errors else DataError("The folder holds drawings and no CT volume. Add the volumes.")
+    refuse_idle_crop_size(reading.settings, {volume.shape for volume in volumes.values()}, "volumes with planes")
     together = [(name, *([values[name]] if name in values else [])) for name in volumes]
     hashed = reading.crew.map(digest_content, together, what="reading files", progress=reading.progress)
     return plan_volumes(reading, volumes, dict(zip(volumes, hashed, strict=True)), reading.clinical_table())

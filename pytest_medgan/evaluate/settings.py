@@ -87,7 +87,8 @@ def parse_data(text: str, subject: str = "--medgan-data") -> DataSettings:
         64
     """
     spec = parse_spec(text, subject)
-    return replace(DataSettings(), source=spec.name, **read_options(spec.options, _DATA_OPTIONS, subject))
+    values = read_options(spec.options, _DATA_OPTIONS, subject)
+    return replace(DataSettings(), source=spec.name, given=tuple(values), **values)
 
 
 def read_data_option(key: str, text: str, subject: str) -> Any:

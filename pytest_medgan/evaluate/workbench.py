@@ -103,7 +103,9 @@ class Workbench:
         from pytest_medgan.evaluate.sources import load_real
 
         data = settings.data
-        return self.keep(("real", data), lambda: load_real(data, cache_dir=self.folder, progress=self.progress))
+        return self.keep(
+            ("real", data, data.given), lambda: load_real(data, cache_dir=self.folder, progress=self.progress)
+        )
 
     def extractor(self, spec: str, real: RealSets) -> FeatureSpace:
         """Return the feature space that `spec` names; random weights are calibrated on the reference images."""

@@ -17,6 +17,16 @@ from pytest_medgan.records import DataSettings
 Small = Callable[..., DataSettings]
 
 
+@pytest.fixture
+def small() -> Small:
+    """Settings for pictures of 16 x 16 pixels, which are taken whole."""
+
+    def settings(source: Path | str, **changes: Any) -> DataSettings:
+        return DataSettings(**{"source": str(source), "crop_size": 16, "size": 16, "slices": None} | changes)
+
+    return settings
+
+
 def pictures(count: int = 12) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, 16, 16)).astype(np.uint8)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,16 @@ from pytest_medgan.errors import DataError, SettingsError
 from pytest_medgan.records import DataSettings
 
 Small = Callable[..., DataSettings]
+
+
+@pytest.fixture
+def small() -> Small:
+    """Settings for pictures of 16 x 16 pixels, which are taken whole."""
+
+    def settings(source: Path | str, **changes: Any) -> DataSettings:
+        return DataSettings(**{"source": str(source), "crop_size": 16, "size": 16, "slices": None} | changes)
+
+    return settings
 
 
 def picture(seed: int, kind: type = np.uint8, side: int = 16) -> np.ndarray:
@@ -220,7 +231,7 @@ def test_prepare_only_unreadable_pictures_is_an_error(small: Small, tmp_path: Pa
 def test_prepare_picture_smaller_than_the_crop_is_refused(folder: Path, small: Small, tmp_path: Path) -> None:
     tiny(folder / "case-1" / "slice-9.png")
     with pytest.raises(DataError, match="20x20, smaller than crop_size=32") as caught:
-        prepare(small(folder), cache_dir=tmp_path / "cache")
+        prepare(small(folder, crop_size=32), cache_dir=tmp_path / "cache")
     assert caught.value.file == "case-1/slice-9.png"
 
 
