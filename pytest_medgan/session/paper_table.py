@@ -11,7 +11,12 @@ from pytest_medgan.evaluate.protocol import Table, disagreements
 from pytest_medgan.ground.plain import to_plain
 from pytest_medgan.records import Row, Score
 
-SOURCE = "Published figures: Jang, Yoo and Hong 2022, Table 1; comparable only with the same extractor and data."
+OWN = "measured here"  # stands over the columns of this run
+PAPER = "the paper's own figures, on NSCLC-Radiomics"  # stands over the published columns
+SOURCE = (
+    "The columns (paper) are Table 1 of Jang, Yoo and Hong 2022: its models and its data, not yours. They can be "
+    "compared with yours only where data and extractor are the same."
+)
 
 
 def table_lines(table: Table, published: Mapping[str, Row]) -> list[str]:
@@ -22,7 +27,7 @@ def table_lines(table: Table, published: Mapping[str, Row]) -> list[str]:
         published: Name -> published row, for further columns.
     """
     shown = ordered({name for scores in table.rows.values() for name in scores.metrics})
-    heading = ["metric", *table.rows, *(f"{name} (published)" for name in published)]
+    heading = ["metric", *table.rows, *(f"{name} (paper)" for name in published)]
     cells = [heading]
     for name in shown:
         looks = table.rows.values()
@@ -31,6 +36,9 @@ def table_lines(table: Table, published: Mapping[str, Row]) -> list[str]:
         cells.append([f"{METRICS[name].label} {METRICS[name].arrow}", *measured, *printed])
     widths = [max(len(row[i]) for row in cells) for i in range(len(heading))]
     text = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    if published:
+        own = sum(widths[1 : 1 + len(table.rows)]) + 2 * len(table.rows)
+        text.insert(0, f"{'':{widths[0] + 2}}{OWN:{own}}{PAPER}")
     features = f"features: {table.fingerprint.inputs['extractor']}"
     notes = [*([SOURCE] if published else []), *table.warnings, *([table.scaled_down] if table.scaled_down else [])]
     return [*text, features, *notes]

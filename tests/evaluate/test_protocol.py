@@ -123,9 +123,12 @@ def test_command_prints_measured_beside_published_figures(project: Path, capsys:
     arguments += ["--extractor", "toy_table:Space", "--samples", "48", "--out", "table.json"]
     assert main(arguments) == 0
     printed = capsys.readouterr().out
-    heading, *rows = printed.splitlines()
-    for column in ("Real", "dcgan", "pggan", "DCGAN (published)", "PGGAN (published)", "Real (published)"):
+    groups, heading, *rows = printed.splitlines()
+    for column in ("Real", "dcgan", "pggan", "DCGAN (paper)", "PGGAN (paper)", "Real (paper)"):
         assert column in heading
+    assert groups.index("measured here") == heading.index("Real")
+    assert groups.index("the paper's own figures, on NSCLC-Radiomics") == heading.index("(paper)") - len("Real ")
+    assert any("its models and its data, not yours" in line for line in rows)
     fid = next(line for line in rows if line.startswith("FID"))
     assert "120.75" in fid
     assert "6.79" in fid
