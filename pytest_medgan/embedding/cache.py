@@ -119,7 +119,8 @@ class Rows:
         ours = None if self._probabilities is None else self._probabilities.shape[1]
         if (self._features.shape[1], ours) != (block.features.shape[1], classes):
             raise ExtractorError(
-                "The extractor's stored and computed features have different widths. Give it another identity."
+                "The extractor computes features of another width than those stored under the same identity. Change "
+                "its identity, or remove the stored ones by `medgan cache prune --all`."
             )
         for row, image in enumerate(block.images):
             if image not in self.known and image in self.places:

@@ -11,6 +11,7 @@ embedded the canary is computed all the same and compared with the stored one (`
 from __future__ import annotations
 
 import hashlib
+import math
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -82,9 +83,10 @@ def check_canary(space: FeatureSpace, known: tuple[float, ...]) -> None:
     """
     gap = distance(canary(space), known)
     if not gap <= CANARY_TOLERANCE[space.numeric_class]:  # NaN must not pass
+        how = f"differ by {gap:.1e}" if math.isfinite(gap) else "cannot be compared"
         raise ExtractorError(
-            f"The extractor's features have moved by {gap:.1e} since others were stored under its identity. "
-            "Give it another identity, or remove the stored ones by `medgan cache prune --all`."
+            f"The extractor computes other features than those stored under the same identity (they {how}). "
+            "Change its identity, or remove the stored ones by `medgan cache prune --all`."
         )
 
 

@@ -91,9 +91,11 @@ def from_archive(
         if given is None:
             raise
         is_open = opened.inputs[given.place].shape is None
-        hint = ", or add classes=NUMBER where it takes classes one-hot" if is_open else ""
+        action = (
+            "correct latent=, or add classes=NUMBER where it takes classes one-hot" if is_open else "or correct latent="
+        )
         raise CheckpointError(
-            f"The model fails on latents with class={given.label}, {given.form}. Correct class= or latent={hint}.",
+            f"The model fails with class={given.label}, given as {given.form}. Choose a class that it has, {action}.",
             file=path.name,
         ) from error
     check_shape(images, 2, is_volume=True, file=path.name)

@@ -214,7 +214,7 @@ def choose(generator: nn.Module, label: int) -> None:
         raise CheckpointError("The generator was trained without classes. Leave class= out.")
     if not 0 <= label < classes.vectors.num_embeddings:
         last = classes.vectors.num_embeddings - 1
-        raise CheckpointError(f"The generator has no class {label}. Choose 0 to {last}.")
+        raise CheckpointError(f"The generator has no class {label}. Choose class=0 to class={last}.")
     classes.chosen = label
 
 

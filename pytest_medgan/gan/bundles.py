@@ -97,7 +97,10 @@ def from_bundle(
 def _check_noise(shape: tuple[int, ...] | None, path: Path) -> None:
     """Raise CheckpointError where the noise of a diffusion model is not [C,H,W] or, for volumes, [C,D,H,W]."""
     if shape is None:
-        raise CheckpointError("The bundle does not say the shape of its noise. Add latent=CxHxW.", file=path.name)
+        raise CheckpointError(
+            "The bundle does not say the shape of its noise. Put latent=CxHxW behind its name, such as latent=1x32x32.",
+            file=path.name,
+        )
     if len(shape) not in (3, 4):
         raise CheckpointError(
             f"The bundle's noise is {list(shape)}, where [C,H,W] is expected, or [C,D,H,W] for volumes. Correct "

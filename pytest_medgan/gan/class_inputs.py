@@ -122,7 +122,7 @@ def fit_class(inputs: Sequence[NetworkInput], choice: ClassChoice | None, *, fil
     dtype, shape = _form(other, choice, file)
     if shape not in ((), (1,)) and choice.label >= shape[0]:
         raise CheckpointError(
-            f"The model knows {shape[0]} classes, from 0, and class={choice.label} is none of them. Correct class=.",
+            f"The model has no class {choice.label}. Choose class=0 to class={shape[0] - 1}.",
             file=file,
         )
     return ClassInput(other.name, 0 if other is inputs[0] else 1, choice.label, dtype, shape)

@@ -73,8 +73,7 @@ class Conditions:
         classes = _count(built, "c_dim") or _count(built, "num_class_embeds")
         if self.label is not None and classes is not None and self.label >= classes:
             raise CheckpointError(
-                f"The generator {name!r} knows {classes} classes, from 0, and class={self.label} is none of them. "
-                "Correct class=."
+                f"The generator {name!r} has no class {self.label}. Choose class=0 to class={classes - 1}."
             )
         return Fitted(self, chosen, _count(built, "c_dim"), _count(built, "label_nc"))
 
@@ -121,6 +120,18 @@ class Fitted:
 
 
 NONE = Conditions()
+
+
+def find_missing(call: Callable[..., Any]) -> tuple[str, str] | None:
+    """Return a condition that a method cannot do without, as the option that gives it, and its parameter's name."""
+    try:
+        parameters = inspect.signature(getattr(call, "forward", call)).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    needed = [each.name for each in parameters if each.default is inspect.Parameter.empty]
+    options = {"class=NUMBER": CLASS_PARAMETERS, 'prompt="WORDS"': _PROMPT, "masks=FOLDER": _MASKS}
+    found = ((option, name) for option, names in options.items() for name in needed if name in names)
+    return next(found, None)
 
 
 def _parameters(call: Callable[..., Any]) -> frozenset[str]:

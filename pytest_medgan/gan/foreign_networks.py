@@ -56,8 +56,8 @@ def choose_class(classes: int, label: int | None) -> int:
     if classes == 0 and label is not None:
         raise CheckpointError("The network has no classes. Leave out --class.")
     if classes > 0 and (label is None or not 0 <= label < classes):
-        said = "no class was chosen" if label is None else f"class {label} was chosen"
-        raise CheckpointError(f"The network draws {classes} classes, and {said}. Give --class from 0 to {classes - 1}.")
+        problem = f"draws one of {classes} classes at a time" if label is None else f"has no class {label}"
+        raise CheckpointError(f"The network {problem}. Choose --class 0 to --class {classes - 1}.")
     return label or 0
 
 

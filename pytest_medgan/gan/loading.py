@@ -128,7 +128,7 @@ def _read_seconds(text: str) -> float:
 _RANGE = Option(_read_range, "the values of black and white, such as 0:1")
 _LATENT = Option(_read_number, "a whole number of at least 1")
 _SHAPE = Option(_read_shape, "a whole number of at least 1, or several, such as 4x8x8")
-_SECONDS = Option(_read_seconds, "a number of seconds of at least 1")
+_SECONDS = Option(_read_seconds, "a number of at least 1, in seconds")
 _STEPS = Option(whole_number(1), "a whole number of at least 1")
 _CLASS = Option(whole_number(), "a whole number")
 _PROMPT = Option(str, "words")

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from pytest_medgan.errors import CheckpointError, DataError, SettingsError
-from pytest_medgan.gan.conditions import Conditions
+from pytest_medgan.gan.conditions import Conditions, find_missing
 from pytest_medgan.gan.diffusion import Diffusion, combine_parts
 from pytest_medgan.gan.models import Model, ModelGenerator, check_model, to_tensor
 from pytest_medgan.gan.others import CheckedCallable, accepts, find_named, from_callable
@@ -85,7 +85,8 @@ def _open(
         built = combine_parts(built, options.get("steps"))
         if "latent" not in options:
             raise CheckpointError(
-                f"The generator {name!r} is a diffusion model, whose noise has no known shape. Add latent=CxHxW."
+                f"The generator {name!r} is a diffusion model and does not say the shape of its noise. Put "
+                "latent=CxHxW behind its name, such as latent=1x32x32."
             )
     elif "steps" in options:
         raise CheckpointError(f"The generator {name!r} is no diffusion model of MONAI. Leave steps= out.")
@@ -168,6 +169,8 @@ def _build(target: Any, name: str) -> Any:
     if not is_class and any(callable(getattr(target, method, None)) for method in METHODS):
         return target
     if not accepts(target):
+        if not is_class and accepts(target, 1, 0, None):
+            _refuse_missing(target, name, "it")
         action = "Name an object of it, or a function that builds one" if is_class else "Make it take these two"
         problem = "is a class that needs arguments" if is_class else "cannot be called with (count, seed)"
         raise CheckpointError(f"The generator {name!r} {problem}. {action}.")
@@ -221,11 +224,24 @@ def _choose_method(built: Any, name: str, said: str | None, conditions: Conditio
             found = _bound(found, conditions)
         if callable(found) and (said or (_takes_count(found) if method == "sample" else accepts(found, None))):
             return method
+    for method in (said,) if said else METHODS:
+        call = getattr(built, method, None)
+        if callable(call):
+            _refuse_missing(_bound(call, conditions), name, f"its method {method}")
     action = f"It has no method {said!r}. Correct method=" if said else "Give it one, or name the method by method="
     raise CheckpointError(
         f"The generator {name!r} is neither a function of (count, seed) nor a model with sample(count), decode(z) or "
         f"forward(z). {action}."
     )
+
+
+def _refuse_missing(call: Callable[..., Any], name: str, what: str) -> None:
+    """Raise CheckpointError where a call cannot do without a condition that was not given."""
+    if (missing := find_missing(call)) is not None:
+        option, parameter = missing
+        raise CheckpointError(
+            f"The generator {name!r} draws with a condition: {what} takes {parameter!r}. Put {option} behind its name."
+        )
 
 
 def _takes_count(sample: Callable[..., Any]) -> bool:

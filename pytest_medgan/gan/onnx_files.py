@@ -134,9 +134,11 @@ def from_onnx(
     except CheckpointError:
         raise
     except Exception as error:  # whatever onnxruntime raises inside a foreign graph
+        action = "Export it with a batch dimension that is dynamic, or put latent=NUMBER behind the name."
+        if signature.given is not None:
+            action = f"Choose a class that it has. If that fails too: {action[0].lower()}{action[1:]}"
         raise CheckpointError(
-            f"The model fails on latents of {_shown(signature)}{_with_class(signature)}. Export it with a batch "
-            "dimension that is dynamic, or put latent=DIMENSION behind the name.",
+            f"The model fails on latents of {_shown(signature)}{_with_class(signature)}. {action}",
             file=path.name,
         ) from error
     generator = NetworkGenerator(
@@ -148,7 +150,7 @@ def from_onnx(
 
 def _with_class(signature: Signature) -> str:
     """Return the class that a graph was given, in words; nothing where it takes none."""
-    return "" if signature.given is None else f" with class={signature.given.label}, which it may not know"
+    return "" if signature.given is None else f" with class={signature.given.label}"
 
 
 def _shown(signature: Signature) -> str:
@@ -233,8 +235,8 @@ def _latent_shape(shape: list[object], latent: tuple[int, ...] | None, path: Pat
     shown = "x".join("?" if size is None else str(size) for size in fixed)
     if latent is None and None in fixed:
         raise CheckpointError(
-            f"The model does not say how many numbers a latent has ({shown}). Put latent=DIMENSION behind the name, as "
-            "generator.onnx,latent=512.",
+            f"The model does not say how many numbers a latent has (its input is {shown}). Put latent=NUMBER behind "
+            "the name, such as generator.onnx,latent=512.",
             file=path.name,
         )
     found = latent or tuple(size or 0 for size in fixed)

@@ -142,7 +142,7 @@ def from_pipeline(
     found = steps or min(int(usual), trained)
     classes = _classes(pipeline)
     if label is not None and classes is not None and label >= classes:
-        raise SettingsError(f"The pipeline knows {classes} classes, from 0, and class={label} is none. Correct class=.")
+        raise SettingsError(f"The pipeline has no class {label}. Choose class=0 to class={classes - 1}.")
     if prompt is not None:
         _check_length(pipeline.tokenizer, prompt, path)
     condition = () if said.text is None else (said.text,)

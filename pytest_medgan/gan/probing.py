@@ -73,8 +73,8 @@ def try_latents(
             file=file,
         ) from problem
     raise CheckpointError(
-        "The model takes none of the usual latents float32 [N,z]. Put latent=DIMENSION behind the name, as "
-        "generator.pt,latent=512.",
+        "The model does not say how many numbers a latent has, and fails on "
+        f"{', '.join(map(str, candidates))}. Put latent=NUMBER behind the name, such as generator.pt,latent=32.",
         file=file,
     ) from problem
 

@@ -49,19 +49,22 @@ class TimeLimit:
             images: Their number.
             block: Images, or volumes, that share one time limit.
         """
-        with self._enforced(self.seconds * -(-images // block), "gave no images"):
+        blocks = -(-images // block)
+        unit = f"{block} images" if block > 1 else "volume"
+        each = f" ({self.seconds:g} s for every {unit})" if blocks > 1 else ""
+        with self._enforced(self.seconds * blocks, "gave no images", each):
             yield
 
     @contextmanager
-    def _enforced(self, seconds: float, problem: str) -> Iterator[None]:
+    def _enforced(self, seconds: float, problem: str, each: str = "") -> Iterator[None]:
         """Raise CheckpointError where the body takes too long."""
         try:
             with _interrupted_after(seconds):
                 yield
         except _LateError as error:
             raise CheckpointError(
-                f"The generator {self.name!r} {problem} within {seconds:g} s. Correct it, or allow more time: "
-                f"seconds=NUMBER behind its name is for opening it, and for every {BLOCK} images or one volume."
+                f"The generator {self.name!r} {problem} within {seconds:g} s{each}. Correct it, or allow more time by "
+                "seconds=NUMBER behind its name."
             ) from error
 
 

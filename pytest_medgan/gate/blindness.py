@@ -8,6 +8,7 @@ from pytest_medgan.catalogue import METRICS
 from pytest_medgan.gate.decision import spreads_of
 from pytest_medgan.gate.drift import scores_of
 from pytest_medgan.gate.looking import Comparison, sight_before
+from pytest_medgan.gate.power import describe_need
 from pytest_medgan.gate.risks import Settings
 from pytest_medgan.gate.seeing import checked
 from pytest_medgan.records import Change, Outcome, Row, Verdict
@@ -52,6 +53,6 @@ def blind_metrics(row: Row, settings: Settings) -> tuple[str, ...]:
         passed = Verdict(METRICS[name], Outcome.PASS, row[name].origin, limit=value)
         found = checked(passed, sight_before(asked, spreads, settings), value, entry)
         if found.outcome is Outcome.BLIND:
-            needed = "" if found.needed_images is None else f"; about {found.needed_images:,} images would be enough"
+            needed = "" if found.needed_images is None else f"; {describe_need(found.needed_images)}"
             lines.append(f"{name} is blind at {looks[-1]:,} images: it {found.power}{needed}")
     return tuple(lines)

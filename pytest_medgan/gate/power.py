@@ -12,6 +12,8 @@ import math
 
 from pytest_medgan.catalogue import Metric
 
+PRACTICAL = 1_000_000  # images per sample group; nobody draws more to judge a model
+ROUNDED = 10_000  # images; larger counts are told with two digits, since the estimate holds no more
 ROUND = 8  # images; counts that are recommended are multiples of it
 
 
@@ -62,6 +64,21 @@ def images_needed(n: int, sees: float, room: float, between_runs: float = 0.0) -
     if not left > 0 or not math.isfinite(of_sampling):
         return None
     return ROUND * math.ceil(n * of_sampling / left / ROUND)
+
+
+def describe_need(images: int) -> str:
+    """Say in words how many images per sample group would be enough, large counts in round numbers.
+
+    Examples:
+        >>> describe_need(1288), describe_need(98568)
+        ('about 1,288 images a sample group would be enough', 'about 99,000 images a sample group would be enough')
+        >>> describe_need(632098152)
+        'no practical number of images would be enough'
+    """
+    if images > PRACTICAL:
+        return "no practical number of images would be enough"
+    step = max(1, 10 ** (len(str(images)) - 2)) if images >= ROUNDED else 1
+    return f"about {step * math.ceil(images / step):,} images a sample group would be enough"
 
 
 def describe_power(metric: Metric, value: float, sees: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from pytest_medgan.gate.power import describe_need
 from pytest_medgan.records import Suspect, Suspicion, Verdict, VerdictCause
 
 
@@ -48,9 +49,7 @@ def _needed(verdict: Verdict) -> str:
 
 
 def _few_images(verdict: Verdict) -> str:
-    many = (
-        "" if verdict.needed_images is None else f"; about {verdict.needed_images:,} images a sample group are needed"
-    )
+    many = "" if verdict.needed_images is None else f"; {describe_need(verdict.needed_images)}"
     return f"it {verdict.power}, so a PASS would mean nothing{many}"
 
 

@@ -217,7 +217,7 @@ def test_another_width_under_one_identity_is_an_error(filled: Path, images: Imag
             return features[:, :3], chances
 
     blocks(filled)[0].unlink()
-    with pytest.raises(ExtractorError, match="widths"):
+    with pytest.raises(ExtractorError, match="another width than those stored under the same identity"):
         embed_images(Narrow(), images, cache=Cache(filled))
 
 

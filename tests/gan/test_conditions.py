@@ -59,6 +59,9 @@ function.identity = "a function"
 def plain(count, seed):
     import numpy as np
     return np.zeros((count, 1, 8, 8), np.uint8)
+
+def needs_class(count, seed, label):
+    return plain(count, seed)
 """
 
 
@@ -143,9 +146,11 @@ def test_function_with_a_parameter_for_the_class_is_given_it() -> None:
 @pytest.mark.parametrize(
     ("name", "error", "words"),
     [
-        ("conditioned:StyleLike,latent=8,class=4", CheckpointError, "knows 4 classes, from 0, and class=4 is none"),
+        ("conditioned:StyleLike,latent=8,class=4", CheckpointError, "has no class 4. Choose class=0 to class=3"),
         ("conditioned:Numbered,latent=8,prompt=CT", CheckpointError, "takes no prompt: its method has none of"),
         ("conditioned:plain,class=1", CheckpointError, "takes no class"),
+        ("conditioned:StyleLike,latent=8", CheckpointError, "its method forward takes 'c'. Put class=NUMBER behind"),
+        ("conditioned:needs_class", CheckpointError, "it takes 'label'. Put class=NUMBER behind its name"),
         ("conditioned:Numbered,latent=8,class=-1", SettingsError, "class= takes a whole number"),
         ("conditioned:PaintsGrey,masks=nowhere", CheckpointError, "folder of masks does not exist"),
     ],
@@ -196,7 +201,7 @@ def test_class_reaches_a_diffusion_model_of_monai() -> None:
     assert found[0].identity != found[1].identity
     with pytest.raises(CheckpointError, match=r"needs a condition\. Add class="):
         load_generator(name)
-    with pytest.raises(CheckpointError, match="knows 3 classes"):
+    with pytest.raises(CheckpointError, match=r"has no class 3\. Choose class=0 to class=2"):
         load_generator(f"{name},class=3")
 
 
@@ -242,7 +247,7 @@ def test_dit_pipeline_draws_images_of_a_class(tmp_path: Path) -> None:
     assert found[0].condition == "class=1"
     with pytest.raises(CheckpointError, match=r"draws images of a class\. Add class=NUMBER"):
         from_pipeline(folder, steps=2)
-    with pytest.raises(SettingsError, match="knows 5 classes"):
+    with pytest.raises(SettingsError, match=r"The pipeline has no class 5\. Choose class=0 to class=4"):
         from_pipeline(folder, steps=2, label=5)
 
 

@@ -380,8 +380,8 @@ class Returns(nn.Module):
         ({"G_ema": Returns(torch.full((5, 1, 4, 4), 200.0))}, {}, "200 to 200"),
         ({"G_ema": Returns(torch.zeros(5, 1, 4, 4))}, {"label": 1}, "has no classes"),
         ({"G_ema": Returns(torch.zeros(5, 1, 4, 4))}, {"truncation": 0.5}, "takes no truncation"),
-        (None, {"label": 3}, "draws 3 classes, and class 3 was chosen"),
-        (None, {}, "draws 3 classes, and no class was chosen. Give --class from 0 to 2"),
+        (None, {"label": 3}, "has no class 3. Choose --class 0 to --class 2"),
+        (None, {}, "draws one of 3 classes at a time. Choose --class 0 to --class 2"),
     ],
 )
 def test_network_that_cannot_be_converted_is_named(
@@ -452,7 +452,7 @@ def test_latents_are_truncated_and_uniform_as_studiogan_draws_them(project: Proj
 @pytest.mark.parametrize(
     ("lines", "options", "words"),
     [
-        ([], {}, "draws 4 classes"),
+        ([], {}, "draws one of 4 classes"),
         (["g_cond_mtd: W/O"], {"label": 0}, "has no classes"),
         (["backbone: stylegan2"], {}, "are not converted"),
         (["info_type: discrete"], {}, "are not converted"),

@@ -138,7 +138,7 @@ def test_steps_scheduler_and_scale_enter_the_identity(module: str, monkeypatch: 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("ddim", "whose noise has no known shape"),
+        ("ddim", "does not say the shape of its noise"),
         ("ddim,latent=1x16x16,steps=21", "does not take 21 steps; it was trained with 20"),
         ("ddim,latent=2x16x16,steps=2", "fails on latents of 512 numbers"),
         ("no_autoencoder,latent=3x8x8", "parts of type DiffusionModelUNet, LatentDiffusionInferer"),

@@ -268,7 +268,7 @@ def test_weights_that_cannot_be_used_are_refused_in_words(module: str, tmp_path:
         ("Nothing", "is neither a function of"),
         ("build_nothing", "is neither a function of"),
         ("Needs", "is a class that needs arguments"),
-        ("build", "none of the usual latents"),
+        ("build", "does not say how many numbers a latent has"),
         ("build,latent=13", "fails on latents of 13 numbers"),
         ("Coder,latent=3x2x2", "range=0:1 or range=-1:1"),
         ("Coder,latent=4x2x2,range=0:1", "fails on latents of 16 numbers"),

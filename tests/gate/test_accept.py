@@ -356,7 +356,7 @@ def test_all_of_several_runs_are_no_selection(candidate, here):
 def test_what_would_be_blind_is_said_at_once(candidate, here):
     done = take(candidate(se=0.2))
     assert [line.split()[0] for line in done.warnings] == ["improved_recall"]
-    assert "images would be enough" in done.warnings[0]
+    assert "images a sample group would be enough" in done.warnings[0]
     assert not take(candidate("sharp.yaml", row="Sharp", se=0.01)).warnings
 
 

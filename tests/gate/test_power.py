@@ -7,7 +7,7 @@ import math
 import pytest
 
 from pytest_medgan.catalogue import METRICS
-from pytest_medgan.gate.power import describe_power, images_needed, room_for_loss
+from pytest_medgan.gate.power import PRACTICAL, describe_need, describe_power, images_needed, room_for_loss
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,18 @@ def test_power_is_said_in_percent_only_of_values_with_a_natural_zero():
     assert describe_power(METRICS["inception_score"], 1.8, 0.1) == "sees a loss of 0.1 (98 of 100)"
     assert describe_power(METRICS["fid"], 20.0, 120.0) == "sees a loss of 600% (98 of 100)"
     assert describe_power(METRICS["fid"], 20.0, math.nan) == "sees no loss: its error is not known"
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (96, "about 96 images a sample group would be enough"),
+        (9_992, "about 9,992 images"),
+        (10_008, "about 11,000 images"),
+        (PRACTICAL, "about 1,000,000 images"),
+        (PRACTICAL + 8, "no practical number of images would be enough"),
+        (632_098_152, "no practical number of images would be enough"),
+    ],
+)
+def test_counts_that_nobody_can_draw_are_not_recommended(images, words):
+    assert describe_need(images).startswith(words)
