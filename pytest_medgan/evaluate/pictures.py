@@ -92,8 +92,9 @@ def _pictures(images: ImageSet, rows: Int64) -> UInt8:
 
 
 def _histogram(pixels: UInt8) -> Int64:
-    """Return the number of pixels at each level, of all channels together: int64 [256]."""
-    return np.bincount(pixels.ravel(), minlength=256).astype(np.int64)
+    """Return the number of pixels at each level: int64 [256], in colour [3,256]."""
+    counts = [np.bincount(pixels[:, channel].ravel(), minlength=256) for channel in range(pixels.shape[1])]
+    return np.array(counts, np.int64).squeeze()
 
 
 def _rows_within(rows: Int64, images: ImageSet | None) -> Int64:

@@ -36,8 +36,8 @@ class Evidence:
     coordinates: Float32 | None = None  # [P,2], t-SNE of real then generated
     coordinate_is_real: Bool | None = None  # [P]
     coordinate_index: Int64 | None = None  # [P], row in its own set
-    histogram_real: Int64 | None = None  # [256], levels of all channels
-    histogram_fake: Int64 | None = None  # [256]
+    histogram_real: Int64 | None = None  # [256], pixels at each level; in colour [3,256], of each channel
+    histogram_fake: Int64 | None = None  # [256] or [3,256]
     thumbnails_fake: UInt8 | None = None  # [T,h,w], or in colour [T,h,w,3], as all of them
     thumbnail_fake_index: Int64 | None = None  # [T]
     thumbnails_real: UInt8 | None = None  # [T,h,w], only where real images were asked for

@@ -81,9 +81,12 @@ def grey_shift(evidence: Evidence) -> str:
     levels = low + (high - low) * np.arange(256) / 255.0
 
     def moments(histogram: Int64) -> tuple[float, float]:
-        weights = histogram / max(int(histogram.sum()), 1)
-        mean = float(weights @ levels)
-        return mean, float(np.sqrt(weights @ (levels - mean) ** 2))
+        """Return the mean level and the spread about it, of colours averaged over the channels."""
+        channels = np.atleast_2d(histogram)
+        weights = channels / np.maximum(channels.sum(1, keepdims=True), 1)
+        means = weights @ levels
+        variances = (weights * (levels - means[:, None]) ** 2).sum(1)
+        return float(means.mean()), float(np.sqrt(variances.mean()))
 
     (real_mean, real_sd), (fake_mean, fake_sd) = moments(evidence.histogram_real), moments(evidence.histogram_fake)
     direction = "brighter" if fake_mean > real_mean else "darker"

@@ -23,6 +23,7 @@ from pytest_medgan.report.record import ModelRecord
 
 WIDTH, HEIGHT = 4.2, 2.8  # inches; about the width of a phone, so that the text is not shrunk there
 
+CHANNELS = ("red", "green", "blue")
 LEAST_BAR = 0.05  # standard errors; a shorter bar cannot be seen
 STYLE: Any = {  # matplotlib types the keys from 3.11 on and not before
     "axes.axisbelow": True,
@@ -122,7 +123,7 @@ def prd_figure(curves: Mapping[str, tuple[Float64, Colour]]) -> Picture:
 
 
 def histogram_figure(evidence: Evidence, label: str) -> Picture | None:
-    """Draw the grey levels of real and generated images.
+    """Draw the grey levels of real and generated images; of images in colour each channel in axes of its own.
 
     Args:
         evidence: Holds the histograms and, where known, the window.
@@ -136,22 +137,28 @@ def histogram_figure(evidence: Evidence, label: str) -> Picture | None:
     low, high = evidence.window or (0.0, 255.0)
     unit = "HU" if evidence.window else "grey level"
     edges = low + (high - low) * (np.arange(257) - 0.5) / 255.0
-    shares = [h / max(int(h.sum()), 1) * 100 for h in (evidence.histogram_real, evidence.histogram_fake)]
+    counts = [np.atleast_2d(h) for h in (evidence.histogram_real, evidence.histogram_fake)]
+    title, channels = ("Colour levels", CHANNELS) if len(counts[0]) == len(CHANNELS) else ("Grey levels", ("",))
+    unit = "levels of 0 to 255" if channels == CHANNELS else unit
+    ends = []
     with mpl.rc_context(STYLE):
-        figure, axes = _axes("Grey levels")
-        axes.stairs(shares[0], edges, color=REAL.stand_in, fill=True, alpha=0.25)
-        axes.stairs(shares[0], edges, color=REAL.stand_in, label="real", linewidth=1)
-        axes.stairs(shares[1], edges, color=FAKE.stand_in, label=label, linewidth=1.2)
-        # The first and the last bin count all values outside the window, and would make the other bins look flat.
-        inner = max(float(np.max(share[1:-1])) for share in shares)
-        axes.set(xlabel=unit, ylabel="% of pixels", ylim=(0, 1.1 * inner or 1.0), xlim=(edges[0], edges[-1]))
-        axes.legend(loc="best", fontsize=8)
-        ends = "; ".join(
-            f"{name}: {share[0]:.1f}% at the lower end, {share[-1]:.1f}% at the upper"
-            for name, share in zip(("real", label), shares, strict=True)
-        )
-        alt = f"Grey levels of real and generated images in {unit}. Shares at the window's ends are {ends}."
-        return picture(figure, "Grey levels", alt)
+        figure, rows = _stacked_axes(title, len(channels))
+        for axes, channel, *both in zip(rows, channels, *counts, strict=True):
+            shares = [h / max(int(h.sum()), 1) * 100 for h in both]
+            axes.stairs(shares[0], edges, color=REAL.stand_in, fill=True, alpha=0.25)
+            axes.stairs(shares[0], edges, color=REAL.stand_in, label="real", linewidth=1)
+            axes.stairs(shares[1], edges, color=FAKE.stand_in, label=label, linewidth=1.2)
+            # The first and the last bin count all values outside the window, and would make the other bins look flat.
+            inner = max(float(np.max(share[1:-1])) for share in shares)
+            axes.set(ylabel=channel or "% of pixels", ylim=(0, 1.1 * inner or 1.0), xlim=(edges[0], edges[-1]))
+            ends += [
+                f"{channel} {name}".strip() + f": {share[0]:.1f}% at the lower end, {share[-1]:.1f}% at the upper"
+                for name, share in zip(("real", label), shares, strict=True)
+            ]
+        rows[-1].set_xlabel(unit if channels == ("",) else "level; heights are % of pixels")
+        rows[0].legend(loc="best", fontsize=8)
+        alt = f"{title} of real and generated images in {unit}. Shares at the window's ends are {'; '.join(ends)}."
+        return picture(figure, title, alt)
 
 
 def change_figure(standings: Sequence[Standing]) -> Picture | None:
@@ -244,6 +251,19 @@ def _axes(title: str, height: float = HEIGHT, left: float = 0.62, bottom: float 
     axes = figure.add_axes(box)
     figure.text(0.08 / WIDTH, 1 - 0.08 / height, title, va="top", weight="bold", size=10)
     return figure, axes
+
+
+def _stacked_axes(title: str, count: int) -> tuple[Figure, list[Axes]]:
+    """Return axes one above the other; only the lowest names its values."""
+    figure, whole = _axes(title, HEIGHT + 0.6 * (count - 1))
+    if count == 1:
+        return figure, [whole]
+    box, each = whole.get_position(), whole.get_position().height / count
+    whole.remove()
+    rows = [figure.add_axes((box.x0, box.y1 - (row + 1) * each, box.width, 0.85 * each)) for row in range(count)]
+    for axes in rows[:-1]:
+        axes.tick_params(labelbottom=False)
+    return figure, rows
 
 
 def _folded(label: str) -> str:

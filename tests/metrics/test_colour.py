@@ -143,6 +143,16 @@ def test_metric_in_hounsfield_units_says_that_it_needs_one_channel():
     assert found.causes == {"implausible_rate": Cause.SEVERAL_CHANNELS}
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_evidence_counts_the_levels_of_each_channel(channels):
+    features, real, fake = np.zeros((2, 6, 4)), noise(6, 1, channels), noise(6, 2, channels)
+    reference = prepare_reference(features[0], pixels=real, metrics=["intensity_distance"])
+    found = measure(reference, fake=features[1], pixels=fake, metrics=["intensity_distance"], evidence=True).evidence
+    for counts, images in ((found.histogram_real, real), (found.histogram_fake, fake)):
+        expected = [np.bincount(images[:, channel].ravel(), minlength=256) for channel in range(channels)]
+        np.testing.assert_array_equal(counts, expected if channels > 1 else expected[0])
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [

@@ -162,6 +162,13 @@ def test_grey_shift_is_in_hu_where_the_window_is_known(window: tuple[float, floa
     assert "darker" in grey_shift(Evidence(histogram_real=fake, histogram_fake=real, window=window))
 
 
+def test_shift_of_colours_leaves_out_the_differences_between_channels() -> None:
+    real, fake = histograms()
+    apart = [np.stack([counts, np.roll(counts, 90), np.roll(counts, 120)]) for counts in (real, fake)]
+    found = grey_shift(Evidence(histogram_real=apart[0], histogram_fake=apart[1]))
+    assert found == "generated images are 4 grey levels brighter than real ones and have 50% of their contrast"
+
+
 def test_grey_shift_without_histograms_is_empty() -> None:
     assert grey_shift(Evidence()) == ""
 

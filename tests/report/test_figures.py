@@ -134,6 +134,22 @@ def test_history_of_a_rate_is_in_percent(make_model: MakeModel) -> None:
     assert "2026-01-01 0.12%" in figure.alt
 
 
+def test_levels_of_colours_are_drawn_channel_by_channel(evidence: Evidence) -> None:
+    counts = np.zeros((3, 256), np.int64)
+    counts[0, 255], counts[1, 100], counts[2, 0] = 4, 4, 4
+    figure = histogram_figure(Evidence(histogram_real=counts, histogram_fake=counts[::-1]), "this run")
+    assert figure is not None
+    assert figure.title == "Colour levels"
+    assert "red real: 0.0% at the lower end, 100.0% at the upper" in figure.alt
+    assert "red this run: 100.0% at the lower end, 0.0% at the upper" in figure.alt
+    assert "green real: 0.0% at the lower end, 0.0% at the upper" in figure.alt
+    assert "blue this run: 0.0% at the lower end, 100.0% at the upper" in figure.alt
+    assert figure.svg.count('id="axes_') == 3
+    grey = histogram_figure(evidence, "this run")
+    assert grey is not None
+    assert grey.svg.count('id="axes_') == 1
+
+
 def test_evidence_without_counts_has_no_histogram() -> None:
     assert histogram_figure(Evidence(), "this run") is None
 
