@@ -3,8 +3,8 @@
     python benchmarks/embedding_memory.py memory [--every 16] [--spec inception_v3,weights=random]
     python benchmarks/embedding_memory.py bfloat16 --images FILE.npz [--count 512] [--weights FILE]
 
-`memory`: every sixteenth batch is computed and the others repeat its answer (--every 1 computes all): what is held in
-memory at any time is the same. `bfloat16`: two halves of real images, no patient in both.
+`memory`: every sixteenth block of images is computed and the others repeat its answer (--every 1 computes all): what is
+held in memory at any time is the same. `bfloat16`: two halves of real images, no patient in both.
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ import resource
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from pytest_medgan.embedding import Cache, embed_images, load_extractor
+from pytest_medgan.embedding.batches import Batches
+from pytest_medgan.embedding.contract import Answer
 from pytest_medgan.metrics import frechet_distance
-from pytest_medgan.records import ImageSet
+from pytest_medgan.records import ImageSet, UInt8
 
 
 def peak() -> float:
@@ -36,19 +35,21 @@ def memory(spec: str, every: int) -> None:
     pixels = random.integers(0, 256, (12160, 1, 128, 128), dtype=np.uint8)
     images = ImageSet(pixels, np.array([str(i // 64) for i in range(12160)]), "noise")
     extractor = load_extractor(spec, calibration=images.take(slice(0, 32)))
-    network = extractor.run.__self__._stream  # the stream of batches that inception_space makes
-    loaded, engine = peak(), network._engine
+    batches: Batches = extractor.run.__self__  # type: ignore[attr-defined]
+    loaded, compute = peak(), batches._stream
     calls = [0]
-    kept: list[Tensor] = []
+    kept: list[Answer] = []
 
-    def stream(given: Tensor, batch: int) -> Iterator[Tensor]:
-        for part in torch.split(given, batch):
-            if calls[0] % every == 0:
-                kept[:] = engine.stream(part, batch)
-            calls[0] += 1
-            yield kept[0][: len(part)].clone()
+    def stream(given: UInt8, batch: int) -> Iterator[Answer]:
+        if calls[0] % every == 0:
+            kept[:] = compute(given, batch)
+        calls[0] += 1
+        left = len(given)
+        for features, chances in kept:
+            yield features[:left].copy(), None if chances is None else chances[:left].copy()
+            left -= len(features)
 
-    network._engine = replace(engine, stream=stream)
+    batches._stream = stream
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         first = embed_images(extractor, images, cache=Cache(Path(folder)))
@@ -62,7 +63,7 @@ def memory(spec: str, every: int) -> None:
         f"peak {most:.0f} MB for {len(first)} images, {peak():.0f} MB with a second copy of the features"
     )
     print(
-        f"{middle - start:.1f} s with one batch in {every} computed; "
+        f"{middle - start:.1f} s with one block in {every} computed; "
         f"again from the store {end - middle:.1f} s: {cache.counts}"
     )
     if not np.array_equal(first.features, second.features):

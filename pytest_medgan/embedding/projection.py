@@ -9,6 +9,7 @@ from pathlib import Path
 import safetensors
 from safetensors.numpy import load
 
+from pytest_medgan.ground.blas import one_blas_thread
 from pytest_medgan.records import Float32, Float64
 
 FORMAT = "pytest-medgan projection 1"
@@ -25,8 +26,9 @@ class Projection:
     digest: str  # hex digest of the file
 
     def apply(self, raw: Float32) -> Float32:
-        """Return features [N,K] of raw statistics [N,D], computed in float64."""
-        features = ((raw - self.mean) / self.spread) @ self.components * self.gain
+        """Return features [N,K] of raw statistics [N,D], computed in float64 on one thread."""
+        with one_blas_thread():
+            features = ((raw - self.mean) / self.spread) @ self.components * self.gain
         result: Float32 = features.astype("float32")
         return result
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from pytest_medgan.metrics.pairwise import Points, points, products, to_distances_
-from pytest_medgan.records import Float64, Int64, UInt8
+from pytest_medgan.records import Float32, Float64, Int64, UInt8
 
 SIDE = 32  # pixels of a thumbnail
 CANDIDATES = 16  # thumbnails compared in full for each image, the nearest first
@@ -25,14 +25,26 @@ def thumbnails(images: UInt8, centre: torch.Tensor | None = None) -> tuple[Point
         images: uint8 [N,C,H,W].
         centre: float64 [C h w], the centre of the thumbnails to compare with; None takes these thumbnails' mean.
     """
-    count, channels, height, width = images.shape
-    step_y, step_x = max(1, height // SIDE), max(1, width // SIDE)
-    high, wide = height // step_y, width // step_x
-    cut = images[..., : high * step_y, : wide * step_x].reshape(count * channels, high, step_y, wide, step_x)
-    means = cut.mean((2, 4), dtype=np.float32).reshape(count, -1) * np.float32((step_y * step_x) ** 0.5)
+    step_y, step_x = (max(1, side // SIDE) for side in images.shape[2:])
+    sums = np.concatenate(
+        [_block_sums(part, step_y, step_x) for part in np.array_split(images, len(images) // 256 + 1)]
+    )
+    means = sums.reshape(len(images), -1) / np.float32(step_y * step_x) * np.float32((step_y * step_x) ** 0.5)
     raw = torch.from_numpy(means)
     centre = raw.double().mean(0) if centre is None else centre
     return points(raw, centre), centre
+
+
+def _block_sums(images: UInt8, step_y: int, step_x: int) -> Float32:
+    """Return the sums of blocks of uint8 [N,C,H,W], float32 [N,C,h,w]; what is left at the edges belongs to none."""
+    high, wide = images.shape[2] // step_y * step_y, images.shape[3] // step_x * step_x
+    rows = np.zeros((*images.shape[:2], high // step_y, wide), np.uint32)
+    for first in range(step_y):
+        rows += images[:, :, first:high:step_y, :wide]
+    sums = np.zeros((*rows.shape[:3], wide // step_x), np.uint32)
+    for first in range(step_x):
+        sums += rows[..., first::step_x]
+    return sums.astype(np.float32)
 
 
 def difference(left: UInt8, right: UInt8) -> Float64:

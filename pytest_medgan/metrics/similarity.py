@@ -65,9 +65,11 @@ def _ssim(left: torch.Tensor, right: torch.Tensor, data_range: float) -> tuple[t
     offset = torch.arange(WINDOW, dtype=left.dtype, device=left.device) - WINDOW // 2
     taps = torch.exp(-0.5 * (offset / 1.5) ** 2)
     taps = taps / taps.sum()
-    maps = torch.cat([left, right, left * left, right * right, left * right], 1)
-    rows, columns = taps.view(1, 1, -1, 1).repeat(5, 1, 1, 1), taps.view(1, 1, 1, -1).repeat(5, 1, 1, 1)
-    mean_l, mean_r, ll, rr, lr = conv2d(conv2d(maps, rows, groups=5), columns, groups=5).unbind(1)
+    maps = torch.cat([left, right, left * left, right * right, left * right]).transpose(0, 1)
+    groups = maps.shape[1]  # one image with as many maps takes a third of the time of as many images
+    rows, columns = taps.view(1, 1, -1, 1).repeat(groups, 1, 1, 1), taps.view(1, 1, 1, -1).repeat(groups, 1, 1, 1)
+    blurred = conv2d(conv2d(maps, rows, groups=groups), columns, groups=groups)[0]
+    mean_l, mean_r, ll, rr, lr = blurred.chunk(5)
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     structure = (2 * (lr - mean_l * mean_r) + c2) / (ll - mean_l**2 + rr - mean_r**2 + c2)
     similarity = structure * (2 * mean_l * mean_r + c1) / (mean_l**2 + mean_r**2 + c1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_medgan.embedding.engine import Engine, pad_batches
+from pytest_medgan.embedding.engine import Engine, pad_batches, stream_side_by_side
 from pytest_medgan.embedding.engines import make_engine, preferred_engine
 from pytest_medgan.embedding.inception import inception_network, maps, prepare, to_three_channels
 from pytest_medgan.embedding.inception_network import FIRST, fold
@@ -100,6 +101,53 @@ def test_padded_batch_returns_the_rows_of_its_images(count: int) -> None:
     images = torch.arange(4.0 * count).reshape(count, 1, 2, 2)
     assert torch.equal(pad_batches(forward, 5)(images), images.flatten(1))
     assert sizes == [5]
+
+
+def test_batches_side_by_side_are_computed_together_and_yielded_in_order() -> None:
+    together, second_done = threading.Barrier(2), threading.Event()
+
+    def run(part: torch.Tensor) -> torch.Tensor:
+        number = int(part[0]) // 2
+        if number < 2:
+            together.wait(30)  # two batches at work, or this breaks
+        if number == 0:
+            assert second_done.wait(30)
+        if number == 1:
+            second_done.set()
+        return part * 10
+
+    pixels = torch.arange(9)
+    found = list(stream_side_by_side(run, 2)(pixels, 2))
+    assert [part.tolist() for part in found] == [[0, 10], [20, 30], [40, 50], [60, 70], [80]]
+
+
+def test_error_in_a_batch_follows_the_batches_before_it() -> None:
+    def run(part: torch.Tensor) -> torch.Tensor:
+        if int(part[0]) == 2:
+            raise MemoryError("out of memory")
+        return part
+
+    stream = stream_side_by_side(run, 2)(torch.arange(6), 1)
+    assert [int(next(stream)) for _ in range(2)] == [0, 1]
+    with pytest.raises(MemoryError):
+        next(stream)
+
+
+def test_onnx_runtime_features_are_equal_to_the_bit_however_many_threads_compute(
+    ready: Network, calibration: ImageSet
+) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    threads, answers = torch.get_num_threads(), []
+    for count in (1, 2, 6):
+        torch.set_num_threads(count)
+        try:
+            engine = make_engine(ready, replace(SPEC, engine="onnxruntime"), "cpu")
+            answers.append(features(engine, calibration.pixels[:5], 1))
+        finally:
+            torch.set_num_threads(threads)
+    assert np.array_equal(answers[0], answers[1])
+    assert np.array_equal(answers[0], answers[2])
 
 
 def test_preferred_engine_is_the_fastest_installed(monkeypatch: pytest.MonkeyPatch) -> None:

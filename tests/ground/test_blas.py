@@ -1,0 +1,49 @@
+"""Numpy's matrix products on one thread."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy  # noqa: F401  # loads a library that can be limited
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from pytest_medgan.ground.blas import one_blas_thread
+
+
+def threads() -> set[int]:
+    return {found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"}
+
+
+def test_products_have_one_thread_inside_and_the_former_number_behind() -> None:
+    with threadpool_limits(3, user_api="blas"):
+        before = threads()
+        assert before == {3}
+        with one_blas_thread():
+            assert threads() == {1}
+        assert threads() == before
+
+
+def test_number_is_set_back_after_an_error() -> None:
+    def fail() -> None:
+        with one_blas_thread():
+            raise ZeroDivisionError
+
+    with threadpool_limits(3, user_api="blas"):
+        with pytest.raises(ZeroDivisionError):
+            fail()
+        assert threads() == {3}
+
+
+def test_other_threads_leave_the_number_as_it_is() -> None:
+    seen = []
+
+    def hold() -> None:
+        with one_blas_thread():
+            seen.append(threads())
+
+    with threadpool_limits(3, user_api="blas"):
+        other = threading.Thread(target=hold)
+        other.start()
+        other.join()
+    assert seen == [{3}]
