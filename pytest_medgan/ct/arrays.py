@@ -63,6 +63,12 @@ def plan_arrays(reading: Reading, name: str, digest: str) -> Plan:
     settings = reading.settings
     refuse_idle(settings, _IDLE)
     pixels, patients, labels = read_pictures(reading.root / name, name, settings.range, settings.channels)
+    if set(patients) == {ALONE} and settings.split == "patient":
+        raise DataError(
+            "The pictures of an array file have no patients, which split=patient needs. Save an .npz that also has an "
+            "array named patient [N], or use split=slice.",
+            file=name,
+        )
     refuse_idle_crop_size(settings, {(pixels.shape[-2], pixels.shape[-1])}, "pictures")
     jobs: dict[str, list[Job]] = defaultdict(list)
     outcomes: dict[str, set[int]] = defaultdict(set)
