@@ -195,7 +195,8 @@ def test_patients_of_volumes_are_the_topmost_folders_where_that_was_written(tmp_
         (tmp_path / "v" / f"p{patient}").mkdir(parents=True)
         for number in range(4):
             scan = nibabel.Nifti1Image(np.full((16, 16, 6), -900, np.int16), np.diag([1.0, 1.0, 2.0, 1.0]))
-            scan.to_filename(tmp_path / "v" / f"p{patient}" / f"{number}.nii")
+            scan.to_filename(tmp_path / "v" / f"p{patient}" / f"{patient}{number}.nii")
     text = f"{tmp_path / 'v'},size=16,slices=all,split=slice"
+    assert prepare(parse_data(text), cache_dir=tmp_path / "cache").counts["patients"] == 12  # each file, where unsaid
     with pytest.raises(DataError, match="second volume of one patient"):
         prepare(parse_data(f"{text},patient=top"), cache_dir=tmp_path / "cache")
