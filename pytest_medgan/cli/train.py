@@ -89,7 +89,7 @@ def _add_images(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--split", choices=("patient", "slice"), default="patient")
     group.add_argument("--split-seed", type=int, default=0)
     group.add_argument("--crop", choices=("auto", "tumour", "image"), default="auto")
-    group.add_argument("--slices", type=int, default=64, help="slices of a patient at most; 0 takes all (default 64)")
+    group.add_argument("--slices", type=int, help="slices of a patient at most; 0 takes all (default 64)")
     group.add_argument("--patients", type=int, help="the first N in PatientID order (default all)")
     group.add_argument("--limit", type=int, help="train on the first N images only")
     group.add_argument(
@@ -252,7 +252,8 @@ def training_images(arguments: argparse.Namespace, size: int, progress: Progress
     from pytest_medgan.ground.digests import digest_values
 
     # a prepared set also holds the reference and the held-out patients, which no generator may have seen
-    if arguments.images.endswith(".npz") and load_prepared(Path(arguments.images)) is None:
+    prepared = load_prepared(Path(arguments.images)) if arguments.images.endswith(".npz") else None
+    if arguments.images.endswith(".npz") and prepared is None:
         from pytest_medgan.gan.pool import read_npz
 
         if arguments.patients is not None:
@@ -264,13 +265,21 @@ def training_images(arguments: argparse.Namespace, size: int, progress: Progress
         from pytest_medgan.evaluate.sources import load_real
         from pytest_medgan.records import DataSettings
 
+        slices = 64 if arguments.slices is None else arguments.slices or None
+        if prepared is not None:
+            if arguments.slices is not None and slices != prepared.settings.slices:
+                raise SettingsError(
+                    "--slices has no effect on a set that `medgan prepare` wrote. Leave it out, or prepare again."
+                )
+            # the networks say themselves where their size is another one
+            size, slices = prepared.settings.size, prepared.settings.slices
         settings = DataSettings(
             source=arguments.images,
             split=arguments.split,
             seed=arguments.split_seed,
             crop=arguments.crop,
             size=size,
-            slices=arguments.slices or None,
+            slices=slices,
             patients=arguments.patients,
         )
         images = load_real(settings, cache_dir=arguments.cache_dir, progress=progress).training

@@ -225,8 +225,8 @@ def _patients(names: Sequence[str], settings: DataSettings) -> tuple[dict[str, s
     stems = {name: stem_of(name.rpartition("/")[2]) for name in names}
     tops = Counter(name.partition("/")[0] for name in names if "/" in name)
     collections = tops and sum(tops.values()) >= _COLLECTION * len(tops)
-    unsaid = settings.patient == "top" and "patient" not in settings.given
-    if settings.patient == "file" or not tops or (unsaid and collections):
+    uses_default_rule = settings.patient == "top" and "patient" not in settings.given
+    if settings.patient == "file" or not tops or (uses_default_rule and collections):
         return stems, "the files' names"
     return {name: patient_of(name, stems[name], settings.patient) for name in names}, RULES[settings.patient]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from os import getpid
 
 import torch
 from torch import Tensor
@@ -45,25 +46,37 @@ def add_colour_engine(grey: Engine, make: Callable[[], Engine]) -> Engine:
 
 
 def stream_side_by_side(run: Callable[[Tensor], Tensor], workers: int) -> TensorStream:
-    """Return a stream that computes as many batches at a time as there are workers, and yields them in order.
+    """Return a stream that divides each batch among threads and yields their answers in order.
 
-    A small network leaves most threads within a batch idle, or lets them wait for one another at full speed, which
-    takes the cores from whatever else computes on the machine.
+    Layers of a small network are too small for several threads, and threads that wait for one another keep their cores
+    busy.
 
     Args:
         run: uint8 [n,C,H,W] -> features [n,D]; it is called in several threads.
-        workers: Batches at a time.
+        workers: Parts of a batch computed at a time; a batch of one image is computed alone.
     """
+    pools: dict[int, ThreadPoolExecutor] = {}  # one for the engine's life: new threads would take memory of their own
 
     def stream(pixels: Tensor, size: int) -> Iterator[Tensor]:
+        at_once = min(workers, size)
+        ahead = at_once + 1 if at_once == workers else at_once  # one waits for a thread while the caller is busy
+        pool = pools.get(getpid())  # a forked process has none of its parent's threads
+        if pool is None:
+            pools.clear()
+            pool = pools[getpid()] = ThreadPoolExecutor(workers)
         begun: deque[Future[Tensor]] = deque()
-        with ThreadPoolExecutor(workers) as pool:
-            for part in torch.split(pixels, size):
-                begun.append(pool.submit(run, part))
-                if len(begun) > workers:
-                    yield begun.popleft().result()
+        try:
+            for batch in torch.split(pixels, size):
+                for part in torch.split(batch, size // at_once):
+                    if len(begun) == ahead:
+                        yield begun.popleft().result()
+                    begun.append(pool.submit(run, part))
             while begun:
                 yield begun.popleft().result()
+        finally:  # after an error nothing more is begun, and nothing is left at work
+            for future in begun:
+                future.cancel()
+            wait(begun)
 
     return stream
 

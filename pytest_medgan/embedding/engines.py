@@ -21,10 +21,9 @@ from pytest_medgan.embedding.spec import ExtractorSpec
 from pytest_medgan.embedding.torch_network import TorchNetwork
 from pytest_medgan.errors import ExtractorError
 
-CPU_BATCH = 16  # of engines that compute one batch at a time
-FOLDED_BATCH = 8
-RUNTIME_BATCH = 4  # of ONNX Runtime, which keeps what each of the batches at work needed
-AT_WORK = 4  # batches at a time, at most; each has several threads on more cores than that
+CPU_BATCH = 16
+RUNTIME_BATCH = 8  # of ONNX Runtime, which keeps what a batch needed
+AT_WORK = 4  # parts of a batch computed at a time, at most
 BLOCK = 128
 
 
@@ -62,11 +61,14 @@ def preferred_engine(kind: str, precision: str) -> str:
 
 def _cpu_engine(network: Network, spec: ExtractorSpec, name: str) -> Engine:
     """Return an engine of the CPU by its name."""
+    threads = torch.get_num_threads()
     if name == "eager" and network.eager is not None:
         return _batched(network.prepare, name, network.eager("cpu"))
     if name == "onnxruntime":
         try:
-            return _side_by_side(network.prepare, name, _onnxruntime(onnx_model(network)), RUNTIME_BATCH)
+            workers = min(threads, AT_WORK)
+            session = _onnxruntime(onnx_model(network), workers)
+            return _side_by_side(network.prepare, name, session, RUNTIME_BATCH, workers)
         except ImportError as error:
             raise ExtractorError(
                 f"engine=onnxruntime needs the package {error.name}. Install it by pip install 'pytest-medgan[onnx]', "
@@ -75,7 +77,8 @@ def _cpu_engine(network: Network, spec: ExtractorSpec, name: str) -> Engine:
     folded = TorchNetwork(network, torch.bfloat16 if spec.precision == "bfloat16" else torch.float32)
     if name == "compiled":
         return _batched(network.prepare, name, torch.compile(folded, dynamic=False), pad=True)
-    return _side_by_side(network.prepare, name, folded, FOLDED_BATCH)
+    # each part has all of torch's threads, so on many cores parts would get into one another's way
+    return _side_by_side(network.prepare, name, folded, CPU_BATCH, threads if threads <= AT_WORK else 1)
 
 
 def _batched(
@@ -98,28 +101,24 @@ def _batched(
 
 
 def _side_by_side(
-    prepare: Callable[[Tensor], Tensor], name: str, forward: Callable[[Tensor], Tensor], batch: int
+    prepare: Callable[[Tensor], Tensor], name: str, forward: Callable[[Tensor], Tensor], batch: int, workers: int
 ) -> Engine:
-    """Return an engine that computes several batches at a time."""
+    """Return an engine that computes several parts of a batch at a time."""
 
     def run(part: Tensor) -> Tensor:
         with torch.inference_mode():
             return forward(prepare(part))
 
-    return Engine(name, batch, BLOCK, stream_side_by_side(run, _workers()))
+    return Engine(name, batch, BLOCK, stream_side_by_side(run, workers))
 
 
-def _workers() -> int:
-    """Return how many batches are computed at a time."""
-    return min(torch.get_num_threads(), AT_WORK)
-
-
-def _onnxruntime(model: bytes) -> Callable[[Tensor], Tensor]:
-    """Return a session of ONNX Runtime as a function, each of whose calls has its share of the threads."""
+def _onnxruntime(model: bytes, workers: int) -> Callable[[Tensor], Tensor]:
+    """Return a session of ONNX Runtime as a function that so many threads call at a time."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads() // _workers()
+    # all calls share the session's own threads, one fewer than this number, and each call has its caller's thread
+    options.intra_op_num_threads = torch.get_num_threads() - workers + 1
     options.log_severity_level = 3  # errors only
     session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     return lambda images: torch.from_numpy(session.run(None, {INPUT: images.numpy()})[0])

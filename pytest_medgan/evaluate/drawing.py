@@ -23,7 +23,7 @@ FIRST_IMAGES = 32  # drawn and checked before all others; generators of this pac
 
 @contextmanager
 def named_errors(name: str) -> Iterator[None]:
-    """Put the name of a model before what its generator is refused for; one of several may be at fault."""
+    """Prefix errors of a generator with its model's name: one of several may be at fault."""
     try:
         yield
     except (CheckpointError, SettingsError) as error:

@@ -123,7 +123,7 @@ NONE = Conditions()
 
 
 def find_missing(call: Callable[..., Any]) -> tuple[str, str] | None:
-    """Return a condition that a method cannot do without, as the option that gives it, and its parameter's name."""
+    """Return the option and the parameter's name of a condition that a method requires, or None."""
     try:
         parameters = inspect.signature(getattr(call, "forward", call)).parameters.values()
     except (TypeError, ValueError):

@@ -169,7 +169,7 @@ def blur(x: Tensor, *, padding: int, stride: int = 1, gain: float = 1.0) -> Tens
 
 
 def enlarge(images: Tensor) -> Tensor:
-    """Return images [N,C,H,W] at twice the resolution, by zeros between the pixels and the filter above."""
+    """Return images [N,C,H,W] at twice the resolution: `blur` with gain 4 after zeros are put between the pixels."""
     for axis in (2, 3):
         images = _enlarge(images.transpose(axis, 3)).transpose(axis, 3)
     return images
@@ -267,7 +267,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        # the sum is divided by sqrt(2), which keeps the variance: both gains contain that
+        # both gains include the factor 1 / sqrt(2) that keeps the variance of the sum
         self.first = EqualConv(inputs, inputs, 3)
         self.second = EqualConv(inputs, outputs, 3, gain=GAIN / sqrt(2.0), down=True)
         self.skip = EqualConv(inputs, outputs, 1, gain=1 / sqrt(2.0), bias=False, down=True)

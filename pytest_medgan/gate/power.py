@@ -13,7 +13,7 @@ import math
 from pytest_medgan.catalogue import Metric
 
 PRACTICAL = 1_000_000  # images per sample group; nobody draws more to judge a model
-ROUNDED = 10_000  # images; larger counts are told with two digits, since the estimate holds no more
+ROUNDED = 10_000  # images; larger counts are rounded up to two digits: the estimate is no more precise
 ROUND = 8  # images; counts that are recommended are multiples of it
 
 

@@ -1,4 +1,4 @@
-"""Keep numpy's matrix products on one thread beside threads that compute already."""
+"""Limit numpy's matrix products to one thread while other threads compute."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @cache
 def _controller() -> Any:
-    """Return what finds and sets the threads of the linear algebra libraries that are loaded."""
+    """Return the controller of the thread counts of the loaded linear algebra libraries."""
     from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # comes with scikit-learn
 
     return ThreadpoolController()
@@ -21,9 +21,9 @@ def _controller() -> Any:
 def one_blas_thread() -> Iterator[None]:
     """Let matrix products of numpy and scipy use one thread, in the main thread.
 
-    A small product is worth no second thread, and waits long for one while an engine's threads hold all cores. The
-    number belongs to the process; in other threads nothing is changed, since two of them would set it back in the
-    wrong order, and OpenBLAS 0.3.31 ignores them.
+    A second thread does not speed up a small product, and waits for a core while an engine uses all of them. The
+    count belongs to the process; in other threads it is not changed, since two of them could restore it in the wrong
+    order, and OpenBLAS 0.3.31 ignores a count that another thread sets.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

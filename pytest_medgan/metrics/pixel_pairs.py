@@ -36,7 +36,7 @@ def thumbnails(images: UInt8, centre: torch.Tensor | None = None) -> tuple[Point
 
 
 def _block_sums(images: UInt8, step_y: int, step_x: int) -> Float32:
-    """Return the sums of blocks of uint8 [N,C,H,W], float32 [N,C,h,w]; what is left at the edges belongs to none."""
+    """Return the sums of blocks of uint8 [N,C,H,W], float32 [N,C,h,w]; edge pixels that fill no block are left out."""
     high, wide = images.shape[2] // step_y * step_y, images.shape[3] // step_x * step_x
     rows = np.zeros((*images.shape[:2], high // step_y, wide), np.uint32)
     for first in range(step_y):

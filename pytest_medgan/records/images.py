@@ -56,7 +56,9 @@ class DataSettings:
     strict: bool = False  # raise an error for damaged or unsuitable files even if they are not used
     planes: str = "axial"  # "axial" slices, "three": also coronal and sagittal ones, of a cube; "volume": whole cubes
     channels: int = 1  # 1: grey; 3: red, green and blue, of grey images three times the same
-    given: tuple[str, ...] = field(default=(), compare=False, repr=False)  # options that were written, defaults too
+    given: tuple[str, ...] = field(
+        default=(), compare=False, repr=False
+    )  # options that the user wrote, default values too
     generated: bool = False  # the source holds generated volumes, which may say that they are synthetic data
 
 

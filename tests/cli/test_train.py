@@ -141,6 +141,20 @@ def test_prepared_set_trains_on_its_training_role_alone(tmp_path: Path) -> None:
     assert made.training_recipe == real.training.recipe
 
 
+def test_prepared_set_of_another_size_is_an_error_of_the_size_as_typed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepared = tmp_path / "prepared.npz"
+    options = ["--size=32", "--crop=image", "--slices=4", "--cache-dir", str(tmp_path / "cache")]
+    assert main(["prepare", "phantom:8x2", "--out", str(prepared), *options]) == 0
+    command = ["train", "dcgan", "--images", str(prepared), "--out", str(tmp_path / "run"), *SMALL, "--steps=1"]
+    assert main(command) == 2
+    assert "or set --size" in capsys.readouterr().err
+    assert main([*command, "--size=32", "--slices=2"]) == 2
+    assert "--slices has no effect on a set" in capsys.readouterr().err
+    assert main([*command, "--size=32", "--slices=4", "--grid-every=0"]) == 0
+
+
 def test_patients_are_refused_where_they_would_be_ignored(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -103,34 +105,87 @@ def test_padded_batch_returns_the_rows_of_its_images(count: int) -> None:
     assert sizes == [5]
 
 
-def test_batches_side_by_side_are_computed_together_and_yielded_in_order() -> None:
+def test_parts_of_a_batch_are_computed_together_and_yielded_in_order() -> None:
     together, second_done = threading.Barrier(2), threading.Event()
 
     def run(part: torch.Tensor) -> torch.Tensor:
         number = int(part[0]) // 2
         if number < 2:
-            together.wait(30)  # two batches at work, or this breaks
+            together.wait(30)  # two parts at work, or this breaks
         if number == 0:
             assert second_done.wait(30)
         if number == 1:
             second_done.set()
         return part * 10
 
-    pixels = torch.arange(9)
-    found = list(stream_side_by_side(run, 2)(pixels, 2))
+    found = list(stream_side_by_side(run, 2)(torch.arange(9), 4))
     assert [part.tolist() for part in found] == [[0, 10], [20, 30], [40, 50], [60, 70], [80]]
 
 
-def test_error_in_a_batch_follows_the_batches_before_it() -> None:
+@pytest.mark.parametrize(("size", "workers"), [(1, 4), (2, 4), (5, 2), (8, 3), (16, 4)])
+def test_no_more_images_than_a_batch_are_at_work(size: int, workers: int) -> None:
+    """A batch is halved when memory runs out; a batch of one must be one image at a time."""
+    changing, now, most = threading.Lock(), [0], [0]
+
+    def run(part: torch.Tensor) -> torch.Tensor:
+        with changing:
+            now[0] += len(part)
+            most[0] = max(most[0], now[0])
+        time.sleep(0.002)
+        with changing:
+            now[0] -= len(part)
+        return part
+
+    stream = stream_side_by_side(run, workers)
+    assert torch.equal(torch.cat(list(stream(torch.arange(41), size))), torch.arange(41))
+    assert most[0] <= size
+
+
+def test_error_in_a_part_ends_the_work_after_the_parts_before_it() -> None:
+    done = []
+
     def run(part: torch.Tensor) -> torch.Tensor:
         if int(part[0]) == 2:
             raise MemoryError("out of memory")
+        done.append(int(part[0]))
         return part
 
-    stream = stream_side_by_side(run, 2)(torch.arange(6), 1)
-    assert [int(next(stream)) for _ in range(2)] == [0, 1]
+    stream = stream_side_by_side(run, 2)
+    parts = stream(torch.arange(100), 2)
+    assert [int(next(parts)) for _ in range(2)] == [0, 1]
     with pytest.raises(MemoryError):
-        next(stream)
+        next(parts)
+    assert len(done) <= 4  # nothing is left in a queue
+    assert [int(part) for part in stream(torch.arange(3, 6), 2)] == [3, 4, 5]  # and the engine goes on
+
+
+def test_threads_are_kept_from_call_to_call() -> None:
+    names = set()
+
+    def run(part: torch.Tensor) -> torch.Tensor:
+        names.add(threading.get_ident())
+        return part
+
+    stream = stream_side_by_side(run, 2)
+    for _ in range(20):
+        list(stream(torch.arange(8), 2))
+    assert len(names) <= 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_forked_process_makes_threads_of_its_own() -> None:
+    stream = stream_side_by_side(lambda part: part, 2)
+    assert len(list(stream(torch.arange(4), 2))) == 4
+    child = os.fork()
+    if child == 0:
+        os._exit(len(list(stream(torch.arange(6), 2))))
+    deadline = time.monotonic() + 60
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if ended == (0, 0):
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(ended[1]) == 6
 
 
 def test_onnx_runtime_features_are_equal_to_the_bit_however_many_threads_compute(

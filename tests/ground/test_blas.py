@@ -15,7 +15,7 @@ def threads() -> set[int]:
     return {found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"}
 
 
-def test_products_have_one_thread_inside_and_the_former_number_behind() -> None:
+def test_one_blas_thread_limits_and_restores_the_thread_count() -> None:
     with threadpool_limits(3, user_api="blas"):
         before = threads()
         assert before == {3}
@@ -24,7 +24,7 @@ def test_products_have_one_thread_inside_and_the_former_number_behind() -> None:
         assert threads() == before
 
 
-def test_number_is_set_back_after_an_error() -> None:
+def test_one_blas_thread_restores_the_thread_count_after_an_error() -> None:
     def fail() -> None:
         with one_blas_thread():
             raise ZeroDivisionError
@@ -35,7 +35,7 @@ def test_number_is_set_back_after_an_error() -> None:
         assert threads() == {3}
 
 
-def test_other_threads_leave_the_number_as_it_is() -> None:
+def test_one_blas_thread_changes_nothing_in_another_thread() -> None:
     seen = []
 
     def hold() -> None:
