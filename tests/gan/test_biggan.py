@@ -281,7 +281,7 @@ def test_projection_adds_the_product_of_features_and_class() -> None:
 
 
 def test_class_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(CheckpointError, match=r"no class 3\. Choose 0 to 2"):
+    with pytest.raises(CheckpointError, match=r"no class 3\. Choose class=0 to class=2"):
         choose(BigGANGenerator(CONDITIONAL), 3)
     with pytest.raises(CheckpointError, match="without classes"):
         choose(BigGANGenerator(CONFIG), 0)
