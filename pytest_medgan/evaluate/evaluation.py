@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from types import MappingProxyType
@@ -187,12 +188,23 @@ class ModelEvaluation:
     def check_images(self, n: int) -> None:
         """Draw the first images of a look of `n` and check them, those of the accepted model too; embed nothing.
 
+        One process at a time draws: another one finds the images that this one has left.
+
         Raises:
             CheckpointError: A model draws images of another type, size or number; the error names it.
         """
+        with self._alone():
+            self._check_images(n)
+
+    def _check_images(self, n: int) -> None:
+        """Do what `check_images` does, in a process that holds the lock."""
         for evaluation in (self, self._accepted):
             if evaluation is not None:
                 evaluation._drawn_images.check(self.subject.settings.seeds[0], n)
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """Hold the lock of this evaluation where other processes share its images."""
+        return nullcontext() if self._shared is None else self._shared.locked(self.key)
 
     @property
     def _shared(self) -> SharedScores | None:
@@ -202,7 +214,7 @@ class ModelEvaluation:
 
     def _compute(self, n: int) -> Scores:
         """Measure every sample group at one look."""
-        self.check_images(n)
+        self._check_images(n)
         settings = self.subject.settings
         volumes = self._count_volumes(n) if self._by_volume else 0
         with_evidence = self.subject.bench.evidence  # scores and evidence share the passes that take longest

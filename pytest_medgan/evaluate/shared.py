@@ -33,13 +33,26 @@ class SharedScores:
             compute: Computes the look.
         """
         path = self.folder / f"{key}-{n}.json"
-        with self._locked(key):
+        with self.locked(key):
             with suppress(OSError):
                 return from_plain(Scores, json.loads(path.read_text(encoding="utf-8")), "scores")
             scores = compute()
             text = json.dumps(to_plain(scores))
             self._leave(path, lambda file: file.write(text.encode()))
         return scores
+
+    @contextmanager
+    def locked(self, key: str) -> Iterator[None]:
+        """Hold the lock of an evaluation, where the file system has locks and room for one; not to be held twice."""
+        lock = FileLock(self.folder / f"{key}.lock")
+        with suppress(OSError, NotImplementedError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            with suppress(OSError, NotImplementedError):
+                lock.release()
 
     def images(self, key: str, seed: int) -> UInt8 | None:
         """Return what some process has drawn of a seed's sequence, uint8 [N,C,H,W]; None where none has."""
@@ -51,19 +64,6 @@ class SharedScores:
     def keep_images(self, key: str, seed: int, drawn: UInt8) -> None:
         """Leave images for the process that computes the next look."""
         self._leave(self.folder / f"{key}-{seed}.npy", lambda file: np.save(file, drawn))
-
-    @contextmanager
-    def _locked(self, key: str) -> Iterator[None]:
-        """Hold the lock of an evaluation, where the file system has locks and room for one."""
-        lock = FileLock(self.folder / f"{key}.lock")
-        with suppress(OSError, NotImplementedError):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        try:
-            yield
-        finally:
-            with suppress(OSError, NotImplementedError):
-                lock.release()
 
     def _leave(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
         """Write a file for the other processes. On a full disk they compute for themselves and no test fails."""

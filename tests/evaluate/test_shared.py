@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,7 +16,7 @@ import numpy as np
 import pytest
 
 from pytest_medgan.embedding import resolve_extractor
-from pytest_medgan.evaluate import ModelEvaluation, Settings, Subject, Workbench
+from pytest_medgan.evaluate import ModelEvaluation, RunsEvaluation, Settings, Subject, Workbench
 from pytest_medgan.evaluate.real import real_evaluation
 from pytest_medgan.evaluate.shared import SharedScores
 from pytest_medgan.records import DataSettings, Float32, ImageSet, Progress, RealSets, Scores, UInt8, no_progress
@@ -46,6 +49,19 @@ class Ranges(Noise):
     def sample_range(self, start: int, stop: int, seed: int) -> UInt8:
         self.asked += stop - start
         return np.random.default_rng([seed, 1]).integers(40, 200, (64, 1, 16, 16), dtype=np.uint8)[start:stop]
+
+
+class Waiting(Ranges):
+    """Gives another process the time to draw the same images; counts what both draw."""
+
+    def __init__(self, identity: str) -> None:
+        super().__init__(identity)
+        self.both = threading.Barrier(2)
+
+    def sample_range(self, start: int, stop: int, seed: int) -> UInt8:
+        with suppress(threading.BrokenBarrierError):
+            self.both.wait(0.5)
+        return super().sample_range(start, stop, seed)
 
 
 def subject_of(folder: Path) -> Subject:
@@ -130,6 +146,19 @@ def test_shorter_draw_does_not_replace_a_longer_one(tmp_path: Path) -> None:
     whole = ours.images(0, 64).pixels
     assert generator.asked == 16
     assert np.array_equal(whole, Ranges().sample_range(0, 64, 0))
+
+
+def test_runs_of_a_recipe_are_drawn_by_one_process_alone(tmp_path: Path) -> None:
+    """The first images of every run are checked before any run is measured; another process must wait meanwhile."""
+    generators = [Waiting("run 1"), Waiting("run 2")]
+
+    def look(_: int) -> Scores:
+        return RunsEvaluation("recipe", [worker(tmp_path, each) for each in generators]).at(32)
+
+    with ThreadPoolExecutor(2) as processes:
+        ours, theirs = processes.map(look, range(2))
+    assert ours.metrics == theirs.metrics
+    assert [each.asked for each in generators] == [64, 64]  # 32 images of two seeds, once
 
 
 def refuse(*_: object, **__: object) -> None:
