@@ -25,6 +25,7 @@ from torch.nn.functional import max_pool2d, relu
 
 from pytest_medgan.errors import CheckpointError
 from pytest_medgan.gan.biggan_settings import BigGANConfig
+from pytest_medgan.gan.classes import no_such_class
 from pytest_medgan.gan.convolution import average_pool
 from pytest_medgan.gan.pggan import upsample
 from pytest_medgan.gan.spectral import Spectral, SpectralConv, SpectralDense, SpectralEmbedding
@@ -213,8 +214,7 @@ def choose(generator: nn.Module, label: int) -> None:
     if classes is None:
         raise CheckpointError("The generator was trained without classes. Leave class= out.")
     if not 0 <= label < classes.vectors.num_embeddings:
-        last = classes.vectors.num_embeddings - 1
-        raise CheckpointError(f"The generator has no class {label}. Choose class=0 to class={last}.")
+        raise CheckpointError(no_such_class("The generator", label, classes.vectors.num_embeddings))
     classes.chosen = label
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pytest_medgan.errors import CheckpointError
+from pytest_medgan.gan.classes import no_such_class
 from pytest_medgan.gan.conditions import CLASS_PARAMETERS
 
 MOST_CLASSES = 1 << 20  # of a one-hot input; a file that says more is damaged or hostile
@@ -121,10 +122,7 @@ def fit_class(inputs: Sequence[NetworkInput], choice: ClassChoice | None, *, fil
         raise CheckpointError("The model takes the latent alone and no class. Leave class= out.", file=file)
     dtype, shape = _form(other, choice, file)
     if shape not in ((), (1,)) and choice.label >= shape[0]:
-        raise CheckpointError(
-            f"The model has no class {choice.label}. Choose class=0 to class={shape[0] - 1}.",
-            file=file,
-        )
+        raise CheckpointError(no_such_class("The model", choice.label, shape[0]), file=file)
     return ClassInput(other.name, 0 if other is inputs[0] else 1, choice.label, dtype, shape)
 
 

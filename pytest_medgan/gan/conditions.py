@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pytest_medgan.errors import CheckpointError
+from pytest_medgan.gan.classes import no_such_class
 from pytest_medgan.gan.latents import Stream
 from pytest_medgan.ground.digests import digest_array
 from pytest_medgan.records import UInt8
@@ -72,9 +73,7 @@ class Conditions:
             chosen[what] = found
         classes = _count(built, "c_dim") or _count(built, "num_class_embeds")
         if self.label is not None and classes is not None and self.label >= classes:
-            raise CheckpointError(
-                f"The generator {name!r} has no class {self.label}. Choose class=0 to class={classes - 1}."
-            )
+            raise CheckpointError(no_such_class(f"The generator {name!r}", self.label, classes))
         return Fitted(self, chosen, _count(built, "c_dim"), _count(built, "label_nc"))
 
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.utils import remove_spectral_norm
 
 from pytest_medgan.errors import CheckpointError
+from pytest_medgan.gan.classes import choose_a_class, no_such_class
 
 # what a forward of StyleGAN takes beside latents and classes, and what it is called with
 _CONSTANT = {"noise_mode": "const", "force_fp32": True}
@@ -55,9 +56,12 @@ def choose_class(classes: int, label: int | None) -> int:
     """
     if classes == 0 and label is not None:
         raise CheckpointError("The network has no classes. Leave out --class.")
-    if classes > 0 and (label is None or not 0 <= label < classes):
-        problem = f"draws one of {classes} classes at a time" if label is None else f"has no class {label}"
-        raise CheckpointError(f"The network {problem}. Choose --class 0 to --class {classes - 1}.")
+    if classes > 0 and label is None:
+        raise CheckpointError(
+            f"The network draws one of {classes} classes at a time. {choose_a_class(classes, '--class ')}"
+        )
+    if classes > 0 and label is not None and not 0 <= label < classes:
+        raise CheckpointError(no_such_class("The network", label, classes, "--class "))
     return label or 0
 
 

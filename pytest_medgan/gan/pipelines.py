@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from pytest_medgan.errors import CheckpointError, SettingsError
+from pytest_medgan.gan.classes import no_such_class
 from pytest_medgan.gan.conditions import Conditions
 from pytest_medgan.gan.diffusion import describe_scheduler
 from pytest_medgan.gan.grey import to_grey
@@ -142,7 +143,7 @@ def from_pipeline(
     found = steps or min(int(usual), trained)
     classes = _classes(pipeline)
     if label is not None and classes is not None and label >= classes:
-        raise SettingsError(f"The pipeline has no class {label}. Choose class=0 to class={classes - 1}.")
+        raise SettingsError(no_such_class("The pipeline", label, classes))
     if prompt is not None:
         _check_length(pipeline.tokenizer, prompt, path)
     condition = () if said.text is None else (said.text,)
