@@ -22,7 +22,7 @@ def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file in one step.
 
     The content goes to a temporary file in the same folder, is flushed to the disk and renamed. An existing file keeps
-    its permissions. The folder is made where it does not exist.
+    its permissions. The folder is made where it does not exist. A link stays a link: the file that it names is written.
 
     Args:
         path: The file to create or replace.
@@ -32,17 +32,18 @@ def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
         OutputError: The file cannot be written. The old file at `path` is unchanged and no temporary file is left.
     """
     temporary: str | None = None
+    target = _followed(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
         with os.fdopen(handle, "wb") as stream:
             write(stream)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
-        os.replace(temporary, path)
+        os.chmod(temporary, target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
+        os.replace(temporary, target)
         temporary = None
-        _sync_folder(path.parent)
+        _sync_folder(target.parent)
     except OSError as error:
         raise cannot_write(error, path) from error
     finally:
@@ -66,7 +67,7 @@ def new_folder(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Fill a folder and put it in place of `path` in one step.
 
     Args:
-        path: The folder to create or replace.
+        path: The folder to create or replace. A link stays a link: the folder that it names is replaced.
         durable: Whether the content must survive a power cut. Use False for content that can be computed again, because
             flushing many files to the disk takes seconds.
 
@@ -78,17 +79,18 @@ def new_folder(path: Path, *, durable: bool = True) -> Iterator[Path]:
         OutputError: The folder cannot be made, filled or renamed.
     """
     fresh: Path | None = None
+    target = _followed(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part"))
         fresh.chmod(0o777 & ~_umask())
         yield fresh
         for file in fresh.rglob("*") if durable else ():
             if file.is_file():
                 _sync_file(file)
-        _swap_folders(fresh, path)
+        _swap_folders(fresh, target)
         fresh = None
-        _sync_folder(path.parent)
+        _sync_folder(target.parent)
     except OSError as error:
         raise cannot_write(error, path) from error
     finally:
@@ -116,7 +118,8 @@ def make_private_folder(folder: Path) -> None:
 
 def remove_leftovers(path: Path) -> None:
     """Remove temporary files that killed writers of `path` left next to it. The caller must hold the lock."""
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+    target = _followed(path)
+    for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:
@@ -130,6 +133,11 @@ def cannot_write(error: OSError, path: Path) -> OutputError:
         f"A file cannot be written ({reason[0].lower()}{reason[1:]}). Free space or choose a folder you may write to.",
         file=path.name,
     )
+
+
+def _followed(path: Path) -> Path:
+    """Return what a link names, where a rename would replace the link itself; any other path unchanged."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def _swap_folders(fresh: Path, path: Path) -> None:

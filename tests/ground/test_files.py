@@ -34,6 +34,32 @@ def test_write_keeps_the_permissions_of_the_old_file(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
+@pytest.mark.parametrize("exists", [True, False])
+def test_write_follows_a_link_and_keeps_it(tmp_path: Path, *, exists: bool) -> None:
+    """A baseline that several projects share is often a link; a rename over it would leave the others behind."""
+    shared, link = tmp_path / "shared" / "b.txt", tmp_path / "link.txt"
+    if exists:
+        files.write_text(shared, "old")
+    link.symlink_to(Path("shared") / "b.txt")
+    files.write_text(link, "new")
+    assert link.is_symlink()
+    assert shared.read_text() == "new"
+    assert names(tmp_path / "shared") == ["b.txt"]
+    assert names(tmp_path) == ["link.txt", "shared"]
+
+
+def test_new_folder_follows_a_link_and_keeps_it(tmp_path: Path) -> None:
+    whole, link = tmp_path / "disk" / "report", tmp_path / "report"
+    whole.mkdir(parents=True)
+    (whole / "old.txt").write_text("old")
+    link.symlink_to(whole)
+    with files.new_folder(link) as fresh:
+        (fresh / "new.txt").write_text("new")
+    assert link.is_symlink()
+    assert names(whole) == ["new.txt"]
+    assert names(tmp_path / "disk") == ["report"]
+
+
 def test_new_file_follows_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
