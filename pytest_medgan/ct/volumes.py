@@ -72,17 +72,24 @@ class VolumeJob:
         Raises:
             DataError: The volume is damaged, or smaller than the crop.
         """
-        plane = read_plane(root / self.file, self.kind, self.file, self.index)
+        plane = read_plane(root / self.file, self.kind, self.file, self.index, digest=self.digest)
         return finish_picture(plane, crop_size=self.crop_size, size=self.size, window=self.window, file=self.file)
 
 
-def read_plane(path: Path, kind: str, name: str, index: int) -> Float64:
+def read_plane(path: Path, kind: str, name: str, index: int, *, digest: str) -> Float64:
     """Return one axial plane in HU, float64 [rows,columns]: rows run to the back, columns to the left.
+
+    Args:
+        path: The file.
+        kind: A key of the readers.
+        name: What messages call it.
+        index: The plane, from the feet up.
+        digest: Of the file's content. A volume that is still open is used only where its content was the same.
 
     Raises:
         DataError: As `open_volume`, or values that are not finite.
     """
-    volume = open_volume(str(path), kind, name)
+    volume = _kept_volume(str(path), kind, name, digest)
     plane: Float64 = volume.values[index].astype(np.float64) * volume.slope + volume.intercept
     if not np.isfinite(plane).all():
         raise DataError("A volume holds values that are not finite. Leave it out, or save it without them.", file=name)
@@ -90,6 +97,11 @@ def read_plane(path: Path, kind: str, name: str, index: int) -> Float64:
 
 
 @lru_cache(maxsize=1)
+def _kept_volume(path: str, kind: str, name: str, digest: str) -> Volume:
+    """Return a volume (see `open_volume`); the last one stays open, since neighbouring planes follow each other."""
+    return open_volume(path, kind, name)
+
+
 def open_volume(path: str, kind: str, name: str) -> Volume:
     """Return a volume with its values as [planes,rows,columns], from the feet up; its `axes` no longer apply.
 

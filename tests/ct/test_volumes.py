@@ -90,7 +90,7 @@ SUFFIXES = {"nifti": ".nii.gz", "nrrd": ".nrrd", "metaimage": ".mhd"}
 
 def planes(path: Path, kind: str) -> np.ndarray:
     count = len(open_volume(str(path), kind, path.name).values)
-    return np.stack([read_plane(path, kind, path.name, index) for index in range(count)])
+    return np.stack([read_plane(path, kind, path.name, index, digest="") for index in range(count)])
 
 
 @pytest.mark.parametrize("axes", ["LPS", "RAS", "LAI", "PLS", "SRP"])
@@ -205,6 +205,22 @@ def test_read_plane_applies_slope_and_intercept(tmp_path: Path) -> None:
     nibabel.save(image, tmp_path / "x.nii")
     found = nibabel.load(tmp_path / "x.nii")
     assert np.array_equal(planes(tmp_path / "x.nii", "nifti"), found.get_fdata().transpose(2, 1, 0))
+
+
+def test_prepare_reads_a_volume_again_that_was_replaced_meanwhile(small: Small, tmp_path: Path) -> None:
+    """The last volume stays open; its planes must not be stored under the name of another content."""
+    root = tmp_path / "data"
+    root.mkdir()
+    settings = small(root, split="slice", size=16)
+    made = []
+    for seed in range(2):
+        write_nifti(root / "x.nii.gz", body(9 * seed))
+        made.append(prepare(settings, cache_dir=tmp_path / "cache"))
+    write_nifti(tmp_path / "data" / "x.nii.gz", body(9))
+    anew = prepare(settings, cache_dir=tmp_path / "other")
+    assert made[0].digest != made[1].digest
+    assert np.array_equal(made[1].pixels, anew.pixels)
+    assert not np.array_equal(made[0].pixels, made[1].pixels)
 
 
 def test_prepare_fourth_axis_of_length_one_is_dropped(small: Small, tmp_path: Path) -> None:
