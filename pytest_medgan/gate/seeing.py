@@ -66,7 +66,7 @@ def checked(verdict: Verdict, sight: Sight, value: float, entry: Entry) -> Verdi
         value: The row's value at the full count.
         entry: The row's entry.
     """
-    if not math.isfinite(sight.sees):
+    if math.isnan(sight.sees):  # not known; infinite is known, and sees nothing
         return verdict
     verdict = replace(verdict, sees=sight.sees, power=describe_power(verdict.metric, value, sight.sees))
     room = room_for_loss(verdict.metric, value, entry.real)

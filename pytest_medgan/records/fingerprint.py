@@ -66,9 +66,11 @@ class Fingerprint:
         ours, theirs = np.asarray(self.canary, float), np.asarray(other.canary, float)
         if ours.shape != theirs.shape:
             return f"{ours.size} numbers != {theirs.size}"
+        if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
+            return "features are NaN or infinite"
         gap, scale = float(np.linalg.norm(ours - theirs)), float(np.linalg.norm(theirs))
         tolerance = CANARY_TOLERANCE.get(str(self.inputs.get("numeric_class")), CANARY_TOLERANCE["float32"])
-        if gap <= tolerance * scale:  # written so that NaN counts as a difference
+        if gap <= tolerance * scale:
             return ""
         return f"features differ by {gap / scale if scale else gap:.2e} relative"
 

@@ -114,6 +114,12 @@ def test_a_relative_margin_of_a_negative_value_lies_above_it(evaluation, row):
     assert compare(limit, evaluation(kid=-0.1)).outcome is Outcome.FAIL
 
 
+@pytest.mark.parametrize("margin", [Margin("relative", 1e308), Margin("absolute", 1e308)])
+def test_a_margin_without_end_sees_nothing(margin, evaluation, row):
+    verdict = compare(row(fid=20.0, margin=margin)["fid"], evaluation(fid=500.0))
+    assert (verdict.outcome, verdict.cause) == (Outcome.BLIND, VerdictCause.FEW_IMAGES)
+
+
 def test_a_margin_toward_a_real_row_that_is_not_known_is_incomparable(evaluation, row):
     verdict = compare(row(fid=20.0, margin=Margin("toward_real", 0.1))["fid"], evaluation(fid=1.0))
     assert (verdict.outcome, verdict.cause) == (Outcome.INCOMPARABLE, VerdictCause.NO_REAL_ROW)

@@ -52,6 +52,14 @@ def test_revisions_are_compared_metric_by_metric_elsewhere() -> None:
     assert fingerprint(revisions={"fid": 1}).differences(fingerprint(revisions={"fid": 2})) == ()
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_canary_that_is_not_finite_agrees_with_none(value: float) -> None:
+    broken = fingerprint(canary=(3.0, value))
+    assert not fingerprint().same_canary(broken)
+    assert not broken.same_canary(fingerprint())
+    assert not broken.same_canary(broken)
+
+
 def test_canary_of_another_length_differs() -> None:
     assert fingerprint().differences(fingerprint(canary=(3.0,))) == ("canary: 2 numbers != 1",)
 
