@@ -7,7 +7,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from pytest_medgan.ct.slices import Header, number_list
+from pytest_medgan.ct.slices import Header, check_rescale, check_spacing, number_list
 from pytest_medgan.errors import DataError
 
 # where PS3.3 C.7.6.16 keeps what a single-frame image has at the top
@@ -52,7 +52,8 @@ def frame_headers(dataset: Dataset, first: Header) -> list[Header]:
         first: The file's own header, read as if it had a single frame.
 
     Raises:
-        DataError: Frames and their functional groups do not agree in number.
+        DataError: Frames and their functional groups do not agree in number, or the rescale or the spacing of one
+            cannot be used.
     """
     frames = dataset.get("PerFrameFunctionalGroupsSequence") or []
     count = int(dataset.get("NumberOfFrames") or 0)
@@ -76,7 +77,10 @@ def frame_headers(dataset: Dataset, first: Header) -> list[Header]:
             )
         }
         x, y, z = values["ImagePositionPatient"]
-        pixels = replace(first.pixels, slope=values["RescaleSlope"][0], intercept=values["RescaleIntercept"][0])
+        (slope,), (intercept,) = values["RescaleSlope"], values["RescaleIntercept"]
+        check_rescale(slope, str(frame_value(dataset, frame, "RescaleType") or "").strip(" \0"), first.file)
+        spacing = values["PixelSpacing"][0], values["PixelSpacing"][1]
+        check_spacing(spacing, first.file)
         found.append(
             replace(
                 first,
@@ -84,8 +88,8 @@ def frame_headers(dataset: Dataset, first: Header) -> list[Header]:
                 instance=f"{first.instance}/{number}",
                 position=(x, y, z),
                 orientation=values["ImageOrientationPatient"],
-                spacing=(values["PixelSpacing"][0], values["PixelSpacing"][1]),
-                pixels=pixels,
+                spacing=spacing,
+                pixels=replace(first.pixels, slope=slope, intercept=intercept),
                 offset=first.offset + number * first.length if first.offset >= 0 else -1,
                 frame=number,
             )

@@ -19,7 +19,17 @@ from pytest_medgan.ct.encodings import dataset_start, open_dataset, transfer_syn
 from pytest_medgan.ct.enhanced import GROUP_SEQUENCES, frame_headers, lift_first_frame
 from pytest_medgan.ct.places import find_pixels
 from pytest_medgan.ct.quiet import quiet_pydicom
-from pytest_medgan.ct.slices import Cause, Faulty, Header, PixelFormat, Skipped, number_list
+from pytest_medgan.ct.slices import (
+    Cause,
+    Faulty,
+    Header,
+    NoHounsfieldError,
+    PixelFormat,
+    Skipped,
+    check_rescale,
+    check_spacing,
+    number_list,
+)
 from pytest_medgan.errors import DataError
 from pytest_medgan.ground.digests import digest_file
 
@@ -68,10 +78,6 @@ _KEYWORDS = (
     *GROUP_SEQUENCES,
 )
 _TAGS = [Tag(keyword) for keyword in _KEYWORDS]  # looked up here, once, rather than for every file
-
-
-class NoHounsfieldError(DataError):
-    """An intact slice whose values are not Hounsfield units."""
 
 
 def read_headers(root: Path, name: str, *, allow_synthetic: bool = False) -> list[Header | Skipped | Faulty]:
@@ -180,8 +186,7 @@ def _ct_header(dataset: Dataset, stream: BoundedFile, end: int, name: str, diges
     offset, length = find_pixels(stream, end, pixels, frames, name)
     x, y, z = fields.floats("ImagePositionPatient", 3)
     row_spacing, column_spacing = fields.floats("PixelSpacing", 2)
-    if not (row_spacing > 0 and column_spacing > 0):
-        raise DataError("The PixelSpacing of a CT slice is not positive. Copy the file again.", file=name)
+    check_spacing((row_spacing, column_spacing), name)
     header = Header(
         file=name,
         digest=digest,
@@ -258,11 +263,8 @@ def _pixel_format(fields: _Fields) -> PixelFormat:
                 f"A CT slice has no {keyword}, so its HU are unknown. Restore the tag, or leave its series out.",
                 file=name,
             )
-    if text_of(dataset, "RescaleType") not in ("", "HU", "US"):
-        raise NoHounsfieldError("The RescaleType of a CT slice is not HU. Leave its series out.", file=name)
     (slope,), (intercept,) = fields.floats("RescaleSlope", 1), fields.floats("RescaleIntercept", 1)
-    if slope <= 0:
-        raise DataError("The RescaleSlope of a CT slice is not positive. Copy the file again.", file=name)
+    check_rescale(slope, text_of(dataset, "RescaleType"), name)
     allocated, stored = fields.integer("BitsAllocated"), fields.integer("BitsStored")
     signed = fields.integer("PixelRepresentation")
     if (

@@ -10,6 +10,10 @@ from typing import Any
 from pytest_medgan.errors import DataError
 
 
+class NoHounsfieldError(DataError):
+    """An intact slice whose values are not Hounsfield units."""
+
+
 class Cause(enum.Enum):
     """Why a file that may be a damaged slice is passed over. The value describes the file in tables and reports."""
 
@@ -110,3 +114,17 @@ def number_list(value: Any, count: int, keyword: str, name: str) -> tuple[float,
         amount = "one finite number" if count == 1 else f"{count} finite numbers"
         raise DataError(f"The {keyword} of a CT slice is not {amount}. Copy the file again.", file=name)
     return numbers
+
+
+def check_rescale(slope: float, kind: str, name: str) -> None:
+    """Raise an error for a RescaleSlope or a RescaleType (`kind`, "" where there is none) that does not give HU."""
+    if kind not in ("", "HU", "US"):
+        raise NoHounsfieldError("The RescaleType of a CT slice is not HU. Leave its series out.", file=name)
+    if slope <= 0:
+        raise DataError("The RescaleSlope of a CT slice is not positive. Copy the file again.", file=name)
+
+
+def check_spacing(spacing: tuple[float, float], name: str) -> None:
+    """Raise DataError for a PixelSpacing that is not positive."""
+    if min(spacing) <= 0:
+        raise DataError("The PixelSpacing of a CT slice is not positive. Copy the file again.", file=name)

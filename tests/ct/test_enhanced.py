@@ -13,7 +13,7 @@ from pydicom.uid import EnhancedCTImageStorage, RLELossless
 
 from pytest_medgan.ct.headers import read_headers
 from pytest_medgan.ct.series import build_series, read_volume
-from pytest_medgan.ct.slices import Faulty, Header
+from pytest_medgan.ct.slices import Cause, Faulty, Header
 
 
 def item(**values: Any) -> Sequence:
@@ -74,6 +74,43 @@ def test_frame_headers_keep_the_rescale_of_each_frame(tmp_path: Path, study_clas
     dataset.save_as(tmp_path / "enhanced.dcm")
     pixels = [header.pixels for header in read_headers(tmp_path, "enhanced.dcm") if isinstance(header, Header)]
     assert [(each.intercept, each.slope) for each in pixels] == [(-1024, 1), (-1023, 1.25), (-1022, 1.5)]
+
+
+@pytest.mark.parametrize(
+    ("group", "values", "message", "cause"),
+    [
+        (
+            "PixelValueTransformationSequence",
+            {"RescaleIntercept": -1024, "RescaleSlope": 0, "RescaleType": "HU"},
+            "The RescaleSlope of a CT slice is not positive",
+            Cause.DAMAGED,
+        ),
+        (
+            "PixelValueTransformationSequence",
+            {"RescaleIntercept": 0, "RescaleSlope": 1, "RescaleType": "MGML"},
+            "The RescaleType of a CT slice is not HU",
+            Cause.NO_HOUNSFIELD,
+        ),
+        (
+            "PixelMeasuresSequence",
+            {"PixelSpacing": [1, -1]},
+            "PixelSpacing of a CT slice is not positive",
+            Cause.DAMAGED,
+        ),
+    ],
+)
+def test_frame_headers_check_every_frame_and_not_the_first_alone(
+    *, group: str, values: dict[str, Any], message: str, cause: Cause, tmp_path: Path, study_class: Any
+) -> None:
+    study = study_class(tmp_path / "single", slices=3).write()
+    make_enhanced(study, tmp_path / "enhanced.dcm", [0, 1, 2])
+    dataset = dcmread(tmp_path / "enhanced.dcm")
+    setattr(dataset.PerFrameFunctionalGroupsSequence[2], group, item(**values))
+    dataset.save_as(tmp_path / "enhanced.dcm")
+    (found,) = read_headers(tmp_path, "enhanced.dcm")
+    assert isinstance(found, Faulty)
+    assert message in found.message
+    assert found.cause is cause
 
 
 def test_frame_headers_without_their_groups_are_faulty(tmp_path: Path, study_class: Any) -> None:
