@@ -28,6 +28,7 @@ _IDLE = {  # option -> why it has no effect, and what to do
     "roi": "on an array, which has no structure sets. Leave roi= out.",
     "patient": "on an array, which names the patients itself. Leave patient= out; the array patient [N] names them.",
 }
+_NOBODY = ("", "nan", "None", "NaT")  # how numpy and pandas write that no patient is known
 _PATIENT_KEYS = ("groups", "patient", "patients", "patient_id")
 
 
@@ -117,7 +118,7 @@ def read_pictures(
         raise DataError("An array file has no array named pixels. Save it with one.", file=name)
     pixels = picture_images(arrays[PIXELS], name=name, limits=limits, channels=channels)
     key = next((key for key in _PATIENT_KEYS if key in arrays), None)
-    patients = [ALONE] * len(pixels) if key is None else [str(value) for value in arrays[key].ravel().tolist()]
+    patients = [ALONE] * len(pixels) if key is None else _patients(arrays[key], key, name)
     labels = _labels(arrays.get("labels"), len(pixels), name)
     if len(patients) != len(pixels):
         raise DataError(
@@ -125,6 +126,19 @@ def read_pictures(
             file=name,
         )
     return pixels, patients, labels
+
+
+def _patients(values: npt.NDArray[np.generic], key: str, name: str) -> list[str]:
+    """Return the patient of each picture; raise DataError where one has none."""
+    found = [str(value).strip() for value in values.ravel().tolist()]
+    unnamed = sum(value in _NOBODY for value in found)
+    if unnamed:
+        raise DataError(
+            f"The array {key} of an array file is empty or NaN for {unnamed} pictures. Name the patient of each, or "
+            "leave these pictures out.",
+            file=name,
+        )
+    return found
 
 
 def _labels(values: npt.NDArray[np.generic] | None, count: int, name: str) -> list[int]:

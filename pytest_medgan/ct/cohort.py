@@ -192,7 +192,8 @@ def pseudonyms(patients: Sequence[str], instances: Sequence[str]) -> dict[str, s
     """
     key = hashlib.blake2b("\n".join(sorted(set(instances))).encode(), digest_size=32).digest()
     made = {
-        patient: "p" + hashlib.blake2b(patient.encode(), key=key, digest_size=6).hexdigest()
+        # a folder that names a patient need not have a UTF-8 name
+        patient: "p" + hashlib.blake2b(patient.encode(errors="surrogateescape"), key=key, digest_size=6).hexdigest()
         for patient in sorted(set(patients))
     }
     if len(set(made.values())) != len(made):

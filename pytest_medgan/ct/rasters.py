@@ -278,7 +278,8 @@ def read_meanings(reading: Reading) -> dict[str, Meaning]:
         File (relative to the data root) -> what its table says.
 
     Raises:
-        DataError: A line names no file or patient, or its slope and intercept are not numbers.
+        DataError: A line names no file or patient, its slope and intercept are not numbers, or it contradicts another
+            line.
     """
     found: dict[str, Meaning] = {}
     for table in reading.files:
@@ -300,7 +301,13 @@ def read_meanings(reading: Reading) -> dict[str, Meaning]:
                     f"Line {number} of the table of files has no file or no patient. Fill it in.", file=table.name
                 )
             path = f"{table.folder}/{cells['file']}" if table.folder else cells["file"]
-            found[path] = Meaning(cells["patient"], _rescale(cells, number, table.name))
+            meaning = Meaning(cells["patient"], _rescale(cells, number, table.name))
+            if found.setdefault(path, meaning) != meaning:
+                raise DataError(
+                    f"Line {number} of the table of files says something else of a file than another line. Remove one "
+                    "of them.",
+                    file=table.name,
+                )
     return found
 
 

@@ -22,7 +22,7 @@ def small() -> Small:
     """Settings for pictures of 16 x 16 pixels, which are taken whole."""
 
     def settings(source: Path | str, **changes: Any) -> DataSettings:
-        return DataSettings(**{"source": str(source), "crop_size": 16, "size": 16, "slices": None} | changes)
+        return DataSettings(**{"source": str(source), "size": 16, "slices": None} | changes)
 
     return settings
 
@@ -43,6 +43,12 @@ def test_load_real_array_with_patients_is_split_by_them(small: Small, tmp_path: 
     assert not any("doe" in group for group in prepared.groups)
     real = load_real(small(tmp_path / "a.npz"), cache_dir=tmp_path / "cache")
     assert [len(side) for side in (real.training, real.reference, real.held_out)] == [6, 3, 3]
+
+
+def test_load_real_array_whose_patients_end_in_spaces_keeps_a_patient_on_one_side(small: Small, tmp_path: Path) -> None:
+    owners = np.array([f"doe-{at % 4}{' ' * (at % 3)}" for at in range(12)])
+    np.savez(tmp_path / "a.npz", pixels=pictures(), patient=owners)
+    assert len(set(prepare(small(tmp_path / "a.npz"), cache_dir=tmp_path / "cache").groups.tolist())) == 4
 
 
 def test_load_real_bare_array_with_a_channel_axis_is_read(small: Small, tmp_path: Path) -> None:
@@ -69,6 +75,11 @@ def noise() -> np.ndarray:
         ({"pixels": pictures()[0]}, r"shape .16, 16."),
         ({"pixels": np.stack([pictures(), pictures(), pictures()[::-1]], axis=1)}, "channels differ"),
         ({"pixels": pictures(), "patient": np.arange(3)}, "12 pictures and 3 patients"),
+        (
+            {"pixels": pictures(), "patient": np.where(np.arange(12) < 2, np.nan, np.arange(12))},
+            "The array patient of an array file is empty or NaN for 2 pictures",
+        ),
+        ({"pixels": pictures(), "groups": np.array(["", " ", *"abcdefghij"])}, "array groups .* for 2 pictures"),
         ({"pixels": pictures(), "labels": np.arange(12)}, "labels of an array file must be 1, 0 or -1"),
         (
             {"pixels": pictures(), "patient": np.zeros(12), "labels": np.arange(12) % 2},

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ def small() -> Small:
     """Settings for pictures of 16 x 16 pixels, which are taken whole."""
 
     def settings(source: Path | str, **changes: Any) -> DataSettings:
-        return DataSettings(**{"source": str(source), "crop_size": 16, "size": 16, "slices": None} | changes)
+        return DataSettings(**{"source": str(source), "size": 16, "slices": None} | changes)
 
     return settings
 
@@ -62,10 +64,21 @@ def test_prepare_takes_each_folder_as_a_patient(folder: Path, small: Small, tmp_
 def test_prepare_crops_and_resizes_larger_pictures_like_slices(small: Small, tmp_path: Path) -> None:
     (tmp_path / "p" / "a").mkdir(parents=True)
     flat = np.full((40, 40), 77, np.uint8)
-    flat[:4] = flat[-4:] = 0  # outside the crop of 32
+    flat[:4] = flat[-4:] = 0  # outside the crop of 16
     Image.fromarray(flat).save(tmp_path / "p" / "a" / "x.tif")
-    prepared = prepare(small(tmp_path / "p", split="slice"), cache_dir=tmp_path / "cache")
+    prepared = prepare(small(tmp_path / "p", split="slice", crop_size=16), cache_dir=tmp_path / "cache")
     assert (prepared.pixels == 77).all()
+
+
+def test_prepare_reads_folders_whose_names_are_not_utf_8(folder: Path, small: Small, tmp_path: Path) -> None:
+    try:
+        for at, patient in enumerate(sorted(folder.iterdir())):
+            patient.rename(folder / os.fsdecode(b"Mu\xeb ller\n%d" % at))
+    except OSError:
+        pytest.skip("the file system takes UTF-8 names alone")
+    prepared = prepare(small(folder), cache_dir=tmp_path / "cache")
+    assert len(set(prepared.groups.tolist())) == 4
+    assert all(group.isascii() for group in prepared.groups.tolist())
 
 
 def test_prepare_takes_patients_from_a_table_of_files(folder: Path, small: Small, tmp_path: Path) -> None:
@@ -317,7 +330,12 @@ def test_prepare_folders_that_look_like_classes_are_warned_of(small: Small, tmp_
 
 @pytest.mark.parametrize(
     ("row", "message"),
-    [("x.png,", "Line 2 .* has no file"), ("x.png,a,z,1", "no usable slope"), ("x.png,a,-1,1", "no usable slope")],
+    [
+        ("x.png,", "Line 2 .* has no file"),
+        ("x.png,a,z,1", "no usable slope"),
+        ("x.png,a,-1,1", "no usable slope"),
+        ("x.png,a\nx.png,a\nx.png,b", "Line 4 .* says something else of a file than another line"),
+    ],
 )
 def test_prepare_table_of_files_that_cannot_be_used_is_refused(
     small: Small, tmp_path: Path, row: str, message: str
@@ -351,10 +369,11 @@ def test_prepare_of_three_channels_crops_and_resizes_each_as_grey(small: Small, 
     (tmp_path / "p").mkdir()
     whole = coloured_picture(5, side=50)
     Image.fromarray(whole).save(tmp_path / "p" / "x.png")
-    colour = prepare(small(tmp_path / "p", split="slice", channels=3), cache_dir=tmp_path / "cache").pixels[0]
+    settings = small(tmp_path / "p", split="slice", crop_size=16)
+    colour = prepare(replace(settings, channels=3), cache_dir=tmp_path / "cache").pixels[0]
     for channel in range(3):
         Image.fromarray(whole[..., channel]).save(tmp_path / "p" / "x.png")
-        grey = prepare(small(tmp_path / "p", split="slice"), cache_dir=tmp_path / f"cache{channel}").pixels[0, 0]
+        grey = prepare(settings, cache_dir=tmp_path / f"cache{channel}").pixels[0, 0]
         assert np.array_equal(colour[channel], grey)
 
 
