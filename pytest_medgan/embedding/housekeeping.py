@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import re
 import tarfile
 import time
@@ -37,9 +38,10 @@ def parse_size(text: str, option: str = "--medgan-cache-limit") -> int:
         2000000000
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", text.strip().lower())
-    if found is None:
+    size = math.inf if found is None else float(found[1]) * _UNITS[found[2]]
+    if not math.isfinite(size):
         raise SettingsError(f"{option} takes a size such as 500M or 2G, not {text!r}.")
-    return int(float(found[1]) * _UNITS[found[2]])
+    return int(size)
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,8 @@ def find_named(spec: str) -> Any:
         CheckpointError: The module or the name does not exist.
     """
     module_name, _, path = spec.partition(":")
+    if "" in module_name.split("."):
+        raise CheckpointError(f"The generator {spec!r} names no module. Write package.module:name.")
     if "" not in sys.path:  # console scripts do not look in the working directory, where a user's module lies
         sys.path.append("")
     try:

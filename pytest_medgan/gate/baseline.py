@@ -73,10 +73,16 @@ def load(spec: str | os.PathLike[str]) -> Baseline:
         The baseline, without rows where there is no file.
 
     Raises:
-        BaselineError: The file is not a baseline, and the message names its line; or no built-in baseline has the name.
+        BaselineError: The file is not a baseline, and the message names its line; it cannot be looked up or read; or no
+            built-in baseline has the name.
     """
-    path = find(spec)
-    if not path.is_file():
+    try:
+        path = find(spec)
+        exists = path.is_file()
+    except OSError as error:  # a name too long, or a folder that may not be searched
+        reason = error.strerror or "no reason given"
+        raise BaselineError(f"{Path(spec).name}: cannot be looked up ({reason}); give another baseline") from None
+    if not exists:
         return Baseline(path, Document(path.stem), exists=False)
     return Baseline(path, _parsed(read(path), shown(path)))
 
@@ -114,7 +120,7 @@ def read(path: Path) -> str:
 def shown(path: Path) -> str:
     """Return the path below the working directory, or the file's name where it lies elsewhere."""
     try:
-        return path.resolve().relative_to(Path.cwd().resolve()).as_posix()
+        return Path(os.path.realpath(path)).relative_to(os.path.realpath(os.curdir)).as_posix()
     except ValueError:
         return path.name
 

@@ -141,6 +141,7 @@ def test_parse_size_reads_units(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
-def test_parse_size_names_the_option() -> None:
+@pytest.mark.parametrize("text", ["large", "9" * 400, "-1M", "nan"])
+def test_parse_size_names_the_option(text: str) -> None:
     with pytest.raises(SettingsError, match="--limit takes a size"):
-        parse_size("large", "--limit")
+        parse_size(text, "--limit")

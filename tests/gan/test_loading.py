@@ -279,6 +279,12 @@ def test_module_in_the_working_directory_is_found_by_console_scripts(
     del sys.modules["generators_beside_me"]
 
 
+@pytest.mark.parametrize("name", [":draw", ".mine:draw", "mine..inner:draw"])
+def test_name_without_a_module_is_refused(name: str) -> None:
+    with pytest.raises(CheckpointError, match="names no module"):
+        load_generator(name)
+
+
 def test_missing_module_is_refused() -> None:
     with pytest.raises(CheckpointError, match="cannot be imported"):
         load_generator("no_such_module_anywhere:draw")

@@ -136,6 +136,19 @@ def test_a_missing_file_or_row_is_missing_and_no_error(tmp_path):
     assert present.row("pggan").kind == "missing"
 
 
+def test_a_link_in_a_circle_is_missing_and_no_error(tmp_path):
+    (tmp_path / "base.yaml").symlink_to(tmp_path / "base.yaml")
+    looped = baseline.load(tmp_path / "base.yaml")
+    assert not looped.exists
+    assert looped.row("dcgan").kind == "missing"
+    assert repr(looped) == "<baseline base.yaml, rows: none>"
+
+
+def test_a_name_that_the_system_refuses_is_one_line(tmp_path):
+    with pytest.raises(BaselineError, match=r"\.yaml: cannot be looked up \(File name too long\); give another"):
+        baseline.load(tmp_path / f"{'a' * 300}.yaml")
+
+
 def test_a_file_elsewhere_is_named_without_its_folder(tmp_path, monkeypatch):
     other = tmp_path / "other"
     other.mkdir()
