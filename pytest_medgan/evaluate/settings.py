@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import shlex
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -163,19 +164,37 @@ def parse_change(text: str, subject: str = "--medgan-change") -> str:
         raise SettingsError(f"{subject} takes {' or '.join(Change)}, not {text!r}.") from None
 
 
+def split_words(text: str, subject: str) -> list[str]:
+    """Split a text at its spaces, quoted as a shell would.
+
+    Raises:
+        SettingsError: A quote is not closed.
+    """
+    try:
+        return shlex.split(text)
+    except ValueError:
+        raise SettingsError(f"{subject} has a quote that is not closed: {text!r}. Close it.") from None
+
+
+def is_pattern(word: str) -> bool:
+    """Return whether a word stands for the files that it matches: it has *, ? or [, and no file has that very name."""
+    return glob.has_magic(word) and not os.path.exists(word)
+
+
 def parse_runs(text: str, subject: str = "--medgan-runs") -> tuple[str, ...]:
     """Read several generators, separated by spaces and quoted as a shell would; a pattern stands for what it matches.
 
     Raises:
-        SettingsError: A pattern matches nothing, or fewer than two generators are given or one is given twice.
+        SettingsError: A quote is not closed, a pattern matches nothing, or fewer than two generators are given or one
+            is given twice.
 
     Examples:
         >>> parse_runs("a.safetensors 'my models/b.safetensors'")
         ('a.safetensors', 'my models/b.safetensors')
     """
     found: list[str] = []
-    for word in shlex.split(text):
-        matches = sorted(glob.glob(word)) if glob.has_magic(word) else [word]
+    for word in split_words(text, subject):
+        matches = sorted(glob.glob(word)) if is_pattern(word) else [word]
         if not matches:
             raise SettingsError(f"{subject}: the pattern {word!r} matches no file. Name checkpoints of one recipe.")
         found += matches

@@ -71,7 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # only the controller writes files and the summary
         config.pluginmanager.register(Controller(config), "medgan-controller")
     if config.stash[STATE].options.gpu:
-        if getattr(config.option, "dist", "no") == "load":
+        if getattr(config.option, "dist", "no") in ("load", "worksteal"):
             config.option.dist = "loadgroup"  # so that one worker alone holds the GPU
         import torch
 

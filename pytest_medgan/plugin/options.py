@@ -5,8 +5,10 @@ Precedence: marker, overridden fixture, command line, ini, default.
 
 from __future__ import annotations
 
+import glob
 import os
 import shlex
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,6 +99,9 @@ MARKER_KEYS = (
 )
 
 
+_AS_TEXT = ("generator", "paired_with", "extractor", "beside", "baseline")  # of these words the value is text
+
+
 def add_options(parser: pytest.Parser) -> None:
     """Declare every option of the group medgan and its ini key."""
     group = parser.getgroup("medgan", "regression tests for generative models of medical images")
@@ -172,12 +177,27 @@ def marker_values(item: pytest.Item) -> dict[str, Any]:
         if unknown := sorted(set(marker.kwargs) - set(MARKER_KEYS)):
             raise SettingsError(f"The marker medgan takes {', '.join(MARKER_KEYS)}, not {unknown[0]!r}.")
         values = {**marker.kwargs, **values}
+    for name, value in values.items():
+        _check_marker_value(name, value)
     return values
+
+
+def _check_marker_value(name: str, value: Any) -> None:
+    """Raise SettingsError for a value of the marker that is an object where text belongs."""
+    if name in _AS_TEXT and value is not None and not isinstance(value, str | Path):
+        fixture = f", or override the fixture medgan_{name}" if name in ("generator", "extractor") else ""
+        raise SettingsError(
+            f"The marker medgan takes {name}= as text, not a {type(value).__name__}. Write it as on the command "
+            f"line{fixture}."
+        )
+    if name == "runs" and value is not None and not isinstance(value, Iterable):
+        raise SettingsError(f"The marker medgan takes runs= as text or a list, not a {type(value).__name__}.")
 
 
 def settings_for(item: pytest.Item) -> Settings:
     """Return the test's Settings: marker, then command line, then ini, then default."""
     from pytest_medgan.evaluate import settings as reading
+    from pytest_medgan.records import DataSettings
 
     config, marker = item.config, marker_values(item)
 
@@ -191,6 +211,11 @@ def settings_for(item: pytest.Item) -> Settings:
 
     settings = reading.Settings()
     if (data := given("data")) is not None:
+        if not isinstance(data, str | DataSettings):
+            raise SettingsError(
+                f"The marker medgan takes data= as text or DataSettings, not a {type(data).__name__}. Write it as on "
+                "the command line."
+            )
         settings = replace(settings, data=reading.parse_data(data) if isinstance(data, str) else data)
     for name in ("generator", "paired_with", "extractor", "beside", "baseline"):
         if (value := given(name)) is not None:
@@ -213,15 +238,27 @@ def settings_for(item: pytest.Item) -> Settings:
 
 def _given_runs(config: pytest.Config, marker: dict[str, Any]) -> str | None:
     """Return the training runs as a shell would write them, each resolved from where it was written."""
+    from pytest_medgan.evaluate.settings import split_words
+
     if (marked := marker.get("runs")) is not None:
-        words = shlex.split(marked) if isinstance(marked, str) else [str(word) for word in marked]
-        return shlex.join(_located(word, config.rootpath) for word in words)
+        words = split_words(marked, "The marker's runs=") if isinstance(marked, str) else [str(word) for word in marked]
+        return _located_runs(words, config.rootpath)
     text = value_of(config, "runs")
     if text is None:
         return None
     from_line = config.getoption("--medgan-runs") is not None
     base = config.invocation_params.dir if from_line else config.rootpath
-    return shlex.join(_located(word, base) if "*" not in word else str(base / word) for word in shlex.split(text))
+    return _located_runs(split_words(text, "--medgan-runs"), base)
+
+
+def _located_runs(words: Sequence[str], base: Path) -> str:
+    """Return training runs as a shell would write them, resolved from `base`; a pattern keeps its *, ? and [."""
+    return shlex.join(
+        os.path.join(glob.escape(str(base)), word)
+        if glob.has_magic(word) and not (base / word).exists()
+        else _located(word, base)
+        for word in words
+    )
 
 
 def _located(value: Any, base: Path) -> Any:
@@ -252,6 +289,6 @@ def _located(value: Any, base: Path) -> Any:
 
 def _listed(value: Any) -> str:
     """Return a marker's list, number or string as the command line would write it."""
-    if isinstance(value, str | int):
+    if isinstance(value, str) or not isinstance(value, Iterable):
         return str(value)
     return ",".join(str(part) for part in value)

@@ -7,7 +7,7 @@ import pytest
 from pytest_medgan.catalogue import NAMES
 from pytest_medgan.errors import SettingsError
 from pytest_medgan.evaluate.looks import looks
-from pytest_medgan.evaluate.settings import parse_data, parse_metrics, parse_samples, parse_seeds
+from pytest_medgan.evaluate.settings import parse_data, parse_metrics, parse_runs, parse_samples, parse_seeds
 
 
 def test_source_alone_keeps_every_default() -> None:
@@ -48,6 +48,12 @@ def test_parse_seeds_keeps_the_order(text: str, seeds: tuple[int, ...]) -> None:
 def test_parse_seeds_refuses_wrong_text(text: str) -> None:
     with pytest.raises(SettingsError, match="medgan-seeds"):
         parse_seeds(text)
+
+
+@pytest.mark.parametrize("text", ["a 'b c", 'a "b'])
+def test_quote_that_is_not_closed_is_named(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^--medgan-runs has a quote that is not closed"):
+        parse_runs(text)
 
 
 def test_parse_metrics_returns_the_catalogue_order() -> None:

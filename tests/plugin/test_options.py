@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_medgan.plugin.options import _located, marker_values
+from pytest_medgan.evaluate.settings import parse_runs
+from pytest_medgan.plugin.options import _located, _located_runs, marker_values
 
 SHOW = """
 import pytest
@@ -152,6 +153,69 @@ def test_marker_with_an_unknown_word_is_an_error(project: pytest.Pytester) -> No
     result = project.runpytest()
     result.stdout.fnmatch_lines(["*The marker medgan takes *not 'genrator'*"])
     assert result.ret == 1
+
+
+def test_marker_with_an_object_where_text_belongs_is_one_line(project: pytest.Pytester) -> None:
+    """A function as generator= is what many try first."""
+    project.makepyfile(
+        test_gate="""
+        import pytest
+
+        def draw(count, seed):
+            raise SystemError
+
+        CASES = [("generator", draw), ("extractor", object()), ("baseline", 5), ("data", 5), ("runs", 5),
+                 ("seeds", 0.5)]
+
+        @pytest.mark.parametrize("case", [pytest.param(name, marks=pytest.mark.medgan(**{name: value}), id=name)
+                                          for name, value in CASES])
+        def test_it(case, medgan_settings):
+            pass
+        """
+    )
+    result = project.runpytest()
+    result.assert_outcomes(errors=6)
+    result.stdout.fnmatch_lines_random(
+        [
+            "*takes generator= as text, not a function. *or override the fixture medgan_generator.*",
+            "*takes extractor= as text, not a object. *or override the fixture medgan_extractor.*",
+            "*takes baseline= as text, not a int. Write it as on the command line.*",
+            "*takes data= as text or DataSettings, not a int.*",
+            "*takes runs= as text or a list, not a int.*",
+            "*--medgan-seeds takes whole numbers such as 0,1,2, not '0.5'.*",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*TypeError*")
+
+
+@pytest.mark.parametrize("name", ["m-?.bin", "m-[12].bin", "m-*.bin"])
+def test_pattern_of_runs_is_resolved_from_where_it_was_written(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder of the ini file may have brackets in its name, and so may a model."""
+    root = tmp_path / "project [3]"
+    (root / "tests").mkdir(parents=True)
+    for model in ("m-1.bin", "m-2.bin", "m[3].bin"):
+        (root / model).touch()
+    monkeypatch.chdir(root / "tests")
+    found = parse_runs(_located_runs([name, "m[3].bin"], root))
+    assert [Path(one).resolve() for one in found] == [root / "m-1.bin", root / "m-2.bin", root / "m[3].bin"]
+
+
+@pytest.mark.parametrize(("given", "effective"), [("load", "loadgroup"), ("worksteal", "loadgroup"), ("each", "each")])
+def test_gpu_tests_are_kept_on_one_worker(project: pytest.Pytester, given: str, effective: str) -> None:
+    project.makeconftest(
+        """
+        import torch
+
+        torch.cuda.is_available = lambda: True
+
+        def pytest_report_header(config):
+            return f"DIST {config.option.dist}"
+        """
+    )
+    result = project.runpytest_subprocess("--medgan-gpu", "-n2", f"--dist={given}", "--collect-only")
+    result.stdout.fnmatch_lines([f"DIST {effective}"])
 
 
 def test_gpu_tests_without_the_option_are_skipped_with_a_reason(project: pytest.Pytester) -> None:
