@@ -58,9 +58,13 @@ def drawn(case: str) -> tuple[Tensor, Tensor, Run, Run]:
     return x, w, own, reference
 
 
+@pytest.mark.parametrize("on_gpu", [True, False], ids=["as on a GPU", "on a CPU"])
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.usefixtures("as_on_a_gpu")
-def test_convolution_equals_torch_in_value_and_in_both_derivatives(case: str) -> None:
+def test_convolution_equals_torch_in_value_and_in_both_derivatives(
+    case: str, on_gpu: bool, request: pytest.FixtureRequest
+) -> None:
+    if on_gpu:
+        request.getfixturevalue("as_on_a_gpu")
     x, w, own, reference = drawn(case)
     assert gradcheck(own, (x, w))
     assert gradgradcheck(own, (x, w))
@@ -73,12 +77,19 @@ def test_convolution_equals_torch_in_value_and_in_both_derivatives(case: str) ->
         torch.testing.assert_close(mine, expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.usefixtures("as_on_a_gpu")
-def test_convolution_with_bias_equals_torch_under_autocast() -> None:
+@pytest.mark.parametrize("on_gpu", [True, False], ids=["as on a GPU", "on a CPU"])
+@pytest.mark.parametrize("weights", [(4, 3, 3, 3), (4, 1, 1, 1)], ids=["plain", "one pixel"])
+def test_convolution_with_bias_equals_torch_under_autocast(
+    weights: tuple[int, ...], on_gpu: bool, request: pytest.FixtureRequest
+) -> None:
+    if on_gpu:
+        request.getfixturevalue("as_on_a_gpu")
     seeded = torch.Generator().manual_seed(3)
-    x, w, b = (torch.randn(s, generator=seeded, requires_grad=True) for s in ((2, 3, 6, 6), (4, 3, 3, 3), (4,)))
+    shapes = (2, weights[1], 6, 6), weights, (4,)
+    x, w, b = (torch.randn(s, generator=seeded, requires_grad=True) for s in shapes)
+    padding = weights[2] // 2
     with torch.autocast("cpu", torch.bfloat16):
-        mine, expected = convolve(x, w, b, padding=1), conv2d(x, w, b, padding=1)
+        mine, expected = convolve(x, w, b, padding=padding), conv2d(x, w, b, padding=padding)
     assert mine.dtype == expected.dtype == torch.bfloat16
     torch.testing.assert_close(mine, expected, rtol=2e-2, atol=2e-2)
     gradients = [torch.autograd.grad(out.float().square().sum(), (x, w, b)) for out in (mine, expected)]
