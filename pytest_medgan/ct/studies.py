@@ -187,7 +187,7 @@ def _note_series(used: Sequence[Series], settings: DataSettings, findings: Findi
     if frames:
         findings.warn(f"{frames} series have several frames of reference: their positions are taken as one frame")
     short = sum(len(series) < (settings.slices or 0) for series in used)
-    if short and settings.planes == AXIAL and not settings.source.startswith("phantom"):
+    if short and settings.planes == AXIAL and settings.source.partition(":")[0] != "phantom":
         findings.warn(f"{short} of {len(used)} patients have fewer than {settings.slices} slices: all of them are used")
     lossy = sum(any(header.pixels.lossy for header in series.slices) for series in used)
     if lossy:

@@ -187,11 +187,11 @@ def _check_marker_value(name: str, value: Any) -> None:
     if name in _AS_TEXT and value is not None and not isinstance(value, str | Path):
         fixture = f", or override the fixture medgan_{name}" if name in ("generator", "extractor") else ""
         raise SettingsError(
-            f"The marker medgan takes {name}= as text, not a {type(value).__name__}. Write it as on the command "
+            f"The marker medgan takes {name}= as text, not {type(value).__name__}. Write it as on the command "
             f"line{fixture}."
         )
     if name == "runs" and value is not None and not isinstance(value, Iterable):
-        raise SettingsError(f"The marker medgan takes runs= as text or a list, not a {type(value).__name__}.")
+        raise SettingsError(f"The marker medgan takes runs= as text or a list, not {type(value).__name__}.")
 
 
 def settings_for(item: pytest.Item) -> Settings:
@@ -211,12 +211,12 @@ def settings_for(item: pytest.Item) -> Settings:
 
     settings = reading.Settings()
     if (data := given("data")) is not None:
-        if not isinstance(data, str | DataSettings):
+        if not isinstance(data, str | Path | DataSettings):
             raise SettingsError(
-                f"The marker medgan takes data= as text or DataSettings, not a {type(data).__name__}. Write it as on "
+                f"The marker medgan takes data= as text or DataSettings, not {type(data).__name__}. Write it as on "
                 "the command line."
             )
-        settings = replace(settings, data=reading.parse_data(data) if isinstance(data, str) else data)
+        settings = replace(settings, data=data if isinstance(data, DataSettings) else reading.parse_data(str(data)))
     for name in ("generator", "paired_with", "extractor", "beside", "baseline"):
         if (value := given(name)) is not None:
             settings = replace(settings, **{name: value})

@@ -96,12 +96,12 @@ def _committed_rows(path: Path, row: str) -> list[tuple[str, Row]]:
     """Return the row at each of the file's latest commits, oldest first, labelled with day and commit."""
     from pytest_medgan.gate.baseline import parse
 
-    folder, found = path.resolve().parent, []
+    file, found = path.resolve(), []
     try:
-        log = git(folder, "log", f"-{MOST_COMMITS}", "--format=%h %cs", "--", f"./{path.name}").split("\n")
+        log = git(file.parent, "log", f"-{MOST_COMMITS}", "--format=%h %cs", "--", f"./{file.name}").split("\n")
         for commit, day in (line.split() for line in reversed(log) if line):
             try:
-                found.append((f"{day} {commit}", parse(git(folder, "show", f"{commit}:./{path.name}"), path.name)))
+                found.append((f"{day} {commit}", parse(git(file.parent, "show", f"{commit}:./{file.name}"), path.name)))
             except (BaselineError, subprocess.CalledProcessError):
                 continue  # the file cannot be read at this commit, or did not exist
     except (OSError, subprocess.SubprocessError):

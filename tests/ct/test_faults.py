@@ -317,7 +317,8 @@ def test_load_real_displaced_slice_is_warned_of(cohort: Path, small: Small, tmp_
 
 
 def test_load_real_fewer_slices_than_asked_for_are_warned_of(cohort: Path, small: Small, tmp_path: Path) -> None:
-    real = load_real(small(cohort, slices=64), cache_dir=tmp_path / "cache")
+    renamed = cohort.rename(cohort.with_name("phantom-study"))  # not the phantoms of this project
+    real = load_real(small(renamed, slices=64), cache_dir=tmp_path / "cache")
     assert real.warnings == ("4 of 4 patients have fewer than 64 slices: all of them are used",)
 
 

@@ -56,6 +56,9 @@ def test_history_of_a_row_comes_from_version_control(
     fids = [point.metrics["fid"].mean for point in points]
     assert fids == sorted(fids)
     assert len(set(fids)) == 3
+    (project.path / "linked.yaml").symlink_to("medgan-baseline.yaml")
+    linked = load(project.path / "linked.yaml")
+    assert [point.label for point in accepted_history(linked, linked.row("TOY"), None)] == [p.label for p in points]
     row = load(project.path / "medgan-baseline.yaml").row("TOY")
     assert run.models[0].last is not None
     assert points[-1].metrics["fid"].mean == row.fid.values[run.models[0].last.n_fake].mean

@@ -177,11 +177,11 @@ def test_marker_with_an_object_where_text_belongs_is_one_line(project: pytest.Py
     result.assert_outcomes(errors=6)
     result.stdout.fnmatch_lines_random(
         [
-            "*takes generator= as text, not a function. *or override the fixture medgan_generator.*",
-            "*takes extractor= as text, not a object. *or override the fixture medgan_extractor.*",
-            "*takes baseline= as text, not a int. Write it as on the command line.*",
-            "*takes data= as text or DataSettings, not a int.*",
-            "*takes runs= as text or a list, not a int.*",
+            "*takes generator= as text, not function. *or override the fixture medgan_generator.*",
+            "*takes extractor= as text, not object. *or override the fixture medgan_extractor.*",
+            "*takes baseline= as text, not int. Write it as on the command line.*",
+            "*takes data= as text or DataSettings, not int.*",
+            "*takes runs= as text or a list, not int.*",
             "*--medgan-seeds takes whole numbers such as 0,1,2, not '0.5'.*",
         ]
     )
