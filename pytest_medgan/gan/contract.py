@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from pytest_medgan.errors import CheckpointError
-from pytest_medgan.records import ImageSource, Names
+from pytest_medgan.gan.seeding import seeded_drawing
+from pytest_medgan.records import ImageSource, Names, UInt8
 
 _TEXT = ("identity", "training_recipe", "run_recipe", "condition")
 
@@ -38,8 +39,8 @@ def resolve_generator(generator: Any) -> ImageSource:
             "Make it a method (start, stop, seed) that returns uint8 [stop-start,C,H,W], or leave it out."
         )
     return ImageSource(
-        draw=generator,
-        draw_range=draw_range,
+        draw=_seeded(generator),
+        draw_range=None if draw_range is None else _seeded_range(draw_range),
         identity=offered["identity"],
         training_recipe=offered["training_recipe"],
         run_recipe=offered["run_recipe"],
@@ -50,6 +51,26 @@ def resolve_generator(generator: Any) -> ImageSource:
         groups=_groups(getattr(generator, "groups", None)),
         volume_shape=read_volume_shape(getattr(generator, "volume_shape", None)),
     )
+
+
+def _seeded(draw: Callable[[int, int], UInt8]) -> Callable[[int, int], UInt8]:
+    """Return a function of (count, seed) whose own random numbers follow from the seed."""
+
+    def call(count: int, seed: int) -> UInt8:
+        with seeded_drawing(seed):
+            return draw(count, seed)
+
+    return call
+
+
+def _seeded_range(draw_range: Callable[[int, int, int], UInt8]) -> Callable[[int, int, int], UInt8]:
+    """Return the same of a function of (start, stop, seed)."""
+
+    def call(start: int, stop: int, seed: int) -> UInt8:
+        with seeded_drawing(seed, start):
+            return draw_range(start, stop, seed)
+
+    return call
 
 
 def read_volume_shape(value: Any) -> tuple[int, int, int] | None:

@@ -21,6 +21,7 @@ from pytest_medgan.errors import CheckpointError, DataError, SettingsError
 from pytest_medgan.gan.contract import read_volume_shape
 from pytest_medgan.gan.latents import BLOCK, Stream
 from pytest_medgan.gan.pool import read_folder, read_npz
+from pytest_medgan.gan.seeding import seeded_drawing
 from pytest_medgan.gan.time_limits import TimeLimit
 from pytest_medgan.records import ImageSet, Names, UInt8
 
@@ -78,7 +79,7 @@ class CheckedCallable:
 
     def __call__(self, count: int, seed: int) -> UInt8:
         """Return `count` images for `seed`, uint8 [count,C,H,W]; volumes [count,1,D,H,W] where it draws them."""
-        with self._within(count):
+        with self._within(count), seeded_drawing(seed):
             return check_images(self._function(count, seed), count, self._dimensions)
 
     def _within(self, count: int) -> AbstractContextManager[None]:
@@ -102,7 +103,7 @@ class CheckedSequence(CheckedCallable):
 
     def sample_range(self, start: int, stop: int, seed: int) -> UInt8:
         """Return images or volumes start..stop of the sequence that `seed` names, as the call returns them."""
-        with self._within(stop - start):
+        with self._within(stop - start), seeded_drawing(seed, start):
             return check_images(self._part(start, stop, seed), stop - start, self._dimensions)
 
 

@@ -1,4 +1,4 @@
-"""The random numbers that a foreign model draws itself: torch's, numpy's and Python's, named by a seed."""
+"""The random numbers that foreign code draws itself: torch's, numpy's and Python's, named by a seed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+
+_KEY = 2**64 - 1  # a function may take a negative seed, of which numpy makes no key
 
 
 @contextmanager
@@ -25,6 +27,17 @@ def seeded(*key: int) -> Iterator[None]:
         finally:
             random.setstate(python)
             np.random.set_state(legacy)
+
+
+@contextmanager
+def seeded_drawing(seed: int, start: int = 0) -> Iterator[None]:
+    """Seed them for a user's function that draws the images of a latent seed from `start` on.
+
+    A function that calls `torch.randn` without a generator then draws the same images each time. What comes from a
+    generator of random numbers that the function itself makes without a seed is not reached.
+    """
+    with seeded(int(seed) & _KEY, int(start) & _KEY):
+        yield
 
 
 def seed_of(*key: int) -> int:

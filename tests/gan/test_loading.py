@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import pickle
+import random
 import sys
 import warnings
 import zipfile
@@ -20,6 +22,7 @@ from torch import nn
 from pytest_medgan.errors import CheckpointError, MedganError, SettingsError
 from pytest_medgan.gan import load_generator
 from pytest_medgan.gan.checkpoint import load
+from pytest_medgan.gan.contract import resolve_generator
 from pytest_medgan.gan.latents import latents
 from pytest_medgan.gan.run_folder import write_png
 
@@ -224,6 +227,18 @@ def flat(count, seed):
     return good(count, seed)[:, 0]
 def nothing(count, seed):
     return None
+def global_numbers(count, seed):
+    import random, torch
+    first = torch.randint(0, 256, (count, 1, 8, 4), dtype=torch.uint8).numpy()
+    second = np.random.randint(0, 256, (count, 1, 8, 3), dtype=np.uint8)
+    third = np.array([random.randrange(256) for _ in range(8 * count)], np.uint8).reshape(count, 1, 8, 1)
+    return np.concatenate([first, second, third], axis=3)
+class Parts:
+    def __call__(self, count, seed):
+        return global_numbers(count, seed)
+    def sample_range(self, start, stop, seed):
+        return global_numbers(stop - start, seed)
+parts = Parts()
 number = 3
 """
 
@@ -244,6 +259,36 @@ def test_callable_is_checked_and_passed_on(module: str) -> None:
     ranged = load_generator(f"{module}:ranged")
     assert (ranged.identity, ranged.training_recipe) == ("v1", "abc")
     np.testing.assert_array_equal(ranged.sample_range(3, 5, 0), ranged(5, 0)[3:])
+
+
+def assert_seed_names_all(draw: Callable[..., Any], *numbers: int) -> None:
+    """Fail unless a drawing repeats, changes with the seed, and leaves the caller's random numbers alone."""
+    before = torch.get_rng_state(), np.random.get_state()[1], random.getstate()  # type: ignore[index]
+    first, again = draw(*numbers, 3), draw(*numbers, 3)
+    after = torch.get_rng_state(), np.random.get_state()[1], random.getstate()  # type: ignore[index]
+    np.testing.assert_array_equal(first, again)
+    for others in (draw(*numbers, 4), draw(*numbers, -3)):
+        assert (first[..., :4] != others[..., :4]).any(), "torch's numbers ignore the seed"
+        assert (first[..., 4:7] != others[..., 4:7]).any(), "numpy's numbers ignore the seed"
+        assert (first[..., 7:] != others[..., 7:]).any(), "Python's numbers ignore the seed"
+    assert (before[0] == after[0]).all()
+    assert (before[1] == after[1]).all()
+    assert before[2] == after[2]
+
+
+def test_random_numbers_of_a_callable_follow_from_the_seed(module: str) -> None:
+    assert_seed_names_all(load_generator(f"{module}:global_numbers"), 5)
+    assert_seed_names_all(load_generator(f"{module}:parts").sample_range, 2, 5)  # type: ignore[union-attr]
+
+
+def test_random_numbers_of_a_callable_of_a_fixture_follow_from_the_seed(module: str) -> None:
+    own = importlib.import_module(module)
+    source = resolve_generator(own.parts)
+    assert source.draw_range is not None
+    assert_seed_names_all(source.draw, 5)
+    assert_seed_names_all(source.draw_range, 2, 5)
+    assert (source.draw_range(0, 2, 3) != source.draw_range(2, 4, 3)).any()
+    np.testing.assert_array_equal(source.draw(5, 3), load_generator(f"{module}:parts")(5, 3))
 
 
 @pytest.mark.parametrize(
