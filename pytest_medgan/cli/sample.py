@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pytest_medgan.errors import SettingsError
 
+_NOT_WRITTEN = (".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".npy", ".pt", ".dcm", ".nii", ".gz", ".zip")
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """Declare the command's arguments."""
@@ -47,6 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise SettingsError("--count and --columns must be at least 1, and --seed at least 0.")
     if arguments.out is None and arguments.dicom is None:
         raise SettingsError("medgan sample has nothing to write. Give --out FILE or --dicom DIR.")
+    if arguments.out is not None and arguments.out.suffix.lower() in _NOT_WRITTEN and not arguments.out.is_dir():
+        raise SettingsError(f"--out {arguments.out.name} cannot be written as such. Name an .npz, a .png or a folder.")
     with ConsoleProgress() as progress:
         volumes = find_volumes(arguments.generator, "The generator", middle=True)
         generator = (

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_medgan.cli.resuming import option_keeper, take_over
 from pytest_medgan.errors import SettingsError
 from pytest_medgan.gan.architecture import Architecture, NetworkConfig, TrainingSettings
 from pytest_medgan.gan.architectures import ARCHITECTURES
@@ -34,7 +35,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="continue the run in DIR; it ends bit-identical to a run without interruption",
+        help="continue the run in DIR with the options that it was begun with; --runs needs them again. It ends "
+        "bit-identical to a run without interruption",
     )
     parser.add_argument(
         "--runs",
@@ -102,14 +104,17 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_medgan.cli.progress import ConsoleProgress
     from pytest_medgan.gan.training import train
 
+    if arguments.resume and not _has_run(arguments.out):
+        raise SettingsError("There is no run to resume in --out. Leave --resume out, or name the folder of a run.")
+    defaults = _defaults(arguments.architecture)
+    if arguments.resume and arguments.runs is None:
+        take_over(arguments, defaults)
     if arguments.threads is not None:
         import torch
 
         torch.set_num_threads(max(1, arguments.threads))
     if arguments.runs is not None and arguments.runs < 1:
         raise SettingsError(f"--runs {arguments.runs} is out of range. Choose 1 or more.")
-    if arguments.resume and not _has_run(arguments.out):
-        raise SettingsError("There is no run to resume in --out. Leave --resume out, or name the folder of a run.")
     config, settings = _config_and_settings(arguments)  # before studies are read, which can take minutes
     with ConsoleProgress(quiet=process() > 0) as progress:
         images = training_images(arguments, config.size, progress)
@@ -126,6 +131,7 @@ def run(arguments: argparse.Namespace) -> int:
             run=_run_settings(arguments),
             device=arguments.device,
             resume=arguments.resume,
+            on_checkpoint=option_keeper(arguments, defaults),
             on_log=_LogLines(),
             progress=progress,
         )
@@ -133,6 +139,12 @@ def run(arguments: argparse.Namespace) -> int:
         _report_diversity(arguments.out)
         print(f"generator.safetensors: identity {generator.identity[:16]}, trained on {len(images)} images")
     return 0
+
+
+def _defaults(architecture: str) -> dict[str, Any]:
+    """Return what every argument is where it is not typed."""
+    parser = add_parser(argparse.ArgumentParser().add_subparsers())
+    return vars(parser.parse_args([architecture, "--out", "."]))
 
 
 def _has_run(folder: Path) -> bool:
@@ -261,6 +273,15 @@ def training_images(arguments: argparse.Namespace, size: int, progress: Progress
                 "--patients does not apply to an .npz that `medgan prepare` did not write. Leave it out."
             )
         images = read_npz(Path(arguments.images))
+        patients = len(set(images.groups.tolist()))
+        if 1 < patients < len(images) and process() == 0:
+            print(
+                f"medgan: trains on all {len(images)} images of {patients} patients in the .npz. A gate that takes its "
+                "reference and held-out patients from it judges images that the model has seen: train on what "
+                "`medgan prepare` writes, or name a folder.",
+                file=sys.stderr,
+                flush=True,
+            )
     else:
         from pytest_medgan.evaluate.sources import load_real
         from pytest_medgan.records import DataSettings

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pytest_medgan.ct.cohort import ClinicalRow, read_rows
+from pytest_medgan.ct.cohort import ClinicalRow
+from pytest_medgan.ct.file_tables import Meaning, read_meanings
 from pytest_medgan.ct.findings import Findings
 from pytest_medgan.ct.grouping import (
     ALONE,
@@ -40,14 +41,6 @@ from pytest_medgan.records import DataSettings, Float64, UInt8
 GREY_OR_COLOUR = "Save it in grey, or add channels=3 to the data."  # what to do about a coloured picture
 _AIR_AT_MOST = -200.0  # HU; numbers without any below this hold no air and no lung, so they are not chest CT in HU
 _TWELVE_BITS = 4096  # 16-bit pictures that stay below it hold 12-bit values, not grey of full scale
-
-
-@dataclass(frozen=True)
-class Meaning:
-    """What the table of files says about one file."""
-
-    patient: str
-    rescale: tuple[float, float] | None  # slope, intercept to HU
 
 
 @dataclass(frozen=True)
@@ -266,59 +259,3 @@ def _check_deep(pictures: dict[str, PictureProperties], findings: Findings) -> N
     findings.warn(
         "16-bit pictures are taken as grey of full scale; range= or a table with slope and intercept says otherwise"
     )
-
-
-def read_meanings(reading: Reading) -> dict[str, Meaning]:
-    """Read the tables with columns file and patient.
-
-    Args:
-        reading: The source.
-
-    Returns:
-        File (relative to the data root) -> what its table says.
-
-    Raises:
-        DataError: A line names no file or patient, its slope and intercept are not numbers, or it contradicts another
-            line.
-    """
-    found: dict[str, Meaning] = {}
-    for table in reading.files:
-        if table.kind != "csv":
-            continue
-        try:
-            lines = read_rows(reading.root / table.name, table.name)
-        except DataError:
-            continue  # noted where the clinical tables are read
-        head = [cell.strip().casefold() for cell in lines[0]] if lines else []
-        if not {"file", "patient"} <= set(head):
-            continue
-        for number, line in enumerate(lines[1:], start=2):
-            cells = dict(zip(head, (cell.strip() for cell in line), strict=False))
-            if not any(cells.values()):
-                continue
-            if not cells.get("file") or not cells.get("patient"):
-                raise DataError(
-                    f"Line {number} of the table of files has no file or no patient. Fill it in.", file=table.name
-                )
-            path = f"{table.folder}/{cells['file']}" if table.folder else cells["file"]
-            meaning = Meaning(cells["patient"], _rescale(cells, number, table.name))
-            if found.setdefault(path, meaning) != meaning:
-                raise DataError(
-                    f"Line {number} of the table of files says something else of a file than another line. Remove one "
-                    "of them.",
-                    file=table.name,
-                )
-    return found
-
-
-def _rescale(cells: dict[str, str], number: int, name: str) -> tuple[float, float] | None:
-    """Return slope and intercept of one line; None where it has neither."""
-    if not cells.get("slope") and not cells.get("intercept"):
-        return None
-    try:
-        slope, intercept = float(cells.get("slope") or 1), float(cells.get("intercept") or 0)
-    except ValueError:
-        slope, intercept = 0.0, 0.0
-    if not np.isfinite([slope, intercept]).all() or slope <= 0:
-        raise DataError(f"Line {number} of the table of files has no usable slope or intercept. Correct it.", file=name)
-    return slope, intercept

@@ -71,7 +71,8 @@ class ModelEvaluation:
         with named_errors(name):
             drawn = resolve_generator(generator)
             self._source = slice_volumes(drawn, subject.real.settings, subject.real.reference.pixels.shape[-1])
-        self._ordinal_of = drawn.draw  # names a generator without an identity
+        # names a generator without an identity
+        self._ordinal_of = generator.draw if isinstance(generator, ImageSource) else generator
         self._generated = generated
         self._by_volume = generated and self._source.groups is not None
         self._by_image = accepted is not None  # keep what every image adds to a metric

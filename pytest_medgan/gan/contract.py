@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from pytest_medgan.errors import CheckpointError
@@ -39,8 +40,8 @@ def resolve_generator(generator: Any) -> ImageSource:
             "Make it a method (start, stop, seed) that returns uint8 [stop-start,C,H,W], or leave it out."
         )
     return ImageSource(
-        draw=_seeded(generator),
-        draw_range=None if draw_range is None else _seeded_range(draw_range),
+        draw=_Seeded(generator),
+        draw_range=None if draw_range is None else _SeededRange(draw_range),
         identity=offered["identity"],
         training_recipe=offered["training_recipe"],
         run_recipe=offered["run_recipe"],
@@ -53,24 +54,26 @@ def resolve_generator(generator: Any) -> ImageSource:
     )
 
 
-def _seeded(draw: Callable[[int, int], UInt8]) -> Callable[[int, int], UInt8]:
-    """Return a function of (count, seed) whose own random numbers follow from the seed."""
+@dataclass(frozen=True)
+class _Seeded:
+    """A function of (count, seed) whose own random numbers follow from the seed."""
 
-    def call(count: int, seed: int) -> UInt8:
+    draw: Callable[[int, int], UInt8]
+
+    def __call__(self, count: int, seed: int) -> UInt8:
         with seeded_drawing(seed):
-            return draw(count, seed)
-
-    return call
+            return self.draw(count, seed)
 
 
-def _seeded_range(draw_range: Callable[[int, int, int], UInt8]) -> Callable[[int, int, int], UInt8]:
-    """Return the same of a function of (start, stop, seed)."""
+@dataclass(frozen=True)
+class _SeededRange:
+    """A function of (start, stop, seed) whose own random numbers follow from start and seed."""
 
-    def call(start: int, stop: int, seed: int) -> UInt8:
+    draw: Callable[[int, int, int], UInt8]
+
+    def __call__(self, start: int, stop: int, seed: int) -> UInt8:
         with seeded_drawing(seed, start):
-            return draw_range(start, stop, seed)
-
-    return call
+            return self.draw(start, stop, seed)
 
 
 def read_volume_shape(value: Any) -> tuple[int, int, int] | None:

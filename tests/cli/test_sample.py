@@ -94,3 +94,12 @@ def test_sample_dicom_writes_captures_that_are_no_real_images(pool: Path, tmp_pa
 def test_sample_without_a_place_to_write_is_refused(pool: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sample", str(pool)]) == 2
     assert "nothing to write" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["s.jpg", "s.TIFF", "s.npy", "s.nii.gz"])
+def test_sample_refuses_a_kind_of_file_that_it_does_not_write(
+    pool: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert main(["sample", str(pool), "--out", str(tmp_path / name)]) == 2
+    assert f"--out {name} cannot be written as such. Name an .npz, a .png or a folder." in capsys.readouterr().err
+    assert not (tmp_path / name).exists()

@@ -193,6 +193,40 @@ def test_processes_of_torchrun_share_the_runs(images: Path, tmp_path: Path, monk
         assert one.identity() == two.identity()
 
 
+def test_resumed_run_takes_its_own_options(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    typed = [*SMALL, "--stables=8:24", "--batches=4:16", "--fading=16", "--stable=16", "--limit=16", "--seed=3"]
+    where = ["--images", str(images), "--cache-dir", str(tmp_path / "cache")]
+    assert main(["train", "pggan", *where, *typed, "--out", str(tmp_path / "whole")]) == 0
+    assert main(["train", "pggan", *where, *typed, "--checkpoint-every=4", "--out", str(tmp_path / "cut")]) == 0
+    whole, cut = (load(tmp_path / name / "generator.safetensors") for name in ("whole", "cut"))
+    assert whole.identity() == cut.identity()
+    first, *later = sorted((tmp_path / "cut").glob("*.safetensors"))
+    assert first.name.startswith("checkpoint-")
+    for path in later:  # what a run that was killed early leaves
+        path.unlink()
+    assert main(["train", "pggan", "--resume", "--out", str(tmp_path / "cut")]) == 0
+    assert load(tmp_path / "cut" / "generator.safetensors").identity() == whole.identity()
+    assert main(["train", "dcgan", "--resume", "--out", str(tmp_path / "cut")]) == 2
+    assert "is of a pggan. Write medgan train pggan." in capsys.readouterr().err
+    assert main(["train", "pggan", "--resume", "--latent=9", "--out", str(tmp_path / "cut")]) == 2
+    assert "differs in latent." in capsys.readouterr().err
+    (tmp_path / "cut" / "options.json").write_text("[]")
+    assert main(["train", "pggan", "--resume", "--out", str(tmp_path / "cut")]) == 2
+    assert "options.json in --out cannot be read." in capsys.readouterr().err
+
+
+def test_training_on_all_patients_of_a_file_is_said(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "dcgan", *SMALL, "--steps=1", "--grid-every=0"]
+    assert main([*command, "--images", str(images), "--out", str(tmp_path / "all")]) == 0
+    assert "trains on all 20 images of 2 patients in the .npz." in capsys.readouterr().err
+    with np.load(images) as arrays:
+        np.savez(tmp_path / "alone.npz", pixels=arrays["pixels"])
+    assert main([*command, "--images", str(tmp_path / "alone.npz"), "--out", str(tmp_path / "alone")]) == 0
+    assert "trains on all" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("more", [(), ("--runs=2",)])
 def test_resuming_where_there_is_no_run_is_refused_before_images_are_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...]
