@@ -215,6 +215,16 @@ def test_resumed_run_takes_its_own_options(images: Path, tmp_path: Path, capsys:
     assert "options.json in --out cannot be read." in capsys.readouterr().err
 
 
+def test_options_behind_the_images_are_refused(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "dcgan", f"--images={images},size=16", "--out", str(tmp_path / "run"), *SMALL]) == 2
+    assert "--images takes no options such as size=. Name the source alone" in capsys.readouterr().err
+    images.rename(tmp_path / "a,b=c.npz")
+    command = ["train", "dcgan", f"--images={tmp_path}/a,b=c.npz", "--out", str(tmp_path / "run"), *SMALL, "--steps=1"]
+    assert main([*command, "--grid-every=0"]) == 0
+
+
 def test_training_on_all_patients_of_a_file_is_said(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
