@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_medgan.errors import SettingsError
+from pytest_medgan.ground.digests import digest_values
 from pytest_medgan.ground.files import write_text
 from pytest_medgan.ground.processes import process
 
@@ -30,8 +31,9 @@ def option_keeper(arguments: argparse.Namespace, defaults: Mapping[str, Any]) ->
     def keep(*progress: object) -> None:
         nonlocal waiting
         if waiting:
-            content = {"architecture": arguments.architecture, "options": typed}
-            write_text(arguments.out / OPTIONS, json.dumps(content, indent=1, default=str) + "\n")
+            content = {"architecture": arguments.architecture, "options": json.loads(json.dumps(typed, default=str))}
+            sealed = content | {"digest": _digest(content)}
+            write_text(arguments.out / OPTIONS, json.dumps(sealed, indent=1) + "\n")
             waiting = False
 
     return keep
@@ -41,23 +43,30 @@ def take_over(arguments: argparse.Namespace, defaults: Mapping[str, Any]) -> Non
     """Give each argument that was not typed the value that the run in --out was begun with, where its folder holds it.
 
     Raises:
-        SettingsError: The run is of another architecture, or the file of its options cannot be read.
+        SettingsError: The run is of another architecture, or the file of its options cannot be read or was edited.
     """
     path = arguments.out / OPTIONS
     if not path.exists():
         return
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        architecture, options = str(content["architecture"]), dict(content["options"])
+        architecture, options = content["architecture"], content["options"]
+        if content.pop("digest") != _digest(content):  # edited: its values need not be those of any option
+            raise ValueError
     except (OSError, ValueError, KeyError, TypeError):
         raise SettingsError(
-            f"{OPTIONS} in --out cannot be read. Remove it, and give the options of the run again."
+            f"{OPTIONS} in --out is damaged or was edited. Remove it, and give the options of the run again."
         ) from None
     if architecture != arguments.architecture:
         raise SettingsError(f"The run in --out is of a {architecture}. Write medgan train {architecture}.")
     for name in options.keys() & defaults.keys() - {*_OF_THE_CALL}:
         if getattr(arguments, name) == defaults[name]:
             setattr(arguments, name, _as_parsed(options[name], defaults[name]))
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    """Return what shows that the file was not edited."""
+    return digest_values(json.dumps(content, sort_keys=True))
 
 
 def _as_parsed(value: Any, default: Any) -> Any:

@@ -13,6 +13,7 @@ from pytest_medgan.errors import SettingsError
 from pytest_medgan.ground.processes import process
 
 if TYPE_CHECKING:
+    from pytest_medgan.ct.store import ImageSettings
     from pytest_medgan.records import ImageSet, Progress
 
 
@@ -33,52 +34,17 @@ def training_images(arguments: argparse.Namespace, size: int, progress: Progress
     from pytest_medgan.ct.store import load_prepared
     from pytest_medgan.ground.digests import digest_values
 
-    if not Path(arguments.images).exists() and (found := re.search(r",\s*\w+=", arguments.images)):
+    path = Path(arguments.images)
+    if not path.exists() and (found := re.search(r",\s*\w+=", arguments.images)):
         raise SettingsError(
             f"--images takes no options such as {found[0].strip(', ')}. Name the source alone, or give them to "
             "`medgan prepare` and train on what it writes."
         )
-    # a prepared set also holds the reference and the held-out patients, which no generator may have seen
-    prepared = load_prepared(Path(arguments.images)) if arguments.images.endswith(".npz") else None
-    if arguments.images.endswith(".npz") and prepared is None:
-        from pytest_medgan.gan.pool import read_npz
-
-        if arguments.patients is not None:
-            raise SettingsError(
-                "--patients does not apply to an .npz that `medgan prepare` did not write. Leave it out."
-            )
-        images = read_npz(Path(arguments.images))
-        patients = len(set(images.groups.tolist()))
-        if 1 < patients < len(images) and process() == 0:
-            print(
-                f"medgan: trains on all {len(images)} images of {patients} patients in the .npz. A gate that takes its "
-                "reference and held-out patients from it judges images that the model has seen: train on what "
-                "`medgan prepare` writes, or name a folder.",
-                file=sys.stderr,
-                flush=True,
-            )
+    prepared = load_prepared(path) if path.suffix == ".npz" else None
+    if path.suffix == ".npz" and prepared is None:
+        images = _images_of_file(path, arguments)
     else:
-        from pytest_medgan.evaluate.sources import load_real
-        from pytest_medgan.records import DataSettings
-
-        slices = 64 if arguments.slices is None else arguments.slices or None
-        if prepared is not None:
-            if arguments.slices is not None and slices != prepared.settings.slices:
-                raise SettingsError(
-                    "--slices has no effect on a set that `medgan prepare` wrote. Leave it out, or prepare again."
-                )
-            # the networks say themselves where their size is another one
-            size, slices = prepared.settings.size, prepared.settings.slices
-        settings = DataSettings(
-            source=arguments.images,
-            split=arguments.split,
-            seed=arguments.split_seed,
-            crop=arguments.crop,
-            size=size,
-            slices=slices,
-            patients=arguments.patients,
-        )
-        images = load_real(settings, cache_dir=arguments.cache_dir, progress=progress).training
+        images = _training_role(arguments, size, None if prepared is None else prepared.settings, progress)
     if arguments.limit is None:
         return images
     if not 1 <= arguments.limit <= len(images):
@@ -88,3 +54,55 @@ def training_images(arguments: argparse.Namespace, size: int, progress: Progress
     return replace(
         images.take(slice(0, arguments.limit)), recipe=digest_values("first images", images.recipe, arguments.limit)
     )
+
+
+def _images_of_file(path: Path, arguments: argparse.Namespace) -> ImageSet:
+    """Return all images of an .npz that `medgan prepare` did not write, and say so where it names patients."""
+    from pytest_medgan.gan.pool import read_npz
+
+    if arguments.patients is not None:
+        raise SettingsError("--patients does not apply to an .npz that `medgan prepare` did not write. Leave it out.")
+    images = read_npz(path)
+    patients = len(set(images.groups.tolist()))
+    if 1 < patients < len(images) and process() == 0:
+        print(
+            f"medgan: trains on all {len(images)} images of {patients} patients in the .npz. A gate that takes its "
+            "reference and held-out patients from it judges images that the model has seen: train on what "
+            "`medgan prepare` writes, or name a folder.",
+            file=sys.stderr,
+            flush=True,
+        )
+    return images
+
+
+def _training_role(
+    arguments: argparse.Namespace, size: int, prepared: ImageSettings | None, progress: Progress
+) -> ImageSet:
+    """Return the training role alone: no generator may have seen the reference and the held-out patients.
+
+    Args:
+        arguments: The command line.
+        size: Pixels a side.
+        prepared: Settings of the prepared set that the arguments name; None for another source.
+        progress: Called while studies are read.
+    """
+    from pytest_medgan.evaluate.sources import load_real
+    from pytest_medgan.records import DataSettings
+
+    slices = 64 if arguments.slices is None else arguments.slices or None
+    if prepared is not None:
+        if arguments.slices is not None and slices != prepared.slices:
+            raise SettingsError(
+                "--slices has no effect on a set that `medgan prepare` wrote. Leave it out, or prepare again."
+            )
+        size, slices = prepared.size, prepared.slices  # the networks say themselves where their size is another one
+    settings = DataSettings(
+        source=arguments.images,
+        split=arguments.split,
+        seed=arguments.split_seed,
+        crop=arguments.crop,
+        size=size,
+        slices=slices,
+        patients=arguments.patients,
+    )
+    return load_real(settings, cache_dir=arguments.cache_dir, progress=progress).training

@@ -210,9 +210,13 @@ def test_resumed_run_takes_its_own_options(images: Path, tmp_path: Path, capsys:
     assert "is of a pggan. Write medgan train pggan." in capsys.readouterr().err
     assert main(["train", "pggan", "--resume", "--latent=9", "--out", str(tmp_path / "cut")]) == 2
     assert "differs in latent." in capsys.readouterr().err
-    (tmp_path / "cut" / "options.json").write_text("[]")
-    assert main(["train", "pggan", "--resume", "--out", str(tmp_path / "cut")]) == 2
-    assert "options.json in --out cannot be read." in capsys.readouterr().err
+    kept = tmp_path / "cut" / "options.json"
+    whole_text = kept.read_text()
+    for text in ("[]", "", whole_text[:-9], whole_text.replace('"latent": 8', '"latent": "eight"')):
+        assert text != whole_text
+        kept.write_text(text)
+        assert main(["train", "pggan", "--resume", "--out", str(tmp_path / "cut")]) == 2
+        assert "options.json in --out is damaged or was edited." in capsys.readouterr().err
 
 
 def test_options_behind_the_images_are_refused(
