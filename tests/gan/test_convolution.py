@@ -77,6 +77,21 @@ def test_convolution_equals_torch_in_value_and_in_both_derivatives(
         torch.testing.assert_close(mine, expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_each_map_is_convolved_to_what_autocast_makes_of_it(stride: int) -> None:
+    seeded = torch.Generator().manual_seed(3)
+    x, kernel = torch.randn(2, 3, 8, 8, generator=seeded), torch.randn(3, 1, 4, 4, generator=seeded)
+    exact = conv2d(x, kernel, stride=stride, groups=3)
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = conv2d(x, kernel, stride=stride, groups=3)
+        mine = convolve_each(x.requires_grad_(), kernel, stride=stride)
+    assert mine.dtype == expected.dtype == torch.bfloat16
+    torch.testing.assert_close(mine.float(), exact, rtol=0.02, atol=0.02)
+    (slope,) = torch.autograd.grad(mine.float().sum(), x)
+    (exact_slope,) = torch.autograd.grad(conv2d(x, kernel, stride=stride, groups=3).sum(), x)
+    torch.testing.assert_close(slope, exact_slope, rtol=0.02, atol=0.02)
+
+
 @pytest.mark.parametrize("on_gpu", [True, False], ids=["as on a GPU", "on a CPU"])
 @pytest.mark.parametrize("weights", [(4, 3, 3, 3), (4, 1, 1, 1)], ids=["plain", "one pixel"])
 def test_convolution_with_bias_equals_torch_under_autocast(
