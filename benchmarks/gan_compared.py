@@ -1,6 +1,8 @@
 """Four generators on the same real CT patches for the same time: DCGAN, PGGAN, StyleGAN2 and BigGAN at 64x64.
 
-    python -m benchmarks.gan_compared --out RUNS --seconds 14400 --average 0.999 [--threads 1] [--only dcgan,biggan]
+    python -m benchmarks.gan_compared --out RUNS --seconds 7200 --only dcgan --average 0.999
+    python -m benchmarks.gan_compared --out RUNS --seconds 7200 --only stylegan2 --batch 8 --average 0.9995 \\
+        --precision bfloat16
     python -m benchmarks.gan_compared --out RUNS --seconds 110 --device cuda --batch 64
 
 Data: ../shared/data/lidc-patches (or MEDGAN_SHARED_DATA), three quarters of the patients to train on, the others to
@@ -42,6 +44,7 @@ from pytest_medgan.gan import (
 )
 from pytest_medgan.gan.adversarial import AdversarialTrainer
 from pytest_medgan.gan.architecture import NetworkConfig, TrainingSettings
+from pytest_medgan.gan.described import PRECISIONS
 from pytest_medgan.gan.distributed import World
 from pytest_medgan.gan.latents import Stream
 from pytest_medgan.gan.loop import RunSettings
@@ -61,19 +64,34 @@ CONFIGURATIONS: dict[str, NetworkConfig] = {
     "dcgan": DCGANConfig(SIZE, generator_width=32, discriminator_width=16),
     "pggan": PGGANConfig(SIZE, latent=128, generator_width=64, discriminator_width=64, full_until=16),
     "stylegan2": StyleGAN2Config(
-        SIZE, latent=128, style=128, mapping=2, generator_width=64, discriminator_width=64, full_until=16
+        SIZE, latent=128, style=128, mapping=2, generator_width=128, discriminator_width=128, full_until=16
     ),
     "biggan": BigGANConfig(SIZE, generator_width=8, discriminator_width=8, attention=16),
 }
 
 
-def recipe(name: str, batch: int, average: float) -> TrainingSettings:
+def recipe(name: str, batch: int, average: float, precision: str = "float32") -> TrainingSettings:
     """Return how an architecture is trained."""
     return {
         "dcgan": DCGANSettings(
-            steps=ENDLESS, batch=batch, learning_rate=4e-4, penalty=0.1, shift=4, average=average, tolerance=0
+            steps=ENDLESS,
+            batch=batch,
+            learning_rate=4e-4,
+            penalty=0.1,
+            shift=4,
+            average=average,
+            tolerance=0,
+            precision=precision,
         ),
-        "pggan": PGGANSettings(batch=batch, loss="logistic", penalty=0.3, penalty_every=8, average=average, shift=4),
+        "pggan": PGGANSettings(
+            batch=batch,
+            loss="logistic",
+            penalty=0.3,
+            penalty_every=8,
+            average=average,
+            shift=4,
+            precision=precision,
+        ),
         # NVlabs/stylegan2-ada-pytorch: the gradient penalty that it chooses by itself, and neither path length penalty
         # nor mixed styles, as in its configuration for the smallest images
         "stylegan2": StyleGAN2Settings(
@@ -84,8 +102,9 @@ def recipe(name: str, batch: int, average: float) -> TrainingSettings:
             mixing=0,
             average=average,
             adapt_images=100_000,
+            precision=precision,
         ),
-        "biggan": BigGANSettings(steps=ENDLESS, batch=batch, shift=4, average=average),
+        "biggan": BigGANSettings(steps=ENDLESS, batch=batch, shift=4, average=average, precision=precision),
     }[name]
 
 
@@ -184,10 +203,18 @@ def grown(config: PGGANConfig, settings: PGGANSettings, shown: int) -> PGGANSett
 
 
 def run(
-    name: str, ruler: Ruler, folder: Path, budget: float, *, batch: int, average: float, device: torch.device
+    name: str,
+    ruler: Ruler,
+    folder: Path,
+    budget: float,
+    *,
+    batch: int,
+    average: float,
+    device: torch.device,
+    precision: str = "float32",
 ) -> None:
     """Train one architecture until its time is spent, and score it."""
-    config, settings = CONFIGURATIONS[name], recipe(name, batch, average)
+    config, settings = CONFIGURATIONS[name], recipe(name, batch, average, precision)
     images = ruler.training
     clock = time.perf_counter if device.type == "cuda" else time.process_time
     folder.mkdir(parents=True, exist_ok=True)
@@ -281,6 +308,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     # 0.995 averages about 200 steps; a slower average makes a short run show an outdated generator
     parser.add_argument("--average", type=float, default=0.995, help="of the generator, kept a step")
+    parser.add_argument("--precision", default="float32", choices=PRECISIONS, help="of the forward passes")
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     if unknown := {*arguments.only.split(",")} - {*CONFIGURATIONS}:
@@ -296,6 +324,7 @@ def main() -> None:
             batch=arguments.batch,
             average=arguments.average,
             device=torch.device(arguments.device),
+            precision=arguments.precision,
         )
     show(ruler, arguments.out)
 
