@@ -26,6 +26,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -72,26 +73,11 @@ CONFIGURATIONS: dict[str, NetworkConfig] = {
 
 def recipe(name: str, batch: int, average: float, precision: str = "float32") -> TrainingSettings:
     """Return how an architecture is trained."""
-    return {
+    settings: Any = {
         "dcgan": DCGANSettings(
-            steps=ENDLESS,
-            batch=batch,
-            learning_rate=4e-4,
-            penalty=0.1,
-            shift=4,
-            average=average,
-            tolerance=0,
-            precision=precision,
+            steps=ENDLESS, batch=batch, learning_rate=4e-4, penalty=0.1, shift=4, average=average, tolerance=0
         ),
-        "pggan": PGGANSettings(
-            batch=batch,
-            loss="logistic",
-            penalty=0.3,
-            penalty_every=8,
-            average=average,
-            shift=4,
-            precision=precision,
-        ),
+        "pggan": PGGANSettings(batch=batch, loss="logistic", penalty=0.3, penalty_every=8, average=average, shift=4),
         # NVlabs/stylegan2-ada-pytorch: the gradient penalty that it chooses by itself, and neither path length penalty
         # nor mixed styles, as in its configuration for the smallest images
         "stylegan2": StyleGAN2Settings(
@@ -102,10 +88,11 @@ def recipe(name: str, batch: int, average: float, precision: str = "float32") ->
             mixing=0,
             average=average,
             adapt_images=100_000,
-            precision=precision,
         ),
-        "biggan": BigGANSettings(steps=ENDLESS, batch=batch, shift=4, average=average, precision=precision),
+        "biggan": BigGANSettings(steps=ENDLESS, batch=batch, shift=4, average=average),
     }[name]
+    trained: TrainingSettings = replace(settings, precision=precision)
+    return trained
 
 
 class Ruler:
