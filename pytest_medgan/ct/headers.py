@@ -289,25 +289,29 @@ def _pixel_format(fields: _Fields) -> PixelFormat:
         slope=slope,
         intercept=intercept,
         syntax=transfer_syntax(dataset),
-        padding=_padding(dataset, signed == 1, allocated),
+        padding=_padding(dataset, signed == 1, allocated, stored),
         lossy=text_of(dataset, "LossyImageCompression") == "01",
     )
 
 
-def _padding(dataset: Dataset, signed: bool, allocated: int) -> tuple[int, int] | None:
+def _padding(dataset: Dataset, signed: bool, allocated: int, stored: int) -> tuple[int, int] | None:
     """Return the lowest and highest stored value that stands for no measurement; None for none."""
     value = dataset.get("PixelPaddingValue")
     if value is None or value == "":
         return None
     limit = dataset.get("PixelPaddingRangeLimit")
-    ends = [_as_stored(int(value), signed, allocated)]
+    ends = [_as_stored(int(value), signed, allocated, stored)]
     if limit is not None and limit != "":
-        ends.append(_as_stored(int(limit), signed, allocated))
+        ends.append(_as_stored(int(limit), signed, allocated, stored))
     return min(ends), max(ends)
 
 
-def _as_stored(value: int, signed: bool, allocated: int) -> int:
-    """Return a padding value as pixels hold it; some writers give -2000 as 63536, others the reverse."""
+def _as_stored(value: int, signed: bool, allocated: int, stored: int) -> int:
+    """Return a padding value as pixels hold it; some writers give -2000 as 63536 or, of 12 bits, as 2096."""
     span = 1 << allocated
     value %= span
-    return value - span if signed and value >= span // 2 else value
+    if not signed:
+        return value
+    if value < 1 << stored:  # no sign in the unused bits
+        span = 1 << stored
+    return value - span if value >= span // 2 else value

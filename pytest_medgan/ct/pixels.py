@@ -36,12 +36,12 @@ def read_hounsfield(root: Path, header: Header, rows: slice | None = None) -> Fl
         Float64 [H,W], NaN where a padding value stands.
 
     Raises:
-        DataError: The pixel data cannot be decoded, or hold bits beyond BitsStored.
+        DataError: The pixel data cannot be decoded, or hold values beyond BitsStored.
     """
     pixels = header.pixels
     first, last, _ = (rows or slice(None)).indices(pixels.rows)
     values = _read_rows(root, header, first, last) if header.offset >= 0 else _decode(root, header)[first:last]
-    _check_bits(values, pixels, header.file)
+    values = _as_signed(values, pixels, header.file)
     hounsfield = values.astype(np.float64) * pixels.slope + pixels.intercept
     if pixels.padding is not None:
         hounsfield[(values >= pixels.padding[0]) & (values <= pixels.padding[1])] = np.nan
@@ -115,14 +115,22 @@ def _decode(root: Path, header: Header) -> npt.NDArray[np.integer]:
     return values
 
 
-def _check_bits(values: npt.NDArray[np.integer], pixels: PixelFormat, name: str) -> None:
-    """Raise DataError for values beyond BitsStored: a flipped high bit would otherwise pass for a bright pixel."""
+def _as_signed(values: npt.NDArray[np.integer], pixels: PixelFormat, name: str) -> npt.NDArray[np.integer]:
+    """Return values of BitsStored bits, whose unused bits hold either zeros or the sign.
+
+    PS3.5 8.1.1 lets a writer of signed values choose. An image that mixes both, or has other bits there, is damaged: a
+    flipped high bit would otherwise pass for a bright pixel.
+
+    Raises:
+        DataError: Values lie beyond BitsStored.
+    """
     if pixels.stored == pixels.allocated or values.size == 0:
-        return
-    low, high = (
-        (-(1 << (pixels.stored - 1)), (1 << (pixels.stored - 1)) - 1)
-        if pixels.signed
-        else (0, (1 << pixels.stored) - 1)
-    )
-    if int(values.min()) < low or int(values.max()) > high:
+        return values
+    lowest, highest, end = int(values.min()), int(values.max()), 1 << pixels.stored
+    half = end >> 1
+    if pixels.signed and lowest >= 0 and half <= highest < end:
+        return np.where(values >= half, values.astype(np.int64) - end, values)
+    low, high = (-half, half - 1) if pixels.signed else (0, end - 1)
+    if lowest < low or highest > high:
         raise DataError(f"A CT slice has pixel values beyond its {pixels.stored} bits. Copy the file again.", file=name)
+    return values

@@ -50,6 +50,44 @@ def test_read_hounsfield_applies_sign_slope_and_padding(tmp_path: Path, study_cl
     assert (values[8:, 8:] == np.arange(56) * 1.0002441 - 10.5).all()
 
 
+@pytest.mark.parametrize("padding", [-2000, 2096, 63536])
+@pytest.mark.parametrize("unused", ["zeros", "sign"])
+def test_read_hounsfield_signed_values_of_twelve_bits(
+    tmp_path: Path, study_class: Any, unused: str, padding: int
+) -> None:
+    """PS3.5 8.1.1: unused bits of signed values hold zeros or copies of the sign."""
+    stored = np.full((64, 64), -2000, np.int16)
+    stored[8:] = np.arange(-1792, 1792).reshape(56, 64)
+
+    def change(dataset: Dataset, index: int) -> None:
+        dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation, dataset.RescaleIntercept = 12, 11, 1, "0"
+        kept = stored & 0xFFF if unused == "zeros" else stored
+        dataset.PixelData = kept.astype("<i2").tobytes()
+        dataset.add_new("PixelPaddingValue", "US" if padding > 0 else "SS", padding)
+
+    study = study_class(tmp_path, slices=1, change=change).write()
+    header = header_of(study)
+    values = read_hounsfield(tmp_path, header)
+    assert np.isnan(values[:8]).all()
+    assert (values[8:] == stored[8:]).all()
+    # rows without a negative value are read the same way
+    assert (read_hounsfield(tmp_path, header, slice(40, 50)) == stored[40:50]).all()
+
+
+def test_read_hounsfield_signed_values_with_both_kinds_of_unused_bits_are_refused(
+    tmp_path: Path, study_class: Any
+) -> None:
+    def change(dataset: Dataset, index: int) -> None:
+        dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 12, 11, 1
+        values = np.full((64, 64), -1000, "<i2")
+        values[3, 3] &= 0xFFF
+        dataset.PixelData = values.tobytes()
+
+    study = study_class(tmp_path, slices=1, change=change).write()
+    with pytest.raises(DataError, match="beyond its 12 bits"):
+        read_hounsfield(tmp_path, header_of(study))
+
+
 def test_read_hounsfield_bits_beyond_the_stored_ones_are_refused(tmp_path: Path, study_class: Any) -> None:
     def change(dataset: Dataset, index: int) -> None:
         dataset.BitsStored, dataset.HighBit = 12, 11
