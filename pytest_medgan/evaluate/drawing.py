@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import combinations
 
 import numpy as np
 
 from pytest_medgan.errors import CheckpointError, SettingsError
 from pytest_medgan.evaluate.shared import SharedScores
+from pytest_medgan.evaluate.suspicion import NOISE
 from pytest_medgan.records import ImageSource, Int64, Names, UInt8
 
 _OTHER_CHANNELS = {  # channels of the generated images -> what is wrong with them
@@ -18,6 +21,7 @@ _OTHER_CHANNELS = {  # channels of the generated images -> what is wrong with th
     "return [N,1,H,W].",
 }
 
+REPEATED = 4  # images that are asked for twice
 FIRST_IMAGES = 32  # drawn and checked before all others; generators of this package draw no fewer at a time
 
 
@@ -68,6 +72,7 @@ class DrawnImages:
         self._shared = shared if source.shares_images else None
         self._whole = whole or source.draw_range is None
         self._kept: dict[int, UInt8] = {}
+        self._repeats = False  # known to give equal images for equal requests
 
     def check(self, seed: int, n: int) -> None:
         """Draw the first images of a seed, at most `n`, and check them; all where no part can be drawn.
@@ -99,6 +104,29 @@ class DrawnImages:
             return self._source.groups(self._full, seed)[look_order(seed, self._full)[:n]]
         return self._source.groups(n, seed)
 
+    def _check_repeats(self, seed: int, n: int) -> None:
+        """Ask twice for a few images of a seed, where nothing says that equal requests give equal images.
+
+        Raises:
+            CheckpointError: The images differ.
+        """
+        if self._source.identity is not None or self._repeats or n < 2:
+            return
+        self._repeats = True
+        count = min(n, REPEATED)
+        draw = self._source.draw if self._source.draw_range is None else partial(self._source.draw_range, 0)
+        try:
+            first, second = (checked_images(draw(count, seed), count, self._shape) for _ in range(2))
+        except (
+            Exception
+        ):  # it draws the full count only, or in another way than asked for: its images are checked above
+            return
+        if _differ(first, second):
+            raise CheckpointError(
+                "The generator draws other images when asked again for the same seed. Give the seed to the random "
+                "numbers that it makes, such as np.random.default_rng(seed)."
+            )
+
     def _drawn(self, seed: int, n: int) -> UInt8:
         """Return the first `n` images or more of a seed's sequence, drawing only what was not drawn before."""
         kept = self._kept.get(seed)
@@ -114,10 +142,22 @@ class DrawnImages:
                 else:
                     fresh = checked_images(self._source.draw_range(have, n, seed), n - have, self._shape)
                     kept = fresh if kept is None else np.concatenate([kept, fresh])
+                if not have:
+                    self._check_repeats(seed, n)
             if self._shared is not None:
                 self._shared.keep_images(self._key, seed, kept)
         self._kept[seed] = kept
         return kept
+
+
+def _differ(first: UInt8, second: UInt8) -> bool:
+    """Return whether images asked for twice differ as much as images of one request differ among themselves.
+
+    Rounding on a graphics card changes a few pixels by a grey level, which is no other image.
+    """
+    one, other = (images.reshape(len(images), -1).astype(np.float64) for images in (first, second))
+    among = np.mean([np.square(a - b).mean() for a, b in combinations(one, 2)])
+    return bool(np.square(one - other).mean() > max(NOISE**2, among / 4))
 
 
 def look_order(seed: int, full: int) -> Int64:
