@@ -26,7 +26,7 @@ from pytest_medgan.gan.checkpoint import CONVERSION, is_bare_pickle
 from pytest_medgan.gan.class_inputs import ClassChoice, ClassNetwork, NetworkInput, fit_class, order_inputs
 from pytest_medgan.gan.conditions import Conditions
 from pytest_medgan.gan.description import ENTRY, read_description
-from pytest_medgan.gan.networks import restore_generator
+from pytest_medgan.gan.networks import noise_of, restore_generator
 from pytest_medgan.gan.probing import (
     GREY_LEVEL,
     PROBED_VOLUMES,
@@ -244,5 +244,10 @@ def from_state_dict(
         digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
         digest.update(weight.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return NetworkGenerator(
-        network, latent=config.latent, identity=digest.hexdigest(), device=device, progress=progress
+        network,
+        latent=config.latent,
+        identity=digest.hexdigest(),
+        device=device,
+        noise=noise_of(config),
+        progress=progress,
     )

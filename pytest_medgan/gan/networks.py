@@ -19,9 +19,9 @@ class TruncatedNetwork(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Return the images of latents."""
-        images: Tensor = self.network(z)
+    def forward(self, z: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Return the images of latents [N,latent], and of noise where the network takes any."""
+        images: Tensor = self.network(z) if noise is None else self.network(z, noise)
         return images
 
 
@@ -42,7 +42,7 @@ def restore_generator(
         label: The class to draw; None draws all, as often as they were among the training images.
 
     Returns:
-        z [N,latent] -> images [N,C,size,size].
+        z [N,latent] -> images [N,C,size,size]; with noise, (z, noise) -> images, where the architecture takes any.
 
     Raises:
         CheckpointError: The weights have other shapes, or are not finite, or the growth has no such stage, or the
@@ -69,3 +69,9 @@ def restore_generator(
         row.networks.truncate(network, truncation)
         return TruncatedNetwork(network)
     return row.networks.at_stage(network, config, stage)
+
+
+def noise_of(config: NetworkConfig) -> int:
+    """Return how many standard normal numbers a generator takes for each image beside its latent; 0 for none."""
+    noise = architecture_of(config).networks.noise
+    return 0 if noise is None else noise(config)

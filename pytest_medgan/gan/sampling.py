@@ -20,7 +20,8 @@ from pytest_medgan.gan.architectures import read_configuration
 from pytest_medgan.gan.checkpoint import Checkpoint, load
 from pytest_medgan.gan.grey import to_grey
 from pytest_medgan.gan.latents import BLOCK, latent_block
-from pytest_medgan.gan.networks import TruncatedNetwork, restore_generator
+from pytest_medgan.gan.networks import TruncatedNetwork, noise_of, restore_generator
+from pytest_medgan.gan.seeding import seed_of
 from pytest_medgan.ground.digests import digest_values
 from pytest_medgan.records import Progress, UInt8, no_progress
 
@@ -47,6 +48,7 @@ def choose_device(device: str) -> torch.device:
     return chosen
 
 
+_NOISE = 1  # number of the stream of random numbers beside that of the latents
 VOLUMES = 2  # that are drawn together; programs of torch.export take no single one
 
 
@@ -107,9 +109,12 @@ class NetworkGenerator(BlockGenerator):
         window: tuple[float, float] | None = None,
         device: str = "cpu",
         truncation: float | None = None,
+        noise: int = 0,  # standard normal numbers that the network takes for each image beside z, [N,noise]
         volume_shape: tuple[int, int, int] | None = None,
         progress: Progress = no_progress,
     ) -> None:
+        if noise:
+            identity = digest_values(identity, "noise of each image")
         named = identity if truncation is None else digest_values(identity, truncation)
         super().__init__(identity=named, progress=progress)
         self.training_recipe = training_recipe
@@ -120,7 +125,7 @@ class NetworkGenerator(BlockGenerator):
         self.window = window
         self._device = choose_device(device)
         self._network = network.to(self._device)
-        self._latent = latent
+        self._latent, self._noise = latent, noise
         self._truncation = None if isinstance(network, TruncatedNetwork) else truncation
         self.volume_shape = volume_shape
         if volume_shape is not None:
@@ -142,8 +147,19 @@ class NetworkGenerator(BlockGenerator):
         first = block * self.size
         rows = slice(first % BLOCK, first % BLOCK + self.size)
         z = torch.from_numpy(latent_block(seed, first // BLOCK, self._latent, self._truncation)[rows])
+        inputs = (z, *([noise_block(seed, first // BLOCK, self._noise)[rows]] if self._noise else []))
         with exact_convolutions():
-            return to_grey(self._network(z.to(self._device)))
+            return to_grey(self._network(*(numbers.to(self._device) for numbers in inputs)))
+
+
+def noise_block(seed: int, block: int, numbers: int) -> torch.Tensor:
+    """Return the noise that belongs to a block of latents, float32 [BLOCK, numbers], standard normal.
+
+    There may be a hundred times as many numbers as in the latents, so torch draws them: their last bits may differ from
+    one processor to the next, as those of the network's maps do.
+    """
+    generator = torch.Generator().manual_seed(seed_of(seed, block, _NOISE))
+    return torch.empty(BLOCK, numbers).normal_(generator=generator)
 
 
 def from_checkpoint(
@@ -183,6 +199,7 @@ def from_checkpoint(
         window=checkpoint.window,
         device=device,
         truncation=truncation,
+        noise=noise_of(config),
         progress=progress,
     )
 

@@ -23,16 +23,17 @@ from math import sqrt
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu, linear, pad
+from torch.nn.functional import leaky_relu, linear
 
-from pytest_medgan.gan.convolution import convolve, convolve_each, convolve_transposed
+from pytest_medgan.gan.convolution import convolve, convolve_transposed
 from pytest_medgan.gan.pggan import maps, minibatch_deviation, pixel_norm
+from pytest_medgan.gan.resampling import blur, enlarge
 from pytest_medgan.gan.stylegan2_settings import StyleGAN2Config
 
 EPSILON = 1e-8
 GAIN, SLOPE = sqrt(2.0), 0.2  # of each LeakyReLU
 MAPPING_RATE = 0.01  # of the mapping's learning rate to that of the rest
-Noise = dict[str, Tensor]  # "RESOLUTION.LAYER" -> [N,1,RESOLUTION,RESOLUTION]
+Noise = dict[str, Tensor]  # name of a convolution -> [N,1,RESOLUTION,RESOLUTION]
 
 
 def activate(x: Tensor) -> Tensor:
@@ -152,35 +153,6 @@ class ToRGB(nn.Module):
         return convolve(x * style[:, :, None, None].to(x.dtype), self.weight, self.bias)
 
 
-def blur(x: Tensor, *, padding: int, stride: int = 1, gain: float = 1.0) -> Tensor:
-    """Return maps filtered by [1, 3, 3, 1] / 8 in both directions, which keeps their mean inside.
-
-    Args:
-        x: [N,C,H,W].
-        padding: Zeros added on every side.
-        stride: Keep every so many pixels.
-        gain: Factor of the result.
-    """
-    taps = torch.ones(4, device=x.device, dtype=x.dtype)  # filled on the device, so that a CUDA graph can hold it
-    taps[1:3] = 3.0
-    taps = taps / 8
-    kernel = (gain * taps[:, None] * taps[None, :]).expand(x.shape[1], 1, 4, 4)
-    return convolve_each(x, kernel, stride=stride, padding=padding)
-
-
-def enlarge(images: Tensor) -> Tensor:
-    """Return images [N,C,H,W] at twice the resolution: `blur` with gain 4 after zeros are put between the pixels."""
-    for axis in (2, 3):
-        images = _enlarge(images.transpose(axis, 3)).transpose(axis, 3)
-    return images
-
-
-def _enlarge(images: Tensor) -> Tensor:
-    """Return images enlarged along the last axis, by sums: a convolution of few maps is slow on a CPU."""
-    near, far = 0.75 * images, pad(0.25 * images, (1, 1))
-    return torch.stack([far[..., :-2] + near, near + far[..., 2:]], -1).flatten(-2)
-
-
 class Synthesis(nn.Module):
     """Draw images from one style for each layer."""
 
@@ -215,6 +187,12 @@ class Synthesis(nn.Module):
                 images = drawn if images is None else enlarge(images) + drawn
         return x if images is None else images
 
+    def split(self, noise: Tensor) -> Noise:
+        """Return standard normal numbers [N,StyleGAN2Config.noise] as the noise of each convolution."""
+        sides = {name: int(name.removesuffix("_up")) for name in self.convolutions}
+        parts = torch.split(noise, [side**2 for side in sides.values()], 1)
+        return {name: part.reshape(-1, 1, sides[name], sides[name]) for name, part in zip(sides, parts, strict=True)}
+
 
 class StyleGAN2Generator(nn.Module):
     """Map latents z [N,latent] to images [N,channels,size,size], about -1..1."""
@@ -225,11 +203,18 @@ class StyleGAN2Generator(nn.Module):
         self.psi = 1.0  # truncation: share of w's distance from its mean that is kept
         self._layers = config.layers
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Return the images of latents, with constant noise."""
+    def forward(self, z: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Return the images of latents.
+
+        Args:
+            z: [N,latent].
+            noise: Standard normal numbers [N,StyleGAN2Config.noise]; None takes the constant noise of each layer,
+                which gives all images one grain and was not seen in training.
+        """
         mean = self.mapping.mean
         w = mean + self.psi * (self.mapping(z) - mean) if self.psi < 1 else self.mapping(z)
-        images: Tensor = self.synthesis(w[:, None].expand(-1, self._layers, -1))
+        layers = None if noise is None else self.synthesis.split(noise)
+        images: Tensor = self.synthesis(w[:, None].expand(-1, self._layers, -1), layers)
         return images
 
 

@@ -41,6 +41,11 @@ class StyleGAN2Config:
         """Convolutions of the generator that take a style; toRGB takes that of the convolution after it."""
         return 2 * len(self.resolutions)
 
+    @property
+    def noise(self) -> int:
+        """Random numbers that the layers add to an image: one a pixel for each convolution but that at 2x2."""
+        return 2 * sum(side**2 for side in self.resolutions) - 4**2
+
 
 @dataclass(frozen=True)
 class StyleGAN2Settings:

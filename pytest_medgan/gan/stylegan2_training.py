@@ -30,7 +30,6 @@ from pytest_medgan.gan.optimisers import minimise
 from pytest_medgan.gan.state import TrainingState
 from pytest_medgan.gan.stylegan2 import (
     Noise,
-    StyledConv,
     StyleGAN2Discriminator,
     StyleGAN2Generator,
     initialise,
@@ -124,8 +123,7 @@ class StyleGAN2Trainer(AdversarialTrainer):
 
         Each step has a generator of its own, so the steps can be drawn side by side: one thread is slower than a GPU.
         """
-        numbers = sum(layer.numel() for layer in self._noise_shapes().values()) + self._image_numbers
-        drawn = torch.empty(len(steps), self.settings.batch, numbers)
+        drawn = torch.empty(len(steps), self.settings.batch, self.config.noise + self._image_numbers)
 
         def draw(row: int) -> None:
             """Fill a row."""
@@ -141,21 +139,11 @@ class StyleGAN2Trainer(AdversarialTrainer):
         """Pixels of an image, over all channels."""
         return self.config.channels * self.config.size**2
 
-    def _noise_shapes(self) -> dict[str, Tensor]:
-        """Return the constant noise of each convolution, by name: its shape is that of a drawn one."""
-        named = self.generator.synthesis.convolutions.items()
-        return {name: one.constant_noise for name, one in named if isinstance(one, StyledConv)}
-
     def _split(self, noise: Tensor) -> tuple[Noise, Tensor]:
         """Return the noise of each layer, and that of the path length's images."""
-        layers: Noise = {}
-        start = 0
-        for name, constant in self._noise_shapes().items():
-            stop = start + constant.numel()
-            layers[name] = noise[:, start:stop].reshape(-1, 1, *constant.shape)
-            start = stop
-        size = self.config.size
-        return layers, noise[:, start:].reshape(-1, self.config.channels, size, size)
+        config = self.config
+        layers, images = torch.split(noise, [config.noise, self._image_numbers], 1)
+        return self.generator.synthesis.split(layers), images.reshape(-1, config.channels, config.size, config.size)
 
     def update(self, step: int, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Update both networks with a step's inputs; return the losses, averaged over the processes."""
@@ -230,4 +218,9 @@ def path_lengths(images: Tensor, styles: Tensor, directions: Tensor) -> Tensor:
     return in_float32(gradient).square().sum(2).mean(1).sqrt()
 
 
-NETWORKS = Networks(StyleGAN2Generator, StyleGAN2Trainer, truncate=truncate)
+def _noise(config: StyleGAN2Config) -> int:
+    """Return how many random numbers the layers add to an image."""
+    return config.noise
+
+
+NETWORKS = Networks(StyleGAN2Generator, StyleGAN2Trainer, truncate=truncate, noise=_noise)

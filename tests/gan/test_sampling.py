@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,9 @@ from pytest_medgan.gan.checkpoint import Checkpoint, load, save
 from pytest_medgan.gan.grey import to_grey
 from pytest_medgan.gan.latents import BLOCK, latent_block
 from pytest_medgan.gan.networks import restore_generator
-from pytest_medgan.gan.sampling import from_checkpoint
+from pytest_medgan.gan.sampling import from_checkpoint, noise_block
+from pytest_medgan.gan.stylegan2 import StyleGAN2Generator, initialise
+from pytest_medgan.gan.stylegan2_settings import StyleGAN2Config
 
 
 def test_images_of_a_seed_do_not_depend_on_the_count(finished_run: Path) -> None:
@@ -62,6 +65,41 @@ def test_generator_offers_identity_recipe_and_window(finished_run: Path) -> None
     truncated = from_checkpoint(checkpoint, truncation=0.5)
     assert truncated.identity != generator.identity
     assert not np.array_equal(truncated(4, 0), generator(4, 0))
+
+
+@pytest.mark.parametrize("truncation", [None, 0.5])
+def test_every_image_of_a_stylegan2_has_noise_of_its_own(truncation: float | None, tmp_path: Path) -> None:
+    """As in training, and as the authors measure their FID: noise that all images share gives them one grain."""
+    config = StyleGAN2Config(16, latent=6, style=7, mapping=2, generator_width=8, discriminator_width=8)
+    network = StyleGAN2Generator(config)
+    initialise(network, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for layer in network.synthesis.convolutions.values():
+            layer.strength.fill_(0.5)
+    weights = {f"generator.{name}": value for name, value in network.state_dict().items()}
+    checkpoint = Checkpoint("stylegan2", asdict(config), weights, step=1)
+    generator = from_checkpoint(checkpoint, truncation=truncation)
+    whole = generator(BLOCK + 5, 3)
+    for start, stop in ((0, 3), (BLOCK - 1, BLOCK + 1), (BLOCK, BLOCK + 5)):
+        np.testing.assert_array_equal(generator.sample_range(start, stop, 3), whole[start:stop])
+    z = torch.from_numpy(latent_block(3, 0, 6))
+    network.psi = 1.0 if truncation is None else truncation
+    numbers = noise_block(3, 0, config.noise)
+    np.testing.assert_array_equal(whole[:BLOCK], to_grey(network(z, numbers).detach()))
+    assert not np.array_equal(whole[:BLOCK], to_grey(network(z).detach()))
+    for other in (noise_block(3, 1, config.noise), noise_block(4, 0, config.noise)):
+        assert not torch.isclose(other, numbers).any()
+    assert len(torch.unique(numbers)) > 0.999 * numbers.numel()
+    assert abs(float(numbers.mean())) < 0.02
+    assert abs(float(numbers.std()) - 1) < 0.02
+    assert generator.identity != checkpoint.identity()  # which named images of one grain
+    if truncation is None:
+        torch.save(network.state_dict(), tmp_path / "G.pth")
+        bare = load_generator(
+            f"stylegan2,weights={tmp_path / 'G.pth'},size=16,latent=6,style=7,mapping=2,generator_width=8,"
+            "discriminator_width=8"
+        )
+        np.testing.assert_array_equal(bare(BLOCK, 3), whole[:BLOCK])
 
 
 @pytest.mark.parametrize(("start", "stop", "seed"), [(0, 0, 0), (3, 2, 0), (-1, 2, 0), (0, 2, -1)])

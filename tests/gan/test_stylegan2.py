@@ -6,14 +6,13 @@ import pytest
 import torch
 from torch.nn.functional import conv2d, interpolate
 
+from pytest_medgan.gan.resampling import blur, enlarge
 from pytest_medgan.gan.stylegan2 import (
     StyledConv,
     StyleGAN2Discriminator,
     StyleGAN2Generator,
     activate,
-    blur,
     demodulation,
-    enlarge,
     initialise,
     truncate,
 )
@@ -124,6 +123,25 @@ def test_noise_enters_every_layer_with_its_strength() -> None:
         assert not torch.equal(generator.synthesis(styles, drawn), generator.synthesis(styles)), name
         with torch.no_grad():
             layer.strength.zero_()
+
+
+def test_numbers_of_an_image_are_the_noise_of_its_layers() -> None:
+    generator = made(StyleGAN2Generator(CONFIG))
+    z, numbers = normal(2, 6), normal(2, CONFIG.noise, seed=5)
+    assert torch.equal(generator(z, numbers), generator(z))  # all strengths are 0 at first
+    with torch.no_grad():
+        for layer in generator.synthesis.convolutions.values():
+            layer.strength.fill_(0.5)
+    drawn, start = {}, 0
+    for name, layer in generator.synthesis.convolutions.items():
+        side = len(layer.constant_noise)
+        drawn[name] = numbers[:, start : start + side**2].reshape(2, 1, side, side)
+        start += side**2
+    assert start == CONFIG.noise == 16 + 2 * (64 + 256 + 1024)
+    styles = generator.mapping(z)[:, None].expand(-1, CONFIG.layers, -1)
+    assert torch.equal(generator(z, numbers), generator.synthesis(styles, drawn))
+    constant = torch.cat([layer.constant_noise.flatten() for layer in generator.synthesis.convolutions.values()])
+    torch.testing.assert_close(generator(z, constant.expand(2, -1)), generator(z))
 
 
 def test_truncation_moves_styles_towards_their_mean() -> None:
