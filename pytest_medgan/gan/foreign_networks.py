@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.utils import remove_spectral_norm
 
 from pytest_medgan.errors import CheckpointError
@@ -26,6 +27,7 @@ from pytest_medgan.gan.classes import choose_a_class, no_such_class
 
 # what a forward of StyleGAN takes beside latents and classes, and what it is called with
 _CONSTANT = {"noise_mode": "const", "force_fp32": True}
+_NOISE = "noise_const"  # of a layer [H,W], which is added to its maps [N,C,H,W]
 _TRACEABLE = {"fused_modconv": False}  # one convolution for all images; with one for each, the batch would be fixed
 _FIXED_BATCH, _OPEN_BATCH = "batch_size = int(x.shape[0])", "batch_size = x.shape[0]"  # in the code of StyleGAN3
 
@@ -69,14 +71,20 @@ def choose_class(classes: int, label: int | None) -> int:
 
 
 class StyleDrawing(Drawing):
-    """Draw with a StyleGAN2-ADA or StyleGAN3 network, its noise constant."""
+    """Draw with a StyleGAN2-ADA or StyleGAN3 network.
+
+    A latent holds z and behind it the noise of StyleGAN2's layers, so that each image has noise of its own, as in the
+    authors' FID, and equal latents give equal images. Noise under another name than `noise_const` stays constant.
+    """
 
     condition: Tensor
 
     def __init__(self, network: nn.Module, choice: Choice) -> None:
         super().__init__()
         self.network = network
-        self.latent, self.classes = _number(network, "z_dim", 1), _number(network, "c_dim", 0)
+        self._z, self.classes = _number(network, "z_dim", 1), _number(network, "c_dim", 0)
+        self._noise = {name: buffer.shape for name, buffer in network.named_buffers() if name.endswith(_NOISE)}
+        self.latent = self._z + sum(shape.numel() for shape in self._noise.values())
         condition = torch.zeros(1, self.classes)
         index = choose_class(self.classes, choice.label)
         if self.classes:
@@ -95,7 +103,15 @@ class StyleDrawing(Drawing):
 
     def forward(self, z: Tensor) -> Tensor:
         """Return the images of latents."""
-        images: Tensor = self.network(z, self.condition.expand(z.shape[0], -1), **self.options)
+        z, *noise = torch.split(z, [self._z, *(shape.numel() for shape in self._noise.values())], 1)
+        shaped = zip(self._noise.items(), noise, strict=True)
+        buffers = {name: numbers.reshape(-1, 1, *shape) for (name, shape), numbers in shaped}
+        inputs = z, self.condition.expand(z.shape[0], -1)
+        images: Tensor
+        if buffers:
+            images = functional_call(self.network, buffers, inputs, self.options)
+        else:  # TorchScript can follow this call alone
+            images = self.network(*inputs, **self.options)
         return images
 
 

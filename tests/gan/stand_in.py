@@ -55,7 +55,7 @@ class Synthesis(Carried):
         super().__init__()
         self.channels, self.style = channels, nn.Linear(8, 4 * channels * 9)
         self.start = nn.Parameter(torch.randn(1, 4, 16, 16))
-        self.register_buffer("noise", torch.randn(16, 16))
+        self.register_buffer("noise_const", torch.randn(16, 16))
 
     def forward(self, w, noise_mode="random", force_fp32=False):
         assert force_fp32
@@ -64,7 +64,7 @@ class Synthesis(Carried):
         weights = self.style(w).reshape(-1, 4, 3, 3)
         x = functional.conv2d(x.reshape(1, -1, 16, 16), weights, padding=1, groups=batch_size)
         x = x.reshape(batch_size, self.channels, 16, 16)
-        noise = self.noise if noise_mode == "const" else torch.randn_like(x)
+        noise = self.noise_const if noise_mode == "const" else torch.randn_like(x)
         return torch.tanh(x + 0.1 * noise) * 1.1
 
 

@@ -81,13 +81,19 @@ def order_here(network: Path, project: Project, **options: Any) -> tuple[dict[st
     return conversion_process._answer(order, out), out
 
 
+LATENT = 6 + 16 * 16  # z, and the noise of the stand-in's only layer
+
+
 def draw(network: nn.Module, count: int, c_dim: int = 0, label: int = 0, **options: Any) -> Tensor:
-    """Return images as NVlabs draw them."""
-    z = torch.from_numpy(latents(0, count, 3, 6))
+    """Return images as NVlabs draw them, one by one, each with noise of its own."""
+    drawn = torch.from_numpy(latents(0, count, 3, LATENT))
     c = torch.nn.functional.one_hot(torch.full((count,), label), max(c_dim, 1))[:, :c_dim].float()
+    images: list[Tensor] = []
     with torch.no_grad():
-        images: Tensor = network(z, c, noise_mode="const", force_fp32=True, **options)
-    return images
+        for numbers, classes in zip(drawn, c, strict=True):
+            network.synthesis.noise_const = numbers[6:].reshape(16, 16)
+            images.append(network(numbers[None, :6], classes[None], noise_mode="const", force_fp32=True, **options))
+    return torch.cat(images)
 
 
 # ------------------------------------------------------------------------------------------------------ trust, process
@@ -116,7 +122,7 @@ def test_trusted_code_runs_in_another_process_without_network(project: Project, 
     assert seen["pid"] != os.getpid()
     assert not seen["reached"]
     assert done.isolation in ("seccomp", "namespace")
-    assert (done.latent, done.shape) == (6, (1, 16, 16))
+    assert (done.latent, done.shape) == (LATENT, (1, 16, 16))
     assert done.difference < 1e-5
     witness.unlink()
     generator = load_generator(str(out))
@@ -315,9 +321,9 @@ def test_program_draws_as_the_network(project: Project, grey: bool) -> None:
     expected = (expected.mean(1, keepdim=True) if grey else expected).clamp(-1, 1)
     extra = {ENTRY: ""}
     program = torch.export.load(path, extra_files=extra).module()
-    torch.testing.assert_close(program(torch.from_numpy(latents(0, 7, 3, 6))), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(program(torch.from_numpy(latents(0, 7, 3, LATENT))), expected, atol=1e-5, rtol=0)
     assert json.loads(extra[ENTRY]) == {
-        "latent": 6, "range": [-1.0, 1.0], "class": None, "truncation": None, "grey": grey, "source": "digest"
+        "latent": LATENT, "range": [-1.0, 1.0], "class": None, "truncation": None, "grey": grey, "source": "digest"
     }  # fmt: skip
 
 
@@ -333,11 +339,33 @@ def test_exported_program_holds_no_path_of_this_machine(project: Project) -> Non
 
 
 @pytest.mark.usefixtures("here")
-def test_format_that_fixes_the_number_of_images_is_refused(project: Project) -> None:
+def test_format_that_fixes_the_number_of_images_is_refused(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(foreign_networks, "_NOISE", "no noise")  # as a StyleGAN3
     network, _ = project.pickle()
     answer, _ = order_here(network, project, out="G.pt")
     assert "draws other images than the network" in answer["problem"]
     assert "--out G.pt2" in answer["problem"]
+
+
+@pytest.mark.usefixtures("here")
+def test_format_without_noise_for_each_image_is_refused(project: Project) -> None:
+    network, _ = project.pickle()
+    answer, _ = order_here(network, project, out="G.pt")
+    assert "Name the other format, --out G.pt2" in answer["problem"]
+
+
+@pytest.mark.usefixtures("here")
+def test_equal_latents_with_other_noise_give_other_images(project: Project) -> None:
+    network, _ = project.pickle()
+    _, out = order_here(network, project)
+    program = torch.export.load(out).module()
+    z = torch.from_numpy(latents(0, 2, 3, LATENT))
+    z[1, :6] = z[0, :6]
+    first, second = program(z)
+    assert not torch.isclose(first, second).all()
+    z[1] = z[0]
+    first, second = program(z)
+    torch.testing.assert_close(first, second)
 
 
 @pytest.mark.usefixtures("here")
@@ -349,7 +377,7 @@ def test_classes_give_other_files_and_the_same_class_the_same_bytes(project: Pro
     assert str(project.folder).encode() not in again
     program = torch.export.load(project.folder / "G1.pt2").module()
     torch.testing.assert_close(
-        program(torch.from_numpy(latents(0, 5, 3, 6))), draw(original, 5, 3, 1).clamp(-1, 1), atol=1e-5, rtol=0
+        program(torch.from_numpy(latents(0, 5, 3, LATENT))), draw(original, 5, 3, 1).clamp(-1, 1), atol=1e-5, rtol=0
     )
 
 
