@@ -307,11 +307,11 @@ def _padding(dataset: Dataset, signed: bool, allocated: int, stored: int) -> tup
 
 
 def _as_stored(value: int, signed: bool, allocated: int, stored: int) -> int:
-    """Return a padding value as pixels hold it; some writers give -2000 as 63536 or, of 12 bits, as 2096."""
+    """Return a padding value as pixels hold it. Writers give -2000 as it is, as 63536, or of 12 bits as 2096."""
     span = 1 << allocated
     value %= span
     if not signed:
         return value
-    if value < 1 << stored:  # no sign in the unused bits
+    if value < 1 << stored:  # zeros in the unused bits: the highest stored bit is the sign
         span = 1 << stored
     return value - span if value >= span // 2 else value

@@ -14,7 +14,7 @@ from pytest_medgan.ct.encodings import open_dataset
 from pytest_medgan.ct.quiet import quiet_pydicom
 from pytest_medgan.ct.slices import Header, PixelFormat
 from pytest_medgan.errors import DataError
-from pytest_medgan.records import Float64
+from pytest_medgan.records import Float64, Int64
 
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
 _METAL, _VOID = 3500.0, -1500.0  # HU beyond 12 bits on the usual scale of -1024 to 3071
@@ -116,10 +116,10 @@ def _decode(root: Path, header: Header) -> npt.NDArray[np.integer]:
 
 
 def _as_signed(values: npt.NDArray[np.integer], pixels: PixelFormat, name: str) -> npt.NDArray[np.integer]:
-    """Return values of BitsStored bits, whose unused bits hold either zeros or the sign.
+    """Return values of BitsStored bits.
 
-    PS3.5 8.1.1 lets a writer of signed values choose. An image that mixes both, or has other bits there, is damaged: a
-    flipped high bit would otherwise pass for a bright pixel.
+    PS3.5 8.1.1 does not fix the unused bits. Zeros are accepted, and copies of the sign of signed values. Any other
+    content is refused, since a flipped high bit would pass for a bright pixel.
 
     Raises:
         DataError: Values lie beyond BitsStored.
@@ -129,8 +129,16 @@ def _as_signed(values: npt.NDArray[np.integer], pixels: PixelFormat, name: str) 
     lowest, highest, end = int(values.min()), int(values.max()), 1 << pixels.stored
     half = end >> 1
     if pixels.signed and lowest >= 0 and half <= highest < end:
-        return np.where(values >= half, values.astype(np.int64) - end, values)
+        plain = values.astype(np.int64)
+        extended = np.where(plain >= half, plain - end, plain)
+        if _roughness(extended) <= _roughness(plain):
+            return extended
     low, high = (-half, half - 1) if pixels.signed else (0, end - 1)
     if lowest < low or highest > high:
         raise DataError(f"A CT slice has pixel values beyond its {pixels.stored} bits. Copy the file again.", file=name)
     return values
+
+
+def _roughness(values: Int64) -> int:
+    """Return the sum of the steps along rows: it grows where values were taken as signed that are not."""
+    return int(np.abs(np.diff(values, axis=1)).sum())

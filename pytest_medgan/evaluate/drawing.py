@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import combinations
 
@@ -72,7 +72,7 @@ class DrawnImages:
         self._shared = shared if source.shares_images else None
         self._whole = whole or source.draw_range is None
         self._kept: dict[int, UInt8] = {}
-        self._repeats = False  # known to give equal images for equal requests
+        self._repeats = False  # whether equal requests were found to give equal images, or cannot be compared
 
     def check(self, seed: int, n: int) -> None:
         """Draw the first images of a seed, at most `n`, and check them; all where no part can be drawn.
@@ -112,20 +112,23 @@ class DrawnImages:
         """
         if self._source.identity is not None or self._repeats or n < 2:
             return
-        self._repeats = True
-        count = min(n, REPEATED)
+        count = min(n, REPEATED if self._source.volume_shape is None else 2)
         draw = self._source.draw if self._source.draw_range is None else partial(self._source.draw_range, 0)
-        try:
-            first, second = (checked_images(draw(count, seed), count, self._shape) for _ in range(2))
-        except (
-            Exception
-        ):  # it draws the full count only, or in another way than asked for: its images are checked above
-            return
-        if _differ(first, second):
+        few: list[UInt8] = []
+        # it may draw the full count only, or fail otherwise: the images that are measured are checked on their own
+        with suppress(Exception):
+            few.extend(checked_images(draw(count, seed), count, self._shape) for _ in range(2))
+        if len(few) == 2 and _differ(*few):
             raise CheckpointError(
-                "The generator draws other images when asked again for the same seed. Give the seed to the random "
-                "numbers that it makes, such as np.random.default_rng(seed)."
+                "The generator draws other images when asked again for the same seed. Pass the seed to every random "
+                "number generator that it makes, "
+                + (
+                    "such as np.random.default_rng(seed)."
+                    if self._source.draw_range is None
+                    else "such as np.random.default_rng([seed, index]) for each image."
+                )
             )
+        self._repeats = True
 
     def _drawn(self, seed: int, n: int) -> UInt8:
         """Return the first `n` images or more of a seed's sequence, drawing only what was not drawn before."""
@@ -137,13 +140,13 @@ class DrawnImages:
         have = 0 if kept is None else len(kept)
         if kept is None or have < n:
             with named_errors(self._name):
+                if not have:
+                    self._check_repeats(seed, n)
                 if self._source.draw_range is None:
                     kept = checked_images(self._source.draw(n, seed), n, self._shape)
                 else:
                     fresh = checked_images(self._source.draw_range(have, n, seed), n - have, self._shape)
                     kept = fresh if kept is None else np.concatenate([kept, fresh])
-                if not have:
-                    self._check_repeats(seed, n)
             if self._shared is not None:
                 self._shared.keep_images(self._key, seed, kept)
         self._kept[seed] = kept
@@ -151,13 +154,19 @@ class DrawnImages:
 
 
 def _differ(first: UInt8, second: UInt8) -> bool:
-    """Return whether images asked for twice differ as much as images of one request differ among themselves.
+    """Return whether a second request gave other images.
 
-    Rounding on a graphics card changes a few pixels by a grey level, which is no other image.
+    One of them then lies farther from its first version than half of the distance between two images of one request.
+    Rounding on a graphics card changes a few pixels by one grey level and stays below that.
     """
-    one, other = (images.reshape(len(images), -1).astype(np.float64) for images in (first, second))
-    among = np.mean([np.square(a - b).mean() for a, b in combinations(one, 2)])
-    return bool(np.square(one - other).mean() > max(NOISE**2, among / 4))
+    among = float(np.mean([_gap(a, b) for a, b in combinations(first, 2)]))
+    worst = max(_gap(a, b) for a, b in zip(first, second, strict=True))
+    return bool(worst > max(NOISE, among / 2))
+
+
+def _gap(first: UInt8, second: UInt8) -> float:
+    """Return the distance of two images, root mean square, in grey levels."""
+    return float(np.sqrt(np.square(first.astype(np.float32) - second).mean()))
 
 
 def look_order(seed: int, full: int) -> Int64:

@@ -101,7 +101,7 @@ class Networks:
     truncate: Callable[[nn.Module, float], None] | None = None
     # (generator, truncation); None: numbers of z beyond the truncation are drawn again
     noise: Callable[[Any], int] | None = None
-    # config -> standard normal numbers that the generator takes for each image beside z, [N,noise]; None: it takes none
+    # config -> standard normal numbers that the generator takes for each image after z, [N,noise]; None: it takes none
     choose: Callable[[nn.Module, int], None] | None = None
     # (generator, class): draw that class alone; raises CheckpointError where it has none. None: it never has classes
 

@@ -26,7 +26,7 @@ from pytest_medgan.gan.checkpoint import CONVERSION, is_bare_pickle
 from pytest_medgan.gan.class_inputs import ClassChoice, ClassNetwork, NetworkInput, fit_class, order_inputs
 from pytest_medgan.gan.conditions import Conditions
 from pytest_medgan.gan.description import ENTRY, read_description
-from pytest_medgan.gan.networks import noise_of, restore_generator
+from pytest_medgan.gan.networks import Joined, noise_of, restore_generator
 from pytest_medgan.gan.probing import (
     GREY_LEVEL,
     PROBED_VOLUMES,
@@ -115,8 +115,15 @@ def from_archive(
     identity = hashlib.sha256(content + (b"" if values in (None, (-1.0, 1.0)) else repr(values).encode())).hexdigest()
     if given is not None:
         identity = digest_values(identity, "class", given.label, given.shape)
+    noise = said.noise if (found,) == said.candidates else 0
     generator = NetworkGenerator(
-        network, latent=found, identity=identity, device=device, volume_shape=shape, progress=progress
+        Joined(network) if noise else network,
+        latent=found - noise,
+        identity=identity,
+        device=device,
+        noise=noise,
+        volume_shape=shape,
+        progress=progress,
     )
     generator.condition = Conditions(None if given is None else given.label).text
     return generator

@@ -86,6 +86,7 @@ def _convert(order: dict[str, Any], out: Path) -> dict[str, Any]:
     picture = Picture(drawing, grey=order["grey"]).eval()
     said = {
         "latent": drawing.latent,
+        "noise": drawing.noise,
         "range": [-1.0, 1.0],
         "class": order["label"],
         "truncation": order["truncation"],

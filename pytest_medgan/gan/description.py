@@ -17,6 +17,7 @@ class Description:
 
     candidates: tuple[int, ...] = ()  # the dimension of its latents, or nothing
     values: tuple[float, float] | None = None  # of black and white
+    noise: int = 0  # numbers of the latents that are noise of the network's layers, the last ones
 
 
 def read_description(text: str | bytes, file: str) -> Description:
@@ -34,10 +35,13 @@ def read_description(text: str | bytes, file: str) -> Description:
     try:
         said = json.loads(text)
         latent, (black, white) = said["latent"], map(float, said["range"])
-        if type(latent) is not int or latent < 1 or not (math.isfinite(black) and black < white < math.inf):
+        noise = said.get("noise", 0)
+        if not (type(latent) is type(noise) is int and 0 <= noise < latent) or not (
+            math.isfinite(black) and black < white < math.inf
+        ):
             raise ValueError
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CheckpointError(
             f"The file's description of itself ({ENTRY}) cannot be read. Convert the network again.", file=file
         ) from error
-    return Description((latent,), (black, white))
+    return Description((latent,), (black, white), noise)

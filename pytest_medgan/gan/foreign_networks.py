@@ -25,8 +25,8 @@ from torch.nn.utils import remove_spectral_norm
 from pytest_medgan.errors import CheckpointError
 from pytest_medgan.gan.classes import choose_a_class, no_such_class
 
-# what a forward of StyleGAN takes beside latents and classes, and what it is called with
-_CONSTANT = {"noise_mode": "const", "force_fp32": True}
+# what a forward of StyleGAN is called with in addition to latents and classes: noise from its buffers, float32
+_OPTIONS = {"noise_mode": "const", "force_fp32": True}
 _NOISE = "noise_const"  # of a layer [H,W], which is added to its maps [N,C,H,W]
 _TRACEABLE = {"fused_modconv": False}  # one convolution for all images; with one for each, the batch would be fixed
 _FIXED_BATCH, _OPEN_BATCH = "batch_size = int(x.shape[0])", "batch_size = x.shape[0]"  # in the code of StyleGAN3
@@ -44,6 +44,7 @@ class Drawing(nn.Module):
     """Draw with a foreign network."""
 
     latent: int  # numbers of a latent
+    noise = 0  # of these, the last ones, which are noise of the layers
     classes: int  # that the network was trained with; 0 for none
 
     def make_traceable(self) -> None:
@@ -73,8 +74,8 @@ def choose_class(classes: int, label: int | None) -> int:
 class StyleDrawing(Drawing):
     """Draw with a StyleGAN2-ADA or StyleGAN3 network.
 
-    A latent holds z and behind it the noise of StyleGAN2's layers, so that each image has noise of its own, as in the
-    authors' FID, and equal latents give equal images. Noise under another name than `noise_const` stays constant.
+    A latent is z followed by the noise of all layers, so each image has noise of its own, as where the authors measure
+    FID. Equal latents give equal images. Buffers of other names and shapes stay constant.
     """
 
     condition: Tensor
@@ -83,14 +84,17 @@ class StyleDrawing(Drawing):
         super().__init__()
         self.network = network
         self._z, self.classes = _number(network, "z_dim", 1), _number(network, "c_dim", 0)
-        self._noise = {name: buffer.shape for name, buffer in network.named_buffers() if name.endswith(_NOISE)}
-        self.latent = self._z + sum(shape.numel() for shape in self._noise.values())
+        self._noise = {
+            name: buffer.shape for name, buffer in network.named_buffers() if name.endswith(_NOISE) and buffer.ndim == 2
+        }
+        self.noise = sum(shape.numel() for shape in self._noise.values())
+        self.latent = self._z + self.noise
         condition = torch.zeros(1, self.classes)
         index = choose_class(self.classes, choice.label)
         if self.classes:
             condition[0, index] = 1.0
         self.register_buffer("condition", condition)
-        self.options: dict[str, Any] = _taken(network, _CONSTANT)
+        self.options: dict[str, Any] = _taken(network, _OPTIONS)
         if choice.truncation is not None:
             truncated = {"truncation_psi": choice.truncation}
             if not _taken(network, truncated):
@@ -110,7 +114,7 @@ class StyleDrawing(Drawing):
         images: Tensor
         if buffers:
             images = functional_call(self.network, buffers, inputs, self.options)
-        else:  # TorchScript can follow this call alone
+        else:  # TorchScript cannot follow functional_call
             images = self.network(*inputs, **self.options)
         return images
 

@@ -25,6 +25,19 @@ class TruncatedNetwork(nn.Module):
         return images
 
 
+class Joined(nn.Module):
+    """Draw with a network whose latents hold the noise of its layers as their last numbers."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, z: Tensor, noise: Tensor) -> Tensor:
+        """Return the images of latents [N,latent] and noise [N,noise]."""
+        images: Tensor = self.network(torch.cat([z, noise], 1))
+        return images
+
+
 def restore_generator(
     config: NetworkConfig,
     weights: Mapping[str, Tensor],
@@ -42,7 +55,7 @@ def restore_generator(
         label: The class to draw; None draws all, as often as they were among the training images.
 
     Returns:
-        z [N,latent] -> images [N,C,size,size]; with noise, (z, noise) -> images, where the architecture takes any.
+        z [N,latent] -> images [N,C,size,size]; for an architecture that takes noise also (z, noise) -> images.
 
     Raises:
         CheckpointError: The weights have other shapes, or are not finite, or the growth has no such stage, or the
@@ -72,6 +85,6 @@ def restore_generator(
 
 
 def noise_of(config: NetworkConfig) -> int:
-    """Return how many standard normal numbers a generator takes for each image beside its latent; 0 for none."""
+    """Return how many standard normal numbers a generator takes for each image after its latent; 0 for none."""
     noise = architecture_of(config).networks.noise
     return 0 if noise is None else noise(config)

@@ -1,4 +1,4 @@
-"""How a StyleGAN2 doubles and halves resolutions: by the filter [1, 3, 3, 1] / 8 in both directions."""
+"""Double and halve the resolution of StyleGAN2's maps by the filter [1, 3, 3, 1] / 8."""
 
 from __future__ import annotations
 

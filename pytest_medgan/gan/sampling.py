@@ -1,7 +1,8 @@
 """Draw images from a checkpoint: latents from a seed, images as grey levels.
 
 Latents are drawn on the CPU in blocks, and the network always sees a whole block. So the first n images of a seed are
-the same whatever the count asked for, to the bit on one device and thread count.
+the same whatever the count asked for, to the bit on one device and thread count. Noise that a network adds to its maps
+is drawn for the same blocks, by torch.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def choose_device(device: str) -> torch.device:
     return chosen
 
 
-_NOISE = 1  # number of the stream of random numbers beside that of the latents
+_NOISE = 1  # last part of the noise's seed, which sets it apart from that of the latents
+_OWN_NOISE = "noise of each image"
 VOLUMES = 2  # that are drawn together; programs of torch.export take no single one
 
 
@@ -109,12 +111,13 @@ class NetworkGenerator(BlockGenerator):
         window: tuple[float, float] | None = None,
         device: str = "cpu",
         truncation: float | None = None,
-        noise: int = 0,  # standard normal numbers that the network takes for each image beside z, [N,noise]
+        noise: int = 0,  # standard normal numbers that the network takes for each image after z, [N,noise]
         volume_shape: tuple[int, int, int] | None = None,
         progress: Progress = no_progress,
     ) -> None:
-        if noise:
-            identity = digest_values(identity, "noise of each image")
+        if noise:  # in earlier versions all images had one noise
+            identity = digest_values(identity, _OWN_NOISE)
+            run_recipe = None if run_recipe is None else digest_values(run_recipe, _OWN_NOISE)
         named = identity if truncation is None else digest_values(identity, truncation)
         super().__init__(identity=named, progress=progress)
         self.training_recipe = training_recipe

@@ -209,7 +209,7 @@ class StyleGAN2Generator(nn.Module):
         Args:
             z: [N,latent].
             noise: Standard normal numbers [N,StyleGAN2Config.noise]; None takes the constant noise of each layer,
-                which gives all images one grain and was not seen in training.
+                the same for all images, which training never uses.
         """
         mean = self.mapping.mean
         w = mean + self.psi * (self.mapping(z) - mean) if self.psi < 1 else self.mapping(z)

@@ -43,7 +43,7 @@ class StyleGAN2Config:
 
     @property
     def noise(self) -> int:
-        """Random numbers that the layers add to an image: one a pixel for each convolution but that at 2x2."""
+        """Random numbers that are added to one image's maps: one per pixel of two convolutions, at 4x4 of one."""
         return 2 * sum(side**2 for side in self.resolutions) - 4**2
 
 

@@ -88,6 +88,20 @@ def test_read_hounsfield_signed_values_with_both_kinds_of_unused_bits_are_refuse
         read_hounsfield(tmp_path, header_of(study))
 
 
+def test_read_hounsfield_values_that_leap_as_signed_ones_are_refused(tmp_path: Path, study_class: Any) -> None:
+    """Bone, in values that are declared as signed and are not."""
+    values = np.full((64, 64), 1000, "<i2")
+    values[10:30, 10:30] = np.linspace(1900, 2600, 20).astype("<i2")
+
+    def change(dataset: Dataset, index: int) -> None:
+        dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 12, 11, 1
+        dataset.PixelData = values.tobytes()
+
+    study = study_class(tmp_path, slices=1, change=change).write()
+    with pytest.raises(DataError, match="beyond its 12 bits"):
+        read_hounsfield(tmp_path, header_of(study))
+
+
 def test_read_hounsfield_bits_beyond_the_stored_ones_are_refused(tmp_path: Path, study_class: Any) -> None:
     def change(dataset: Dataset, index: int) -> None:
         dataset.BitsStored, dataset.HighBit = 12, 11

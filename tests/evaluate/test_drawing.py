@@ -41,6 +41,11 @@ def full_only(count: int, seed: int) -> UInt8:
     return noise(count)
 
 
+def partly(count: int, seed: int) -> UInt8:
+    """The first image alone does not follow from the seed."""
+    return np.concatenate([noise(1), noise(count, seed)[1:]])
+
+
 class Stateful:
     """Seeded once, and then another image at each call."""
 
@@ -58,12 +63,14 @@ def images_of(generator: Callable[[int, int], UInt8]) -> DrawnImages:
     return DrawnImages(resolve_generator(generator), full=64, shape=(1, 8, 8), key="key", name="mine")
 
 
-@pytest.mark.parametrize("generator", [unseeded, Stateful()])
+@pytest.mark.parametrize("generator", [unseeded, partly, Stateful()])
 def test_images_that_do_not_follow_from_the_seed_are_an_error(generator: Callable[[int, int], UInt8]) -> None:
     with pytest.raises(CheckpointError, match="Model 'mine': The generator draws other images when asked again"):
         images_of(generator).check(0, 64)
-    with pytest.raises(CheckpointError, match="asked again"):
-        images_of(generator).take(0, 64)
+    images = images_of(generator)
+    for _ in range(2):  # a second test of the session is as red as the first
+        with pytest.raises(CheckpointError, match="asked again"):
+            images.take(0, 64)
 
 
 @pytest.mark.parametrize("generator", [seeded, legacy, rounded, full_only])
@@ -90,4 +97,4 @@ def test_generator_is_asked_twice_once_for_all_seeds() -> None:
     images = images_of(counted)
     for seed in range(3):
         images.take(seed, 64)
-    assert asked == [(64, 0), (4, 0), (4, 0), (64, 1), (64, 2)]
+    assert asked == [(4, 0), (4, 0), (64, 0), (64, 1), (64, 2)]

@@ -130,7 +130,7 @@ def test_callable_without_ranges_draws_all_images_of_a_seed_at_once(subject: Sub
     for n in evaluation.counts:
         evaluation.at(n)
     repeated = [(4, 0), (4, 0)]  # whether equal requests give equal images
-    assert calls == [(64, 0), *repeated, (64, 1), (64, 2)]
+    assert calls == [*repeated, (64, 0), (64, 1), (64, 2)]
 
 
 def late_black(count: int, seed: int) -> UInt8:

@@ -28,7 +28,8 @@ from pytest_medgan.gan import conversion, conversion_process, foreign_networks, 
 from pytest_medgan.gan.conversion import ConversionOrder, convert
 from pytest_medgan.gan.description import ENTRY
 from pytest_medgan.gan.grey import to_grey
-from pytest_medgan.gan.latents import latents
+from pytest_medgan.gan.latents import BLOCK, latents
+from pytest_medgan.gan.sampling import noise_block
 from tests.gan.stand_in import Project
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the network is cut on Linux alone")
@@ -84,9 +85,15 @@ def order_here(network: Path, project: Project, **options: Any) -> tuple[dict[st
 LATENT = 6 + 16 * 16  # z, and the noise of the stand-in's only layer
 
 
+def joined(count: int) -> Tensor:
+    """Return latents and noise as the gate draws them for seed 3."""
+    noise = torch.cat([noise_block(3, block, LATENT - 6) for block in range(-(-count // BLOCK))])
+    return torch.cat([torch.from_numpy(latents(0, count, 3, 6)), noise[:count]], 1)
+
+
 def draw(network: nn.Module, count: int, c_dim: int = 0, label: int = 0, **options: Any) -> Tensor:
     """Return images as NVlabs draw them, one by one, each with noise of its own."""
-    drawn = torch.from_numpy(latents(0, count, 3, LATENT))
+    drawn = joined(count)
     c = torch.nn.functional.one_hot(torch.full((count,), label), max(c_dim, 1))[:, :c_dim].float()
     images: list[Tensor] = []
     with torch.no_grad():
@@ -321,9 +328,10 @@ def test_program_draws_as_the_network(project: Project, grey: bool) -> None:
     expected = (expected.mean(1, keepdim=True) if grey else expected).clamp(-1, 1)
     extra = {ENTRY: ""}
     program = torch.export.load(path, extra_files=extra).module()
-    torch.testing.assert_close(program(torch.from_numpy(latents(0, 7, 3, LATENT))), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(program(joined(7)), expected, atol=1e-5, rtol=0)
     assert json.loads(extra[ENTRY]) == {
-        "latent": LATENT, "range": [-1.0, 1.0], "class": None, "truncation": None, "grey": grey, "source": "digest"
+        "latent": LATENT, "noise": LATENT - 6, "range": [-1.0, 1.0], "class": None, "truncation": None, "grey": grey,
+        "source": "digest",
     }  # fmt: skip
 
 
@@ -359,7 +367,7 @@ def test_equal_latents_with_other_noise_give_other_images(project: Project) -> N
     network, _ = project.pickle()
     _, out = order_here(network, project)
     program = torch.export.load(out).module()
-    z = torch.from_numpy(latents(0, 2, 3, LATENT))
+    z = joined(2)
     z[1, :6] = z[0, :6]
     first, second = program(z)
     assert not torch.isclose(first, second).all()
@@ -376,9 +384,7 @@ def test_classes_give_other_files_and_the_same_class_the_same_bytes(project: Pro
     assert contents[0] != contents[1] == again
     assert str(project.folder).encode() not in again
     program = torch.export.load(project.folder / "G1.pt2").module()
-    torch.testing.assert_close(
-        program(torch.from_numpy(latents(0, 5, 3, LATENT))), draw(original, 5, 3, 1).clamp(-1, 1), atol=1e-5, rtol=0
-    )
+    torch.testing.assert_close(program(joined(5)), draw(original, 5, 3, 1).clamp(-1, 1), atol=1e-5, rtol=0)
 
 
 class Returns(nn.Module):
