@@ -19,6 +19,8 @@ from pytest_medgan.ground.isolation import cut_network, end_with_parent
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from pytest_medgan.gan.foreign_networks import Drawing
+
 ORDER, ANSWER = "order.json", "answer.json"
 TORCHSCRIPT = ".pt"  # the suffix of the file that is to be written; any other stands for torch.export
 _MOST = 1e-4  # by which the exported program's values may differ from the network's
@@ -73,7 +75,7 @@ def _convert(order: dict[str, Any], out: Path) -> dict[str, Any]:
     import torch
 
     from pytest_medgan.errors import CheckpointError
-    from pytest_medgan.gan.foreign_networks import Choice, Drawing, Picture, read_nvlabs, read_studiogan
+    from pytest_medgan.gan.foreign_networks import Choice, Picture, read_nvlabs, read_studiogan
 
     network, code = Path(order["network"]), Path(order["code"])
     choice = Choice(order["label"], order["truncation"])
@@ -101,8 +103,7 @@ def _convert(order: dict[str, Any], out: Path) -> dict[str, Any]:
             exported = _export(picture, z[:2], out, json.dumps(said, sort_keys=True))
         except Exception as error:  # whatever torch raises for code that it cannot follow
             raise CheckpointError(
-                f"torch cannot follow the network's code ({_reason(error, order['code'])}). Name the other format, "
-                f"--out {_other_format(out)}."
+                f"torch cannot follow the network's code ({_reason(error, order['code'])}). {_action(drawing, out)}"
             ) from error
         try:
             difference = float((exported(z) - images).abs().max())
@@ -111,8 +112,7 @@ def _convert(order: dict[str, Any], out: Path) -> dict[str, Any]:
     if not difference <= _MOST:
         how = f"values differ by {difference:.2g}" if difference < math.inf else "or fails on another number of them"
         raise CheckpointError(
-            f"The exported program draws other images than the network ({how}). Make the network's noise constant, or "
-            f"name the other format, --out {_other_format(out)}."
+            f"The exported program draws other images than the network ({how}). {_action(drawing, out)}"
         )
     return {"latent": drawing.latent, "shape": list(images.shape[1:]), "low": low, "high": high, "differs": difference}
 
@@ -161,9 +161,13 @@ def _export(picture: nn.Module, z: Tensor, out: Path, said: str) -> nn.Module:
     return exported
 
 
-def _other_format(out: Path) -> str:
-    """Return the format that was not asked for, as a message names it."""
-    return "G.pt2 (torch.export)" if out.suffix == TORCHSCRIPT else "G.pt (TorchScript)"
+def _action(drawing: Drawing, out: Path) -> str:
+    """Return what to do about a program that cannot be exported."""
+    if out.suffix == TORCHSCRIPT:
+        return "Name the other format, --out G.pt2 (torch.export)."
+    if drawing.noise:  # TorchScript cannot take a layer's noise as an input
+        return "Draw its images in a function of (count, seed) of your own."
+    return "Make its noise constant where it draws any, or name the other format, --out G.pt (TorchScript)."
 
 
 if __name__ == "__main__":

@@ -363,6 +363,17 @@ def test_format_without_noise_for_each_image_is_refused(project: Project) -> Non
 
 
 @pytest.mark.usefixtures("here")
+def test_noise_is_never_offered_in_the_format_that_cannot_hold_it(project: Project) -> None:
+    """Code that looks at its own numbers cannot be exported, and TorchScript cannot hold the noise."""
+    network, _ = project.pickle(
+        change=("x = self.start", "open('/dev/null') if w.sum() > 1e9 else None; x = self.start")
+    )
+    answer, _ = order_here(network, project)
+    assert "torch cannot follow the network's code" in answer["problem"]
+    assert "Draw its images in a function of (count, seed) of your own." in answer["problem"]
+
+
+@pytest.mark.usefixtures("here")
 def test_equal_latents_with_other_noise_give_other_images(project: Project) -> None:
     network, _ = project.pickle()
     _, out = order_here(network, project)
