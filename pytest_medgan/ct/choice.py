@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pytest_medgan.ct.findings import Findings
 from pytest_medgan.ct.regions import StructureFile, choose_file
-from pytest_medgan.ct.series import GapError, Series, build_series, outline_series, reason_unsuitable
+from pytest_medgan.ct.series import GapError, Series, build_series, outline_series, reason_unsuitable, set_scouts_apart
 from pytest_medgan.ct.slices import Cause, Faulty, Header
 from pytest_medgan.errors import DataError
 
@@ -26,6 +26,8 @@ def choose_series(
     same_pixels: SamePixels | None = None,
 ) -> dict[str, Series]:
     """Return the series of each patient: the one with a contour, else the one with the most slices.
+
+    A projection of several slices on one (ImageType MIP, MINIP) is taken only where there is no other.
 
     Args:
         headers: Every slice that was read.
@@ -106,7 +108,9 @@ def _by_patient(headers: Sequence[Header], findings: Findings) -> dict[str, dict
 def _usable(series: Mapping[str, list[Header]], findings: Findings) -> dict[str, list[Header]]:
     """Return the series that are axial volumes; record the files of the others as not used."""
     usable = {}
-    for uid, headers in series.items():
+    for uid, found in series.items():
+        headers, scouts = set_scouts_apart(found)
+        findings.skip("image of another orientation than its series", [header.file for header in scouts])
         reason = reason_unsuitable(headers)
         if reason is None:
             usable[uid] = headers
@@ -122,7 +126,7 @@ def _best_series(usable: Mapping[str, list[Header]], structures: Sequence[Struct
     if len(usable) == 1:
         return next(iter(usable))
     drawn = {uid for uid, headers in usable.items() if choose_file(structures, outline_series(headers)) is not None}
-    return max(drawn or usable, key=lambda uid: (len(usable[uid]), uid))
+    return max(drawn or usable, key=lambda uid: (not usable[uid][0].projection, len(usable[uid]), uid))
 
 
 def _build(headers: Sequence[Header], faulty: Sequence[Faulty], same_pixels: SamePixels | None) -> Series:

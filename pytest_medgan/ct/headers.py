@@ -30,6 +30,7 @@ from pytest_medgan.ct.slices import (
     check_spacing,
     number_list,
 )
+from pytest_medgan.ct.stored_bits import OVERLAY_TAGS, overlay_bits, padding_range
 from pytest_medgan.errors import DataError
 from pytest_medgan.ground.digests import digest_file
 
@@ -45,6 +46,7 @@ STRUCTURE_CLASSES = {
 }
 _DIRECTORY = "1.2.840.10008.1.3.10"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_PROJECTIONS = frozenset(("MIP", "MINIP"))
 _KEYWORDS = (
     "SpecificCharacterSet",
     "ImageType",
@@ -77,7 +79,7 @@ _KEYWORDS = (
     "LossyImageCompression",
     *GROUP_SEQUENCES,
 )
-_TAGS = [Tag(keyword) for keyword in _KEYWORDS]  # looked up here, once, rather than for every file
+_TAGS = [*map(Tag, _KEYWORDS), *OVERLAY_TAGS]  # looked up here, once, rather than for every file
 
 
 def read_headers(root: Path, name: str, *, allow_synthetic: bool = False) -> list[Header | Skipped | Faulty]:
@@ -169,8 +171,12 @@ def _skip(dataset: Dataset, name: str) -> str | None:
         return coded
     if uid not in CT_CLASSES:
         return "no image"
-    kinds = [str(part).upper() for part in dataset.get("ImageType") or []]
-    return "localizer" if "LOCALIZER" in kinds else None
+    return "localizer" if "LOCALIZER" in _image_type(dataset) else None
+
+
+def _image_type(dataset: Dataset) -> set[str]:
+    """Return the words of ImageType in capital letters, such as ORIGINAL, PRIMARY, AXIAL, CT_SOM5 and MIP."""
+    return {word for part in dataset.get("ImageType") or [] for word in str(part).upper().split()}
 
 
 def _ct_header(dataset: Dataset, stream: BoundedFile, end: int, name: str, digest: str) -> list[Header]:
@@ -202,6 +208,7 @@ def _ct_header(dataset: Dataset, stream: BoundedFile, end: int, name: str, diges
         pixels=pixels,
         offset=offset,
         length=length,
+        projection=not _PROJECTIONS.isdisjoint(_image_type(dataset)),
     )
     return frame_headers(dataset, header) if multiframe else [header]
 
@@ -266,15 +273,11 @@ def _pixel_format(fields: _Fields) -> PixelFormat:
     (slope,), (intercept,) = fields.floats("RescaleSlope", 1), fields.floats("RescaleIntercept", 1)
     check_rescale(slope, text_of(dataset, "RescaleType"), name)
     allocated, stored = fields.integer("BitsAllocated"), fields.integer("BitsStored")
-    signed = fields.integer("PixelRepresentation")
-    if (
-        allocated not in (8, 16, 32)
-        or not 1 <= stored <= allocated
-        or fields.integer("HighBit", default=stored - 1) != stored - 1
-        or signed not in (0, 1)
-    ):
+    high, signed = fields.integer("HighBit", default=stored - 1), fields.integer("PixelRepresentation")
+    if allocated not in (8, 16, 32) or not 1 <= stored <= allocated or high != stored - 1 or signed not in (0, 1):
         raise DataError(
-            f"A CT slice has {stored} of {allocated} bits per pixel, which no CT has. Copy the file again.",
+            f"A CT slice has {stored} of {allocated} bits per pixel, the highest of them {high}, which no CT has. Copy "
+            "the file again.",
             file=name,
         )
     rows, columns = fields.integer("Rows"), fields.integer("Columns")
@@ -289,29 +292,7 @@ def _pixel_format(fields: _Fields) -> PixelFormat:
         slope=slope,
         intercept=intercept,
         syntax=transfer_syntax(dataset),
-        padding=_padding(dataset, signed == 1, allocated, stored),
+        padding=padding_range(dataset, signed=signed == 1, allocated=allocated, stored=stored),
         lossy=text_of(dataset, "LossyImageCompression") == "01",
+        overlays=overlay_bits(dataset, allocated, stored),
     )
-
-
-def _padding(dataset: Dataset, signed: bool, allocated: int, stored: int) -> tuple[int, int] | None:
-    """Return the lowest and highest stored value that stands for no measurement; None for none."""
-    value = dataset.get("PixelPaddingValue")
-    if value is None or value == "":
-        return None
-    limit = dataset.get("PixelPaddingRangeLimit")
-    ends = [_as_stored(int(value), signed, allocated, stored)]
-    if limit is not None and limit != "":
-        ends.append(_as_stored(int(limit), signed, allocated, stored))
-    return min(ends), max(ends)
-
-
-def _as_stored(value: int, signed: bool, allocated: int, stored: int) -> int:
-    """Return a padding value as pixels hold it. Writers give -2000 as it is, as 63536, or of 12 bits as 2096."""
-    span = 1 << allocated
-    value %= span
-    if not signed:
-        return value
-    if value < 1 << stored:  # zeros in the unused bits: the highest stored bit is the sign
-        span = 1 << stored
-    return value - span if value >= span // 2 else value

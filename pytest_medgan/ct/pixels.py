@@ -118,15 +118,19 @@ def _decode(root: Path, header: Header) -> npt.NDArray[np.integer]:
 def _as_signed(values: npt.NDArray[np.integer], pixels: PixelFormat, name: str) -> npt.NDArray[np.integer]:
     """Return values of BitsStored bits.
 
-    PS3.5 8.1.1 does not fix the unused bits. Zeros are accepted, and copies of the sign of signed values. Any other
-    content is refused, since a flipped high bit would pass for a bright pixel.
+    PS3.5 8.1.1 does not fix the unused bits. Zeros are accepted, copies of the sign of signed values, and overlays. Any
+    other content is refused, since a flipped high bit would pass for a bright pixel.
 
     Raises:
         DataError: Values lie beyond BitsStored.
     """
     if pixels.stored == pixels.allocated or values.size == 0:
         return values
-    lowest, highest, end = int(values.min()), int(values.max()), 1 << pixels.stored
+    end = 1 << pixels.stored
+    if pixels.overlays:
+        # a sign's copies would lack the overlays' bits, so of signed values all unused bits are cleared
+        values = values.astype(np.int64) & (end - 1 if pixels.signed else ~pixels.overlays)
+    lowest, highest = int(values.min()), int(values.max())
     half = end >> 1
     if pixels.signed and lowest >= 0 and half <= highest < end:
         plain = values.astype(np.int64)

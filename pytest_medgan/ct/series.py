@@ -63,6 +63,12 @@ class Series:
         """Whether rescale, sign or padding of stored values differ between slices."""
         return len({(h.pixels.rescale, h.pixels.signed, h.pixels.padding) for h in self.slices}) > 1
 
+    @property
+    def sideways(self) -> float:
+        """How far the last slice lies beside the normal through the first one, mm: far where the gantry was tilted."""
+        way = np.subtract(self.slices[-1].position, self.slices[0].position)
+        return float(np.linalg.norm(way - (way @ np.array(self.normal)) * np.array(self.normal)))
+
     def nearest(self, position: float) -> int:
         """Return the index of the slice within half a step of `position` (mm along the normal); -1 if there is none."""
         index = int(np.argmin(np.abs(np.array(self.positions) - position)))
@@ -72,13 +78,29 @@ class Series:
         return len(self.slices)
 
 
+def set_scouts_apart(headers: Sequence[Header]) -> tuple[list[Header], list[Header]]:
+    """Return the slices of a series, and its few images in another orientation: scouts that are not labelled as such.
+
+    Where axial slices are not the majority, all stay together.
+    """
+    normals = [_normal_of(header) for header in headers]
+    is_axial = [normal is None or abs(normal[2]) >= _TILT for normal in normals]
+    if 2 * sum(is_axial) <= len(headers):
+        return list(headers), []
+    kept = [header for header, axial in zip(headers, is_axial, strict=True) if axial]
+    return kept, [header for header, axial in zip(headers, is_axial, strict=True) if not axial]
+
+
 def reason_unsuitable(headers: Sequence[Header]) -> str | None:
     """Return what kind of series this is if it is not an axial volume, in words for a count; None for a volume.
 
     Damage is not checked here: a series that is not used may be damaged.
+
+    Args:
+        headers: Its slices, with scouts set apart.
     """
     normal = _normal_of(headers[0])
-    if normal is not None and abs(normal[2]) < _TILT:
+    if any(found is not None and abs(found[2]) < _TILT for found in map(_normal_of, headers)):
         return "series that is not axial"
     if normal is not None and len(headers) > 2:
         places = {round(float(np.dot(header.position, normal)), 2) for header in headers}

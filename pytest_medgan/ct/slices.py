@@ -39,6 +39,7 @@ class PixelFormat:
     syntax: str  # transfer syntax UID
     padding: tuple[int, int] | None  # lowest and highest stored value that stands for no measurement
     lossy: bool = False  # compressed with loss at some time
+    overlays: int = 0  # mask of the unused bits that hold overlays
 
     @property
     def rescale(self) -> tuple[float, float]:
@@ -65,6 +66,7 @@ class Header:
     offset: int  # of the pixel values in the file; -1 where a decoder must find them
     length: int  # bytes of pixel values, of one frame
     frame: int = 0  # index in a multi-frame file
+    projection: bool = False  # whether ImageType says that it shows the brightest or darkest of several slices
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,10 @@ from pytest_medgan.ct.planes import AXIAL, choose_slices
 from pytest_medgan.ct.reading import Reading
 from pytest_medgan.ct.regions import StructureFile, choose_file
 from pytest_medgan.ct.scale import check_scale, check_thorax
-from pytest_medgan.ct.series import Series
+from pytest_medgan.ct.series import EDGE_TOLERANCE, Series
 from pytest_medgan.ct.slices import Cause, Faulty, Header, Skipped
 from pytest_medgan.ct.tumour import Centre, Tumour
+from pytest_medgan.errors import DataError
 from pytest_medgan.ground.listing import SourceFile
 from pytest_medgan.records import DataSettings, UInt8
 
@@ -233,14 +234,26 @@ def _jobs(
 
 
 def _cube(series: Series, tumour: Tumour | None, settings: DataSettings) -> tuple[Job, list[SliceJob]]:
-    """Return the cube of a series round its tumour or its middle, and the axial slices that it is made of."""
+    """Return the cube of a series round its tumour or its middle, and the axial slices that it is made of.
+
+    Raises:
+        DataError: The scan is shorter than the cube, or its slices are not stacked along their normal.
+    """
+    side = settings.crop_size * series.slices[0].spacing[1]
+    height = (len(series) - 1) * series.step
+    if height > 0 and series.sideways * min(side / height, 1.0) > EDGE_TOLERANCE:
+        raise DataError(
+            f"A scan was made with a tilted gantry, so that planes={settings.planes} would cut it askew. Resample it "
+            f"to upright slices, leave it out, or take planes={AXIAL}.",
+            file=series.slices[0].file,
+        )
     middle, *centre = tumour.centroid if tumour is not None else (Fraction(len(series) - 1, 2),)
     place = (centre[0], centre[1]) if centre else None
     axial = _slice_jobs(series, range(len(series)), lambda _: place, settings)
     cube = plan_cube(
         axial,
         middle=middle,
-        side=settings.crop_size * series.slices[0].spacing[1],
+        side=side,
         distance=series.step,
         settings=settings,
     )

@@ -152,6 +152,10 @@ def coronal(dataset: Dataset, index: int) -> None:
     dataset.ImagePositionPatient = [-31.5, -31.5 + 3 * index, -82]
 
 
+def projection(dataset: Dataset, index: int) -> None:
+    dataset.ImageType = ["DERIVED", "SECONDARY", "AXIAL", "CT_SOM5 MIP"]
+
+
 def bolus(dataset: Dataset, index: int) -> None:
     dataset.ImagePositionPatient = [-31.5, -31.5, -91]
 
@@ -357,6 +361,8 @@ QUIRKS = [
           (f"{PASSED}12 slice without Hounsfield units",)),
     Quirk("a longer series of another kernel without contour", lambda r: second_series(r, lambda d, i: None),
           (SEVERAL,), {OTHER: 12}),
+    Quirk("a longer series of projections", lambda r: second_series(r, projection), (SEVERAL,), {OTHER: 12},
+          {"crop": "image"}),
     Quirk("a second series, cut off in every file", damaged_series, (f"{PASSED}5 damaged DICOM file",)),
     Quirk("a second series of every patient", reformats_of_everyone,
           ("4 patients have several CT series: the one with a contour, else the one with the most slices is used, "
@@ -481,6 +487,23 @@ def test_prepare_patient_without_an_axial_series_is_left_out_with_a_warning(
         "1 patients of the clinical table have no images",
     )
     assert found.counts["patients"] == 3
+
+
+@pytest.mark.parametrize("name", ["000-scout.dcm", "999-scout.dcm"])
+def test_prepare_scout_without_its_label_leaves_the_patient_in(
+    cohort: Path, small: Small, tmp_path: Path, name: str
+) -> None:
+    """Whichever file of the series is read first, its six axial slices are used as they are without the scout."""
+    expected = read(cohort, small, tmp_path / "one")
+    scout = dcmread(slices(cohort)[0])
+    sagittal(scout, 0)
+    scout.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+    scout.SOPInstanceUID = scout.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+    scout.save_as(slices(cohort)[0].with_name(name))
+    found = read(cohort, small, tmp_path / "two")
+    assert found.warnings == expected.warnings
+    assert found.counts["skipped: image of another orientation than its series"] == 1
+    np.testing.assert_array_equal(found.pixels, expected.pixels)
 
 
 def test_prepare_patient_whose_only_series_is_damaged_is_an_error(cohort: Path, small: Small, tmp_path: Path) -> None:

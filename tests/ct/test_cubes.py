@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
 
 from pytest_medgan.ct.cubes import interpolate, plan_cube
 from pytest_medgan.ct.load import prepare, render_job
@@ -135,6 +136,31 @@ def test_volumes_are_cut_in_the_three_planes_of_the_body(tmp_path: Path, small: 
     groups = sorted(set(made.groups.tolist()))
     gaps = [abs(made.pixels[made.groups == name, 0] - np.concatenate(expected)).max() for name in groups]
     assert min(gaps) == 0
+
+
+@pytest.mark.parametrize(("along_normal", "refused"), [(True, False), (False, True)])
+def test_slices_of_a_tilted_gantry_are_not_stacked_askew(
+    tmp_path: Path, small: Small, study_class: type, along_normal: bool, refused: bool
+) -> None:
+    """Slices turned by 20 degrees make a cube where they follow their normal, none where the table moved along z."""
+    turn = np.deg2rad(20)
+    cosine, sine = float(np.cos(turn)), float(np.sin(turn))
+
+    def tilt(dataset: Dataset, index: int) -> None:
+        way = np.array((0.0, sine, cosine) if along_normal else (0.0, 0.0, 1.0)) * 3 * index
+        dataset.ImageOrientationPatient = [1, 0, 0, 0, cosine, -sine]
+        dataset.ImagePositionPatient = (np.array((-31.5, -31.5, -100.0)) + way).round(6).tolist()
+
+    for name in ("PAT-001", "PAT-002", "PAT-003"):
+        study_class(tmp_path / "root", name, slices=12, change=tilt).write()
+    settings = small(tmp_path / "root", planes="three", crop="image")
+    prepare(replace(settings, planes="axial"), cache_dir=tmp_path / "cache")
+    if not refused:
+        assert len(prepare(settings, cache_dir=tmp_path / "cache").pixels) == 3 * 3 * settings.size
+        return
+    with pytest.raises(DataError, match="tilted gantry, so that planes=three would cut it askew") as caught:
+        prepare(settings, cache_dir=tmp_path / "cache")
+    assert caught.value.file == "PAT-001/study/series/000.dcm"
 
 
 def test_dicom_series_are_cut_in_three_planes_from_their_positions(tmp_path: Path) -> None:

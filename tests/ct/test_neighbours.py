@@ -71,3 +71,22 @@ def test_prepare_slice_shifted_against_its_neighbours_is_refused(
         assert caught.value.file == "PAT-001/study/series/003.dcm"
     else:
         assert len(prepare(settings, cache_dir=tmp_path / "cache").pixels) == 6
+
+
+def test_prepare_air_whose_noise_falls_on_the_padding_value_is_no_damage(
+    study_class: Any, tmp_path: Path, small: Callable[..., DataSettings]
+) -> None:
+    """Air lies at the lowest stored value, where noise is cut off, and PixelPaddingValue is that value."""
+    rng = np.random.default_rng(0)
+
+    def change(dataset: Dataset, index: int) -> None:
+        noisy = dataset.pixel_array + rng.normal(0, 20, (64, 64))
+        dataset.PixelData = np.clip(noisy, 0, 4095).astype("<u2").tobytes()
+        dataset.PixelPaddingValue = 0
+
+    for path in study_class(tmp_path / "data", slices=6, change=change).write().files:
+        dataset = dcmread(path)
+        dataset.compress(RLELossless)
+        dataset.save_as(path)
+    made = prepare(small(tmp_path / "data", split="slice"), cache_dir=tmp_path / "cache")
+    assert len(made.pixels) == 6

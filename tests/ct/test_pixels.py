@@ -22,8 +22,8 @@ from pytest_medgan.ct.pixels import read_hounsfield
 from pytest_medgan.errors import DataError
 
 
-def header_of(study: Any) -> Any:
-    return read_headers(study.root, study.files[0].relative_to(study.root).as_posix())[0]
+def header_of(study: Any, index: int = 0) -> Any:
+    return read_headers(study.root, study.files[index].relative_to(study.root).as_posix())[0]
 
 
 def test_read_hounsfield_rows_equal_those_of_the_whole_slice(tmp_path: Path, study_class: Any) -> None:
@@ -100,6 +100,39 @@ def test_read_hounsfield_values_that_leap_as_signed_ones_are_refused(tmp_path: P
     study = study_class(tmp_path, slices=1, change=change).write()
     with pytest.raises(DataError, match="beyond its 12 bits"):
         read_hounsfield(tmp_path, header_of(study))
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_read_hounsfield_overlay_in_an_unused_bit_is_not_read_as_a_value(
+    tmp_path: Path, study_class: Any, signed: bool
+) -> None:
+    """Until 2004 an overlay might lie in bit 12 to 15 of the pixels; every other bit there is damage as before."""
+    stored = np.tile(np.arange(2048).reshape(32, 64) - (1024 if signed else 0), (2, 1))
+
+    def change(dataset: Dataset, index: int) -> None:
+        dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 12, 11, int(signed)
+        values = stored.astype("<u2")
+        values[10:20, 5:9] ^= 1 << 12
+        if index == 1:
+            values[3, 3] ^= 1 << 14
+        dataset.PixelData = values.tobytes()
+        for element, kind, value in (
+            (0x0010, "US", 64),
+            (0x0011, "US", 64),
+            (0x0040, "CS", "G"),
+            (0x0050, "SS", [1, 1]),
+            (0x0100, "US", 16),
+            (0x0102, "US", 12),
+        ):
+            dataset.add_new((0x6002, element), kind, value)
+
+    study = study_class(tmp_path, slices=2, change=change).write()
+    headers = [header_of(study, index) for index in range(2)]
+    assert [header.pixels.overlays for header in headers] == [1 << 12] * 2
+    assert (read_hounsfield(tmp_path, headers[0]) == stored - 1024).all()
+    if not signed:
+        with pytest.raises(DataError, match="beyond its 12 bits"):
+            read_hounsfield(tmp_path, headers[1])
 
 
 def test_read_hounsfield_bits_beyond_the_stored_ones_are_refused(tmp_path: Path, study_class: Any) -> None:

@@ -20,6 +20,7 @@ from pytest_medgan.ct.series import (
     outline_series,
     read_volume,
     reason_unsuitable,
+    set_scouts_apart,
 )
 from pytest_medgan.ct.slices import Header
 from pytest_medgan.errors import DataError
@@ -211,6 +212,14 @@ def test_reason_unsuitable_names_the_kind_of_series(headers: list[Header]) -> No
     bolus = [replace(h, position=headers[0].position) for h in headers]
     assert reason_unsuitable(bolus) == "series with many images at one position"
     assert reason_unsuitable([*headers[:6], *(replace(h, file=f"copy {h.file}") for h in headers[:6])]) is None
+
+
+def test_set_scouts_apart_takes_the_few_images_of_another_orientation(headers: list[Header]) -> None:
+    scouts = [replace(h, orientation=SAGITTAL, file=f"scout {h.file}") for h in headers]
+    assert set_scouts_apart([*scouts[:5], *headers[:6]]) == (headers[:6], scouts[:5])
+    for undecided in ([*scouts[:6], *headers[:6]], [*headers[:6], *scouts[:6]]):
+        assert set_scouts_apart(undecided) == (undecided, [])
+        assert reason_unsuitable(undecided) == "series that is not axial"
 
 
 def test_outline_series_orders_slices_without_checks(headers: list[Header]) -> None:
