@@ -110,6 +110,10 @@ def seed_ignored(count: int, seed: int) -> UInt8:
     return blobs(count, 3)
 
 
+def seeds_added(count: int, seed: int) -> UInt8:
+    return np.concatenate([blobs(1, seed + index) for index in range(count)])
+
+
 def constant(count: int, seed: int) -> UInt8:
     return np.repeat(blobs(1, 3), count, 0)
 
@@ -128,6 +132,7 @@ def blurred(count: int, seed: int) -> UInt8:
     [
         (late_black, False, VerdictCause.NO_SAMPLE, "of the images are blank"),
         (seed_ignored, False, VerdictCause.NO_SAMPLE, "the generator ignores its seed"),
+        (seeds_added, False, VerdictCause.NO_SAMPLE, "two latent seeds share"),
         (constant, False, VerdictCause.NO_SAMPLE, "the generator returns one image, whatever its seed"),
         (reference_returned, False, VerdictCause.NO_SAMPLE, "reference images, pixel by pixel"),
         (blurred, True, VerdictCause.DIFFERENT, "paired image by image"),

@@ -36,6 +36,7 @@ class FeatureSpace:
     volume_shape: tuple[int, ...] | None = None  # [D,H,W] of these, where known: the canary has it too
     channels: frozenset[int] = frozenset({1, 3})  # of the images it takes
     modules: tuple[str, ...] = ()  # modules of the user's that compute it; empty where the package does
+    is_users: bool = False  # a function, an object or a file of the user's computes it
 
     def embed(self, pixels: UInt8, progress: Progress = no_progress) -> Answer:
         """Return features [N,D] and probabilities [N,C] or None of uint8 [N,C,H,W], or of volumes."""
@@ -76,6 +77,7 @@ def resolve_extractor(extractor: Any) -> FeatureSpace:
         trained_on=frozenset(map(str, getattr(extractor, "trained_on", ()))),
         takes_volumes=bool(getattr(extractor, "takes_volumes", False)),
         modules=(type(extractor).__module__,),
+        is_users=True,
     )
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from pytest_medgan.embedding.canaries import distance
 from pytest_medgan.embedding.contract import FeatureSpace, check_answer
 from pytest_medgan.errors import ExtractorError, MedganError
-from pytest_medgan.records import CANARY_TOLERANCE, UInt8
+from pytest_medgan.records import CANARY_TOLERANCE, Float32, UInt8
 
-TRIED = 2  # images or volumes that a space is tried with
+TRIED = 4  # images or volumes that a space is tried with
 
 
 def check_kind(space: FeatureSpace, pixels: UInt8) -> None:
@@ -38,33 +40,59 @@ def check_kind(space: FeatureSpace, pixels: UInt8) -> None:
 
 
 def try_space(space: FeatureSpace, pixels: UInt8) -> None:
-    """Embed two real images or volumes twice, before anything is drawn.
+    """Embed a few real images or volumes twice, before anything is drawn, and by the user's own code also apart.
 
-    Grey images are not tried: every space was made for them, and the canary tries it.
+    The package's own spaces are not tried with grey images: each was made for them, and the canary tries it.
 
     Args:
         space: The feature space.
         pixels: uint8 [N,C,H,W], or volumes [N,1,D,H,W].
 
     Raises:
-        ExtractorError: It fails, returns something that is no features, or other features the second time.
+        ExtractorError: It fails, returns something that is no features, other features the second time, or features
+            that depend on the other images of a batch, as those of batch normalisation in train mode do.
     """
-    if pixels.ndim == 4 and pixels.shape[1] == 1:
+    is_grey = pixels.ndim == 4 and pixels.shape[1] == 1
+    if is_grey and not space.is_users:
         return
     some = np.ascontiguousarray(pixels[:TRIED])
-    what = "volumes" if pixels.ndim == 5 else "images in colour"
-    try:
-        first, again = (check_answer(space.embed(some), len(some))[0] for _ in range(2))
-    except MedganError:
-        raise
-    except Exception as error:  # a foreign network raises anything where a shape does not suit it
-        raise ExtractorError(
-            f"The extractor fails on {what} uint8 {list(some.shape)}. Call it on such an array in Python to see what "
-            "it says."
-        ) from error
-    gap = distance(tuple(again.ravel().tolist()), tuple(first.ravel().tolist()))
-    if not gap <= CANARY_TOLERANCE[space.numeric_class]:
+    what = "volumes" if pixels.ndim == 5 else "grey images" if is_grey else "images in colour"
+    first = _embed(space, [some], what)
+    if not _agree(space, _embed(space, [some], what), first):
         raise ExtractorError(
             f"The extractor returns other features when it is given the same {what} again. Build it in eval mode, "
             "without random numbers."
         )
+    middle = len(some) // 2
+    if space.is_users and middle and not _agree(space, _embed(space, [some[:middle], some[middle:]], what), first):
+        raise ExtractorError(
+            f"The extractor returns other features for the same {what} when others are embedded with them. Build it in "
+            "eval mode, and normalise each image by itself."
+        )
+
+
+def _embed(space: FeatureSpace, batches: Sequence[UInt8], what: str) -> Float32:
+    """Return the features of batches, each embedded by itself.
+
+    Raises:
+        ExtractorError: It fails, or returns something that is no features.
+    """
+    found: list[Float32] = []
+    for batch in batches:
+        try:
+            features, _ = check_answer(space.embed(batch), len(batch))
+        except MedganError:
+            raise
+        except Exception as error:  # a foreign network raises anything where a shape does not suit it
+            raise ExtractorError(
+                f"The extractor fails on {what} uint8 {list(batch.shape)}. Call it on such an array in Python to see "
+                "what it says."
+            ) from error
+        found.append(features)
+    return np.concatenate(found)
+
+
+def _agree(space: FeatureSpace, ours: Float32, theirs: Float32) -> bool:
+    """Return whether two answers are as near as those of one extractor on two machines."""
+    gap = distance(tuple(ours.ravel().tolist()), tuple(theirs.ravel().tolist()))
+    return gap <= CANARY_TOLERANCE[space.numeric_class]

@@ -157,7 +157,7 @@ def _from_module(module: str, name: str, spec: ExtractorSpec) -> FeatureSpace:
     identity = vars(found).get("identity") if hasattr(found, "__dict__") else None
     if identity is None:
         identity = f"{spec.name};source {hashlib.sha256(_source(loaded)).hexdigest()[:16]}"
-    return space_of_function(spec.name, str(identity), found, _batch(spec), (module,))
+    return replace(space_of_function(spec.name, str(identity), found, _batch(spec), (module,)), is_users=True)
 
 
 def _check_signature(function: Function, name: str) -> None:
@@ -216,7 +216,7 @@ def _from_file(spec: ExtractorSpec, device: str) -> FeatureSpace:
         with torch.inference_mode():
             return network(torch.from_numpy(np.ascontiguousarray(pixels)).to(device))
 
-    return space_of_function("an extractor from a file", identity, answer, _batch(spec))
+    return replace(space_of_function("an extractor from a file", identity, answer, _batch(spec)), is_users=True)
 
 
 def _refuse_file_operators(script: torch.jit.ScriptModule, file: Path) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_medgan.evaluate.workbench import Workbench
 
 CHECKED = 512  # images per sample group, and of each role's own, that are compared with real images
-SAME = 0.5  # share of equal positions from which two sample groups count as the same
+SAME = 0.5  # share of equal images from which two sample groups count as the same
 NOISE = 1.0  # grey levels, root mean square, below which an image does not differ from the mean image
 CONSTANT = 0.9  # share of such images from which a generator counts as nearly constant
 BLANK = 0.05  # share of images of a single grey level, beyond that of the reference images
@@ -96,19 +96,21 @@ def _blank_share(images: UInt8) -> float:
 
 
 def _repeated_groups(groups: Sequence[UInt8]) -> Suspect | None:
-    """Return whether two sample groups of different latent seeds hold the same images, in place or in another order.
+    """Return whether two sample groups of different latent seeds hold the same images, in place or elsewhere.
 
-    In place only images that their group holds once are counted: black images in common do not say that the seed is
-    ignored.
+    Images elsewhere are those of a generator that seeds each image by seed + index. Only images that their group holds
+    once are counted: black images in common do not say that the seed is ignored.
     """
     digests = [[hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images] for images in groups]
-    shares = [0.0]
+    ignored, common = 0.0, 0.0
     for left, right in combinations(digests, 2):
         times, others = Counter(left), Counter(right)
         in_place = sum(a == b and times[a] == 1 for a, b in zip(left, right, strict=True)) / len(left)
-        shares.append(1.0 if times == others else in_place)
-    worst = max(shares)
-    return Suspect(Suspicion.SEED_IGNORED, worst) if worst >= SAME else None
+        ignored = max(ignored, 1.0 if times == others else in_place)
+        common = max(common, sum(times[one] == 1 == others[one] for one in times) / len(left))
+    if ignored >= SAME:
+        return Suspect(Suspicion.SEED_IGNORED, ignored)
+    return Suspect(Suspicion.SEEDS_OVERLAP, common) if common >= SAME else None
 
 
 def _by_chance(real: RealSets, role: str) -> float:

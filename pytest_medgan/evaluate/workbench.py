@@ -110,18 +110,30 @@ class Workbench:
     def extractor(self, spec: str, real: RealSets) -> FeatureSpace:
         """Return the feature space that `spec` names; random weights are calibrated on the reference images."""
         from pytest_medgan.embedding import load_extractor
-        from pytest_medgan.embedding.kinds import check_kind, try_space
 
         def make() -> FeatureSpace:
             space = load_extractor(
                 spec, device=self.device, calibration=real.reference, cache=self.cache(), progress=self.progress
             )
-            pixels = real.reference.pixels
-            check_kind(space, pixels)
-            try_space(space, pixels)
-            return replace(space, volume_shape=pixels.shape[2:]) if space.takes_volumes else space
+            self.resolve(space, real)
+            return replace(space, volume_shape=real.reference.pixels.shape[2:]) if space.takes_volumes else space
 
         return self.keep(("extractor", spec, real.digest), make)
+
+    def resolve(self, extractor: Extractor, real: RealSets) -> FeatureSpace:
+        """Return an extractor as a feature space that has been tried with some of the reference images."""
+        from pytest_medgan.embedding import resolve_extractor
+        from pytest_medgan.embedding.kinds import check_kind, try_space
+
+        space, pixels = resolve_extractor(extractor), real.reference.pixels
+
+        def make() -> bool:
+            check_kind(space, pixels)
+            try_space(space, pixels)
+            return True
+
+        self.keep(("tried", space.identity, real.digest), make)
+        return space
 
     def generator(self, settings: Settings) -> Generator:
         """Return the generator that the settings name."""
@@ -129,6 +141,7 @@ class Workbench:
         from pytest_medgan.gan import load_generator
         from pytest_medgan.gan.architectures import ARCHITECTURES
         from pytest_medgan.gan.loading import is_model_folder
+        from pytest_medgan.gan.others import ImagePool
 
         spec = settings.generator
         if spec is None:
@@ -146,9 +159,12 @@ class Workbench:
             return self.train(ARCHITECTURES[spec].config(size=side, channels=channels), images)
         if isdir(spec) and not is_model_folder(Path(spec)) and is_volume_folder(Path(spec)):
             return self._volumes(Path(spec), settings)
-        return self.keep(
+        generator = self.keep(
             ("generator", spec), lambda: load_generator(spec, device=self.local_device(), progress=self.progress)
         )
+        if isinstance(generator, ImagePool):
+            return self.keep(("dealt", spec, settings.seeds), lambda: generator.dealt(settings.seeds))
+        return generator
 
     def _volumes(self, path: Path, settings: Settings) -> Generator:
         """Return the volumes of a folder as a generator."""

@@ -99,6 +99,7 @@ class Suspicion(enum.StrEnum):
     """What makes generated images no sample of a generator; said in words by the gate."""
 
     SEED_IGNORED = "seed_ignored"  # sample groups of different latent seeds hold the same images
+    SEEDS_OVERLAP = "seeds_overlap"  # they hold the same images in other places, as with seed + index
     CONSTANT = "constant"  # every image is the same
     NEARLY_CONSTANT = "nearly_constant"  # the images differ by less than noise
     BLANK = "blank"  # images of a single grey level, more of them than among the real ones

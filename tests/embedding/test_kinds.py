@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from pytest_medgan.embedding import embed_images, load_extractor, resolve_extractor
 from pytest_medgan.embedding.kinds import check_kind, try_space
@@ -89,18 +91,70 @@ def counted(answers: list[Any]) -> Callable[[np.ndarray], Any]:
 @pytest.mark.parametrize(
     ("answers", "words"),
     [
-        ([np.ones((2, 3)), np.zeros((2, 3))], "returns other features when it is given the same"),
-        ([np.ones((2, 3)), np.ones((2, 4))], "returns other features when it is given the same"),
-        ([np.full((2, 3), np.nan)], "NaN or infinite"),
-        ([np.ones((1, 3))], r"returned \[1, 3\] for 2 images"),
-        ([], r"fails on .* uint8 \[2, .*Call it on such an array"),
+        ([np.ones((3, 3)), np.zeros((3, 3))], "returns other features when it is given the same"),
+        ([np.ones((3, 3)), np.ones((3, 4))], "returns other features when it is given the same"),
+        ([np.full((3, 3), np.nan)], "NaN or infinite"),
+        ([np.ones((1, 3))], r"returned \[1, 3\] for 3 images"),
+        ([], r"fails on .* uint8 \[3, .*Call it on such an array"),
     ],
 )
 def test_space_that_does_not_stand_the_trial_is_refused(pixels: np.ndarray, answers: list[Any], words: str) -> None:
     with pytest.raises(ExtractorError, match=words):
-        try_space(space_of_function("odd", "odd", counted(list(answers)), 2), pixels)
+        try_space(space_of_function("odd", "odd", counted(list(answers)), 4), pixels)
 
 
-def test_trial_is_passed_by_equal_features_and_grey_images_are_not_tried(of_images: Any) -> None:
+def test_trial_is_passed_by_equal_features_and_a_space_that_ships_is_not_tried_with_grey_images(of_images: Any) -> None:
     try_space(of_images, COLOUR)
-    try_space(space_of_function("odd", "odd", counted([]), 2), GREY)
+    try_space(space_of_function("odd", "odd", counted([]), 4), GREY)
+
+
+BATCHED = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+network = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+class Space:
+    identity, numeric_class = "space", "float32"
+
+    def embed(self, pixels, progress):
+        return embed(pixels), None
+
+
+def embed(pixels):
+    with torch.no_grad():
+        return network(torch.as_tensor(pixels).float() / 255).numpy()
+"""
+
+
+@pytest.mark.parametrize("name", ["embed", "Space"])
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_features_that_depend_on_the_batch_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, mode: str
+) -> None:
+    (tmp_path / f"batched_{mode}.py").write_text(f"{BATCHED}\n\nnetwork.{mode}()\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    space = load_extractor(f"batched_{mode}:{name}")
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 1, 16, 16), dtype=np.uint8)
+    if mode == "eval":
+        try_space(space, pixels)
+        return
+    with pytest.raises(ExtractorError, match="other features for the same grey images when others are embedded with"):
+        try_space(space, pixels)
+
+
+def test_features_of_a_file_that_depend_on_the_batch_are_refused(tmp_path: Path) -> None:
+    class Standardised(torch.nn.Module):
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            means = pixels.float().mean((2, 3))
+            return means - means.mean(0)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch announces the end of TorchScript
+        torch.jit.script(Standardised()).save(str(tmp_path / "space.pt"))
+    space = load_extractor(str(tmp_path / "space.pt"))
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 1, 16, 16), dtype=np.uint8)
+    with pytest.raises(ExtractorError, match="when others are embedded with them"):
+        try_space(space, pixels)

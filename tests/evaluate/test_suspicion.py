@@ -55,6 +55,17 @@ def test_group_that_repeats_half_of_another_is_found(real: RealSets, bench: Work
     assert suspicions([noise(0), less], real, bench) == {}
 
 
+def test_images_that_two_seeds_share_in_other_places_are_found(real: RealSets, bench: Workbench) -> None:
+    def by_sum(seed: int) -> UInt8:
+        return np.concatenate([noise(seed + index, 1) for index in range(60)])
+
+    assert suspicions([by_sum(seed) for seed in (0, 1, 2)], real, bench) == {Suspicion.SEEDS_OVERLAP: 59 / 60}
+    assert suspicions([by_sum(seed) for seed in (0, 100, 200)], real, bench) == {}
+    pool, rng = noise(0, 100), np.random.default_rng(3)
+    shuffles = [pool[rng.permutation(100)[:60]] for _ in range(2)]
+    assert suspicions(shuffles, real, bench).keys() == {Suspicion.SEEDS_OVERLAP}
+
+
 def test_black_images_in_common_are_not_an_ignored_seed(real: RealSets, bench: Workbench) -> None:
     def late_black(seed: int) -> UInt8:
         return np.concatenate([noise(seed, 24), np.zeros((36, 1, 32, 32), np.uint8)])

@@ -355,6 +355,18 @@ def test_workbench_reads_a_folder_of_volumes_and_leaves_pictures_to_the_pool(tmp
     assert bench.generator(replace(settings, seeds=(0, 1, 2))) is not generator
 
 
+def test_workbench_deals_pictures_already_made_among_the_seeds(tmp_path: Path) -> None:
+    bench, pixels = Workbench(tmp_path / "cache"), np.arange(200, dtype=np.uint8)[:, None, None].repeat(8, 1)
+    np.savez(tmp_path / "made.npz", pixels=pixels.repeat(8, 2))
+    settings = Settings(DATA, generator=str(tmp_path / "made.npz"), seeds=(3, 4))
+    generator = bench.generator(settings)
+    first, second = (set(generator(100, seed)[:, 0, 0, 0].tolist()) for seed in (3, 4))
+    assert len(first | second) == 200
+    assert bench.generator(settings) is generator
+    with pytest.raises(CheckpointError, match="holds 67 images of seed 3"):
+        bench.generator(replace(settings, seeds=(3, 4, 5)))(68, 3)
+
+
 def test_synthetic_dicom_series_is_read_as_generated_and_refused_as_real(tmp_path: Path) -> None:
     pydicom = pytest.importorskip("pydicom")
     from pytest_medgan.phantom import write_studies
