@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,6 +33,12 @@ def lift_first_frame(dataset: Dataset) -> None:
             value = frame_value(dataset, frames[0], keyword)
             if value is not None:
                 setattr(dataset, keyword, value)
+
+
+def frame_items(dataset: Dataset, frame: Dataset, sequence: str) -> list[Dataset]:
+    """Return the items of one functional group: the frame's own, else the shared ones."""
+    shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    return list(frame.get(sequence) or shared.get(sequence) or [])
 
 
 def frame_value(dataset: Dataset, frame: Dataset, keyword: str) -> Any:
@@ -95,3 +102,21 @@ def frame_headers(dataset: Dataset, first: Header) -> list[Header]:
             )
         )
     return found
+
+
+def referenced_images(item: Dataset) -> list[str]:
+    """Return what an image reference means: UID/frame for each frame that it names, else the UID of the file."""
+    uid, frames = str(item.ReferencedSOPInstanceUID), item.get("ReferencedFrameNumber")
+    if frames is None:
+        return [uid]
+    return [f"{uid}/{int(number) - 1}" for number in (frames if isinstance(frames, Sequence) else [frames])]
+
+
+def possible_instances(images: Iterable[str]) -> frozenset[str]:
+    """Return every `Header.instance` by which a series shows that references mean it.
+
+    A file may have one slice or many, which the reference does not say. Where it names no frame it means all of them,
+    and the first one shows that the file is here.
+    """
+    split = [(image, *image.partition("/")[::2]) for image in images]
+    return frozenset(name for image, uid, frame in split for name in (image, uid, f"{uid}/{frame or 0}"))

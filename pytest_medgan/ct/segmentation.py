@@ -1,10 +1,17 @@
-"""DICOM SEG: segments as masks on the slices they were drawn on, binary, fractional or as a label map."""
+"""DICOM SEG: segments as masks on the slices they were drawn on, binary, fractional or as a label map.
+
+A frame lies where its position, its orientation and its spacing say. What a file does not state is taken from the slice
+that the frame was drawn on.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -12,21 +19,25 @@ from pydicom.dataset import Dataset
 
 from pytest_medgan.ct.bounded import BoundedFile
 from pytest_medgan.ct.contours import outside_error
+from pytest_medgan.ct.enhanced import frame_items, frame_value, possible_instances, referenced_images
 from pytest_medgan.ct.quiet import quiet_pydicom
 from pytest_medgan.ct.regions import StructureFile, rank
-from pytest_medgan.ct.series import Series
+from pytest_medgan.ct.series import EDGE_TOLERANCE, Series
+from pytest_medgan.ct.slices import Header
 from pytest_medgan.errors import DataError
-from pytest_medgan.records import Bool, UInt8
+from pytest_medgan.records import Bool, Float64, UInt8
 
 _LARGEST = 1 << 30  # bytes of unpacked pixels
 
 
 @dataclass(frozen=True)
 class SegmentFrame:
-    """One frame of one segment."""
+    """One frame of one segment; what the file does not state is empty."""
 
-    image: str  # SOPInstanceUID (with /frame for enhanced CT) it was drawn on, or ""
-    position: tuple[float, ...]  # mm, of its first pixel; () where not given
+    images: tuple[str, ...]  # SOPInstanceUIDs it was drawn on, with /frame for one frame of an enhanced CT
+    position: tuple[float, ...]  # mm, centre of its first pixel
+    orientation: tuple[float, ...]  # six direction cosines
+    spacing: tuple[float, ...]  # mm between rows, between columns
     packed: UInt8  # bits, row by row
 
 
@@ -41,26 +52,99 @@ class Segment:
     frames: tuple[SegmentFrame, ...]
 
     def masks(self, series: Series, file: str) -> dict[int, Bool]:
-        """Return the segment on each slice it lies on, slice index -> bool [H,W].
+        """Return the segment on each slice it lies on, slice index -> bool [H,W]; pixels beyond the edge are cut off.
 
         Raises:
-            DataError: A frame belongs to no slice of the series, or has another matrix.
+            DataError: A frame belongs to no slice of the series or lies completely outside the image, its pixels are
+                not those of the slice, or its position contradicts the image that it names.
         """
-        pixels = series.slices[0].pixels
-        if (self.rows, self.columns) != (pixels.rows, pixels.columns):
-            raise DataError("A SEG has another matrix than its series. Resample it, or use crop=image.", file=file)
-        by_instance = {header.instance: index for index, header in enumerate(series.slices)}
+        named: dict[str, set[int]] = defaultdict(set)
+        for index, header in enumerate(series.slices):
+            uid = header.instance.partition("/")[0]
+            named[uid].add(index)  # a reference to a file means all of its frames
+            named[f"{uid}/{header.frame}"].add(index)
         found: dict[int, Bool] = {}
         for frame in self.frames:
-            index = by_instance.get(frame.image, -1)
-            if index < 0 and frame.position:
-                index = series.nearest(float(np.dot(frame.position, series.normal)))
-            if index < 0:
-                raise outside_error(file)
+            index = _slice_of(frame, series, named, file)
             bits = np.unpackbits(frame.packed, count=self.rows * self.columns)
-            mask = bits.astype(bool).reshape(self.rows, self.columns)
+            drawn = bits.astype(bool).reshape(self.rows, self.columns)
+            mask = _onto_slice(drawn, frame, series.slices[index], file)
             found[index] = found[index] | mask if index in found else mask
         return found
+
+
+def _slice_of(frame: SegmentFrame, series: Series, named: Mapping[str, set[int]], file: str) -> int:
+    """Return the index of the slice at a frame's position, or of the one it names if it has no position.
+
+    `named` maps the name of an image to the slices it stands for. Raises DataError if the file does not settle it.
+    """
+    sources = sorted(set().union(*(named.get(image, ()) for image in frame.images)))
+    if not frame.position:
+        if len(sources) > 1:
+            raise DataError(
+                "A frame of a SEG does not say which slice it lies on: it names several and has no position. Restore "
+                "its PlanePositionSequence, or use crop=image.",
+                file=file,
+            )
+        if not sources:
+            raise outside_error(file)
+        return sources[0]
+    along = float(np.dot(frame.position, series.normal))
+    index = series.nearest(along)
+    if index < 0:
+        raise outside_error(file)
+    # within a step the position decides: the slices of a SEG may lie between those of its series
+    if len(sources) == 1 and abs(series.positions[sources[0]] - along) > series.step + EDGE_TOLERANCE:
+        raise DataError(
+            "A frame of a SEG names one slice and lies on another. Correct its PlanePositionSequence or its "
+            "SourceImageSequence, or use crop=image.",
+            file=file,
+        )
+    return index
+
+
+def _onto_slice(drawn: Bool, frame: SegmentFrame, header: Header, file: str) -> Bool:
+    """Return the pixels of a slice that a frame covers, bool [H,W].
+
+    The frame may be turned by right angles, mirrored, cropped or larger: each of its pixels must lie within
+    EDGE_TOLERANCE of a pixel of the slice's grid. Raises DataError for any other grid.
+    """
+    pixels = header.pixels
+    if drawn.shape != (pixels.rows, pixels.columns) and not (frame.position and frame.orientation and frame.spacing):
+        raise _grid_error(file)
+    steps = _pixel_steps(frame.orientation or header.orientation, frame.spacing or header.spacing)
+    own_steps = _pixel_steps(header.orientation, header.spacing)
+    offset = np.subtract(frame.position or header.position, header.position)
+    to_pixels = np.linalg.pinv(own_steps)  # [3,2]: mm to rows and columns of the slice
+    # whole rows and columns of the slice: from pixel to pixel of the frame, and to its first pixel
+    turn, first = np.rint(steps @ to_pixels), np.rint(offset @ to_pixels)
+    if sorted(np.abs(turn).tolist()) != [[0, 1], [1, 0]]:
+        raise _grid_error(file)
+    corners = np.array([(row, column) for row in (0, drawn.shape[0] - 1) for column in (0, drawn.shape[1] - 1)])
+    off = offset + corners @ steps - (first + corners @ turn) @ own_steps
+    # a frame may lie beside the plane of its slice, at the same distance everywhere
+    off -= offset - offset @ to_pixels @ own_steps
+    if np.linalg.norm(off, axis=1).max() > EDGE_TOLERANCE:
+        raise _grid_error(file)
+    places = first + np.argwhere(drawn) @ turn
+    inside = ((places >= 0) & (places < (pixels.rows, pixels.columns))).all(axis=1)
+    if len(places) and not inside.any():
+        raise outside_error(file)
+    mask = np.zeros((pixels.rows, pixels.columns), bool)
+    rows, columns = places[inside].astype(int).T
+    mask[rows, columns] = True
+    return mask
+
+
+def _pixel_steps(orientation: tuple[float, ...], spacing: tuple[float, ...]) -> Float64:
+    """Return the way from a pixel to that of the next row and of the next column, float64 [2,3] mm."""
+    along, down = np.array(orientation[:3]), np.array(orientation[3:])  # of a row, of a column
+    return np.stack([down * spacing[0], along * spacing[1]])
+
+
+def _grid_error(file: str) -> DataError:
+    """Return the error for a frame whose pixels are not those of its slice."""
+    return DataError("A SEG has another pixel grid than its series. Resample it, or use crop=image.", file=file)
 
 
 def read_segmentation(root: Path, name: str, digest: str, roi: str | None = None) -> StructureFile:
@@ -82,7 +166,7 @@ def read_segmentation(root: Path, name: str, digest: str, roi: str | None = None
         patient=patient,
         series=series,
         frames=frozenset({frame_of_reference} - {""}),
-        images=frozenset(frame.image for region in regions for frame in region.frames if frame.image),
+        images=possible_instances(image for region in regions for frame in region.frames for image in frame.images),
         regions=regions,
         names=tuple(labels.values()),
     )
@@ -103,22 +187,37 @@ def _segments(dataset: Dataset, wanted: dict[int, str]) -> tuple[Segment, ...]:
         if kind == "LABELMAP":
             drawn = {number: plane == number for number in wanted}
         else:
-            number = int(groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
+            number = int(frame_items(dataset, groups, "SegmentIdentificationSequence")[0].ReferencedSegmentNumber)
             drawn = {number: plane >= threshold} if number in wanted else {}
         for number, mask in drawn.items():
             if kind != "LABELMAP" or mask.any():
-                frames[number].append(SegmentFrame(*_origin(groups), np.packbits(mask)))
+                frames[number].append(_read_frame(dataset, groups, mask))
     return tuple(Segment(number, wanted[number], rows, columns, tuple(frames[number])) for number in sorted(frames))
 
 
-def _origin(groups: Dataset) -> tuple[str, tuple[float, ...]]:
-    """Return the image a frame was drawn on, and where its first pixel lies."""
-    image = ""
-    for derivation in groups.get("DerivationImageSequence") or []:
-        for source in derivation.get("SourceImageSequence") or []:
-            image = str(source.ReferencedSOPInstanceUID)
-            if "ReferencedFrameNumber" in source:
-                image += f"/{int(source.ReferencedFrameNumber) - 1}"
-    planes = groups.get("PlanePositionSequence") or []
-    position = tuple(float(value) for value in planes[0].ImagePositionPatient) if planes else ()
-    return image, position
+def _read_frame(dataset: Dataset, groups: Dataset, mask: Bool) -> SegmentFrame:
+    """Return one frame with the images it was drawn on and where it lies; `groups` are its own functional groups."""
+    images = [
+        image
+        for derivation in frame_items(dataset, groups, "DerivationImageSequence")
+        for source in derivation.get("SourceImageSequence") or []
+        for image in referenced_images(source)
+    ]
+    spacing = _numbers(frame_value(dataset, groups, "PixelSpacing"), 2)
+    if spacing and min(spacing) <= 0:
+        raise ValueError("a PixelSpacing that is not positive")
+    return SegmentFrame(
+        tuple(images),
+        _numbers(frame_value(dataset, groups, "ImagePositionPatient"), 3),
+        _numbers(frame_value(dataset, groups, "ImageOrientationPatient"), 6),
+        spacing,
+        np.packbits(mask),
+    )
+
+
+def _numbers(value: Any, count: int) -> tuple[float, ...]:
+    """Return an element's numbers; () where it is missing. Raises ValueError unless they are `count` finite ones."""
+    numbers = tuple(float(part) for part in value or ())
+    if numbers and (len(numbers) != count or not all(map(math.isfinite, numbers))):
+        raise ValueError(f"{count} finite numbers expected")
+    return numbers

@@ -20,8 +20,11 @@ from pytest_medgan.ct.tumour import sum_masks
 from pytest_medgan.errors import DataError
 
 
-def write_segmentation(study: Any, masks: dict[str, np.ndarray], kind: str = "BINARY") -> Path:
-    """Write one SEG of a study; `masks` maps a label to bool [slices,H,W]."""
+def write_segmentation(study: Any, masks: dict[str, np.ndarray], kind: str = "BINARY", **geometry: Any) -> Path:
+    """Write one SEG of a study; `masks` maps a label to bool [slices,H,W].
+
+    `geometry` holds highdicom's plane_positions, plane_orientation and pixel_measures of another grid.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         highdicom = pytest.importorskip("highdicom")
@@ -54,6 +57,7 @@ def write_segmentation(study: Any, masks: dict[str, np.ndarray], kind: str = "BI
             manufacturer_model_name="test",
             software_versions="1",
             device_serial_number="1",
+            **geometry,
         )
         path = study.root / study.patient / "seg.dcm"
         dataset.save_as(path)
