@@ -46,13 +46,17 @@ def _add_accept(accept: argparse.ArgumentParser) -> None:
     )
     accept.add_argument("--row", help="the row to replace or add (default: the one that the candidate names)")
     accept.add_argument("--reason", required=True, help="why the change is wanted; kept in the row")
-    accept.add_argument("--into", metavar="FILE", help="the baseline (default: the one that the run was compared with)")
+    accept.add_argument(
+        "--into",
+        metavar="FILE",
+        help="the baseline (default: the one that the run was compared with, unless it is part of the package)",
+    )
     accept.add_argument(
         "--override",
         action="append",
         default=[],
         choices=("dirty", "fingerprint", "drift"),
-        help="accept in spite of a dirty tree, another fingerprint or a loss; recorded in the row",
+        help="accept in spite of a dirty tree, another fingerprint, or a loss or lack of a metric; recorded in the row",
     )
     accept.add_argument(
         "--margin",
@@ -106,8 +110,9 @@ def _accept(arguments: argparse.Namespace) -> int:
 
 
 def _diff(arguments: argparse.Namespace) -> int:
-    """Print how the rows of two files differ."""
+    """Print how the rows of two files differ, and the conditions that each was measured under."""
     from pytest_medgan.gate import baseline
+    from pytest_medgan.gate.comparable import replaced_conditions
 
     loaded = baseline.load(arguments.baseline)
     if not loaded.exists:
@@ -124,12 +129,9 @@ def _diff(arguments: argparse.Namespace) -> int:
         print(name if before and after else f"{name} ({'added' if after else 'not in the candidate'})")
         if after is not None:
             lines = _row_lines(before, after)
+            lines += [f"  fingerprint: {line}" for line in replaced_conditions(after, before, old.fingerprint)]
             differs = differs or any(not line.endswith("unchanged") for line in lines)
             print("\n".join(lines))
-    if old.fingerprint and new.fingerprint:
-        for line in new.fingerprint.differences(old.fingerprint):
-            differs = True
-            print(f"fingerprint: {line}")
     return 1 if differs else 0
 
 

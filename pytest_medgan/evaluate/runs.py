@@ -36,12 +36,19 @@ class RunsEvaluation:
             runs: One evaluation per training run, all on the same subject.
 
         Raises:
-            SettingsError: There are fewer than two, or one checkpoint is given twice.
+            SettingsError: There are fewer than two, one checkpoint is given twice, or several recipes trained them.
         """
         known = [run.identity for run in runs if run.identity is not None]
         if len(runs) < 2 or len(set(known)) < len(known):
             raise SettingsError(
                 "--medgan-runs does not name two different training runs. Give two or more checkpoints, each once."
+            )
+        recipes = sorted({one.recipe for run in runs for one in run.training_runs if one.recipe})
+        if len(recipes) > 1:
+            shown = ", ".join(recipe[:12] for recipe in recipes)
+            raise SettingsError(
+                f"--medgan-runs names models of {len(recipes)} recipes ({shown}), and their mean is the score of none. "
+                "Give the runs of one recipe, and measure each recipe by itself."
             )
         self.name = name
         self.runs = tuple(runs)
@@ -65,10 +72,22 @@ class RunsEvaluation:
         """The looks it can give: images per sample group and run, ascending."""
         return self._first.counts
 
-    @property
+    @cached_property
     def fingerprint(self) -> Fingerprint:
-        """What must agree before the scores may be compared with others."""
-        return self._first.fingerprint
+        """What must agree before the scores may be compared with others.
+
+        Raises:
+            SettingsError: The runs were told to draw different things, so that it would hold for one of them alone.
+        """
+        found = self._first.fingerprint
+        for number, run in enumerate(self.runs[1:], start=2):
+            differences = run.fingerprint.differences(found)
+            if differences:
+                raise SettingsError(
+                    f"Run {number} of --medgan-runs draws under other conditions than the first "
+                    f"({'; '.join(differences)}). Give runs that draw alike, and measure each condition by itself."
+                )
+        return found
 
     @property
     def identity(self) -> str | None:
@@ -106,7 +125,8 @@ class RunsEvaluation:
         if n not in self._scores:
             for run in self.runs:
                 run.check_images(n)
-            self._scores[n] = self._joined([run.at(n) for run in self.runs])
+            fingerprint = self.fingerprint  # found out before any run is measured: whether all draw alike
+            self._scores[n] = replace(self._joined([run.at(n) for run in self.runs]), fingerprint=fingerprint)
         return self._scores[n]
 
     def paired(self, n: int) -> Paired | None:

@@ -1,34 +1,35 @@
 """Accepting candidates: the one deliberate act that changes a baseline.
 
 It replaces one row and leaves every other byte of the file as it was, which is why it asks for a file in canonical
-form: a remark or a hand-made layout could not survive it, and silently losing either would be worse than refusing.
+form: a remark or a hand-made layout could not survive it, and silently losing either would be worse than refusing. Only
+where the last model of a file moves to other conditions do the file's fingerprint and its Real row move, too.
 """
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
-from pytest_medgan.catalogue import METRICS
 from pytest_medgan.errors import BaselineError
 from pytest_medgan.gate import baseline, canonical
 from pytest_medgan.gate.blindness import blind_metrics
-from pytest_medgan.gate.comparable import SEEDS
-from pytest_medgan.gate.document import ABSENT, REAL, Document, aligned
-from pytest_medgan.gate.drift import lost_metrics, with_anchors
+from pytest_medgan.gate.comparable import replaced_conditions
+from pytest_medgan.gate.document import REAL, Document, aligned
+from pytest_medgan.gate.drift import lost_metrics, missing_metrics, with_anchors
 from pytest_medgan.gate.message import moved
+from pytest_medgan.gate.new_row import with_margins, with_real, with_selection
+from pytest_medgan.gate.placing import file_conditions, merged
 from pytest_medgan.gate.risks import DEFAULT, Settings
 from pytest_medgan.gate.rows import chosen_row, combined
 from pytest_medgan.gate.seal import sealed
 from pytest_medgan.ground.files import write_text
 from pytest_medgan.ground.locks import locked_folder
-from pytest_medgan.records import CONDITION, Entry, Margin, Row, Scalar, Seal
+from pytest_medgan.records import Fingerprint, Margin, Row, Scalar, Seal, Verdict
 
 OVERRIDES = ("dirty", "fingerprint", "drift")  # what may be overridden, each recorded in the row
 WAIT = 60.0  # seconds for another process that writes the same file
@@ -69,8 +70,8 @@ def accept(request: Request, settings: Settings = DEFAULT) -> Accepted:
 
     Raises:
         BaselineError: Under CI; an empty reason; an incomplete candidate; candidates that do not belong together; a
-            dirty tree, another fingerprint or a loss without an override; a baseline that is published, has another
-            layout, or whose row was changed by hand.
+            dirty tree, another fingerprint, a loss or a metric left out without an override; a baseline that is
+            published or part of the package, has another layout, or whose row was changed by hand.
         OutputError: The baseline cannot be written.
     """
     refuse_under_ci()
@@ -82,48 +83,88 @@ def accept(request: Request, settings: Settings = DEFAULT) -> Accepted:
     chosen = [chosen_row(document, request.row) for document in documents]
     name = chosen[0][0]
     source = replace(combined([row for _, row in chosen]), name=name)
-    path = request.into or (baseline.find(documents[0].baseline) if documents[0].baseline else None)
-    if path is None:
-        raise BaselineError("The candidate names no baseline. Name the file by --into FILE.")
+    path = _target(request.into, documents[0].baseline)
     with locked(path):
         old = _existing(path)
         before = None if old is None else old.rows.get(name)
         _refuse_unvouched(before)
-        after, overridden = _new_row(request, documents[0], source, old, settings)
-        write_text(path, canonical.text(_merged(old, documents[0], after)))
-    return Accepted(path, name, old is None, before, after, overridden, blind_metrics(after, settings))
+        selected = request.selected_from > max(len(source.runs), 1)
+        file = file_conditions(old, source, selected=selected)
+        after, overridden = _new_row(request, documents[0], source, old, file=file, settings=settings)
+        document = merged(old, documents[0], after, file)
+        write_text(path, canonical.text(document))
+    warnings = (*_replaced_real(old, document, name), *blind_metrics(after, settings))
+    return Accepted(path, name, old is None, before, after, overridden, warnings)
+
+
+def _target(into: Path | None, named: str) -> Path:
+    """Return the baseline to write: the one asked for, else the one that the candidate was made for.
+
+    Raises:
+        BaselineError: There is none, or it belongs to the package.
+    """
+    if into is None and not named:
+        raise BaselineError("The candidate names no baseline. Name the file by --into FILE.")
+    path = into or baseline.find(named)
+    if baseline.is_installed(path) or (into is None and baseline.is_built_in(named)):
+        raise BaselineError(
+            f"The baseline {path.stem} is part of the package, and an update of it would overwrite what is accepted. "
+            "Name a file of your own by --into FILE, and to pytest by --medgan-baseline=FILE."
+        )
+    return path
 
 
 def _new_row(
-    request: Request, candidate: Document, source: Row, old: Document | None, settings: Settings
+    request: Request,
+    candidate: Document,
+    source: Row,
+    old: Document | None,
+    *,
+    file: Fingerprint | None,
+    settings: Settings,
 ) -> tuple[Row, tuple[str, ...]]:
-    """Return the sealed row and what was accepted in spite of."""
+    """Return the sealed row, as it stands in a file of this fingerprint, and what was accepted in spite of."""
     before = None if old is None else old.rows.get(source.name)
     lines = [*_dirty(source, request.overrides)]
-    fresh = frozenset({SEEDS}) if request.selected_from > max(len(source.runs), 1) else frozenset()
-    other = _other_fingerprint(source, old, request.overrides, fresh)
+    other = _other_fingerprint(request, source, old)
     lines += other
     today = datetime.now(UTC).strftime("%Y-%m-%d")
-    row = _with_margins(source, before, request.margins, settings)
-    row = _with_real(row, candidate, old)
-    row = aligned(row, source.fingerprint if old is None or old.fingerprint is None else old.fingerprint)
+    row = with_margins(source, before, request.margins, settings)
+    row = with_real(row, candidate, old)
+    row = aligned(row, file)
     if request.selected_from:
-        row = _selected(row, request.selected_from, old)
-    alike = before is not None and before.fingerprint is not None and not other and row.name != REAL
-    if before is not None and alike:
-        lost = lost_metrics(before, row, settings)
-        if lost and "drift" not in request.overrides:
-            raise BaselineError(
-                f"The candidate is worse than the row it would replace, or than its anchor: "
-                f"{'; '.join(map(moved, lost))}. Mend it, or accept the loss by --override drift (recorded)."
-            )
+        row = with_selection(row, request.selected_from, old)
+    if before is not None and row.name != REAL:
+        alike = before.fingerprint is not None and not other
+        lost = lost_metrics(before, row, settings) if alike else ()
+        missing = missing_metrics(before, row)
+        if (lost or missing) and "drift" not in request.overrides:
+            raise BaselineError(_what_is_lost(lost, missing))
         lines += [f"drift: {moved(verdict)}" for verdict in lost]
+        lines += [f"drift: {metric}: not measured any more" for metric in missing]
         since = str(before.provenance.get("accepted", today))
-        row = with_anchors(None if lost else before, row, since, settings)
+        row = with_anchors(before if alike and not lost else None, row, since, settings)
     facts: dict[str, Scalar] = {**source.provenance, "accepted": today, "reason": reason_of(request.reason)}
     facts |= {f"override_{i}": line for i, line in enumerate(lines, 1)}
     row = replace(row, provenance=MappingProxyType(facts), note="" if before is None else before.note)
     return sealed(row), tuple(lines)
+
+
+def _what_is_lost(lost: Sequence[Verdict], missing: Sequence[str]) -> str:
+    """Say what accepting a row would lose, and what to do."""
+    words, ways = [], []
+    if lost:
+        words.append(
+            f"The candidate is worse than the row it would replace, or than its anchor: {'; '.join(map(moved, lost))}."
+        )
+        ways.append("Mend it")
+    if missing:
+        words.append(
+            f"The candidate has not measured {', '.join(missing)} of the row it would replace, so that nothing would "
+            "notice a later loss there."
+        )
+        ways.append("Measure all metrics of the row (--medgan-metrics)")
+    return f"{' '.join(words)} {'. '.join(ways)}, or accept the loss by --override drift (recorded)."
 
 
 def reason_of(text: str) -> str:
@@ -212,20 +253,15 @@ def _dirty(source: Row, overrides: Collection[str]) -> tuple[str, ...]:
     return ("measured on a dirty tree",)
 
 
-def _other_fingerprint(
-    source: Row, old: Document | None, overrides: Collection[str], but: frozenset[str]
-) -> tuple[str, ...]:
-    """Return what is recorded of another fingerprint than the file's; `but` may differ."""
-    if old is None or old.fingerprint is None or source.fingerprint is None:
+def _other_fingerprint(request: Request, source: Row, old: Document | None) -> tuple[str, ...]:
+    """Return what is recorded of other conditions than those of the replaced row, or of the file for a new row."""
+    if old is None:
         return ()
-    differences = source.fingerprint.differences(old.fingerprint, but=but | {CONDITION})
-    before = old.rows.get(source.name)
-    if before is not None and before.fingerprint is not None:
-        ours, theirs = (each.inputs.get(CONDITION, ABSENT) for each in (source.fingerprint, before.fingerprint))
-        differences += () if ours == theirs else (f"{CONDITION}: {ours} != {theirs}",)
+    selected = request.selected_from > max(len(source.runs), 1)
+    differences = replaced_conditions(source, old.rows.get(source.name), old.fingerprint, selected=selected)
     if not differences:
         return ()
-    if "fingerprint" not in overrides:
+    if "fingerprint" not in request.overrides:
         raise BaselineError(
             f"The candidate was measured under other conditions ({'; '.join(differences)}). Measure as the baseline "
             "was, or override by --override fingerprint (recorded; the row keeps its own)."
@@ -233,76 +269,9 @@ def _other_fingerprint(
     return ("fingerprint: " + "; ".join(differences),)
 
 
-def _with_margins(source: Row, before: Row | None, margins: Mapping[str, Margin], settings: Settings) -> Row:
-    """Return the row with its margins: those given, then the kinds of the replaced row, then `auto`."""
-    unknown = sorted(set(margins) - set(source.entries))
-    if unknown:
-        raise BaselineError(f"A margin was given for {', '.join(unknown)}, which the candidate has not measured.")
-    if source.name == REAL:
-        return source
-    entries: dict[str, Entry] = {}
-    for name, entry in source.entries.items():
-        earlier = None if before is None or name not in before.entries else before.entries[name].margin
-        entries[name] = replace(entry, margin=margins.get(name) or earlier or Margin())
-    family = max(len(entries), settings.metrics)
-    return replace(source, entries=MappingProxyType(entries), family=family)
-
-
-def _with_real(row: Row, candidate: Document, old: Document | None) -> Row:
-    """Return the row with the Real row's values beside its own, at its full count."""
-    real = candidate.rows.get(REAL) or (None if old is None else old.rows.get(REAL))
-    if real is None or row.name == REAL:
-        return row
-    entries = {}
-    for name, entry in row.entries.items():
-        n = max(entry.at, default=0)
-        beside = real.entries.get(name)
-        value = beside.at[n].mean if beside is not None and n in beside.at else None
-        entries[name] = replace(entry, real=value if value is not None and math.isfinite(value) else None)
-    return replace(row, entries=MappingProxyType(entries))
-
-
-def _selected(row: Row, trained: int, old: Document | None) -> Row:
-    """Return the row with the number of runs it was chosen from.
-
-    What was chosen by its scores is lucky in them, so it must be measured again, on latent seeds that had no part in
-    the choice.
-    """
-    runs = max(len(row.runs), 1)
-    if trained < runs:
-        raise BaselineError(f"--selected-from {trained} is less than the {runs} runs that are accepted.")
-    if trained == runs:
-        return row
-    used = _seeds(old.fingerprint.inputs.get(SEEDS)) if old is not None and old.fingerprint is not None else _DEFAULT
-    own = _seeds(row.fingerprint.inputs.get(SEEDS)) if row.fingerprint is not None else frozenset()
-    if own & used:
-        raise BaselineError(
-            f"The best of {trained} runs is lucky in the images it was chosen by, those of the latent seeds "
-            f"{', '.join(sorted(own & used))}. Measure it again on other seeds (--medgan-seeds) and accept that."
-        )
-    return replace(row, selected_from=trained)
-
-
-_OF_A_MODEL = frozenset({CONDITION})
-_DEFAULT = frozenset({"0", "1", "2"})  # latent seeds of a gate that was told nothing
-
-
-def _seeds(value: Scalar) -> frozenset[str]:
-    """Return the latent seeds of a fingerprint."""
-    return frozenset(str(value).split(",")) if value not in (None, "") else frozenset()
-
-
-def _merged(old: Document | None, candidate: Document, after: Row) -> Document:
-    """Return the old file with one row replaced; a new file has the candidate's Real row too."""
-    real = candidate.rows.get(REAL)
-    rows = {} if old is None else dict(old.rows)
-    rows[after.name] = after
-    if REAL not in rows and real is not None:
-        file = after.fingerprint if old is None else old.fingerprint
-        if file is None or real.fingerprint is None or not real.fingerprint.differences(file, but=_OF_A_MODEL):
-            rows[REAL] = sealed(aligned(real, file))
-    if old is None:
-        fingerprint = None if candidate.fingerprint is None else candidate.fingerprint.of_any_model()
-        return Document(candidate.name, own_metrics=candidate.own_metrics, fingerprint=fingerprint, rows=rows)
-    own = tuple(sorted({*old.own_metrics, *(metric for metric in after.entries if metric not in METRICS)}))
-    return replace(old, rows=rows, own_metrics=own, fingerprint=old.fingerprint or candidate.fingerprint)
+def _replaced_real(old: Document | None, new: Document, name: str) -> tuple[str, ...]:
+    """Say that the Real row was replaced together with another row."""
+    before = None if old is None else old.rows.get(REAL)
+    if before is None or name == REAL or new.rows[REAL] is before:
+        return ()
+    return ("the Real row was measured under other conditions and is replaced by the candidate's",)

@@ -70,7 +70,8 @@ def assert_metric(
         published: Allow a limit from published figures, which were measured with another extractor on other images.
         paired: The candidate should draw what the baseline drew (a refactoring, a quantisation, another runtime).
             Compares image by image with the accepted model, named by `paired_with`, on common latents, and fails on any
-            visible difference. The verdict says where pairing does not help.
+            visible difference. The verdict says where pairing does not help. Only for limits with a margin, which the
+            rows of models have.
         confidence: For a limit without margin (a number, `real.fid + 5`): how certain it must be that the limit is
             kept, at least 0.5 and below 1. Without it the mean decides at the full count, so a model that lies on the
             limit fails half of the time.
@@ -80,7 +81,8 @@ def assert_metric(
 
     Raises:
         AssertionError: The verdict is neither PASS nor STALE.
-        SettingsError: There is no such metric, or the limit or the confidence cannot be used.
+        SettingsError: There is no such metric; the limit or the confidence cannot be used; `paired` for a limit
+            without margin.
     """
     __tracebackhide__ = True
     pairs = ((name, _limit(name, limit)),)
@@ -106,7 +108,7 @@ def assert_no_regression(
 
     Raises:
         AssertionError: One failure that lists every metric that does not pass, and what else moved.
-        SettingsError: The row has no metric.
+        SettingsError: The row has no metric; `paired` for a row without margins.
     """
     __tracebackhide__ = True
     names = ordered(row.entries)
@@ -172,6 +174,8 @@ def _gate(
         raise SettingsError(
             "A confidence is for a limit without margin; the row's own margin says how certain it must be."
         )
+    if paired:
+        _refuse_plain(limits)
     verdicts = _verdicts(scores, pairs, current, published=published, paired=paired, confidence=confidence)
     if together:
         verdicts = _forgiven(verdicts)
@@ -181,6 +185,16 @@ def _gate(
     if current.report_only or all(verdict.outcome.green or verdict.forgiven for verdict in verdicts):
         return verdicts
     raise AssertionError(failure(verdicts, current.accept_command, together=together))
+
+
+def _refuse_plain(limits: tuple[tuple[str, Limit], ...]) -> None:
+    """Raise SettingsError where limits have no margin: their values are compared, so that nothing would be paired."""
+    plain = [name for name, limit in limits if limit.margin is None and limit.kind != "missing"]
+    if plain:
+        raise SettingsError(
+            f"paired=True is for the limits of a model's baseline row, and the limit of {', '.join(plain)} has no "
+            "margin. Give the row or its entry (row.fid), or leave paired out."
+        )
 
 
 def _verdicts(

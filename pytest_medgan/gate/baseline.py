@@ -17,6 +17,7 @@ from pytest_medgan.gate.nodes import Node
 from pytest_medgan.gate.reader import Reader
 from pytest_medgan.records import Fingerprint, Row
 
+INSTALLED = Path(__file__).resolve().parent.parent / "baselines"  # where the wheel puts the package's own
 _CONFLICT = re.compile(r"(<{7}|\|{7}|>{7})( |$)|={7}$")
 
 
@@ -103,6 +104,16 @@ def find(spec: str | os.PathLike[str]) -> Path:
     raise BaselineError(f"no built-in baseline is named {path.name!r} (there are: {known}); a path ends in .yaml")
 
 
+def is_built_in(spec: str) -> bool:
+    """Whether a baseline's name stands for one that ships with the package, and not for a file of the project."""
+    return find(spec) != Path(spec)
+
+
+def is_installed(path: Path) -> bool:
+    """Whether a file lies among the installed package's own baselines."""
+    return path.resolve().parent == INSTALLED
+
+
 def read(path: Path) -> str:
     """Return the file's text.
 
@@ -187,8 +198,8 @@ def _node(node: yaml.Node, file: str, seen: set[int]) -> Node:
 
 def _shipped() -> list[Path]:
     """Return the folders where the wheel puts the baselines and where an editable checkout has them."""
-    package = Path(__file__).resolve().parent.parent
-    return [folder for folder in (package / "baselines", package.parent / "baselines") if folder.is_dir()]
+    checkout = INSTALLED.parent.parent / "baselines"
+    return [folder for folder in (INSTALLED, checkout) if folder.is_dir()]
 
 
 def _compose(text: str, file: str) -> yaml.Node:

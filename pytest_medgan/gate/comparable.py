@@ -6,10 +6,23 @@ from collections.abc import Sequence
 
 from pytest_medgan.catalogue import Metric
 from pytest_medgan.gate.document import REAL
-from pytest_medgan.records import CONDITION, Change, Evaluation, Limit, Outcome, Row, Seal, Verdict, VerdictCause
+from pytest_medgan.records import (
+    CONDITION,
+    Change,
+    Evaluation,
+    Fingerprint,
+    Limit,
+    Outcome,
+    Row,
+    Seal,
+    Verdict,
+    VerdictCause,
+)
 
 SEEDS = "seeds"  # the fingerprint's latent seeds
 UNIT = "sampling_unit"  # in the fingerprint of a model that draws volumes
+# Real images are drawn under no condition, and their errors are by patient whatever the model draws.
+NOT_OF_REAL = frozenset({CONDITION, UNIT})
 
 
 def obstacle(metric: Metric, limit: Limit, evaluation: Evaluation) -> Verdict | None:
@@ -80,11 +93,44 @@ def run_to_compare(row: Row, identities: Sequence[str | None]) -> int | None:
     return next((known.index(one) for one in identities if one is not None and one in known), None)
 
 
-def _may_differ(row: Row, evaluation: Evaluation) -> frozenset[str]:
-    """Return the inputs that may differ.
+def replaced_conditions(
+    new: Row, before: Row | None, file: Fingerprint | None, *, selected: bool = False
+) -> tuple[str, ...]:
+    """Return how a new row's conditions differ from those of the row that it replaces, one line each.
 
-    A row that was selected is measured on latent seeds of its own. Real images are drawn under no condition, and their
-    errors are by patient whatever the model draws.
+    A row is compared as the gate compares it: by its own fingerprint, which need not be the file's. A row that replaces
+    none is compared with the file, whose models may draw under any condition.
+
+    Args:
+        new: The new row.
+        before: The row that it replaces; None where there is none.
+        file: The file's fingerprint.
+        selected: Whether the new row was chosen as the best of several, and so has latent seeds of its own.
     """
-    fresh = row.selected_from > max(len(row.runs), 1) and change_of(row, evaluation) is Change.RECIPE
-    return frozenset({*((SEEDS,) if fresh else ()), *((CONDITION, UNIT) if row.name == REAL else ())})
+    known = file if before is None else before.fingerprint
+    if known is None or new.fingerprint is None:
+        return ()
+    fresh = selected or (before is not None and is_selected(before) and not same_runs(before, new))
+    may_differ = frozenset({CONDITION}) if before is None else frozenset()
+    return new.fingerprint.differences(known, but=may_differ | _excepted(new, fresh=fresh))
+
+
+def is_selected(row: Row) -> bool:
+    """Whether a row's training runs were chosen as the best of more."""
+    return row.selected_from > max(len(row.runs), 1)
+
+
+def same_runs(old: Row, new: Row) -> bool:
+    """Whether every training run of the new row stands in the old one."""
+    known = {run.checkpoint for run in old.runs if run.checkpoint is not None}
+    return bool(new.runs) and all(run.checkpoint in known for run in new.runs)
+
+
+def _may_differ(row: Row, evaluation: Evaluation) -> frozenset[str]:
+    """Return the inputs in which an evaluation may differ from a row."""
+    return _excepted(row, fresh=is_selected(row) and change_of(row, evaluation) is Change.RECIPE)
+
+
+def _excepted(row: Row, *, fresh: bool) -> frozenset[str]:
+    """Return the inputs that do not count for a row; `fresh` latent seeds are those of a row that was selected."""
+    return frozenset({*((SEEDS,) if fresh else ()), *(NOT_OF_REAL if row.name == REAL else ())})

@@ -1,12 +1,17 @@
-"""What accepting a row would lose: it is compared with the row that it replaces and with the anchors."""
+"""What accepting a row would lose: it is compared with the row that it replaces and with the anchors.
+
+A metric that is measured no longer is a loss as well. Were it left out unseen, the gate would shrink, and the row after
+that could lose any amount of it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from types import MappingProxyType
 
-from pytest_medgan.catalogue import METRICS
+from pytest_medgan.catalogue import METRICS, ordered
 from pytest_medgan.gate.anchors import updated
+from pytest_medgan.gate.comparable import same_runs
 from pytest_medgan.gate.decision import spreads_of
 from pytest_medgan.gate.difference import against_anchor, difference, error_as_mean
 from pytest_medgan.gate.looking import Comparison, look
@@ -34,6 +39,11 @@ def lost_metrics(old: Row, new: Row, settings: Settings) -> tuple[Verdict, ...]:
     return tuple(verdict for verdict in verdicts if verdict.outcome in _LOST)
 
 
+def missing_metrics(old: Row, new: Row) -> tuple[str, ...]:
+    """Return the metrics of a row that the row which replaces it does not have, those of the project's own as well."""
+    return ordered(name for name in old.entries if name not in new.entries)
+
+
 def with_anchors(old: Row | None, new: Row, day: str, settings: Settings) -> Row:
     """Return the new row with the anchors that lead on from the old one.
 
@@ -50,7 +60,7 @@ def with_anchors(old: Row | None, new: Row, day: str, settings: Settings) -> Row
     if old is None:
         return new
     entries = dict(new.entries)
-    repeated = _same_runs(old, new)
+    repeated = same_runs(old, new)
     for name in _shared(old, new):
         if repeated:
             entries[name] = replace(entries[name], anchor=old.entries[name].anchor)
@@ -59,12 +69,6 @@ def with_anchors(old: Row | None, new: Row, day: str, settings: Settings) -> Row
         anchor = None if _better(before, old, new, name, settings) else _moved(before, new, name)
         entries[name] = replace(entries[name], anchor=anchor)
     return replace(new, entries=MappingProxyType(entries))
-
-
-def _same_runs(old: Row, new: Row) -> bool:
-    """Whether every training run of the new row stands in the old one."""
-    known = {run.checkpoint for run in old.runs if run.checkpoint is not None}
-    return bool(new.runs) and all(run.checkpoint in known for run in new.runs)
 
 
 def scores_of(row: Row, n: int) -> Scores:

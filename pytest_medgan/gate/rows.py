@@ -36,21 +36,25 @@ def combined(rows: Sequence[Row]) -> Row:
             stands in two of them; their recipes differ.
     """
     first = rows[0]
-    if len(rows) == 1:
-        _refuse_doubles(first.runs)
-        return first
     for other in rows[1:]:
         _refuse_unlike(first, other)
     runs = tuple(run for row in rows for run in (row.runs or (TrainingRun(),)))
     _refuse_doubles(runs)
+    _refuse_other_recipes(runs)
+    if len(rows) == 1:
+        return first
+    entries = {name: _joined([row.entries[name] for row in rows]) for name in first.entries}
+    return replace(first, entries=MappingProxyType(entries), runs=runs)
+
+
+def _refuse_other_recipes(runs: Sequence[TrainingRun]) -> None:
+    """Raise BaselineError where runs were trained by several recipes."""
     recipes = sorted({run.recipe for run in runs if run.recipe})
     if len(recipes) > 1:
         raise BaselineError(
-            f"The candidates were trained by {len(recipes)} recipes ({', '.join(one[:12] for one in recipes)}), and a "
-            "row holds runs of one. Accept each recipe as a row of its own."
+            f"The candidate's runs were trained by {len(recipes)} recipes ({', '.join(one[:12] for one in recipes)}), "
+            "and a row holds runs of one. Accept each recipe as a row of its own."
         )
-    entries = {name: _joined([row.entries[name] for row in rows]) for name in first.entries}
-    return replace(first, entries=MappingProxyType(entries), runs=runs)
 
 
 def _joined(entries: Sequence[Entry]) -> Entry:

@@ -20,6 +20,10 @@ def describe_suspect(suspect: Suspect) -> str:
     share = f"{suspect.share:.0%}"
     return {
         Suspicion.SEED_IGNORED: f"the generator ignores its seed: {share} of the images of two groups are the same",
+        Suspicion.SEEDS_OVERLAP: (
+            f"two latent seeds share {share} of their images, so that all errors are too small: seed each image by "
+            "[seed, index]"
+        ),
         Suspicion.CONSTANT: "the generator returns one image, whatever its seed",
         Suspicion.NEARLY_CONSTANT: f"{share} of the images differ from their mean by less than one grey level",
         Suspicion.BLANK: f"{share} of the images are blank: one grey level all over",

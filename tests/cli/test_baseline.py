@@ -148,6 +148,30 @@ def test_diff_prints_both_values_and_exits_1(capsys):
         medgan("diff", "base.yaml", candidate(), "--row", "other")
 
 
+def test_diff_compares_the_conditions_of_each_row_with_its_own(capsys):
+    """A row that was accepted under other conditions than its file's is compared with by its own, as the gate does."""
+    medgan("accept", candidate(), "--row", "other", "--reason", "first")
+    medgan("accept", candidate(size=64), "--reason", "smaller", "--override", "fingerprint")
+    capsys.readouterr()
+    assert medgan("diff", "base.yaml", candidate(size=64)) == 0
+    assert "fingerprint" not in capsys.readouterr().out
+    assert medgan("diff", "base.yaml", candidate(size=128)) == 1
+    assert "fingerprint: size: 128 != 64" in capsys.readouterr().out
+
+
+def test_accept_does_not_write_into_the_package(capsys):
+    """`phantom` is what a run on the embedded study is compared with where no baseline is named."""
+    path = Path(candidate())
+    path.write_text(path.read_text().replace("baseline: base.yaml", "baseline: phantom"))
+    shipped = baseline.find("phantom")
+    before = shipped.read_bytes()
+    with pytest.raises(BaselineError, match="--into FILE"):
+        medgan("accept", str(path), "--reason", "first", "--override", "fingerprint")
+    assert shipped.read_bytes() == before
+    assert medgan("accept", str(path), "--reason", "first", "--into", "own.yaml") == 0
+    assert "own.yaml: created with model" in capsys.readouterr().out
+
+
 def test_diff_of_an_absent_file_names_it():
     with pytest.raises(SettingsError, match=r"^elsewhere\.yaml: there is no such baseline"):
         medgan("diff", "elsewhere.yaml", candidate())

@@ -183,14 +183,18 @@ def candidate(tmp_path: Path) -> Callable[..., Path]:
         complete: bool = True,
         fingerprint: Fingerprint = FINGERPRINT,
         dirty: bool = False,
-        fid: float = 20.0,
+        fid: float | None = 20.0,
+        recall: float | None = 0.8,
         se: float = 0.05,
         checkpoint: str | None = None,
         recipe: str | None = None,
         real: bool = True,
+        real_fid: float = 2.0,
         baseline: str = "base.yaml",
     ) -> Path:
-        ours, theirs = make_evaluation(se, fid=fid, improved_recall=0.8), make_evaluation(fid=2.0, improved_recall=0.97)
+        values = {"fid": fid, "improved_recall": recall}
+        ours = make_evaluation(se, **{metric: value for metric, value in values.items() if value is not None})
+        theirs = make_evaluation(fid=real_fid, improved_recall=0.97)
         write_candidate(
             tmp_path / name,
             row=row,

@@ -184,6 +184,30 @@ def test_a_confidence_is_for_limits_without_margin(evaluation, row):
         assert_fid_below(evaluation(fid=20.0), row(fid=20.0), confidence=0.95)
 
 
+@pytest.mark.parametrize("number", [50.0, "row"])
+def test_pairing_is_for_limits_of_a_row(evaluation, row, number):
+    """A limit without margin is compared with by value alone, so `paired=True` would promise what nothing does."""
+    given, limit = evaluation(fid=20.0), 4 * row(fid=20.0).fid if number == "row" else number
+    with pytest.raises(SettingsError, match="the limit of fid has no margin"):
+        assert_metric(given, "fid", limit, paired=True)
+    assert given.asked == []
+
+
+def test_pairing_with_the_real_row_or_published_figures_is_an_error(evaluation, row):
+    base = row(fid=20.0, kid=0.1)
+    real = replace(base, entries={name: replace(entry, margin=None) for name, entry in base.entries.items()})
+    with pytest.raises(SettingsError, match="the limit of fid, kid has no margin"):
+        assert_no_regression(evaluation(fid=20.0, kid=0.1), sealed(real), paired=True)
+    table = baseline.load("nsclc_radiomics_jang2022").row("DCGAN")
+    with pytest.raises(SettingsError, match="paired=True"):
+        assert_metric(evaluation(fid=20.0), "fid", table, published=True, paired=True)
+
+
+def test_a_paired_gate_without_a_row_is_missing(evaluation, row):
+    with pytest.raises(AssertionError, match="MISSING"):
+        assert_metric(evaluation(kid=0.1), "kid", row(fid=20.0), paired=True)
+
+
 def test_a_confidence_asks_for_distance_from_the_limit(evaluation):
     assert assert_fid_below(evaluation(fid=19.9, se=0.1), 20.0).outcome is Outcome.PASS
     with pytest.raises(AssertionError, match="not with the confidence asked for"):

@@ -51,6 +51,18 @@ def test_mixed_recipes_are_refused_and_unknown_ones_are_not(row):
     assert len(combined([known[0], second]).runs) == 2
 
 
+def test_one_candidate_of_several_runs_holds_one_recipe(row):
+    """Runs that were measured together are asked the same as runs that were measured one by one."""
+    several = row(fid=(20.0, 21.0, 25.0))
+
+    def trained(*recipes):
+        return replace(several, runs=tuple(TrainingRun(f"run {i}", one) for i, one in enumerate(recipes)))
+
+    with pytest.raises(BaselineError, match=r"3 recipes \(one, three, two\)"):
+        combined([trained("one", "two", "three")])
+    assert combined([trained("one", None, "one")]).runs[1].recipe is None
+
+
 def test_other_conditions_counts_metrics_and_revisions_are_refused(row):
     first, second = runs(row, 20.0, 21.0)
     inputs = {**second.fingerprint.inputs, "crop": "tumour"}
