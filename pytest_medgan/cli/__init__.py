@@ -56,4 +56,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("medgan: interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        said = _words_of_user_code(error)
+        if said is None:
+            raise
+        print(f"medgan: {said}", file=sys.stderr)
+        return 2
     return status
+
+
+def _words_of_user_code(error: Exception) -> str | None:
+    """Return in one line, for the terminal alone, what a user's own code raises; None where it was not called."""
+    from pytest_medgan.ground.terminal import printable
+    from pytest_medgan.ground.user_code import find_place
+
+    place = find_place(error)
+    if place is None:
+        return None
+    text = str(error).partition("\n")[0]
+    said = f" ({text})" if text else ""
+    return printable(
+        f"Your code raises {type(error).__name__} in {place}{said}. Correct it there, or call it in Python to see all."
+    )

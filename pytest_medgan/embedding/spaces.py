@@ -21,7 +21,6 @@ run.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import inspect
 import pickle
 import sys
@@ -42,6 +41,7 @@ from pytest_medgan.embedding.contract import Answer, FeatureSpace, resolve_extra
 from pytest_medgan.embedding.spec import ExtractorSpec
 from pytest_medgan.errors import ExtractorError
 from pytest_medgan.ground.torch_files import file_operators, tensors_only
+from pytest_medgan.ground.user_code import calling, find_named
 from pytest_medgan.records import Float32, UInt8
 
 BATCH, VOLUMES = 64, 4  # images, and volumes, that are handed over together
@@ -119,14 +119,14 @@ def load_other(spec: ExtractorSpec, device: str) -> FeatureSpace:
         )
     if spec.name.endswith((".pt", ".pt2")):
         return _of_kind(_from_file(spec, device), spec)
-    module, colon, name = spec.name.partition(":")
+    module, colon, _ = spec.name.partition(":")
     if not colon or not module.replace(".", "_").isidentifier():
         raise ExtractorError(
             "The extractor's name is unknown. "
             "Give compact, inception_v3, fid_inception, radimagenet:NETWORK, timm:MODEL, package.module:callable, or a "
             ".pt or .pt2 file."
         )
-    return _of_kind(_from_module(module, name, spec), spec)
+    return _of_kind(_from_module(module, spec), spec)
 
 
 def _of_kind(space: FeatureSpace, spec: ExtractorSpec) -> FeatureSpace:
@@ -136,19 +136,14 @@ def _of_kind(space: FeatureSpace, spec: ExtractorSpec) -> FeatureSpace:
     return replace(space, takes_volumes=True, identity=f"{space.identity};volumes")
 
 
-def _from_module(module: str, name: str, spec: ExtractorSpec) -> FeatureSpace:
-    """Return the space that a name in a Python module stands for."""
+def _from_module(module: str, spec: ExtractorSpec) -> FeatureSpace:
+    """Return the space that a name in a user's module stands for."""
     if "" not in sys.path:  # console scripts do not look in the working directory, where a user's module lies
         sys.path.insert(0, "")
-    try:
-        loaded = importlib.import_module(module)
-        found = getattr(loaded, name)
-    except (ImportError, AttributeError) as error:
-        raise ExtractorError(
-            f"{spec.name} cannot be imported ({error}). Check the name and the working directory."
-        ) from None
+    found = find_named(spec.name, "extractor", ExtractorError)
     if inspect.isclass(found):
-        found = found()
+        with calling(spec.name, f"The extractor {spec.name!r}", "while it is built", "call it", ExtractorError):
+            found = found()
     if hasattr(found, "embed"):
         return replace(resolve_extractor(found), modules=(type(found).__module__, module))
     if not callable(found):
@@ -156,7 +151,7 @@ def _from_module(module: str, name: str, spec: ExtractorSpec) -> FeatureSpace:
     _check_signature(found, spec.name)
     identity = vars(found).get("identity") if hasattr(found, "__dict__") else None
     if identity is None:
-        identity = f"{spec.name};source {hashlib.sha256(_source(loaded)).hexdigest()[:16]}"
+        identity = f"{spec.name};source {hashlib.sha256(_source(sys.modules[module])).hexdigest()[:16]}"
     return replace(space_of_function(spec.name, str(identity), found, _batch(spec), (module,)), is_users=True)
 
 

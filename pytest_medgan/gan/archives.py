@@ -44,6 +44,7 @@ from pytest_medgan.ground.digests import digest_values
 from pytest_medgan.ground.torch_files import file_operators, tensors_only
 from pytest_medgan.records import Progress, no_progress
 
+_DYNAMIC = "export it with a batch dimension that is dynamic"
 _PICKLE = f"The file is a pickle, which runs code when it is loaded. {CONVERSION}"
 
 
@@ -66,7 +67,7 @@ def from_archive(
             from its name (`generator-z512.pt`) or from the exported program's example input, and otherwise tries 100,
             512, 128, 64 and 256.
         values: What the model returns for black and for white; None takes what the file says of itself, or else -1 and
-            1, and a model that returns nothing below 0 is then refused, since it may well mean 0 and 1.
+            1, and a model with few values below -0.25 is then refused, since it may well mean 0 and 1.
         choice: The class to draw, for a model with a second input that takes one (see `class_inputs`).
         device: "cpu" or "cuda".
         progress: Called while images are drawn.
@@ -86,8 +87,12 @@ def from_archive(
     values = said.values if values is None else values
     candidates = (latent,) if latent is not None else said.candidates or _named_latent(path) or _stated_latent(inputs)
     try:
-        found, images = try_latents(network, candidates or USUAL_LATENTS, device=device, file=path.name)
+        found, images = try_latents(
+            network, candidates or USUAL_LATENTS, device=device, file=path.name, action=_DYNAMIC
+        )
     except CheckpointError as error:
+        if opened.batch not in (None, 2):
+            raise _fixed_batch(opened.batch, path) from error
         if given is None:
             raise
         is_open = opened.inputs[given.place].shape is None
@@ -102,16 +107,21 @@ def from_archive(
     shape = find_volume_shape(images)
     if values is not None:
         network = Rescaled(network, *values)
-    # a whole grey level: TorchScript rounds otherwise once it has compiled the graph
-    check_network(
-        network,
-        found,
-        device=device,
-        is_said=values is not None,
-        count=PROBES if shape is None else PROBED_VOLUMES,
-        file=path.name,
-        tolerance=GREY_LEVEL,
-    )
+    try:
+        # a whole grey level: TorchScript rounds otherwise once it has compiled the graph
+        check_network(
+            network,
+            found,
+            device=device,
+            is_said=values is not None,
+            count=PROBES if shape is None else PROBED_VOLUMES,
+            file=path.name,
+            tolerance=GREY_LEVEL,
+        )
+    except CheckpointError:
+        raise
+    except Exception as error:  # it drew two images, and fails on more
+        raise _fixed_batch(2, path) from error
     identity = hashlib.sha256(content + (b"" if values in (None, (-1.0, 1.0)) else repr(values).encode())).hexdigest()
     if given is not None:
         identity = digest_values(identity, "class", given.label, given.shape)
@@ -137,6 +147,15 @@ class _Opened:
     inputs: Sequence[NetworkInput]
     description: str | bytes  # what the file says of itself; empty where it says nothing
     by_name: frozenset[str] = frozenset()  # inputs that are given by name
+    batch: int | None = None  # images of a call; None where it is open, or the file does not say
+
+
+def _fixed_batch(batch: int | None, path: Path) -> CheckpointError:
+    """Return the error of a network that draws so many images and no other number."""
+    return CheckpointError(
+        f"The model draws {batch} image{'s' * (batch != 1)} at once and no other number. {_DYNAMIC.capitalize()}.",
+        file=path.name,
+    )
 
 
 def _open(path: Path, content: bytes, device: str, *, takes_class: bool) -> _Opened:
@@ -157,7 +176,8 @@ def _open(path: Path, content: bytes, device: str, *, takes_class: bool) -> _Ope
                 if device != "cpu":
                     program = move_to_device_pass(program, device)  # constants inside the program move as well
                 by_name = frozenset(program.example_inputs[1] if program.example_inputs else ())
-                opened = _Opened(program.module(), _exported_inputs(program), extra[ENTRY], by_name)
+                inputs, batch = _exported_inputs(program)
+                opened = _Opened(program.module(), inputs, extra[ENTRY], by_name, batch)
     except Exception as error:  # whatever torch raises for a file it cannot read
         problem = (
             f"The file holds a pickle that is more than tensors. {CONVERSION}"
@@ -186,14 +206,15 @@ def _scripted_inputs(network: Any, *, takes_class: bool) -> list[NetworkInput]:
     return [NetworkInput(each.name) for each in given]
 
 
-def _exported_inputs(program: torch.export.ExportedProgram) -> list[NetworkInput]:
-    """Return the inputs of an exported program that are tensors."""
+def _exported_inputs(program: torch.export.ExportedProgram) -> tuple[list[NetworkInput], int | None]:
+    """Return the inputs of an exported program that are tensors, and the batch where it fixes one."""
     held = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
     tensors = {name: held[name] for name in program.graph_signature.user_inputs if isinstance(held.get(name), Tensor)}
-    return [
-        NetworkInput(name, value.dtype, tuple(size if isinstance(size, int) else None for size in value.shape[1:]))
-        for name, value in tensors.items()
-    ]
+    shapes = {
+        name: tuple(size if isinstance(size, int) else None for size in value.shape) for name, value in tensors.items()
+    }
+    inputs = [NetworkInput(name, value.dtype, shapes[name][1:]) for name, value in tensors.items()]
+    return inputs, next((shape[0] for shape in shapes.values() if shape), None)
 
 
 def _kind(path: Path) -> str:
@@ -241,7 +262,10 @@ def from_state_dict(
     Raises:
         CheckpointError: The file is more than a state dict, cannot be read, or holds weights of another configuration.
     """
-    renamed = {name.replace("main.", "layers.", 1): weight for name, weight in read_state(path).items()}
+    renamed = {  # half precision would not fit the latents, which are float32
+        name.replace("main.", "layers.", 1): weight.float() if weight.is_floating_point() else weight
+        for name, weight in read_state(path).items()
+    }
     try:
         network = restore_generator(config, renamed)
     except CheckpointError as error:

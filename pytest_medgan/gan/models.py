@@ -19,6 +19,7 @@ from pytest_medgan.gan.latents import BLOCK, latent_block
 from pytest_medgan.gan.probing import (
     PROBED_VOLUMES,
     PROBES,
+    check_companions,
     check_range,
     check_repeats,
     check_shape,
@@ -114,18 +115,36 @@ def check_model(
         takes_volumes: Whether it may draw volumes.
 
     Raises:
-        CheckpointError: Some images, drawn twice, do not repeat or lie in another range.
+        CheckpointError: Some images, drawn twice, do not repeat, depend on the others of their batch, or lie in another
+            range.
     """
     count = PROBED_VOLUMES if model.draws_volumes else PROBES
     z = None if model.shape is None else probing_latents(math.prod(model.shape))[:count]
-    first, again = (model.images(count, z, 0, 0) for _ in range(2))
+    first = model.images(count, z, 0, 0)
     check_shape(first, count, is_volume=takes_volumes)
-    check_repeats(first.float(), again.float())
-    if first.dtype != torch.uint8:
-        check_range(first if values is None else rescale(first, values), is_said=values is not None)
-    elif values is not None:
+    is_grey = first.dtype == torch.uint8
+    if is_grey and values is not None:
         raise CheckpointError("The model returns grey levels, uint8, which have no other range. Leave range= out.")
+
+    def draw(latents: Tensor | None) -> Tensor:
+        images = model.images(count, latents, 0, 0)
+        return _signed(images, values)
+
+    first = _signed(first, values)
+    if not is_grey:
+        check_range(first, is_said=values is not None)
+    if z is None or model.block == 1:
+        check_repeats(first, draw(z))
+    else:
+        check_companions(draw, z, first)
     return find_volume_shape(first)
+
+
+def _signed(images: Tensor, values: tuple[float, float] | None) -> Tensor:
+    """Return images of grey levels, or of the values of black and white, in -1..1."""
+    if images.dtype == torch.uint8:
+        values = 0.0, 255.0
+    return images.float() if values is None else rescale(images.float(), values)
 
 
 def to_tensor(answer: Any) -> Tensor:

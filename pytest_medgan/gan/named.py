@@ -20,7 +20,17 @@ import torch
 from torch import Tensor, nn
 
 from pytest_medgan.errors import CheckpointError, DataError, SettingsError
-from pytest_medgan.gan.conditions import Conditions, find_missing
+from pytest_medgan.gan.builders import (
+    COUNTS,
+    METHODS,
+    is_function,
+    is_model,
+    make_model,
+    options_of_models,
+    refuse_missing,
+    without_conditions,
+)
+from pytest_medgan.gan.conditions import Conditions
 from pytest_medgan.gan.diffusion import Diffusion, combine_parts
 from pytest_medgan.gan.models import Model, ModelGenerator, check_model, to_tensor
 from pytest_medgan.gan.others import CheckedCallable, accepts, find_named, from_callable
@@ -31,11 +41,8 @@ from pytest_medgan.gan.seeding import seeded
 from pytest_medgan.gan.state_files import digest_weights, load_state
 from pytest_medgan.gan.time_limits import SECONDS, TimeLimit
 from pytest_medgan.ground.digests import digest_values
+from pytest_medgan.ground.user_code import calling, describe
 from pytest_medgan.records import Progress, no_progress
-
-METHODS = ("sample", "decode_forward", "decode", "forward")  # in the order of choice
-CONDITIONS = ("class", "prompt", "masks")  # options that say what is drawn
-_COUNTS = frozenset(("batch_size", "count", "n", "n_images", "n_samples", "num", "num_images", "num_samples", "number"))
 
 
 def from_named(
@@ -66,16 +73,15 @@ def _open(
 ) -> CheckedCallable | ModelGenerator:
     """Return the generator that a name names (see `from_named`)."""
     target = find_named(name)
-    if not callable(target) and not any(callable(getattr(target, method, None)) for method in METHODS):
+    if not callable(target) and not is_model(target):
         raise CheckpointError(
             f"The generator {name!r} is of type {type(target).__name__}. Name a callable that takes (count, seed), or "
             "a model with sample, decode or forward."
         )
     conditions = _conditions(options)
-    is_function = partial(_is_function, conditions=conditions)
-    built = target if is_function(target) else _build(target, name)
-    if is_function(built):
-        if others := [option for option in options if option not in (*CONDITIONS, "seconds")]:
+    built = make_model(target, name, options, conditions)
+    if is_function(built, conditions):
+        if others := options_of_models(options):
             raise SettingsError(
                 f"The generator {name!r} takes (count, seed) and has no such options. Leave {', '.join(others)}= out."
             )
@@ -97,7 +103,8 @@ def _open(
     elif "weights" in options:
         raise CheckpointError(f"The generator {name!r} is no torch module. Leave weights= out.")
     model = _adapt(built, name, options, chosen, conditions)
-    shape = check_model(model, options.get("range"), takes_volumes=True)
+    with calling(name, f"The generator {name!r}", "while it draws", "call it", CheckpointError):
+        shape = check_model(model, options.get("range"), takes_volumes=True)
     model = replace(model, draws_volumes=shape is not None)
     identity = _identity(name, target, built, model)
     return ModelGenerator(model, built, identity=identity, progress=progress, volume_shape=shape, limit=limit)
@@ -122,21 +129,6 @@ def _conditions(options: Mapping[str, Any]) -> Conditions:
     return Conditions(options.get("class"), options.get("prompt"), masks)
 
 
-def _is_function(target: Any, conditions: Conditions) -> bool:
-    """Return whether an object is a function of (count, seed); a torch module takes anything and is none."""
-    if not callable(target) or isinstance(target, type | nn.Module):
-        return False
-    return accepts(target, 1, 0) or (conditions.text is not None and accepts(_bound(target, conditions), 1, 0))
-
-
-def _bound(call: Callable[..., Any], conditions: Conditions) -> Callable[..., Any]:
-    """Return a method whose conditions need not be given; itself where it takes none."""
-    try:
-        return conditions.fit(None, call, "").bind(call)
-    except CheckpointError:
-        return call
-
-
 def _from_function(
     function: Callable[..., Any], name: str, conditions: Conditions, limit: TimeLimit
 ) -> CheckedCallable:
@@ -157,25 +149,6 @@ def _from_function(
     generator.identity = None if said is None else digest_values(said, conditions.text)
     generator.condition = conditions.text
     return generator
-
-
-def _build(target: Any, name: str) -> Any:
-    """Return the model that a class or a function makes, or the object itself where it is a model.
-
-    Raises:
-        CheckpointError: It cannot be made without arguments, or is a function of other arguments.
-    """
-    is_class = isinstance(target, type)
-    if not is_class and any(callable(getattr(target, method, None)) for method in METHODS):
-        return target
-    if not accepts(target):
-        if not is_class and accepts(target, 1, 0, None):
-            _refuse_missing(target, name, "it")
-        action = "Name an object of it, or a function that builds one" if is_class else "Make it take these two"
-        problem = "is a class that needs arguments" if is_class else "cannot be called with (count, seed)"
-        raise CheckpointError(f"The generator {name!r} {problem}. {action}.")
-    with seeded(0, 0):  # random weights are then the same each time
-        return target()
 
 
 # ----------------------------------------------------------------------------------------------- from object to images
@@ -207,8 +180,9 @@ def _adapt(built: Any, name: str, options: Mapping[str, Any], device: torch.devi
         return network(z, **fitted.arguments(0, range(len(z)), device))
 
     candidates = (math.prod(said),) if said else USUAL_LATENTS
+    explain = partial(describe, package=name.partition(":")[0].partition(".")[0])
     with seeded(0, 0):
-        found, images = try_latents(trial, candidates, device=str(device))
+        found, images = try_latents(trial, candidates, device=str(device), explain=explain)
     return Model(network, method, said or (found,), values, device, fitted, draws_volumes=images.ndim == 5)
 
 
@@ -221,27 +195,18 @@ def _choose_method(built: Any, name: str, said: str | None, conditions: Conditio
     for method in (said,) if said else METHODS:
         found = getattr(built, method, None)
         if callable(found):
-            found = _bound(found, conditions)
+            found = without_conditions(found, conditions)
         if callable(found) and (said or (_takes_count(found) if method == "sample" else accepts(found, None))):
             return method
     for method in (said,) if said else METHODS:
         call = getattr(built, method, None)
         if callable(call):
-            _refuse_missing(_bound(call, conditions), name, f"its method {method}")
+            refuse_missing(without_conditions(call, conditions), name, f"its method {method}")
     action = f"It has no method {said!r}. Correct method=" if said else "Give it one, or name the method by method="
     raise CheckpointError(
         f"The generator {name!r} is neither a function of (count, seed) nor a model with sample(count), decode(z) or "
         f"forward(z). {action}."
     )
-
-
-def _refuse_missing(call: Callable[..., Any], name: str, what: str) -> None:
-    """Raise CheckpointError where a call cannot do without a condition that was not given."""
-    if (missing := find_missing(call)) is not None:
-        option, parameter = missing
-        raise CheckpointError(
-            f"The generator {name!r} draws with a condition: {what} takes {parameter!r}. Put {option} behind its name."
-        )
 
 
 def _takes_count(sample: Callable[..., Any]) -> bool:
@@ -251,7 +216,7 @@ def _takes_count(sample: Callable[..., Any]) -> bool:
     except ValueError:  # it takes nothing, or its parameters are not known
         return False
     takes_both = bool(others) and others[0].name == "seed" and accepts(sample, 1, 0)
-    return (accepts(sample, 1) or takes_both) and (first.name in _COUNTS or first.annotation in (int, "int"))
+    return (accepts(sample, 1) or takes_both) and (first.name in COUNTS or first.annotation in (int, "int"))
 
 
 # -------------------------------------------------------------------------------------------- what is checked and named

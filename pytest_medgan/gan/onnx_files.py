@@ -104,8 +104,8 @@ def from_onnx(
     Args:
         path: The file.
         latent: Shape of a latent, or how many numbers it has, where the graph leaves it open.
-        values: What the graph returns for black and for white; None stands for -1 and 1, and a graph that returns
-            nothing below 0 is then refused, since it may well mean 0 and 1.
+        values: What the graph returns for black and for white; None stands for -1 and 1, and a graph with few
+            values below -0.25 is then refused, since it may well mean 0 and 1.
         choice: The class to draw, for a graph that takes one.
         device: "cpu" or "cuda".
         progress: Called while images are drawn.

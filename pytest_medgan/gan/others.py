@@ -6,10 +6,9 @@ Each becomes `(count, seed) -> uint8 [N,C,H,W]`, with shape and type checked.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,8 @@ from pytest_medgan.gan.latents import BLOCK, Stream
 from pytest_medgan.gan.pool import read_folder, read_npz
 from pytest_medgan.gan.seeding import seeded_drawing
 from pytest_medgan.gan.time_limits import TimeLimit
-from pytest_medgan.records import ImageSet, Names, UInt8
+from pytest_medgan.ground import user_code
+from pytest_medgan.records import ImageSet, Int64, Names, UInt8
 
 # ------------------------------------------------------------------------------------------------------------ checked
 
@@ -122,24 +122,13 @@ def find_named(spec: str) -> Any:
     """Return the object that `package.module:name` names.
 
     Raises:
-        CheckpointError: The module or the name does not exist.
+        CheckpointError: The module or the name does not exist, or the module cannot be imported.
     """
-    module_name, _, path = spec.partition(":")
-    if "" in module_name.split("."):
+    if "" in spec.partition(":")[0].split("."):
         raise CheckpointError(f"The generator {spec!r} names no module. Write package.module:name.")
     if "" not in sys.path:  # console scripts do not look in the working directory, where a user's module lies
         sys.path.append("")
-    try:
-        target: Any = importlib.import_module(module_name)
-        for name in path.split("."):
-            target = getattr(target, name)
-    except ImportError as error:
-        raise CheckpointError(
-            f"The generator {spec!r} cannot be imported ({error}). Put its folder on the Python path."
-        ) from error
-    except AttributeError as error:
-        raise CheckpointError(f"The module of the generator {spec!r} has no such name. Correct the name.") from error
-    return target
+    return user_code.find_named(spec, "generator", CheckpointError)
 
 
 def accepts(target: Callable[..., object], *arguments: object) -> bool:
@@ -157,15 +146,31 @@ def accepts(target: Callable[..., object], *arguments: object) -> bool:
 
 
 class ImagePool:
-    """Return images made before. A seed names the images of its group, or a shuffle of all; none is repeated."""
+    """Return images made before, none of them twice for a seed.
 
-    def __init__(self, images: ImageSet) -> None:
+    A seed names the images of its group where there is one. The others are dealt among the seeds that will be asked
+    for, so that no two share an image; where these are not known, a seed names a shuffle of all.
+    """
+
+    def __init__(self, images: ImageSet, seeds: Sequence[int] = ()) -> None:
+        """Keep the images.
+
+        Args:
+            images: The images; groups are names of seeds, or of anything else.
+            seeds: The latent seeds that will be asked for; empty where they are not known.
+        """
         self._images = images
-        self.identity = hashlib.sha256(f"pool {images.recipe} {len(images)}".encode() + _bytes(images)).hexdigest()
+        self._dealt = self._deal([seed for seed in seeds if not (images.groups == str(seed)).any()], seeds)
+        named = f"pool {images.recipe} {len(images)}" + (f" dealt to {list(self._dealt)}" if self._dealt else "")
+        self.identity = hashlib.sha256(named.encode() + _bytes(images)).hexdigest()
         self.training_recipe: str | None = None
         self.run_recipe: str | None = None
         self.training_seed: int | None = None
         self.window = images.window
+
+    def dealt(self, seeds: Sequence[int]) -> ImagePool:
+        """Return the same images for these latent seeds, of which no two share an image."""
+        return ImagePool(self._images, seeds)
 
     def __call__(self, count: int, seed: int) -> UInt8:
         """Return the first `count` images that `seed` names."""
@@ -178,16 +183,25 @@ class ImagePool:
             SettingsError: The range is empty or negative.
             CheckpointError: The set holds fewer images.
         """
-        own = np.flatnonzero(self._images.groups == str(seed))
-        index = own if len(own) else Stream(seed).permutation(len(self._images))
         if not 0 <= start < stop:
             raise SettingsError(f"The range {start} to {stop} holds no images. Choose 0 <= start < stop.")
+        own = np.flatnonzero(self._images.groups == str(seed))
+        index = own if len(own) else self._dealt.get(seed, Stream(seed).permutation(len(self._images)))
         if stop > len(index):
+            free = sum(map(len, self._dealt.values()))
+            shared = f" (its share of {free} that are no other seed's)" if seed in self._dealt else ""
+            fewer = ", give fewer seeds" if shared else ""
             raise CheckpointError(
-                f"The set holds {len(index)} images of seed {seed}, and {stop} were asked for. Ask for fewer with "
-                "--medgan-samples, or generate more."
+                f"The set holds {len(index)} images of seed {seed}{shared}, and {stop} were asked for. Ask for fewer "
+                f"with --medgan-samples{fewer}, or generate more."
             )
         return self._images.pixels[index[start:stop]]
+
+    def _deal(self, without: Sequence[int], seeds: Sequence[int]) -> dict[int, Int64]:
+        """Return the images of each seed that has no group: a share of those that are no other seed's."""
+        free = np.flatnonzero(~np.isin(self._images.groups, [str(seed) for seed in seeds]))
+        order = free[Stream(0).permutation(len(free))]
+        return {seed: order[place :: len(without)] for place, seed in enumerate(without)}
 
 
 def _bytes(images: ImageSet) -> bytes:

@@ -69,7 +69,7 @@ def test_trained_object_separates_large_discs_from_small_ones(
 @pytest.mark.parametrize(
     ("spec", "word"),
     [
-        ("own_spaces:missing", "cannot be imported"),
+        ("own_spaces:missing", "has no such name"),
         ("no_such_module:f", "cannot be imported"),
         ("own_spaces:NUMBER", "is no function"),
         ("own_spaces:Nameless", "identity"),
@@ -80,6 +80,32 @@ def test_trained_object_separates_large_discs_from_small_ones(
 def test_unusable_name_is_an_error(spec: str, word: str) -> None:
     with pytest.raises(ExtractorError, match=word):
         load_extractor(spec)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (
+            "import no_such_package",
+            r"The module of the extractor 'mine:Space' needs the Python module 'no_such_package'",
+        ),
+        ("x = {}['/data/P1']", r"extractor 'mine:Space' raises KeyError on import \(mine.py, line 1\)\. Correct it"),
+        ("class Space(\n", r"raises SyntaxError on import \(mine.py, line 1\)"),
+        (
+            "class Space:\n    def __init__(self):\n        open('/data/P1')\n",
+            r"The extractor 'mine:Space' raises FileNotFoundError while it is built \(mine.py, line 3\)",
+        ),
+    ],
+)
+def test_what_a_users_module_raises_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, words: str
+) -> None:
+    (tmp_path / "mine.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    with pytest.raises(ExtractorError, match=words) as caught:
+        load_extractor("mine:Space")
+    assert "P1" not in str(caught.value)
 
 
 @pytest.mark.usefixtures("here")

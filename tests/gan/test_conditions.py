@@ -109,7 +109,7 @@ def test_class_enters_images_identity_and_condition() -> None:
 
 def test_prompt_with_a_comma_stands_in_quotes() -> None:
     short = load_generator("conditioned:Writes,prompt=CT")
-    long = load_generator('conditioned:Writes,prompt="CT of the chest, lung window"')
+    long = load_generator('conditioned:Writes,range=-1:1,prompt="CT of the chest, lung window"')
     assert long.condition == "prompt=CT of the chest, lung window"
     assert long(8, 0).mean() > short(8, 0).mean()
 

@@ -360,6 +360,31 @@ def test_images_without_seeds_are_shuffled_by_seed_without_repeats(tmp_path: Pat
         generator(31, 0)
 
 
+def test_images_without_seeds_are_dealt_among_the_seeds_that_are_known(tmp_path: Path) -> None:
+    """Groups that share images would count as independent, and errors come out too small."""
+    pixels = np.arange(31, dtype=np.uint8)[:, None, None].repeat(8, 1).repeat(8, 2)
+    np.savez(tmp_path / "made.npz", pixels=pixels)
+    loaded = load_generator(str(tmp_path / "made.npz"))
+    generator = loaded.dealt((0, 1, 5))
+    taken = [generator(10, seed)[:, 0, 0, 0].tolist() for seed in (0, 1, 5)]
+    assert len(set(taken[0] + taken[1] + taken[2])) == 30
+    assert generator.identity != loaded.dealt((0, 1)).identity != loaded.identity
+    with pytest.raises(CheckpointError, match=r"10 images of seed 5 \(its share of 31.*11 were asked for.*fewer seeds"):
+        generator(11, 5)
+
+
+def test_images_of_seeds_are_given_to_no_other_seed(tmp_path: Path) -> None:
+    pixels = np.arange(30, dtype=np.uint8)[:, None, None].repeat(8, 1).repeat(8, 2)
+    np.savez(tmp_path / "made.npz", pixels=pixels, groups=np.repeat(["0", "7", "x"], 10))
+    loaded = load_generator(str(tmp_path / "made.npz"))
+    assert loaded.dealt((0, 7)).identity == loaded.identity
+    generator = loaded.dealt((0, 7, 1))
+    np.testing.assert_array_equal(generator(10, 7), pixels[10:20, None])
+    assert sorted(generator(10, 1)[:, 0, 0, 0]) == list(range(20, 30))
+    with pytest.raises(CheckpointError, match="holds 5 images of seed 1"):
+        loaded.dealt((0, 1, 2, 7))(6, 1)
+
+
 def test_folder_of_pictures_is_a_generator(tmp_path: Path) -> None:
     for index in range(5):
         write_png(np.full((8, 8, 1), index * 10, np.uint8), tmp_path / f"{index}.png")

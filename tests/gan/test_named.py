@@ -358,3 +358,123 @@ def test_masks_in_colour_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(CheckpointError, match=r"The masks are in colour\. Save them in grey"):
         load_generator(f"masked:Model,latent=4,masks={tmp_path / 'masks'}")
+
+
+# ------------------------------------------------------------------------------------------------------------- builders
+
+BUILDERS = """
+import numpy as np
+import torch
+from torch import nn
+
+class Decoder(nn.Module):
+    def __init__(self, latent):
+        super().__init__()
+        self.layer = nn.Linear(latent, 64)
+    def forward(self, z):
+        return torch.tanh(self.layer(z)).reshape(-1, 1, 8, 8)
+
+CALLS = []
+
+def build(latent=16, width=64):
+    return Decoder(latent)
+
+def build_seeded(latent=16, seed=0):
+    return Decoder(latent)
+
+def build_function(low=3, high=9):
+    return lambda count, seed: np.full((count, 1, 8, 8), low + high + seed, np.uint8)
+
+def build_broken(latent=16, width=64):
+    return Decoder(latents)
+
+def draw(count=8, seed=0):
+    CALLS.append((count, seed))
+    return np.full((count, 1, 8, 8), seed, np.uint8)
+
+def draw_unusual(k=8, key=0):
+    return np.full((k, 1, 8, 8), key, np.uint8)
+
+def draw_needy(k=None, key=None):
+    return np.full((k, 1, 8, 8), key, np.uint8)
+
+def draw_any(*numbers):
+    return draw(*numbers)
+"""
+
+
+@pytest.fixture
+def builders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "my_builders.py").write_text(BUILDERS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_builders", raising=False)
+    return "my_builders"
+
+
+@pytest.mark.parametrize("name", ["build", "build_seeded"])
+def test_builder_whose_parameters_have_defaults_builds(name: str, builders: str) -> None:
+    generator = load_generator(f"{builders}:{name},latent=16")
+    assert_is_a_sequence(generator)
+    assert generator.identity is not None
+
+
+def test_builder_of_a_function_builds(builders: str) -> None:
+    assert load_generator(f"{builders}:build_function")(2, 5).tolist() == np.full((2, 1, 8, 8), 17).tolist()
+
+
+@pytest.mark.parametrize("name", ["draw", "draw_unusual", "draw_needy", "draw_any"])
+def test_function_whose_parameters_have_defaults_draws(name: str, builders: str) -> None:
+    assert load_generator(f"{builders}:{name}")(3, 7).tolist() == np.full((3, 1, 8, 8), 7).tolist()
+    with pytest.raises(SettingsError, match=r"takes \(count, seed\) and has no such options"):
+        load_generator(f"{builders}:draw,latent=16")
+
+
+def test_function_that_names_count_and_seed_is_not_called_while_it_is_loaded(builders: str) -> None:
+    load_generator(f"{builders}:draw")
+    assert sys.modules["my_builders"].CALLS == []
+
+
+def test_error_of_a_builder_with_defaults_is_named(builders: str) -> None:
+    with pytest.raises(
+        CheckpointError, match=r"raises NameError \('latents'\) while it is built \(my_builders.py, line"
+    ):
+        load_generator(f"{builders}:build_broken,latent=16")
+
+
+# ---------------------------------------------------------------------------------------------------------- one by one
+
+COUPLED = """
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+class Module(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(12, 64)
+    def forward(self, z):
+        return torch.tanh(F.batch_norm(self.layer(z), None, None, training=True)).reshape(-1, 1, 8, 8)
+
+class Grey(Module):
+    def forward(self, z):
+        return (127.5 * (super().forward(z) + 1)).to(torch.uint8)
+
+class Volumes(Module):
+    def forward(self, z):
+        return torch.tanh(self.layer(z) - self.layer(z).mean(0)).reshape(-1, 1, 4, 4, 4) - 0.2
+
+class Noisy(Module):
+    def forward(self, z):
+        return torch.tanh(self.layer(z) + torch.randn(len(z), 64)).reshape(-1, 1, 8, 8)
+"""
+
+
+def test_model_whose_images_depend_on_their_batch_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "coupled.py").write_text(COUPLED)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "coupled", raising=False)
+    for name in ("Module,range=-1:1", "Module,range=-2:2", "Grey"):
+        with pytest.raises(CheckpointError, match="depend on the other images of their batch"):
+            load_generator(f"coupled:{name.replace(',', ',latent=12,') if ',' in name else name + ',latent=12'}")
+    assert_is_a_sequence(load_generator("coupled:Noisy,latent=12"))
+    assert load_generator("coupled:Volumes,latent=12,range=-1:1")(2, 0).shape == (2, 1, 4, 4, 4)  # drawn one by one

@@ -58,6 +58,13 @@ def graph(
         outputs.append(helper.make_tensor_value_info("masks", dtype, [None] * 4))
     elif extra == "flat output":
         outputs.append(helper.make_tensor_value_info("flat", dtype, [None] * 2))
+    elif extra == "batch mean":
+        nodes[2:2] = [
+            helper.make_node("ReduceMean", ["grey", "first axis"], ["mean"]),
+            helper.make_node("Sub", ["grey", "mean"], ["centred"]),
+        ]
+        nodes[4] = helper.make_node(end, ["centred"], ["ended"])
+        constants["first axis"] = np.array([0])
     elif extra:
         nodes[3:4] = [
             helper.make_node(extra, ["ended"], ["noise"]),
@@ -201,6 +208,12 @@ def test_every_damaged_byte_is_one_line_or_a_generator(save: Callable[..., Path]
             assert load_generator(str(path))(2, 0).dtype == np.uint8
         except CheckpointError as error:
             assert "\n" not in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize("batch", ["n", 2, 5, 16])
+def test_graph_whose_images_depend_on_their_batch_is_refused(batch: int | str, save: Callable[..., Path]) -> None:
+    with pytest.raises(CheckpointError, match="depend on the other images of their batch"):
+        load_generator(str(save(takes=(batch, 12), extra="batch mean")))
 
 
 # ----------------------------------------------------------------------------------------------- weights beside a model

@@ -96,7 +96,7 @@ HOW = ("-k", "fid", "--medgan-data=scans,size=32,crop_size=32,crop=image", "--me
 def test_volumes_are_gated_from_missing_over_accepted_to_pass_and_red_where_blurred(
     kind: str, volumes: pytest.Pytester, accept: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = {"callable": "volumes:draw", "folder": "made", "file": "network.pt,latent=24"}[kind]
+    name = {"callable": "volumes:draw", "folder": "made", "file": "network.pt,latent=24,range=-1:1"}[kind]
 
     def run(blur: float) -> pytest.RunResult:
         monkeypatch.setenv("TOY_BLUR", str(blur))
