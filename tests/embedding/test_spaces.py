@@ -87,7 +87,7 @@ def test_unusable_name_is_an_error(spec: str, word: str) -> None:
     [
         (
             "import no_such_package",
-            r"The module of the extractor 'mine:Space' needs the Python module 'no_such_package'",
+            "The module of the extractor 'mine:Space' needs the Python module 'no_such",
         ),
         ("x = {}['/data/P1']", r"extractor 'mine:Space' raises KeyError on import \(mine.py, line 1\)\. Correct it"),
         ("class Space(\n", r"raises SyntaxError on import \(mine.py, line 1\)"),

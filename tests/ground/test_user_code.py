@@ -72,8 +72,8 @@ def test_whatever_a_module_raises_on_import_is_one_line(source: str, write: Writ
 def test_missing_package_is_told_from_a_missing_module(write: Write) -> None:
     write(mine="from no_such_package.layers import rearrange\n")
     assert message("mine:draw") == (
-        "The module of the generator 'mine:draw' needs the Python module 'no_such_package', which is not installed. Install it, or "
-        "put its folder on the Python path."
+        "The module of the generator 'mine:draw' needs the Python module 'no_such_package', which is not installed. "
+        "Install it, or put its folder on the Python path."
     )
     assert "'no_such_mine:draw' cannot be imported" in message("no_such_mine:draw")
     assert "'no_such_mine.inner:draw' cannot be imported" in message("no_such_mine.inner:draw")
