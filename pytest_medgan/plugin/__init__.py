@@ -17,8 +17,11 @@ from pytest_medgan.errors import MedganError, SettingsError
 from pytest_medgan.plugin import hookspecs
 from pytest_medgan.plugin.channel import forget, hand_over, hand_over_line
 from pytest_medgan.plugin.controller import Controller
+from pytest_medgan.plugin.earlier import Earlier
 from pytest_medgan.plugin.fixtures import (
+    _medgan_inputs,
     _medgan_models,
+    _medgan_subject,
     medgan_baseline,
     medgan_embed,
     medgan_extractor,
@@ -36,7 +39,9 @@ from pytest_medgan.plugin.state import SHARED, STATE, PluginState, state_of
 SHARED_FOLDER = pytest.StashKey[str | None]()  # None where none could be made
 
 __all__ = [
+    "_medgan_inputs",
     "_medgan_models",
+    "_medgan_subject",
     "medgan_baseline",
     "medgan_embed",
     "medgan_extractor",
@@ -68,6 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[STATE] = PluginState(config)
     except SettingsError as error:
         raise pytest.UsageError(str(error)) from None
+    config.pluginmanager.register(Earlier(config), "medgan-earlier")
     if not hasattr(config, "workerinput"):  # only the controller writes files and the summary
         config.pluginmanager.register(Controller(config), "medgan-controller")
     if config.stash[STATE].options.gpu:

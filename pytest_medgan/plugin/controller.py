@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,8 @@ import pytest
 
 from pytest_medgan.errors import OutputError
 from pytest_medgan.plugin.channel import findings_from_plain, take_findings
-from pytest_medgan.plugin.state import state_of
+from pytest_medgan.plugin.earlier import note_candidates
+from pytest_medgan.plugin.state import state_of, writes_files
 from pytest_medgan.session.candidates import candidate_path, shown_path, write_model_candidate
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ class Controller:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        # under torchrun only the first process writes; RANK without WORLD_SIZE does not come from torchrun
-        self._writes = "WORLD_SIZE" not in os.environ or os.environ.get("RANK", "0") == "0"
+        self._writes = writes_files()
         self._findings: Findings | None = None  # made with the first finding, since it loads numpy
         self._candidates: dict[str, Path] = {}
+        self._tests: dict[str, set[str]] = {}  # key of a model -> the tests that looked at it
         self._order: list[str] = []  # of the tests of a distributed run
         self._problems: list[str] = []
         self._reports: tuple[Path, ...] = ()
@@ -64,6 +64,8 @@ class Controller:
             found = findings_from_plain(plain)
             if report.when != "teardown":  # the teardown report repeats the properties, and JUnit files read it
                 self._gathered().add(found, report.nodeid, ran=not report.skipped)
+                for model in found.models:
+                    self._tests.setdefault(model.key, set()).add(report.nodeid)
             second = {model.key for model in found.models if model.beside is not None}
             for judged in found.verdicts:
                 space = "beside." if judged.model in second else ""
@@ -142,6 +144,8 @@ class Controller:
                     self._candidates[key] = write_model_candidate(model.findings, model.row, report_dir)
             except Exception as error:  # the verdicts stay valid and must be shown
                 self._problems.append(f"The candidate of {model.name} could not be written: {_reason(error)}")
+        written = [(self._tests.get(key, set()), path.name) for key, path in self._candidates.items()]
+        note_candidates(self._config, written)
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """Show one table per model, the files written and every problem."""

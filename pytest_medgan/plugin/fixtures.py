@@ -7,23 +7,38 @@ any scope.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from pytest_medgan.plugin.options import OWN_BASELINE, marker_values, settings_for
+from pytest_medgan.errors import SettingsError
+from pytest_medgan.plugin.earlier import remove_candidates
+from pytest_medgan.plugin.markers import MODEL, marker_values, names_model
+from pytest_medgan.plugin.options import OWN_BASELINE, settings_for
+from pytest_medgan.plugin.overrides import is_replaced
+from pytest_medgan.plugin.precedence import model_name
 from pytest_medgan.plugin.state import state_of
 
 if TYPE_CHECKING:
-    from pytest_medgan.evaluate import ModelEvaluation, RunsEvaluation, Settings
+    from pytest_medgan.evaluate import ModelEvaluation, RunsEvaluation, Settings, Subject
     from pytest_medgan.gan.architecture import NetworkConfig, TrainingSettings
     from pytest_medgan.gate.baseline import Baseline
     from pytest_medgan.records import Embeddings, Extractor, Generator, ImageSet, RealSets, Row
 
+T = TypeVar("T")
 
-FROM_SETTINGS = pytest.StashKey[bool]()  # the generator is the one that the settings name
+NAMED = pytest.StashKey[dict[str, object]]()  # what the plugin's own fixtures returned, by the name of the fixture
+
+
+@dataclass(frozen=True)
+class _Models:
+    """What a test measures."""
+
+    name: str  # the name that tables show
+    generator: Generator
+    accepted: Generator | None  # the accepted model, for paired comparisons
+    settings: Settings  # without the runs of a lower level where the project's own fixture makes the model
 
 
 @pytest.fixture
@@ -35,22 +50,41 @@ def medgan_settings(request: pytest.FixtureRequest) -> Settings:
 @pytest.fixture
 def medgan_real(request: pytest.FixtureRequest, medgan_settings: Settings) -> RealSets:
     """Return the real images in their three roles: `.training`, `.reference`, `.held_out`, each an ImageSet."""
-    return state_of(request.config).bench.real(medgan_settings)
+    return _noted(request, "medgan_real", state_of(request.config).bench.real(medgan_settings))
 
 
 @pytest.fixture
 def medgan_extractor(request: pytest.FixtureRequest, medgan_settings: Settings, medgan_real: RealSets) -> Extractor:
     """Return the feature space. An override returns anything with the members of `records.Extractor`."""
-    return state_of(request.config).bench.extractor(medgan_settings.extractor, medgan_real)
+    space: Extractor = state_of(request.config).bench.extractor(medgan_settings.extractor, medgan_real)
+    return _noted(request, "medgan_extractor", space)
 
 
 @pytest.fixture
-def medgan_embed(request: pytest.FixtureRequest, medgan_extractor: Extractor) -> Callable[[ImageSet], Embeddings]:
+def _medgan_inputs(
+    request: pytest.FixtureRequest, medgan_settings: Settings, medgan_real: RealSets, medgan_extractor: Extractor
+) -> tuple[RealSets, Extractor]:
+    """Return real images and feature space; a marker precedes a fixture that the project overrides."""
+    bench, settings = state_of(request.config).bench, medgan_settings
+    real = _preferred(request, "medgan_real", medgan_real, lambda: bench.real(settings), ("data",))
+
+    def make() -> Extractor:
+        return bench.extractor(settings.extractor, real)
+
+    if real is not medgan_real and "medgan_extractor" in _named(request):
+        return real, make()  # the fixture's was made for other images, on which random weights are calibrated
+    return real, _preferred(request, "medgan_extractor", medgan_extractor, make, ("extractor",))
+
+
+@pytest.fixture
+def medgan_embed(
+    request: pytest.FixtureRequest, _medgan_inputs: tuple[RealSets, Extractor]
+) -> Callable[[ImageSet], Embeddings]:
     """Return a function from an ImageSet to its Embeddings, through the store."""
-    bench = state_of(request.config).bench
+    bench, (_, extractor) = state_of(request.config).bench, _medgan_inputs
 
     def embed(images: ImageSet) -> Embeddings:
-        return bench.embed(medgan_extractor, images)
+        return bench.embed(extractor, images)
 
     return embed
 
@@ -58,8 +92,7 @@ def medgan_embed(request: pytest.FixtureRequest, medgan_extractor: Extractor) ->
 @pytest.fixture
 def medgan_generator(request: pytest.FixtureRequest, medgan_settings: Settings) -> Generator:
     """Return the model under test: `(count, seed) -> uint8 [N,1,H,W]` or [N,3,H,W]. Override it to test your own."""
-    request.node.stash[FROM_SETTINGS] = True
-    return _named_generator(request, medgan_settings)
+    return _noted(request, "medgan_generator", _named_generator(request, medgan_settings))
 
 
 def _named_generator(request: pytest.FixtureRequest, settings: Settings) -> Generator:
@@ -93,56 +126,70 @@ def medgan_baseline(medgan_settings: Settings) -> Baseline:
 
 
 @pytest.fixture
-def _medgan_models(
-    request: pytest.FixtureRequest, medgan_settings: Settings, medgan_generator: Generator
-) -> tuple[Generator, Generator | None]:
+def _medgan_models(request: pytest.FixtureRequest, medgan_settings: Settings, medgan_generator: Generator) -> _Models:
     """Return the model under test and the accepted one, loaded before the real images, which take longer.
 
     `medgan_generator` is an argument so that a project may override it by a parametrised fixture.
     """
-    bench = state_of(request.config).bench
-    generator = medgan_generator
-    takes_precedence = medgan_settings.runs or marker_values(request.node).get("generator") is not None
-    if takes_precedence and not request.node.stash.get(FROM_SETTINGS, False):  # the project overrides the fixture
-        generator = _named_generator(request, medgan_settings)
-        request.node.stash[FROM_SETTINGS] = True
-    accepted = None if medgan_settings.runs else medgan_settings.paired_with
-    return generator, None if accepted is None else bench.generator(replace(medgan_settings, generator=accepted))
+    bench, marked, named = state_of(request.config).bench, marker_values(request.node), _named(request)
+    settings, spec = medgan_settings, (medgan_settings.runs or (medgan_settings.generator,))[0]
+    generator = _preferred(
+        request, "medgan_generator", medgan_generator, lambda: _named_generator(request, settings), MODEL
+    )
+    if "medgan_generator" not in named and not names_model(marked):
+        settings, spec = replace(settings, runs=()), None  # the project's own fixture precedes command line and ini
+    elif settings.runs and "medgan_generator" in named and generator is not named["medgan_generator"]:
+        raise SettingsError(
+            "The fixture medgan_generator is overridden and changes the model that it is given, and runs= names "
+            "several models, of which it gets one. Leave the runs out, or the override."
+        )
+    name = str(marked.get("name") or model_name(spec, generator))
+    remove_candidates(request.node, name)
+    accepted = None if settings.runs else settings.paired_with
+    return _Models(
+        name,
+        generator,
+        None if accepted is None else bench.generator(replace(settings, generator=accepted)),
+        settings,
+    )
+
+
+@pytest.fixture
+def _medgan_subject(
+    request: pytest.FixtureRequest, medgan_settings: Settings, _medgan_inputs: tuple[RealSets, Extractor]
+) -> Subject:
+    """Return what models are measured against and with."""
+    from pytest_medgan.evaluate import Subject
+
+    if marker_values(request.node).get("baseline") is not None and is_replaced(request.node, "medgan_baseline"):
+        raise SettingsError(
+            "The marker's baseline= does not reach the fixture medgan_baseline, which is overridden. Leave one out."
+        )
+    state, (real, extractor) = state_of(request.config), _medgan_inputs
+    return Subject(real, state.bench.resolve(extractor, real), medgan_settings, state.bench, state.shared)
 
 
 @pytest.fixture
 def medgan_scores(
-    request: pytest.FixtureRequest,
-    medgan_settings: Settings,
-    _medgan_models: tuple[Generator, Generator | None],
-    medgan_real: RealSets,
-    medgan_extractor: Extractor,
+    request: pytest.FixtureRequest, _medgan_models: _Models, _medgan_subject: Subject
 ) -> ModelEvaluation | RunsEvaluation:
     """Return the model's scores, computed when first asked for. The assertion helpers take them.
 
     With --medgan-runs they are the mean scores of several training runs.
     """
-    from pytest_medgan.embedding import resolve_extractor
-    from pytest_medgan.evaluate import ModelEvaluation, RunsEvaluation, Subject
+    from pytest_medgan.evaluate import ModelEvaluation, RunsEvaluation
     from pytest_medgan.session.beside import second_evaluation
 
-    state = state_of(request.config)
-    marked = marker_values(request.node)
-    generator, accepted = _medgan_models
-    spec = (
-        (medgan_settings.runs or (medgan_settings.generator,))[0]
-        if request.node.stash.get(FROM_SETTINGS, False)
-        else None
-    )
-    name = str(marked.get("name") or model_name(spec, generator))
-    subject = Subject(medgan_real, resolve_extractor(medgan_extractor), medgan_settings, state.bench, state.shared)
-    identity = getattr(generator, "identity", None) or id(generator)
-    key = ("evaluation", name, identity, medgan_real.digest, medgan_extractor.identity, medgan_settings)
+    state, models = state_of(request.config), _medgan_models
+    name, settings = models.name, models.settings
+    subject = replace(_medgan_subject, settings=settings)
+    identity = getattr(models.generator, "identity", None) or id(models.generator)
+    key = ("evaluation", name, identity, subject.real.digest, subject.extractor.identity, settings)
 
     def make() -> ModelEvaluation | RunsEvaluation:
-        if not medgan_settings.runs:
-            return ModelEvaluation(name, generator, subject, accepted=accepted)
-        each = [replace(medgan_settings, generator=spec, runs=()) for spec in medgan_settings.runs]
+        if not settings.runs:
+            return ModelEvaluation(name, models.generator, subject, accepted=models.accepted)
+        each = [replace(settings, generator=spec, runs=()) for spec in settings.runs]
         return RunsEvaluation(
             name,
             [
@@ -152,32 +199,46 @@ def medgan_scores(
         )
 
     evaluation = state.bench.keep_model(key, make)
-    if medgan_settings.beside is not None:
+    if settings.beside is not None:
         second_evaluation(evaluation)  # what is wrong with the second feature space shows before anything is drawn
     state.remember(request.node, evaluation)
     return evaluation
 
 
 @pytest.fixture
-def medgan_real_row(
-    request: pytest.FixtureRequest, medgan_settings: Settings, medgan_real: RealSets, medgan_extractor: Extractor
-) -> Row:
+def medgan_real_row(_medgan_subject: Subject) -> Row:
     """Return the Real row: held-out real images scored like generated ones. `medgan_real_row.fid + 5.0` is a limit."""
-    from pytest_medgan.embedding import resolve_extractor
-    from pytest_medgan.evaluate import Subject, real_row
+    from pytest_medgan.evaluate import real_row
 
-    state, extractor = state_of(request.config), resolve_extractor(medgan_extractor)
-    return real_row(Subject(medgan_real, extractor, medgan_settings, state.bench, state.shared))
+    return real_row(_medgan_subject)
 
 
-def model_name(spec: str | None, generator: Any) -> str:
-    """Return the name that tables show for a model whose marker gives none.
+def _named(request: pytest.FixtureRequest) -> dict[str, object]:
+    """Return what the plugin's own fixtures returned to a test, by the name of the fixture."""
+    named: dict[str, object] = request.node.stash.setdefault(NAMED, {})
+    return named
+
+
+def _noted(request: pytest.FixtureRequest, fixture: str, value: T) -> T:
+    """Return what a fixture of the plugin made from the settings, and note it, which no overriding fixture does."""
+    _named(request)[fixture] = value
+    return value
+
+
+def _preferred(
+    request: pytest.FixtureRequest, fixture: str, value: T, make: Callable[[], Any], words: tuple[str, ...]
+) -> T:
+    """Return the value of a fixture, or what the settings name where a marker precedes the project's own fixture.
 
     Args:
-        spec: The generator's string; None where a fixture made it.
-        generator: The generator.
+        request: The request of the test.
+        fixture: The name of the fixture.
+        value: What the test gets from it.
+        make: Makes what the settings name.
+        words: The words of the marker that name it.
     """
-    if spec:
-        head = spec.split(",")[0]
-        return head.rpartition(":")[2] if ":" in head else PurePath(head).stem
-    return str(getattr(generator, "__name__", type(generator).__name__))
+    marked = marker_values(request.node)
+    if fixture in _named(request) or all(marked.get(word) is None for word in words):
+        return value
+    made: T = make()
+    return made

@@ -5,10 +5,7 @@ Precedence: marker, overridden fixture, command line, ini, default.
 
 from __future__ import annotations
 
-import glob
-import os
-import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_medgan.errors import SettingsError
+from pytest_medgan.plugin.markers import marker_values
+from pytest_medgan.plugin.places import located
+from pytest_medgan.plugin.precedence import chosen_model, given, located_value, value_of
 from pytest_medgan.session.options import RunOptions
 
 if TYPE_CHECKING:
@@ -83,23 +83,6 @@ MARKERS = (
     "medgan_gpu: needs a CUDA device; runs only under --medgan-gpu",
 )
 OWN_BASELINE = "medgan-baseline.yaml"  # under the rootdir, where no baseline is named
-MARKER_KEYS = (
-    "name",
-    "data",
-    "generator",
-    "runs",
-    "change",
-    "paired_with",
-    "extractor",
-    "beside",
-    "baseline",
-    "samples",
-    "seeds",
-    "metrics",
-)
-
-
-_AS_TEXT = ("generator", "paired_with", "extractor", "beside", "baseline")  # of these words the value is text
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -110,14 +93,6 @@ def add_options(parser: pytest.Parser) -> None:
         parser.addini(f"medgan_{name.replace('-', '_')}", f"{text} (as --medgan-{name})", default=None)
     for name, text in FLAGS:
         group.addoption(f"--medgan-{name}", action="store_true", default=False, help=text)
-
-
-def value_of(config: pytest.Config, name: str) -> str | None:
-    """Return the value on the command line, else that in the ini file, else None."""
-    given = config.getoption(f"--medgan-{name}")
-    if given is None:
-        given = config.getini(f"medgan_{name.replace('-', '_')}")
-    return str(given) if given not in (None, "") else None
 
 
 def run_options(config: pytest.Config) -> RunOptions:
@@ -164,127 +139,38 @@ def _size(text: str) -> int:
     return parse_size(text)
 
 
-def marker_values(item: pytest.Item) -> dict[str, Any]:
-    """Return the values of a test's medgan markers; the closest marker wins.
-
-    Raises:
-        SettingsError: A marker has an argument that it does not take.
-    """
-    values: dict[str, Any] = {}
-    for marker in item.iter_markers("medgan"):
-        if marker.args:
-            raise SettingsError("The marker medgan takes keywords only, such as medgan(generator='model.safetensors').")
-        if unknown := sorted(set(marker.kwargs) - set(MARKER_KEYS)):
-            raise SettingsError(f"The marker medgan takes {', '.join(MARKER_KEYS)}, not {unknown[0]!r}.")
-        values = {**marker.kwargs, **values}
-    for name, value in values.items():
-        _check_marker_value(name, value)
-    return values
-
-
-def _check_marker_value(name: str, value: Any) -> None:
-    """Raise SettingsError for a value of the marker that is an object where text belongs."""
-    if name in _AS_TEXT and value is not None and not isinstance(value, str | Path):
-        fixture = f", or override the fixture medgan_{name}" if name in ("generator", "extractor") else ""
-        raise SettingsError(
-            f"The marker medgan takes {name}= as text, not {type(value).__name__}. Write it as on the command "
-            f"line{fixture}."
-        )
-    if name == "runs" and value is not None and not isinstance(value, Iterable):
-        raise SettingsError(f"The marker medgan takes runs= as text or a list, not {type(value).__name__}.")
-
-
 def settings_for(item: pytest.Item) -> Settings:
     """Return the test's Settings: marker, then command line, then ini, then default."""
     from pytest_medgan.evaluate import settings as reading
     from pytest_medgan.records import DataSettings
 
     config, marker = item.config, marker_values(item)
-
-    def given(name: str) -> Any:
-        """Return the value of one setting; a path in it is resolved from where it was written."""
-        if marker.get(name) is not None:
-            return _located(marker[name], config.rootpath)
-        option = name.replace("_", "-")
-        from_line = config.getoption(f"--medgan-{option}") is not None
-        return _located(value_of(config, option), config.invocation_params.dir if from_line else config.rootpath)
-
     settings = reading.Settings()
-    if (data := given("data")) is not None:
+    if (data := located_value(config, marker, "data")) is not None:
         if not isinstance(data, str | Path | DataSettings):
             raise SettingsError(
                 f"The marker medgan takes data= as text or DataSettings, not {type(data).__name__}. Write it as on "
                 "the command line."
             )
         settings = replace(settings, data=data if isinstance(data, DataSettings) else reading.parse_data(str(data)))
-    for name in ("generator", "paired_with", "extractor", "beside", "baseline"):
-        if (value := given(name)) is not None:
+    generator, runs = chosen_model(config, marker)
+    settings = replace(settings, generator=generator, runs=runs)
+    for name in ("paired_with", "extractor", "beside", "baseline"):
+        if (value := located_value(config, marker, name)) is not None:
             settings = replace(settings, **{name: value})
-    if (change := given("change")) is not None:
+    if (change := given(config, marker, "change").value) is not None:
         settings = replace(settings, change=reading.parse_change(str(change)))
-    if (runs := _given_runs(config, marker)) is not None:
-        settings = replace(settings, runs=reading.parse_runs(runs))
-    if (samples := given("samples")) is not None:
+    if (samples := given(config, marker, "samples").value) is not None:
         settings = replace(settings, samples=reading.parse_samples(str(samples)))
-    if (seeds := given("seeds")) is not None:
+    if (seeds := given(config, marker, "seeds").value) is not None:
         settings = replace(settings, seeds=reading.parse_seeds(_listed(seeds)))
-    if (metrics := given("metrics")) is not None:
+    if (metrics := given(config, marker, "metrics").value) is not None:
         settings = replace(settings, metrics=reading.parse_metrics(_listed(metrics)))
     if settings.baseline is None:
         ships = settings.data.source.split(":")[0] == "phantom"
-        settings = replace(settings, baseline="phantom" if ships else _located(OWN_BASELINE, config.rootpath))
+        own = located(OWN_BASELINE, config.rootpath, "baseline")
+        settings = replace(settings, baseline="phantom" if ships else own)
     return settings
-
-
-def _given_runs(config: pytest.Config, marker: dict[str, Any]) -> str | None:
-    """Return the training runs as a shell would write them, each resolved from where it was written."""
-    from pytest_medgan.evaluate.settings import split_words
-
-    if (marked := marker.get("runs")) is not None:
-        words = split_words(marked, "The marker's runs=") if isinstance(marked, str) else [str(word) for word in marked]
-        return _located_runs(words, config.rootpath)
-    text = value_of(config, "runs")
-    if text is None:
-        return None
-    from_line = config.getoption("--medgan-runs") is not None
-    base = config.invocation_params.dir if from_line else config.rootpath
-    return _located_runs(split_words(text, "--medgan-runs"), base)
-
-
-def _located_runs(words: Sequence[str], base: Path) -> str:
-    """Return training runs as a shell would write them, resolved from `base`; a pattern keeps its *, ? and [."""
-    return shlex.join(
-        os.path.join(glob.escape(str(base)), word)
-        if glob.has_magic(word) and not (base / word).exists()
-        else _located(word, base)
-        for word in words
-    )
-
-
-def _located(value: Any, base: Path) -> Any:
-    """Return a value whose paths, where they exist under `base`, are made relative to the working directory."""
-    if isinstance(value, Path):
-        value = str(value)
-    if not isinstance(value, str):
-        return value
-    from pytest_medgan.ground.specs import parse_spec
-
-    def found(text: str) -> str:
-        kind, colon, folder = text.partition(":")
-        if colon and folder.startswith("."):  # timm:./FOLDER
-            return f"{kind}:{os.path.join('.', found(folder))}" if (base / folder).exists() else text
-        path = base / text
-        if not text or not (path.exists() or text.endswith((".yaml", ".yml"))):
-            return text
-        try:
-            return os.path.relpath(path)
-        except ValueError:  # another drive on Windows
-            return str(path)
-
-    spec = parse_spec(value, "a setting")
-    options = {key: word if key == "prompt" else found(word) for key, word in spec.options.items()}
-    written = (f'{key}="{word}"' if "," in word else f"{key}={word}" for key, word in options.items())
-    return ",".join([found(spec.name), *written])
 
 
 def _listed(value: Any) -> str:

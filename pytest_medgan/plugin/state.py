@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -146,3 +147,11 @@ class PluginState:
 def state_of(config: pytest.Config) -> PluginState:
     """Return the session's state."""
     return config.stash[STATE]
+
+
+def writes_files() -> bool:
+    """Return whether this process may write reports and candidates: under torchrun the first one alone.
+
+    RANK without WORLD_SIZE does not come from torchrun.
+    """
+    return "WORLD_SIZE" not in os.environ or os.environ.get("RANK", "0") == "0"

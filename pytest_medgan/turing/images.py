@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pytest_medgan.errors import DataError
+from pytest_medgan.ground.arrays import ALONE, read_arrays
 from pytest_medgan.ground.pictures import read_picture
 from pytest_medgan.records import UInt8
 
@@ -25,11 +26,8 @@ def read_pixels(path: Path) -> UInt8 | None:
     """
     pixels: UInt8
     try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
-                pixels = archive["pixels"]
-        elif path.suffix == ".npy":
-            pixels = np.load(path, allow_pickle=False)
+        if path.suffix in (".npz", ".npy"):
+            pixels = read_arrays(path, name=path.name, only=(ALONE,))[ALONE]
         elif path.is_dir() and (files := sorted(path.glob("*.png"))):
             pixels = np.stack([read_picture(file, name=file.name).values for file in files])
         else:

@@ -164,7 +164,7 @@ def test_report_of_an_earlier_run_is_removed_when_every_test_errors(project: pyt
     assert (folder / "report.html").exists()
     project.runpytest("--medgan-report=html,md,json").assert_outcomes(errors=1)
     left = {path.name for path in folder.iterdir()}
-    assert left == {"notes.txt", "candidate-model.yaml"}
+    assert left == {"notes.txt"}
 
 
 def test_parametrised_generator_fixture_gates_each_model(project: pytest.Pytester) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pytest_medgan.evaluate.settings import parse_runs
-from pytest_medgan.plugin.options import _located, _located_runs, marker_values
+from pytest_medgan.plugin.markers import marker_values
+from pytest_medgan.plugin.places import located, located_runs
 
 SHOW = """
 import pytest
@@ -198,7 +199,7 @@ def test_pattern_of_runs_is_resolved_from_where_it_was_written(
     for model in ("m-1.bin", "m-2.bin", "m[3].bin"):
         (root / model).touch()
     monkeypatch.chdir(root / "tests")
-    found = parse_runs(_located_runs([name, "m[3].bin"], root))
+    found = parse_runs(located_runs([name, "m[3].bin"], root))
     assert [Path(one).resolve() for one in found] == [root / "m-1.bin", root / "m-2.bin", root / "m[3].bin"]
 
 
@@ -325,8 +326,11 @@ def test_paths_in_a_string_are_found_from_where_it_was_written(tmp_path: Path, m
         (tmp_path / name).mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "elsewhere")
     base = tmp_path / "project"
-    assert _located("timm:./vit", base) == "timm:./../project/vit"
-    assert _located("timm:vit_small", base) == "timm:vit_small"
-    assert _located("models:Paints,masks=masks,class=3", base) == "models:Paints,masks=../project/masks,class=3"
-    assert _located('models:Writes,prompt="masks, lung"', base) == 'models:Writes,prompt="masks, lung"'
-    assert _located("models:Writes,prompt=masks", base) == "models:Writes,prompt=masks"
+    assert located("timm:./vit", base, "extractor") == "timm:./../project/vit"
+    assert located("timm:vit_small", base, "extractor") == "timm:vit_small"
+    assert (
+        located("models:Paints,masks=masks,class=3", base, "generator")
+        == "models:Paints,masks=../project/masks,class=3"
+    )
+    assert located('models:Writes,prompt="masks, lung"', base, "generator") == 'models:Writes,prompt="masks, lung"'
+    assert located("models:Writes,prompt=masks", base, "generator") == "models:Writes,prompt=masks"

@@ -47,6 +47,30 @@ def test_array_of_another_name_is_refused(tmp_path: Path) -> None:
     assert caught.value.file == "a.npz"
 
 
+@pytest.mark.parametrize("damage", ["cut off", "flipped", "empty", "text"])
+@pytest.mark.parametrize("suffix", ["npz", "npy"])
+def test_damaged_array_file_is_one_line(tmp_path: Path, suffix: str, damage: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    noise = np.random.default_rng(0).integers(0, 255, (8, 1, 32, 32), dtype=np.uint8)
+    if suffix == "npz":
+        np.savez_compressed(path, pixels=noise)
+    else:
+        np.save(path, noise)
+    whole = path.read_bytes()
+    middle = len(whole) // 2 if suffix == "npz" else 20  # the values of an .npy have no check sum, its header is parsed
+    flipped = whole[:middle] + bytes(255 - byte for byte in whole[middle : middle + 20]) + whole[middle + 20 :]
+    path.write_bytes({"cut off": whole[:middle], "flipped": flipped, "empty": b"", "text": b"no array"}[damage])
+    with pytest.raises(DataError, match="The array file is damaged") as caught:
+        read_pixels(path)
+    assert caught.value.file == path.name
+    assert "\n" not in str(caught.value)
+
+
+def test_absent_array_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot be read \(No such file or directory\)"):
+        read_pixels(tmp_path / "a.npz")
+
+
 def test_pictures_of_two_sizes_are_refused(tmp_path: Path) -> None:
     Image.fromarray(PIXELS[0, 0]).save(tmp_path / "a.png")
     Image.fromarray(PIXELS[0, 0, :3]).save(tmp_path / "b.png")
