@@ -95,7 +95,7 @@ def find(spec: str | os.PathLike[str]) -> Path:
         BaselineError: No built-in baseline has the name.
     """
     path = Path(spec)
-    if path.suffix or path.exists() or os.fspath(spec) != path.name:
+    if path.suffix or path.is_file() or os.fspath(spec) != path.name:
         return path
     for folder in _shipped():
         if (folder / f"{path.name}.yaml").is_file():
