@@ -294,3 +294,9 @@ def test_comments_are_found_and_strings_are_left_alone():
     text = GOOD.replace("crop: image", "crop: image  # centred").replace("kind: measured", "# first\nkind: measured")
     assert baseline.comments(text) == [(2, "first"), (7, "centred")]
     assert baseline.comments(GOOD) == []
+
+
+def test_built_in_name_is_not_taken_for_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "phantom").mkdir()
+    assert find("phantom").name == "phantom.yaml"
