@@ -299,4 +299,4 @@ def test_comments_are_found_and_strings_are_left_alone():
 def test_built_in_name_is_not_taken_for_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "phantom").mkdir()
-    assert find("phantom").name == "phantom.yaml"
+    assert baseline.find("phantom").name == "phantom.yaml"
