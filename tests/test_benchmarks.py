@@ -36,6 +36,12 @@ def test_imports_of_a_benchmark_exist(file: str) -> None:
     assert missing(ROOT / file) == []
 
 
+def test_every_mutant_still_fits_its_file() -> None:
+    from benchmarks.mutants.catalogue import read_mutants
+
+    assert len(read_mutants()) > 400
+
+
 def test_metrics_that_the_gate_benchmark_names_are_measured_in_its_worlds(tmp_path: Path) -> None:
     from benchmarks.gate_trust.evaluations import MEASURED
     from benchmarks.gate_trust.worlds import WORLDS, Bank

@@ -113,7 +113,7 @@ def referenced_images(item: Dataset) -> list[str]:
 
 
 def possible_instances(images: Iterable[str]) -> frozenset[str]:
-    """Return every `Header.instance` by which a series shows that references mean it.
+    """Return every `Header.instance` that these references may mean.
 
     A file may have one slice or many, which the reference does not say. Where it names no frame it means all of them,
     and the first one shows that the file is here.

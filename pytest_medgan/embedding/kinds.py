@@ -12,6 +12,9 @@ from pytest_medgan.errors import ExtractorError, MedganError
 from pytest_medgan.records import CANARY_TOLERANCE, Float32, UInt8
 
 TRIED = 4  # images or volumes that a space is tried with
+# By how much features may depend on the others of a batch, relative to their size. Measured: 0 in float32 and bfloat16,
+# 0.007 where activations are quantised together; batch normalisation in train mode has more.
+MOST_COUPLED = 0.02
 
 
 def check_kind(space: FeatureSpace, pixels: UInt8) -> None:
@@ -58,13 +61,15 @@ def try_space(space: FeatureSpace, pixels: UInt8) -> None:
     some = np.ascontiguousarray(pixels[:TRIED])
     what = "volumes" if pixels.ndim == 5 else "grey images" if is_grey else "images in colour"
     first = _embed(space, [some], what)
-    if not _agree(space, _embed(space, [some], what), first):
+    if not _distance(_embed(space, [some], what), first) <= CANARY_TOLERANCE[space.numeric_class]:
         raise ExtractorError(
             f"The extractor returns other features when it is given the same {what} again. Build it in eval mode, "
             "without random numbers."
         )
     middle = len(some) // 2
-    if space.is_users and middle and not _agree(space, _embed(space, [some[:middle], some[middle:]], what), first):
+    if not space.is_users or not middle:
+        return
+    if not _distance(_embed(space, [some[:middle], some[middle:]], what), first) <= MOST_COUPLED:
         raise ExtractorError(
             f"The extractor returns other features for the same {what} when others are embedded with them. Build it in "
             "eval mode, and normalise each image by itself."
@@ -92,7 +97,6 @@ def _embed(space: FeatureSpace, batches: Sequence[UInt8], what: str) -> Float32:
     return np.concatenate(found)
 
 
-def _agree(space: FeatureSpace, ours: Float32, theirs: Float32) -> bool:
-    """Return whether two answers are as near as those of one extractor on two machines."""
-    gap = distance(tuple(ours.ravel().tolist()), tuple(theirs.ravel().tolist()))
-    return gap <= CANARY_TOLERANCE[space.numeric_class]
+def _distance(ours: Float32, theirs: Float32) -> float:
+    """Return the distance of two answers relative to the second."""
+    return distance(tuple(ours.ravel().tolist()), tuple(theirs.ravel().tolist()))

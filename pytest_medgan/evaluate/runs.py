@@ -47,8 +47,8 @@ class RunsEvaluation:
         if len(recipes) > 1:
             shown = ", ".join(recipe[:12] for recipe in recipes)
             raise SettingsError(
-                f"--medgan-runs names models of {len(recipes)} recipes ({shown}), and their mean is the score of none. "
-                "Give the runs of one recipe, and measure each recipe by itself."
+                f"--medgan-runs names models of {len(recipes)} recipes ({shown}). A mean over several "
+                "recipes describes none of them. Give the runs of one recipe, and measure each recipe by itself."
             )
         self.name = name
         self.runs = tuple(runs)

@@ -36,12 +36,14 @@ from pytest_medgan.gan.probing import (
     check_network,
     check_shape,
     find_volume_shape,
+    probing_latents,
     try_latents,
 )
 from pytest_medgan.gan.sampling import NetworkGenerator, choose_device
 from pytest_medgan.gan.state_files import read_state
 from pytest_medgan.ground.digests import digest_values
 from pytest_medgan.ground.torch_files import file_operators, tensors_only
+from pytest_medgan.ground.user_code import name_kind
 from pytest_medgan.records import Progress, no_progress
 
 _DYNAMIC = "export it with a batch dimension that is dynamic"
@@ -121,7 +123,13 @@ def from_archive(
     except CheckpointError:
         raise
     except Exception as error:  # it drew two images, and fails on more
-        raise _fixed_batch(2, path) from error
+        if opened.batch == 2 or _fails(network, found, device):
+            raise _fixed_batch(2, path) from error
+        raise CheckpointError(
+            f"The model draws 2 images and fails on {PROBES} ({name_kind(error)}). Call it on {PROBES} latents in "
+            "Python to see what it says.",
+            file=path.name,
+        ) from error
     identity = hashlib.sha256(content + (b"" if values in (None, (-1.0, 1.0)) else repr(values).encode())).hexdigest()
     if given is not None:
         identity = digest_values(identity, "class", given.label, given.shape)
@@ -148,6 +156,15 @@ class _Opened:
     description: str | bytes  # what the file says of itself; empty where it says nothing
     by_name: frozenset[str] = frozenset()  # inputs that are given by name
     batch: int | None = None  # images of a call; None where it is open, or the file does not say
+
+
+def _fails(network: nn.Module, latent: int, device: str) -> bool:
+    """Return whether a network that draws two images fails on three."""
+    try:
+        network(probing_latents(latent)[:3].to(device))
+    except Exception:  # whatever torch raises for a shape that was not exported
+        return True
+    return False
 
 
 def _fixed_batch(batch: int | None, path: Path) -> CheckpointError:

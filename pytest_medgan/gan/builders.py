@@ -58,7 +58,7 @@ def make_model(target: Any, name: str, options: Mapping[str, Any], conditions: C
     """
     if not is_function(target, conditions):
         return _build(target, name)
-    if not _may_build(target):
+    if not _may_build(target, options):
         return target
     try:
         built = _build(target, name)
@@ -66,20 +66,25 @@ def make_model(target: Any, name: str, options: Mapping[str, Any], conditions: C
         if options_of_models(options):
             raise
         return target  # a function that draws may need its arguments although they have defaults
-    return built if is_model(built) or is_function(built, conditions) else target
+    return built if is_drawable(built) or is_function(built, conditions) else target
 
 
-def _may_build(target: Callable[..., Any]) -> bool:
-    """Return whether a function of two arguments may be a builder: both have defaults and names of something else."""
+def _may_build(target: Callable[..., Any], options: Mapping[str, Any]) -> bool:
+    """Return whether a function of two arguments may be a builder: both have defaults and names of something else.
+
+    One whose second argument is a seed draws images, unless an option that only models take is given.
+    """
     try:
         first, second, *_ = inspect.signature(target).parameters.values()
     except ValueError:  # it takes fewer by name, or they are not known
         return False
-    has_defaults = inspect.Parameter.empty not in (first.default, second.default)
-    return has_defaults and not (first.name in COUNTS and "seed" in second.name) and accepts(target)
+    takes_seed = "seed" in second.name or second.name == "random_state"
+    if takes_seed and (first.name in COUNTS or not options_of_models(options)):
+        return False
+    return inspect.Parameter.empty not in (first.default, second.default) and accepts(target)
 
 
-def is_model(built: Any) -> bool:
+def is_drawable(built: Any) -> bool:
     """Return whether an object is a model or, in a tuple, the parts of one."""
     if isinstance(built, tuple):
         return any(isinstance(part, nn.Module) for part in built)
@@ -93,7 +98,7 @@ def _build(target: Any, name: str) -> Any:
         CheckpointError: It cannot be made without arguments, is a function of other arguments, or raises something.
     """
     is_class = isinstance(target, type)
-    if not is_class and is_model(target):
+    if not is_class and is_drawable(target):
         return target
     if not accepts(target):
         if not is_class and accepts(target, 1, 0, None):

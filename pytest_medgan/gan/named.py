@@ -23,8 +23,8 @@ from pytest_medgan.errors import CheckpointError, DataError, SettingsError
 from pytest_medgan.gan.builders import (
     COUNTS,
     METHODS,
+    is_drawable,
     is_function,
-    is_model,
     make_model,
     options_of_models,
     refuse_missing,
@@ -73,7 +73,7 @@ def _open(
 ) -> CheckedCallable | ModelGenerator:
     """Return the generator that a name names (see `from_named`)."""
     target = find_named(name)
-    if not callable(target) and not is_model(target):
+    if not callable(target) and not is_drawable(target):
         raise CheckpointError(
             f"The generator {name!r} is of type {type(target).__name__}. Name a callable that takes (count, seed), or "
             "a model with sample, decode or forward."

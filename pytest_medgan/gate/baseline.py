@@ -95,7 +95,7 @@ def find(spec: str | os.PathLike[str]) -> Path:
         BaselineError: No built-in baseline has the name.
     """
     path = Path(spec)
-    if path.suffix or path.is_file() or os.fspath(spec) != path.name:
+    if not _is_name(spec):
         return path
     for folder in _shipped():
         if (folder / f"{path.name}.yaml").is_file():
@@ -106,7 +106,13 @@ def find(spec: str | os.PathLike[str]) -> Path:
 
 def is_built_in(spec: str) -> bool:
     """Whether a baseline's name stands for one that ships with the package, and not for a file of the project."""
-    return find(spec) != Path(spec)
+    return _is_name(spec) and any((folder / f"{spec}.yaml").is_file() for folder in _shipped())
+
+
+def _is_name(spec: str | os.PathLike[str]) -> bool:
+    """Whether a baseline is given by its name and not by a path."""
+    path = Path(spec)
+    return not path.suffix and not path.is_file() and os.fspath(spec) == path.name
 
 
 def is_installed(path: Path) -> bool:

@@ -1,7 +1,7 @@
 """What accepting a row would lose: it is compared with the row that it replaces and with the anchors.
 
-A metric that is measured no longer is a loss as well. Were it left out unseen, the gate would shrink, and the row after
-that could lose any amount of it.
+A metric that the new row no longer has is a loss too. Otherwise the gate would lose the metric without notice, and
+later rows could become worse in it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A new row in its baseline file: which conditions the file speaks of, and which Real row stands beside its models.
+"""Place a new row in its baseline file: choose the file's fingerprint and its Real row.
 
 The file's fingerprint is what new rows are compared with, and each row keeps what it has otherwise. So the file goes
 with its models: where all of them were measured under other conditions than the file's, the file takes theirs.

@@ -16,6 +16,7 @@ from pytest_medgan.errors import SettingsError
 from pytest_medgan.plugin.markers import marker_values
 from pytest_medgan.plugin.places import located
 from pytest_medgan.plugin.precedence import chosen_model, given, located_value, value_of
+from pytest_medgan.session.candidates import NEW_BASELINE
 from pytest_medgan.session.options import RunOptions
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ SETTINGS = (
     (
         "baseline",
         "FILE",
-        "the baseline file, or the name of one that ships with the package",
+        "the baseline file, or the name of one that ships with the package (default: medgan-baseline.yaml under the "
+        "rootdir; where it does not exist and the data are phantoms, phantom)",
     ),
     ("samples", "N", "images per sample group at the full count (default: as many as there are reference images)"),
     ("seeds", "SEEDS", "latent seeds, one sample group each (default: 0,1,2)"),
@@ -82,7 +84,7 @@ MARKERS = (
     "metrics=): what this test measures; it overrides the command line",
     "medgan_gpu: needs a CUDA device; runs only under --medgan-gpu",
 )
-OWN_BASELINE = "medgan-baseline.yaml"  # under the rootdir, where no baseline is named
+OWN_BASELINE = NEW_BASELINE  # under the rootdir, where no baseline is named
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -167,7 +169,7 @@ def settings_for(item: pytest.Item) -> Settings:
     if (metrics := given(config, marker, "metrics").value) is not None:
         settings = replace(settings, metrics=reading.parse_metrics(_listed(metrics)))
     if settings.baseline is None:
-        ships = settings.data.source.split(":")[0] == "phantom"
+        ships = settings.data.source.split(":")[0] == "phantom" and not (config.rootpath / OWN_BASELINE).is_file()
         own = located(OWN_BASELINE, config.rootpath, "baseline")
         settings = replace(settings, baseline="phantom" if ships else own)
     return settings

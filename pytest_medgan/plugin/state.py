@@ -99,7 +99,10 @@ class PluginState:
             elif before.listener is not None:
                 before.listener(verdict)
 
-        command = accept_command(self.options.report_dir, evaluations[0].name) if evaluations else before.accept_command
+        command = before.accept_command
+        if evaluations:
+            model = evaluations[0]
+            command = accept_command(self.options.report_dir, model.name, model.subject.settings.baseline)
         token = context.set(
             replace(
                 before,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from pytest_medgan.session.version_control import commit_facts
 
+NEW_BASELINE = "medgan-baseline.yaml"  # the project's own; found under the rootdir where no other is named
+
 if TYPE_CHECKING:
     from pytest_medgan.session.findings import ModelFindings
 
@@ -20,9 +22,18 @@ def candidate_path(report_dir: Path, model: str) -> Path:
     return report_dir / f"candidate-{re.sub(r'[^A-Za-z0-9_.-]+', '-', model).strip('-.') or 'model'}.yaml"
 
 
-def accept_command(report_dir: Path, model: str) -> str:
-    """Return the command that makes the candidate the baseline, without row and reason."""
-    return shlex.join(["medgan", "baseline", "accept", shown_path(candidate_path(report_dir, model))])
+def accept_command(report_dir: Path, model: str, baseline: str | None) -> str:
+    """Return the command that makes the candidate the baseline, without row and reason.
+
+    Args:
+        report_dir: The folder of candidates.
+        model: The model's name.
+        baseline: What the run was compared with; one of the package's own is not written, so a new file is named.
+    """
+    from pytest_medgan.gate.baseline import is_built_in
+
+    command = ["medgan", "baseline", "accept", shown_path(candidate_path(report_dir, model))]
+    return shlex.join([*command, "--into", NEW_BASELINE] if baseline and is_built_in(baseline) else command)
 
 
 def write_model_candidate(model: ModelFindings, row: str, report_dir: Path) -> Path:

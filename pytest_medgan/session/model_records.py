@@ -112,7 +112,7 @@ def _accept_command(model: Model, options: RunOptions) -> str:
     path = candidate_path(options.report_dir, found.name)
     if not path.exists() or _is_outside(path):
         return ""
-    command = f"{accept_command(options.report_dir, found.name)} --row {shlex.quote(model.row)}"
+    command = f"{accept_command(options.report_dir, found.name, found.baseline)} --row {shlex.quote(model.row)}"
     if is_loss(judged.verdict for judged in model.verdicts):
         command += f" {OVERRIDE_DRIFT}"
     if portable_name(found.baseline):

@@ -14,13 +14,13 @@ from pytest_medgan.cli import main
 def test_error_of_a_users_function_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "mine.py").write_text("def draw(count, seed):\n    raise KeyError('check\\x1bpoint\\nsecond line')\n")
+    (tmp_path / "mine.py").write_text("def draw(count, seed):\n    raise ValueError('check\\x1bpoint\\nsecond line')\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "mine", raising=False)
     assert main(["sample", "mine:draw", "--out", str(tmp_path / "out.npz")]) == 2
     found = capsys.readouterr().err.strip().splitlines()
     assert len(found) == 1
-    assert found[0].startswith("medgan: Your code raises KeyError in mine.py, line 2 ('check")
+    assert found[0].startswith("medgan: Your code raises ValueError in mine.py, line 2 (check")
     assert "\x1b" not in found[0]
 
 

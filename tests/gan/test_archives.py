@@ -69,6 +69,23 @@ def test_traced_network_of_a_fixed_batch_is_told_to_make_it_dynamic(batch: int, 
     assert "\n" not in str(caught.value)
 
 
+class Small(Draws):
+    """Fails on more than four latents, as where memory runs out."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        if len(z) > 4:
+            raise RuntimeError("out of memory")
+        return torch.tanh(2 * self.layer(z)).reshape(-1, 1, 8, 8)
+
+
+def test_network_that_fails_on_eight_latents_is_not_taken_for_one_of_a_fixed_batch(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.script(Small()), tmp_path / "small.pt")
+    with pytest.raises(CheckpointError, match=r"draws 2 images and fails on 8 \(.*Error\)\. Call it on 8 latents"):
+        load_generator(f"{tmp_path / 'small.pt'},latent=12")
+
+
 # ----------------------------------------------------------------------------------------------------------- train mode
 
 

@@ -392,6 +392,9 @@ def draw(count=8, seed=0):
     CALLS.append((count, seed))
     return np.full((count, 1, 8, 8), seed, np.uint8)
 
+def draw_sizes(size=8, random_state=0):
+    return draw(size, random_state)
+
 def draw_unusual(k=8, key=0):
     return np.full((k, 1, 8, 8), key, np.uint8)
 
@@ -422,15 +425,16 @@ def test_builder_of_a_function_builds(builders: str) -> None:
     assert load_generator(f"{builders}:build_function")(2, 5).tolist() == np.full((2, 1, 8, 8), 17).tolist()
 
 
-@pytest.mark.parametrize("name", ["draw", "draw_unusual", "draw_needy", "draw_any"])
+@pytest.mark.parametrize("name", ["draw", "draw_sizes", "draw_unusual", "draw_needy", "draw_any"])
 def test_function_whose_parameters_have_defaults_draws(name: str, builders: str) -> None:
     assert load_generator(f"{builders}:{name}")(3, 7).tolist() == np.full((3, 1, 8, 8), 7).tolist()
     with pytest.raises(SettingsError, match=r"takes \(count, seed\) and has no such options"):
         load_generator(f"{builders}:draw,latent=16")
 
 
-def test_function_that_names_count_and_seed_is_not_called_while_it_is_loaded(builders: str) -> None:
-    load_generator(f"{builders}:draw")
+@pytest.mark.parametrize("name", ["draw", "draw_sizes"])
+def test_function_that_names_a_seed_is_not_called_while_it_is_loaded(name: str, builders: str) -> None:
+    load_generator(f"{builders}:{name}")
     assert sys.modules["my_builders"].CALLS == []
 
 

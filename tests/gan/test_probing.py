@@ -44,6 +44,13 @@ def test_slices_in_minus_one_to_one_need_no_range_even_where_a_few_values_leap()
     check_range(overshoot(images, 0.005, by=1.0), is_said=False)
 
 
+def test_bright_crops_inside_a_tumour_need_no_range() -> None:
+    """A twelfth of their values is air."""
+    values = torch.linspace(-0.2, 0.6, 8 * 12 * 16).reshape(8, 1, 12, 16)
+    values[:, :, 0] = -0.9
+    check_range(values, is_said=False)
+
+
 def test_values_of_an_untrained_network_near_0_need_a_range() -> None:
     """They are all grey, and nobody can know of which grey."""
     values = torch.tanh(0.05 * torch.randn(8, 1, 16, 16, generator=torch.Generator().manual_seed(0)))

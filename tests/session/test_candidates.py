@@ -27,7 +27,10 @@ def test_candidate_path_is_safe(model: str, name: str) -> None:
 
 def test_accept_command_quotes_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert accept_command(tmp_path / "my report", "toy") == "medgan baseline accept 'my report/candidate-toy.yaml'"
+    command = "medgan baseline accept 'my report/candidate-toy.yaml'"
+    assert accept_command(tmp_path / "my report", "toy", "base.yaml") == command
+    # the package's own is not written
+    assert accept_command(tmp_path / "my report", "toy", "phantom") == f"{command} --into medgan-baseline.yaml"
 
 
 @pytest.mark.parametrize(
