@@ -5,7 +5,8 @@ A model that is not measured now, because a fixture fails or the run is stopped,
 the end of the run. The candidates of models that no selected test measures stay.
 
 A test says by its marker or its settings which model it measures. Where the project's own fixture makes the model, its
-name is known once it is made. If that fails, the candidates go that this test left before, as pytest's cache has them.
+name is known once it is made. If the fixture fails, the candidates that this test left before are removed; pytest's
+cache holds their names.
 """
 
 from __future__ import annotations
@@ -36,10 +37,13 @@ class Earlier:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
 
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Remove the candidates of the selected tests, before the first test runs."""
-        only_listed = self._config.getoption("collectonly") or self._config.getoption("setuponly", False)
-        if only_listed or not any(_report_dir(self._config).glob(PATTERN)):
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Remove the candidates of the selected tests before the first one runs.
+
+        It is no hook of the collection, since `pytest --fixtures` collects tests too, and runs none.
+        """
+        if _runs_no_test(self._config) or not any(_report_dir(self._config).glob(PATTERN)):
             return
         for item in session.items:
             if SCORES in getattr(item, "fixturenames", ()) and not _may_be_skipped(item):
@@ -51,7 +55,7 @@ class Earlier:
         try:
             yield
         except pytest.skip.Exception:
-            raise  # a skipped test is not asked to measure
+            raise  # a skip keeps the candidates of a model that a fixture makes
         except BaseException:
             if SCORES in getattr(item, "fixturenames", ()):
                 _remove_by_settings(item)
@@ -108,8 +112,8 @@ def _remove_by_settings(item: pytest.Item) -> None:
 
 
 def _remove(item: pytest.Item, names: Iterable[str]) -> None:
-    """Remove candidates from the folder of reports; a process that does not write files removes none."""
-    for name in names if writes_files() else ():
+    """Remove candidates from the folder of reports, in a process that runs tests and writes files."""
+    for name in names if writes_files() and not _runs_no_test(item.config) else ():
         path = _report_dir(item.config) / Path(name).name
         if not path.match(PATTERN):
             continue
@@ -121,6 +125,11 @@ def _remove(item: pytest.Item, names: Iterable[str]) -> None:
                 f"{path.name} is of an earlier run and could not be removed ({error.strerror or 'no reason given'}). "
                 "Do not accept it.",
             )
+
+
+def _runs_no_test(config: pytest.Config) -> bool:
+    """Return whether tests are only listed, or only their fixtures run."""
+    return bool(config.getoption("collectonly") or config.getoption("setuponly", False))
 
 
 def _may_be_skipped(item: pytest.Item) -> bool:

@@ -16,7 +16,7 @@ from pytest_medgan.errors import SettingsError
 from pytest_medgan.plugin.earlier import remove_candidates
 from pytest_medgan.plugin.markers import MODEL, marker_values, names_model
 from pytest_medgan.plugin.options import OWN_BASELINE, settings_for
-from pytest_medgan.plugin.overrides import is_replaced
+from pytest_medgan.plugin.overrides import fixtures_being_made, is_replaced
 from pytest_medgan.plugin.precedence import model_name
 from pytest_medgan.plugin.state import state_of
 
@@ -71,7 +71,13 @@ def _medgan_inputs(
     def make() -> Extractor:
         return bench.extractor(settings.extractor, real)
 
-    if real is not medgan_real and "medgan_extractor" in _named(request):
+    named = _named(request)
+    if real is not medgan_real and "medgan_extractor" in named:
+        if medgan_extractor is not named["medgan_extractor"]:
+            raise SettingsError(
+                "The marker's data= replaces the images of the fixture medgan_real, and the fixture medgan_extractor "
+                "changes the extractor that was made for them. Leave data= out, or one of the fixtures."
+            )
         return real, make()  # the fixture's was made for other images, on which random weights are calibrated
     return real, _preferred(request, "medgan_extractor", medgan_extractor, make, ("extractor",))
 
@@ -162,9 +168,7 @@ def _medgan_subject(
     from pytest_medgan.evaluate import Subject
 
     if marker_values(request.node).get("baseline") is not None and is_replaced(request.node, "medgan_baseline"):
-        raise SettingsError(
-            "The marker's baseline= does not reach the fixture medgan_baseline, which is overridden. Leave one out."
-        )
+        _check_baseline(request, medgan_settings)
     state, (real, extractor) = state_of(request.config), _medgan_inputs
     return Subject(real, state.bench.resolve(extractor, real), medgan_settings, state.bench, state.shared)
 
@@ -211,6 +215,24 @@ def medgan_real_row(_medgan_subject: Subject) -> Row:
     from pytest_medgan.evaluate import real_row
 
     return real_row(_medgan_subject)
+
+
+def _check_baseline(request: pytest.FixtureRequest, settings: Settings) -> None:
+    """Raise SettingsError where the project's own medgan_baseline is not the baseline that the marker names."""
+    from pytest_medgan.gate.baseline import Baseline, load
+
+    name, named = "medgan_baseline", load(settings.baseline or OWN_BASELINE)
+    pending = fixtures_being_made(request)
+    try:  # where the fixture takes the scores, it is pending, and pytest would return the one that it overrides
+        found = None if name in pending else request.getfixturevalue(name)
+    except pytest.FixtureLookupError as error:
+        if error.argname not in pending:
+            raise
+        found = None  # it takes the scores, which are pending
+    if not isinstance(found, Baseline) or found.path.resolve() != named.path.resolve():
+        raise SettingsError(
+            "The marker's baseline= does not reach the fixture medgan_baseline, which is overridden. Leave one out."
+        )
 
 
 def _named(request: pytest.FixtureRequest) -> dict[str, object]:

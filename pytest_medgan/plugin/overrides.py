@@ -24,3 +24,17 @@ def is_replaced(item: pytest.Item, fixture: str) -> bool:
         if fixture not in definition.argnames:
             return True
     return False
+
+
+def fixtures_being_made(request: pytest.FixtureRequest) -> set[str]:
+    """Return the names of a fixture and of those that requested it, none of which has a value yet.
+
+    Args:
+        request: The request of the fixture.
+    """
+    names: set[str] = set()
+    asking: pytest.FixtureRequest | None = request
+    while asking is not None:
+        names |= {asking.fixturename} if asking.fixturename else set()
+        asking = getattr(asking, "_parent_request", None)
+    return names

@@ -48,6 +48,7 @@ def medgan_generator():
     return {name}
 """
 MEASURE = "def test_{0}(medgan_scores):\n    medgan_scores.at(16)\n"
+LISTED = ["--collect-only", "--fixtures", "--fixtures-per-test", "--setup-plan", "--setup-only"]
 WAYS = [pytest.param((), id="one process"), pytest.param(("-n", "2"), id="xdist")]
 
 
@@ -105,6 +106,29 @@ def test_candidate_of_another_model_of_the_same_test_stays(project: pytest.Pytes
     assert candidates(project) == {"candidate-model.yaml", "candidate-blobs.yaml"}
     project.runpytest("--medgan-generator=other:blobs", "--medgan-data=absent.npz").assert_outcomes(errors=1)
     assert candidates(project) == {"candidate-model.yaml"}
+
+
+@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize("option", LISTED)
+def test_command_that_runs_no_test_removes_nothing(project: pytest.Pytester, option: str, how: tuple[str, ...]) -> None:
+    """Neither by the settings, nor by the fixtures, which --setup-only runs."""
+    project.makepyfile(test_gate=MEASURE.format("it"), test_own=OWN.format(name="draw") + MEASURE.format("own"))
+    project.runpytest()
+    both = {"candidate-model.yaml", "candidate-draw.yaml"}
+    assert candidates(project) == both
+    assert project.runpytest(option, *how).ret in (0, 5)
+    assert candidates(project) == both
+
+
+def test_candidate_of_a_projects_own_fixture_stays_where_it_skips(project: pytest.Pytester) -> None:
+    """Only the candidates of a model that the settings name go before the fixture can skip."""
+    own = OWN.format(name="draw")
+    project.makepyfile(test_gate=own + MEASURE.format("it"))
+    project.runpytest()
+    skips = own.replace('raise RuntimeError("no checkpoint today")', 'pytest.skip("no checkpoint today")')
+    project.makepyfile(test_gate=skips.replace('os.environ.get("TOY_BROKEN")', "True") + MEASURE.format("it"))
+    project.runpytest().assert_outcomes(skipped=1)
+    assert candidates(project) == {"candidate-draw.yaml"}
 
 
 @pytest.mark.parametrize("mark", ["skip(reason='not here')", "skipif(True, reason='not here')"])

@@ -191,6 +191,50 @@ def test_parametrised_generator_fixture_gates_each_model(project: pytest.Pyteste
     result.stdout.fnmatch_lines(["*test_gate?wide? PASSED*", "*test_gate?narrow? FAILED*"])
 
 
+SPACES = """
+import pytest
+import toy
+from dataclasses import replace
+from pathlib import Path
+from pytest_medgan.embedding import resolve_extractor
+from pytest_medgan.evaluate.settings import parse_data
+from pytest_medgan.evaluate.sources import load_real
+
+@pytest.fixture
+def medgan_real():
+    return load_real(parse_data("images.npz,size=32,crop_size=32,seed=9"), cache_dir=Path("other"))
+
+@pytest.fixture
+def medgan_extractor(medgan_extractor):
+    return {space}
+"""
+SPACE_TEST = """
+import pytest
+
+{mark}
+def test_it(medgan_embed, medgan_real):
+    print("SPACE", medgan_embed(medgan_real.reference).extractor)
+"""
+
+
+def test_extractor_that_a_fixture_changes_is_never_replaced_silently(project: pytest.Pytester) -> None:
+    """The marker's data= makes the plugin's extractor anew, but the change is the project's own."""
+    mark = "@pytest.mark.medgan(data='images.npz,size=32,crop_size=32,seed=5')"
+    project.makeconftest(SPACES.format(space="replace(resolve_extractor(medgan_extractor), identity='changed')"))
+    project.makepyfile(test_gate=SPACE_TEST.format(mark=""))
+    result = project.runpytest("-s")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*SPACE changed*"])
+    project.makepyfile(test_gate=SPACE_TEST.format(mark=mark))
+    result = project.runpytest("-s")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*data= replaces the images of*medgan_real*medgan_extractor changes*Leave data= out*"])
+    project.makeconftest(SPACES.format(space="medgan_extractor"))
+    result = project.runpytest("-s")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*SPACE toy projections*"])
+
+
 RELEASED = """
 import gc
 import weakref

@@ -210,7 +210,8 @@ class Blind:
     numeric_class = "float32"
     def embed(self, pixels, progress=lambda *a: None):
         print("EMBEDDED by the override")
-        return np.random.default_rng(len(pixels)).normal(size=(len(pixels), 4)).astype(np.float32), None
+        rows = [np.random.default_rng(int(image.sum())).normal(size=4) for image in pixels]
+        return np.stack(rows).astype(np.float32) / 100, None
 
 @pytest.fixture
 def medgan_extractor():
@@ -221,7 +222,9 @@ def medgan_extractor():
 def test_extractor_of_a_marker_precedes_an_overridden_fixture(gate: pytest.Pytester) -> None:
     gate.makeconftest(EXTRACTOR)
     line = ("-s", "--medgan-generator=gens:bad")
-    assert any("EMBEDDED" in text for text in gate.runpytest(*line, "--medgan-extractor=toy:Features").outlines)
+    result = gate.runpytest(*line, "--medgan-extractor=toy:Features")
+    result.assert_outcomes(passed=1)
+    assert any("EMBEDDED" in text for text in result.outlines)
     gate.makepyfile(
         test_gate=GATE.format(mark="@pytest.mark.medgan(extractor='toy:Features')")
         + "\n@pytest.mark.medgan(extractor='toy:Features')\ndef test_embed(medgan_embed, medgan_real):\n"
@@ -256,20 +259,37 @@ def test_data_of_a_marker_precede_an_overridden_fixture(gate: pytest.Pytester) -
     assert seen == ["9", "5"]
 
 
-def test_baseline_of_a_marker_that_an_overridden_fixture_ignores_is_refused(gate: pytest.Pytester) -> None:
-    fixture = "import pytest\nfrom pytest_medgan.gate.baseline import load\n@pytest.fixture\ndef medgan_baseline({}):\n"
+@pytest.mark.parametrize("order", ["medgan_scores, medgan_baseline", "medgan_baseline, medgan_scores"])
+@pytest.mark.parametrize(
+    ("argument", "value", "is_honoured"),
+    [
+        ("medgan_baseline", "medgan_baseline", True),
+        ("medgan_settings", "load(medgan_settings.baseline)", True),
+        ("", "load('strict.yaml')", True),
+        ("", "load('loose.yaml')", False),
+        ("", "{'TOY': 1.0}", False),
+        ("medgan_scores", "load('loose.yaml')", False),
+        ("medgan_real_row", "load('loose.yaml')", False),
+    ],
+)
+def test_baseline_of_a_marker_that_an_overridden_fixture_ignores_is_refused(
+    gate: pytest.Pytester, argument: str, value: str, is_honoured: bool, order: str
+) -> None:
+    gate.makeconftest(
+        "import pytest\nfrom pytest_medgan.gate.baseline import load\n"
+        f"@pytest.fixture\ndef medgan_baseline({argument}):\n    return {value}\n"
+    )
     gate.makepyfile(
         test_gate="import pytest\n@pytest.mark.medgan(baseline='strict.yaml')\n"
-        "def test_gate(medgan_scores, medgan_baseline):\n    print('SEEN', medgan_baseline.shown)\n"
+        f"def test_gate({order}):\n    print('SEEN', medgan_baseline.shown)\n"
     )
-    gate.makeconftest(fixture.format("") + "    return load('loose.yaml')\n")
     result = gate.runpytest("-s", "--medgan-generator=gens:good")
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*baseline= does not reach the fixture medgan_baseline*Leave one out*"])
-    gate.makeconftest(fixture.format("medgan_baseline") + "    return medgan_baseline\n")
-    result = gate.runpytest("-s", "--medgan-generator=gens:good")
-    result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["*SEEN strict.yaml*"])
+    if is_honoured:
+        result.assert_outcomes(passed=1)
+        result.stdout.fnmatch_lines(["*SEEN strict.yaml*"])
+    else:
+        result.assert_outcomes(errors=1)
+        result.stdout.fnmatch_lines(["*baseline= does not reach the fixture medgan_baseline*Leave one out*"])
 
 
 def test_setting_without_a_path_is_not_looked_up(gate: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
