@@ -19,7 +19,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="a checkpoint, or another value that --medgan-generator takes; a folder of volumes may be followed by "
         "options of --medgan-data, as in made,crop=image,size=64",
     )
-    parser.add_argument("--out", type=Path, metavar="FILE|DIR", help=".npz, .png (one sheet) or folder")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE|DIR", help=".npz, .png (one sheet) or a folder without pictures"
+    )
     parser.add_argument(
         "--dicom", type=Path, metavar="DIR", help="a new folder of secondary captures marked as synthetic data"
     )
@@ -51,6 +53,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise SettingsError("medgan sample has nothing to write. Give --out FILE or --dicom DIR.")
     if arguments.out is not None and arguments.out.suffix.lower() in _NOT_WRITTEN and not arguments.out.is_dir():
         raise SettingsError(f"--out {arguments.out.name} cannot be written as such. Name an .npz, a .png or a folder.")
+    if arguments.out is not None and _holds_pictures(arguments.out):
+        raise SettingsError(
+            f"--out {arguments.out} holds pictures already, which would be mixed with the new ones. "
+            "Name a new folder, or remove those pictures first."
+        )
     with ConsoleProgress() as progress:
         volumes = find_volumes(arguments.generator, "The generator", middle=True)
         generator = (
@@ -79,3 +86,10 @@ def run(arguments: argparse.Namespace) -> int:
             write_png(image.transpose(1, 2, 0), out / f"seed{seed}-{index % arguments.count:06d}.png")
     print(f"{len(pixels)} images of {pixels.shape[-2]}x{pixels.shape[-1]} from {len(seeds)} seed(s)")
     return 0
+
+
+def _holds_pictures(folder: Path) -> bool:
+    """Return whether a path is a folder with pictures in it."""
+    from pytest_medgan.ground.pictures import SUFFIXES
+
+    return folder.is_dir() and any(path.suffix.lower() in SUFFIXES for path in folder.iterdir())

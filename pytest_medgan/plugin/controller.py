@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_medgan.errors import OutputError
+from pytest_medgan.ground.terminal import printable
 from pytest_medgan.plugin.channel import findings_from_plain, take_findings
 from pytest_medgan.plugin.earlier import note_candidates
 from pytest_medgan.plugin.state import state_of, writes_files
@@ -132,11 +133,9 @@ class Controller:
         report_dir = state_of(self._config).options.report_dir
         for key, model in findings.models.items():
             path = candidate_path(report_dir, model.name)
-            if path in self._candidates.values():
-                self._problems.append(
-                    f"Two models are called {model.name}, so only the first has a candidate. "
-                    "Name them by @pytest.mark.medgan(name=...)."
-                )
+            first = next((other for other, known in self._candidates.items() if known == path), None)
+            if first is not None:
+                self._problems.append(_shared_candidate(model.name, findings.models[first].name, path))
                 continue
             try:
                 path.unlink(missing_ok=True)  # an earlier run's candidate must not be taken for this one's
@@ -157,11 +156,11 @@ class Controller:
         for key, model in models.items():
             self._show_model(terminalreporter, key, model)
         for path in self._reports:
-            terminalreporter.write_line(f"report: {shown_path(path)}")
+            _write_line(terminalreporter, f"report: {shown_path(path)}")
         for line in lines:
-            terminalreporter.write_line(line, yellow=True)
+            _write_line(terminalreporter, line, yellow=True)
         for line in self._problems:
-            terminalreporter.write_line(line, red=True)
+            _write_line(terminalreporter, line, red=True)
 
     def _show_model(self, reporter: TerminalReporter, key: str, model: Model) -> None:
         """Show one model's table and its candidate."""
@@ -172,12 +171,26 @@ class Controller:
         models = [] if self._findings is None else list(self._findings.models.values())
         options, second = state_of(self._config).options, second_of(models, model)
         for text, outcome in model_lines(model, report_only=options.report_only, second=second):
-            reporter.write_line(text, **COLOURS.get(outcome, {}))
+            _write_line(reporter, text, **COLOURS.get(outcome, {}))
         if candidate := self._candidates.get(key):
-            reporter.write_line(f"candidate: {shown_path(candidate)}")
+            _write_line(reporter, f"candidate: {shown_path(candidate)}")
             has_no_row = any(judged.verdict.cause is VerdictCause.NO_ROW for judged in model.verdicts)
             if has_no_row and "html" not in options.reports:
-                reporter.write_line("look at the samples before you accept it: run again with --medgan-report=html")
+                _write_line(reporter, "look at the samples before you accept it: run again with --medgan-report=html")
+
+
+def _write_line(reporter: TerminalReporter, text: str, **markup: bool) -> None:
+    """Write one line; names of models and files cannot add lines, move the cursor or reverse the text."""
+    reporter.write_line(printable(text), **markup)
+
+
+def _shared_candidate(model: str, first: str, path: Path) -> str:
+    """Return why a model has no candidate, where an earlier one has the same file."""
+    if model == first:
+        problem = f"Two models are called {model}, so only the first has a candidate."
+    else:
+        problem = f"{model} has no candidate: its file {path.name} is that of {first}."
+    return f"{problem} Name them by @pytest.mark.medgan(name=...)."
 
 
 def _reason(error: Exception) -> Any:

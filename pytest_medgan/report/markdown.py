@@ -17,6 +17,7 @@ PUBLISHED_NOTE = (
 TABLE_NOTE = "Mean ± standard deviation over the sample groups. SE: standard errors."
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!$@&])")
+_LIST = re.compile(r"^(\d+(?=[.)] )|(?=[-+] ))")  # what begins the item of a list
 
 
 def markdown(run: ReportRun, evidence: Mapping[str, Evidence] | None = None) -> str:
@@ -47,8 +48,8 @@ def markdown(run: ReportRun, evidence: Mapping[str, Evidence] | None = None) -> 
 
 
 def escape(text: str) -> str:
-    """Escape text: Markdown shows it unchanged, on one line, and it cannot open a tag or end a table cell."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    """Escape text: Markdown shows it unchanged, on one line, and it cannot open a tag or a list or end a table cell."""
+    return _LIST.sub(r"\1\\", _SPECIAL.sub(r"\\\1", " ".join(text.split())))
 
 
 def _model(model: ModelRecord, evidence: Evidence | None) -> list[str]:
@@ -84,9 +85,19 @@ def _overview(model: ModelRecord, evidence: Evidence | None) -> list[str]:
 
 
 def _step(step: Step) -> str:
-    """Return one step as a list item; no backtick in its command can end the code span."""
-    command = step.command.replace("`", "'")
-    return f"- {escape(step.text)} `{command}`" if command else f"- {escape(step.text)}"
+    """Return one step as a list item."""
+    return f"- {escape(step.text)} {_code(step.command)}" if step.command else f"- {escape(step.text)}"
+
+
+def _code(command: str) -> str:
+    """Return a command as a code span on one line, which neither a line break nor a backtick of the command can end.
+
+    The command keeps its backticks: with quotation marks in their place, a shell would run parts of a quoted name.
+    """
+    line = " ".join(command.splitlines())
+    longest = max(map(len, re.findall("`+", line)), default=0)
+    fence = "`" * (longest + 1)
+    return f"{fence} {line} {fence}" if longest else f"{fence}{line}{fence}"
 
 
 def _table(model: ModelRecord) -> list[str]:

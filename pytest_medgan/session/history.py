@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path, PurePath
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 # name of a collection of studies, as in folder names -> built-in file of the figures published for it
 PUBLISHED = {"nsclc-radiomics": "nsclc_radiomics_jang2022"}
 MOST_COMMITS = 30  # a history reads at most this many commits of the baseline file
+
+# settings of the user that add lines to the output of git log or write it in another encoding
+_PLAIN_LOG = ("-c", "log.showSignature=false", "-c", "i18n.logOutputEncoding=UTF-8", "log", "--no-color")
+_COMMIT = re.compile(r"([0-9a-f]+) (\d{4}-\d\d-\d\d)")
 
 
 def collection_of(source: str) -> str:
@@ -66,7 +71,7 @@ def accepted_history(baseline: Baseline, row: Row, count: int | None = None) -> 
             each state.
 
     Returns:
-        The history; empty if there is no git, no repository or no commit of the file.
+        The history; the row alone if there is no git, no repository or no commit of the file, or if git fails.
     """
     from pytest_medgan.report import HistoryPoint
 
@@ -98,15 +103,17 @@ def _committed_rows(path: Path, row: str) -> list[tuple[str, Row]]:
 
     file, found = path.resolve(), []
     try:
-        log = git(file.parent, "log", f"-{MOST_COMMITS}", "--format=%h %cs", "--", f"./{file.name}").split("\n")
-        for commit, day in (line.split() for line in reversed(log) if line):
+        log = git(file.parent, *_PLAIN_LOG, f"-{MOST_COMMITS}", "--format=%h %cs", "--", f"./{file.name}")
+        for line in filter(None, map(_COMMIT.fullmatch, reversed(log.splitlines()))):
+            commit, day = line.groups()
             try:
-                found.append((f"{day} {commit}", parse(git(file.parent, "show", f"{commit}:./{file.name}"), path.name)))
+                text = git(file.parent, "cat-file", "blob", f"{commit}:./{file.name}")
+                found.append((f"{day} {commit}", parse(text, path.name).row(row, path.name)))
             except (BaselineError, subprocess.CalledProcessError):
                 continue  # the file cannot be read at this commit, or did not exist
-    except (OSError, subprocess.SubprocessError):
+    except Exception:  # whatever git says and an earlier file holds: the report shows the run without its history too
         return []
-    return [(label, document.row(row, path.name)) for label, document in found]
+    return found
 
 
 def _values_by_metric(row: Row) -> dict[str, object]:

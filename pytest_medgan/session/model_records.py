@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from pytest_medgan.gate.message import OVERRIDE_DRIFT, is_loss
 from pytest_medgan.records import Entry, Row, Score, Scores
 from pytest_medgan.report import Comparison, ModelRecord
+from pytest_medgan.report.privacy import scrub
 from pytest_medgan.session.candidates import accept_command, candidate_path, portable_name
 from pytest_medgan.session.history import accepted_history, published_for
 
@@ -21,12 +23,18 @@ if TYPE_CHECKING:
     from pytest_medgan.session.options import RunOptions
 
 
+# two measurements of one generator differ by less than this, relative and absolute, whatever the order of its sums
+_RELATIVE, _ABSOLUTE = 1e-4, 1e-6
+
+
 @dataclass(frozen=True)
 class ReportedModel:
     """One model of a report and the file of its evidence."""
 
-    record: ModelRecord
+    record: ModelRecord  # its name is numbered where an earlier model of the report has the same
     seed: int  # latent seed of the first sample group
+    name: str  # as the user gave it
+    checkpoints: tuple[str, ...]  # digest of the generator, or of each training run; "" for one without a digest
     evidence: Path | None = None
 
 
@@ -34,7 +42,7 @@ def reported_models(models: Iterable[Model], options: RunOptions) -> tuple[Repor
     """Return what the report shows of each model.
 
     Findings of one model under equal settings are joined: each test of a generator without an identity has findings of
-    its own. Models of one name under different settings stay apart and are numbered, since their scores do not compare.
+    its own. Models of one name with different checkpoints, settings or numbers stay apart and are numbered.
 
     Args:
         models: The findings, one per evaluation.
@@ -46,16 +54,12 @@ def reported_models(models: Iterable[Model], options: RunOptions) -> tuple[Repor
     kept: list[ReportedModel] = []
     for model in models:
         new = _reported(model, options)
-        same_name = [i for i, k in enumerate(kept) if k.record.name.rsplit(" (", 1)[0] == new.record.name]
-        place = next((i for i in same_name if kept[i].record.fingerprint == new.record.fingerprint), None)
-        if place is not None:
-            kept[place] = _joined(kept[place], new)
-        elif same_name:
-            numbered = replace(new.record, name=f"{new.record.name} ({len(same_name) + 1})")
-            kept.append(replace(new, record=numbered))
-        else:
+        place = next((i for i, known in enumerate(kept) if _is_same_model(known, new)), None)
+        if place is None:
             kept.append(new)
-    return tuple(kept)
+        else:
+            kept[place] = _joined(kept[place], new)
+    return tuple(_numbered(_with_own_candidates(kept, options)))
 
 
 def real_row_of(looks: Iterable[Scores]) -> Row | None:
@@ -100,7 +104,63 @@ def _reported(model: Model, options: RunOptions) -> ReportedModel:
         checkpoint=found.identity or "",
         accept=_accept_command(model, options),
     )
-    return ReportedModel(record, found.seeds[0], None if found.evidence is None else Path(found.evidence))
+    return ReportedModel(
+        record,
+        seed=found.seeds[0],
+        name=found.name,
+        checkpoints=(found.identity,) if found.identity else tuple(run.checkpoint or "" for run in found.runs),
+        evidence=None if found.evidence is None else Path(found.evidence),
+    )
+
+
+def _is_same_model(one: ReportedModel, other: ReportedModel) -> bool:
+    """Return whether two findings are of one model under equal settings."""
+    if one.name != other.name or one.record.fingerprint != other.record.fingerprint:
+        return False
+    if one.checkpoints != other.checkpoints:
+        return False
+    is_known = bool(one.checkpoints) and all(one.checkpoints)
+    return is_known or _have_equal_numbers(one.record, other.record)
+
+
+def _have_equal_numbers(one: ModelRecord, other: ModelRecord) -> bool:
+    """Return whether every metric that both have at one look has the same value."""
+    looks = {look.n_fake: look for look in one.looks}
+    pairs = [(looks[look.n_fake], look) for look in other.looks if look.n_fake in looks]
+    return all(
+        _is_equal(ours[name].mean, theirs[name].mean)
+        for ours, theirs in pairs
+        for name in ours.metrics
+        if name in theirs
+    )
+
+
+def _is_equal(one: float, other: float) -> bool:
+    """Return whether two values differ by no more than rounding does."""
+    both_unknown = math.isnan(one) and math.isnan(other)
+    return both_unknown or math.isclose(one, other, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)
+
+
+def _with_own_candidates(models: Iterable[ReportedModel], options: RunOptions) -> Iterator[ReportedModel]:
+    """Yield the models; of several with one candidate file, the first that was measured keeps the accept command."""
+    taken: set[Path] = set()
+    for model in models:
+        path, is_measured = candidate_path(options.report_dir, model.name), bool(model.record.looks)
+        yield model if is_measured and path not in taken else replace(model, record=replace(model.record, accept=""))
+        taken |= {path} if is_measured else set()
+
+
+def _numbered(models: Iterable[ReportedModel]) -> Iterator[ReportedModel]:
+    """Yield the models under different names, also once paths are removed; no number makes a name that is another's."""
+    models = tuple(models)
+    chosen, taken = {scrub(model.name) for model in models}, set[str]()
+    for model in models:
+        name, number = model.name, 1
+        while scrub(name) in (taken if number == 1 else taken | chosen):
+            number += 1
+            name = f"{model.name} ({number})"
+        taken.add(scrub(name))
+        yield replace(model, record=replace(model.record, name=name))
 
 
 def _accept_command(model: Model, options: RunOptions) -> str:

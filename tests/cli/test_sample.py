@@ -103,3 +103,33 @@ def test_sample_refuses_a_kind_of_file_that_it_does_not_write(
     assert main(["sample", str(pool), "--out", str(tmp_path / name)]) == 2
     assert f"--out {name} cannot be written as such. Name an .npz, a .png or a folder." in capsys.readouterr().err
     assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("name", ["seed0-000009.png", "other.JPG"])
+def test_folder_with_pictures_is_refused(
+    pool: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """The pictures of an earlier, longer sample would stay among the new ones."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / name).write_bytes(b"")
+    assert main(["sample", str(pool), "--out", str(folder), "--count=2"]) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert "holds pictures already" in error
+    assert error.endswith("Name a new folder, or remove those pictures first.")
+    assert [path.name for path in folder.iterdir()] == [name]
+
+
+def test_second_sample_into_one_folder_is_refused(pool: Path, tmp_path: Path) -> None:
+    command = ["sample", str(pool), "--out", str(tmp_path / "folder")]
+    assert main([*command, "--count=6"]) == 0
+    assert main([*command, "--count=2"]) == 2
+    assert len(list((tmp_path / "folder").iterdir())) == 6
+
+
+def test_folder_without_pictures_is_filled(pool: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "notes.txt").write_text("mine", encoding="utf-8")
+    assert main(["sample", str(pool), "--out", str(tmp_path / "folder"), "--count=2"]) == 0
+    names = sorted(path.name for path in (tmp_path / "folder").iterdir())
+    assert names == ["notes.txt", "seed0-000000.png", "seed0-000001.png"]

@@ -270,6 +270,35 @@ def test_page_shows_the_example() -> None:
     assert example in page, "docs/how-to/ci.md shows another workflow than examples/ci/github-actions.yml"
 
 
+@pytest.mark.parametrize("name", ["a model of mine", 'it\'s "one" $HOME `id` (2); *'])
+def test_any_name_of_a_folder_is_one_argument(tmp_path: Path, name: str) -> None:
+    """A stand-in for Python writes down the arguments that it is called with."""
+    folder, python, called = tmp_path / name, tmp_path / "python", tmp_path / "arguments.txt"
+    folder.mkdir()
+    python.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > '{called}'\n", encoding="utf-8")
+    python.chmod(0o755)
+    steps = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))["runs"]["steps"]
+    scripts = {step["name"]: step["run"] for step in steps if "run" in step}
+
+    def arguments_of(step: str) -> list[str]:
+        variables = runner_environment(
+            GITHUB_OUTPUT=str(tmp_path / "output.txt"),
+            MEDGAN_PYTHON=str(python),
+            MEDGAN_ARGUMENTS="-k 'fid and not small' tests",
+            MEDGAN_ACTION=str(folder),
+            MEDGAN_INSTALL="",
+            MEDGAN_REQUIREMENTS="-r 'my requirements.txt'",
+        )
+        subprocess.run(["bash", "-eo", "pipefail", "-c", scripts[step]], cwd=folder, env=variables, check=True)
+        return called.read_text(encoding="utf-8").splitlines()
+
+    gate = arguments_of("Gate")
+    assert f"--medgan-report-dir={folder}/medgan-report" in gate
+    assert gate[-3:] == ["-k", "fid and not small", "tests"]
+    assert f"report={folder}/medgan-report" in (tmp_path / "output.txt").read_text(encoding="utf-8")
+    assert arguments_of("Install") == ["-m", "pip", "install", str(folder), "-r", "my requirements.txt"]
+
+
 @pytest.mark.slow
 def test_install_steps_install_the_package(tmp_path: Path) -> None:
     """Both ways of the examples, into a folder of their own and without dependencies."""

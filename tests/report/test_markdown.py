@@ -60,10 +60,21 @@ def test_names_cannot_break_table_or_page(make_run: MakeRun) -> None:
     assert len({line.replace("\\|", "").count("|") for line in rows}) == 1
 
 
-def test_command_cannot_end_its_code_span(make_run: MakeRun) -> None:
+@pytest.mark.parametrize(
+    ("accept", "span"),
+    [
+        pytest.param("accept 'a`b.yaml'", "`` accept 'a`b.yaml' --reason \"...\" ``", id="backtick"),
+        pytest.param("accept 'a``; b #'", "``` accept 'a``; b #' --reason \"...\" ```", id="two backticks"),
+        pytest.param("accept 'a\n\n# b'", "`accept 'a  # b' --reason \"...\"`", id="line breaks"),
+        pytest.param("accept 'a\r\u2028b  c'", "`accept 'a  b  c' --reason \"...\"`", id="other line breaks"),
+    ],
+)
+def test_command_is_one_code_span_on_one_line(make_run: MakeRun, accept: str, span: str) -> None:
+    """A backtick stays one: a quotation mark in its place would end the quotation of a shell."""
     run = make_run(fid=9.0)
-    model = replace(run.models[0], accept="medgan baseline accept 'a`b.yaml'")
-    assert "`medgan baseline accept 'a'b.yaml' --reason \"...\"`" in markdown(replace(run, models=(model,)))
+    text = markdown(replace(run, models=(replace(run.models[0], accept=accept),)))
+    assert f" {span}\n" in text
+    assert not any(line.startswith("# b") for line in text.splitlines())
 
 
 def test_report_only_and_problems_are_shown(make_run: MakeRun) -> None:
@@ -75,3 +86,10 @@ def test_report_only_and_problems_are_shown(make_run: MakeRun) -> None:
 
 def test_escape_returns_one_line() -> None:
     assert escape("a\n\n| b_c*") == r"a \| b\_c\*"
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"), [("- a", r"\- a"), ("+ a", r"\+ a"), ("1. a", r"1\. a"), ("12) a", r"12\) a"), ("--a", "--a")]
+)
+def test_escaped_text_begins_no_list(text: str, escaped: str) -> None:
+    assert escape(text) == escaped

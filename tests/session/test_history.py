@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from pytest_medgan.gate.baseline import load
+from pytest_medgan.gate.baseline import Baseline, load
 from pytest_medgan.report import ModelRecord, ReportRun
 from pytest_medgan.report.html import page
-from pytest_medgan.session.history import collection_of, published_for
+from pytest_medgan.session import history
+from pytest_medgan.session.history import accepted_history, collection_of, published_for
 
 PAPER = "nsclc_radiomics_jang2022"
+COMMITTED = re.compile(r"\d{4}-\d\d-\d\d [0-9a-f]{7,}")
+# signs, and verifies every signature with words on both streams, as gpg does
+GPG = """#!/bin/sh
+case "$*" in
+*--verify*) echo "[GNUPG:] GOODSIG 0 a"; echo 'gpg: Good signature from "a"' >&2; echo 'gpg: 2 x 3' >&2;;
+*) cat > /dev/null; echo "-----BEGIN PGP SIGNATURE-----"; echo; echo "-----END PGP SIGNATURE-----"
+   echo "[GNUPG:] SIG_CREATED " >&2;;
+esac
+"""
 
 
 @pytest.mark.parametrize(
@@ -71,3 +86,74 @@ def test_published_sweeps_rise_and_pggan_stays_above(metric: str) -> None:
     assert (np.diff(means["DCGAN"]) > 0).all()
     assert (np.diff(means["PGGAN"]) >= 0).all()
     assert (means["PGGAN"] > means["DCGAN"]).all()
+
+
+@pytest.fixture
+def committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Baseline:
+    """A baseline file in a repository whose commit is signed."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    gpg, file = tmp_path / "gpg", tmp_path / "repository" / "base.yaml"
+    gpg.write_text(GPG, encoding="utf-8")
+    gpg.chmod(0o755)
+    file.parent.mkdir()
+    shutil.copy(load("phantom").path, file)
+    for words in (
+        ["init", "-q"],
+        ["config", "user.name", "a"],
+        ["config", "user.email", "a@b"],
+        ["config", "gpg.program", str(gpg)],
+        ["add", "base.yaml"],
+        ["commit", "-qSkey", "-m", "accepted"],
+    ):
+        subprocess.run(["git", "-C", str(file.parent), *words], check=True)
+    return load(file)
+
+
+def labels(baseline: Baseline) -> list[str]:
+    row = next(name for name in baseline.rows if name != "Real")
+    return [point.label for point in accepted_history(baseline, baseline.row(row))]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("log.showSignature", "true"),
+        ("i18n.logOutputEncoding", "UTF-16"),
+        ("color.ui", "always"),
+        ("log.date", "relative"),
+        ("log.decorate", "full"),
+        ("log.follow", "true"),
+        ("format.pretty", "fuller"),
+        ("core.pager", "cat -A"),
+        ("core.abbrev", "no"),
+        ("diff.external", "false"),
+    ],
+)
+def test_history_does_not_depend_on_the_settings_of_the_user(committed: Baseline, setting: str, value: str) -> None:
+    subprocess.run(["git", "-C", str(committed.path.parent), "config", setting, value], check=True)
+    (label,) = labels(committed)
+    assert COMMITTED.fullmatch(label)
+
+
+def test_history_skips_lines_that_name_no_commit(committed: Baseline, monkeypatch: pytest.MonkeyPatch) -> None:
+    git = history.git
+
+    def with_words(folder: Path, *arguments: str) -> str:
+        said = git(folder, *arguments)
+        return f"Good signature\nfor a b c\n{said}one\n" if "log" in arguments else said
+
+    monkeypatch.setattr(history, "git", with_words)
+    (label,) = labels(committed)
+    assert COMMITTED.fullmatch(label)
+
+
+@pytest.mark.parametrize("error", [ValueError("?"), RecursionError(), UnicodeDecodeError("utf-8", b"?", 0, 1, "?")])
+def test_history_that_cannot_be_read_is_the_row_alone(
+    committed: Baseline, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(folder: Path, *arguments: str) -> str:
+        raise error
+
+    monkeypatch.setattr(history, "git", fail)
+    assert labels(committed) == ["not committed"]

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_medgan.records import Fingerprint, Outcome, Scores, Verdict
+from pytest_medgan.records import Fingerprint, Outcome, Scores, TrainingRun, Verdict
+from pytest_medgan.report.privacy import scrub
 from pytest_medgan.session.findings import JudgedVerdict, Model, ModelFindings
-from pytest_medgan.session.model_records import real_row_of, reported_models
+from pytest_medgan.session.model_records import ReportedModel, real_row_of, reported_models
 from pytest_medgan.session.options import RunOptions
 
 MakeModel = Callable[..., ModelFindings]
@@ -63,6 +64,86 @@ def test_one_name_under_other_settings_is_numbered(make_model: MakeModel, option
     reported = reported_models(models, options)
     assert [model.record.name for model in reported] == ["toy", "toy (2)", "toy (3)"]
     assert [model.evidence for model in reported] == [None, Path("other.npz"), None]
+
+
+def found_fids(reported: tuple[ReportedModel, ...]) -> dict[str, float]:
+    """The FID that the report shows under each name."""
+    return {model.record.name: model.record.looks[0]["fid"].mean for model in reported}
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (("DCGAN (r1)", "DCGAN"), ("DCGAN (r1)", "DCGAN")),
+        (("DCGAN", "DCGAN (r1)"), ("DCGAN", "DCGAN (r1)")),
+        (("toy (2)", "toy"), ("toy (2)", "toy")),
+        (("last", "last"), ("last", "last (2)")),
+    ],
+)
+def test_models_of_other_checkpoints_or_names_are_never_joined(
+    make_model: MakeModel,
+    make_scores: MakeScores,
+    options: RunOptions,
+    names: tuple[str, str],
+    shown: tuple[str, str],
+) -> None:
+    models = [
+        Model(make_model(name=name, identity=identity, looks={64: make_scores(64, fid=fid)}))
+        for name, identity, fid in zip(names, ("one", "other"), (2.0, 9.0), strict=True)
+    ]
+    assert found_fids(reported_models(models, options)) == dict(zip(shown, (2.0, 9.0), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("fid", "shown"),
+    [
+        pytest.param(2.0, {"toy": 2.0}, id="equal"),
+        pytest.param(2.0 + 1e-9, {"toy": 2.0 + 1e-9}, id="equal but for rounding"),
+        pytest.param(float("nan"), {"toy": 2.0, "toy (2)": pytest.approx(float("nan"), nan_ok=True)}, id="nan"),
+        pytest.param(9.0, {"toy": 2.0, "toy (2)": 9.0}, id="different"),
+    ],
+)
+def test_models_without_a_checkpoint_are_joined_where_their_numbers_agree(
+    make_model: MakeModel, make_scores: MakeScores, options: RunOptions, fid: float, shown: dict[str, float]
+) -> None:
+    models = [
+        Model(make_model(identity=None, runs=(TrainingRun(),), looks={64: make_scores(64, fid=value)}))
+        for value in (2.0, fid)
+    ]
+    assert found_fids(reported_models(models, options)) == shown
+
+
+def test_training_runs_of_other_checkpoints_are_not_joined(make_model: MakeModel, options: RunOptions) -> None:
+    """Several training runs have no digest in common, so those of the single runs are compared."""
+    runs = [make_model(identity=None, runs=(TrainingRun("a"), TrainingRun(second))) for second in ("b", "c", "b")]
+    assert [m.record.name for m in reported_models(map(Model, runs), options)] == ["toy", "toy (2)"]
+
+
+def test_number_behind_a_name_is_not_a_name_that_the_user_chose(make_model: MakeModel, options: RunOptions) -> None:
+    names = ["toy", "toy", "toy (2)", "toy (2)"]
+    models = [Model(make_model(name=name, identity=str(place))) for place, name in enumerate(names)]
+    reported = reported_models(models, options)
+    assert [model.record.name for model in reported] == ["toy", "toy (3)", "toy (2)", "toy (2) (2)"]
+
+
+def test_names_differ_after_paths_are_removed_from_them(make_model: MakeModel, options: RunOptions) -> None:
+    """The run folder finds the evidence of a model by its name without paths."""
+    names = ["/data/a/one.pt", "/data/b/two.pt"]
+    reported = reported_models([Model(make_model(name=name, identity=name)) for name in names], options)
+    assert [scrub(model.record.name) for model in reported] == ["[path]", "[path] (2)"]
+
+
+def test_only_the_first_model_of_a_candidate_file_names_it(
+    make_model: MakeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file holds the values of the first model that was measured."""
+    monkeypatch.chdir(tmp_path)
+    options = RunOptions(Path("cache"), Path("report"))
+    options.report_dir.mkdir()
+    (options.report_dir / "candidate-last.yaml").write_text("", encoding="utf-8")
+    found = [make_model(name="last", identity=identity, baseline="b.yaml") for identity in ("a", "b", "c")]
+    reported = reported_models([Model(replace(found[0], looks={})), *map(Model, found[1:])], options)
+    assert [bool(model.record.accept) for model in reported] == [False, True, False]
 
 
 @pytest.mark.parametrize(
