@@ -12,18 +12,17 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import binary_erosion
+from scipy.ndimage import binary_opening
 
 from pytest_medgan.ct.pixels import read_hounsfield
 from pytest_medgan.ct.slices import Header
 from pytest_medgan.errors import DataError
-from pytest_medgan.records import Float64
+from pytest_medgan.records import Bool, Float64
 
 _LAST_ROWS = 16
 _SHIFT = 25.0  # HU; neighbours 12.5 mm apart differ there by up to 11 in the series looked at
-# Padding of another shape is a block of so many pixels a side: the circle of reconstruction is the same throughout a
-# series, and a shifted rest leaves it. Single pixels of air may fall on the padding value by their noise.
-_OTHER_PADDING = 5
+_OTHER_PADDING = 8  # pixels: the circle of reconstruction is the same throughout a series, a shifted rest leaves it
+_BLOCK = 5  # pixels a side of such a part where single pixels of air fall on the padding value by their noise
 
 
 @lru_cache(maxsize=4)
@@ -47,15 +46,24 @@ def check_neighbours(root: Path, header: Header, neighbours: Sequence[Header]) -
         )
 
 
-def _shifted(values: Float64, other: Float64) -> bool:
+def _shifted(values: Float64, neighbour: Float64) -> bool:
     """Whether the last rows of two slices differ by a constant, or their padding has another shape."""
-    padded, usual = np.isnan(values), np.isnan(other)
-    if binary_erosion(padded != usual, np.ones((_OTHER_PADDING, _OTHER_PADDING))).any():
+    padded, usual = np.isnan(values), np.isnan(neighbour)
+    other = padded != usual
+    if _is_scattered(padded) and _is_scattered(usual):
+        other = binary_opening(other, np.ones((_BLOCK, _BLOCK)))
+    if np.count_nonzero(other) > _OTHER_PADDING:
         return True
     both = ~(padded | usual)[-_LAST_ROWS:]
     if both.sum() < 64:
         return False
-    difference = (values[-_LAST_ROWS:] - other[-_LAST_ROWS:])[both]
+    difference = (values[-_LAST_ROWS:] - neighbour[-_LAST_ROWS:])[both]
     shift = abs(float(np.median(difference)))
     spread = float(np.median(np.abs(difference - np.median(difference))))
     return shift > max(_SHIFT, 2 * spread)  # a shift by damage is as narrow as noise, another tissue is not
+
+
+def _is_scattered(padded: Bool) -> bool:
+    """Return whether single pixels of a slice hold the padding value, as noisy air at the lowest value does."""
+    middle = padded[:, 1:-1]
+    return bool((middle & ~padded[:, :-2] & ~padded[:, 2:]).sum() > _OTHER_PADDING)

@@ -61,10 +61,10 @@ class Edges:
         return steps.reshape(n, 4, side, 4, side).mean((2, 4)).reshape(n, 16).astype(np.float32), None
 
 class Broken(Means):
-    """Fails in the second process alone."""
+    """Fails in the second process alone, after its trial."""
     identity = "broken"
     def embed(self, pixels, progress=lambda *a: None):
-        if os.environ.get("RANK") == "1":
+        if os.environ.get("RANK") == "1" and len(pixels) > 4:
             raise RuntimeError("the second one fails")
         return super().embed(pixels, progress)
 '''
@@ -162,8 +162,9 @@ def test_two_processes_share_the_work_and_print_one_table(project: Path) -> None
     assert both[1][1] == ""
     done = [line.split() for line in (project / "log-2").read_text().splitlines()]
     times = sorted(Counter(image for _, image in done).values())
-    assert times[:-8] == [1] * (len(times) - 8)  # no image is embedded twice
-    assert max(times) <= 2  # except the canned images, which each process embeds to check itself
+    # Each process tries the space with the same few images, and embeds the canned ones to check itself.
+    assert max(times[:-TRIED]) <= 2
+    assert times[: -8 - TRIED] == [1] * (len(times) - 8 - TRIED)  # no other image is embedded twice
     shares = Counter(process for process, _ in done)
     assert len(shares) == 2
     assert {image for _, image in done} == {line.split()[1] for line in (project / "log-1").read_text().splitlines()}
