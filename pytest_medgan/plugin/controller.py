@@ -11,7 +11,7 @@ import pytest
 from pytest_medgan.errors import OutputError
 from pytest_medgan.ground.terminal import printable
 from pytest_medgan.plugin.channel import findings_from_plain, take_findings
-from pytest_medgan.plugin.earlier import note_candidates
+from pytest_medgan.plugin.earlier import note_candidates, runs_no_test
 from pytest_medgan.plugin.state import state_of, writes_files
 from pytest_medgan.session.candidates import candidate_path, shown_path, write_model_candidate
 
@@ -48,7 +48,7 @@ class Controller:
     def pytest_runtestloop(self) -> None:
         """Remove the report of an earlier run, which readers would take for this run's where no test has findings."""
         options = state_of(self._config).options
-        if not options.reports or not self._writes or self._config.getoption("collectonly"):
+        if not options.reports or not self._writes or runs_no_test(self._config):
             return
         if options.report_dir.is_dir():
             from pytest_medgan.report import discard_run
@@ -87,7 +87,7 @@ class Controller:
             findings.arrange(self._order)
         if findings is not None and findings.models and self._writes:
             self._write_candidates(findings)
-        collecting = self._config.getoption("collectonly")
+        collecting = runs_no_test(self._config)
         gpu_tests = 0 if findings is None else findings.gpu_tests_run
         if options.gpu and not gpu_tests and exitstatus in (0, 5) and not collecting:
             self._problems.append("--medgan-gpu: no test marked medgan_gpu ran. Mark one, or leave the option out.")

@@ -43,7 +43,7 @@ class Earlier:
 
         It is no hook of the collection, since `pytest --fixtures` collects tests too, and runs none.
         """
-        if _runs_no_test(self._config) or not any(_report_dir(self._config).glob(PATTERN)):
+        if runs_no_test(self._config) or not any(_report_dir(self._config).glob(PATTERN)):
             return
         for item in session.items:
             if SCORES in getattr(item, "fixturenames", ()) and not _may_be_skipped(item):
@@ -71,6 +71,11 @@ def remove_candidates(item: pytest.Item, model: str) -> None:
     item.stash[NAME_IS_KNOWN] = True
     names = (model, f"{model}{NAME}") if _has_second_space(item) else (model,)
     _remove(item, [candidate_path(Path(), name).name for name in names])
+
+
+def runs_no_test(config: pytest.Config) -> bool:
+    """Return whether tests are only listed, or only their fixtures run."""
+    return bool(config.getoption("collectonly") or config.getoption("setuponly", False))
 
 
 def note_candidates(config: pytest.Config, written: Iterable[tuple[Collection[str], str]]) -> None:
@@ -113,7 +118,7 @@ def _remove_by_settings(item: pytest.Item) -> None:
 
 def _remove(item: pytest.Item, names: Iterable[str]) -> None:
     """Remove candidates from the folder of reports, in a process that runs tests and writes files."""
-    for name in names if writes_files() and not _runs_no_test(item.config) else ():
+    for name in names if writes_files() and not runs_no_test(item.config) else ():
         path = _report_dir(item.config) / Path(name).name
         if not path.match(PATTERN):
             continue
@@ -125,11 +130,6 @@ def _remove(item: pytest.Item, names: Iterable[str]) -> None:
                 f"{path.name} is of an earlier run and could not be removed ({error.strerror or 'no reason given'}). "
                 "Do not accept it.",
             )
-
-
-def _runs_no_test(config: pytest.Config) -> bool:
-    """Return whether tests are only listed, or only their fixtures run."""
-    return bool(config.getoption("collectonly") or config.getoption("setuponly", False))
 
 
 def _may_be_skipped(item: pytest.Item) -> bool:

@@ -113,11 +113,12 @@ def test_candidate_of_another_model_of_the_same_test_stays(project: pytest.Pytes
 def test_command_that_runs_no_test_removes_nothing(project: pytest.Pytester, option: str, how: tuple[str, ...]) -> None:
     """Neither by the settings, nor by the fixtures, which --setup-only runs."""
     project.makepyfile(test_gate=MEASURE.format("it"), test_own=OWN.format(name="draw") + MEASURE.format("own"))
-    project.runpytest()
+    project.runpytest("--medgan-report=json")
     both = {"candidate-model.yaml", "candidate-draw.yaml"}
     assert candidates(project) == both
-    assert project.runpytest(option, *how).ret in (0, 5)
+    assert project.runpytest("--medgan-report=json", option, *how).ret in (0, 5)
     assert candidates(project) == both
+    assert (project.path / "medgan-report" / "scores.json").exists()
 
 
 def test_candidate_of_a_projects_own_fixture_stays_where_it_skips(project: pytest.Pytester) -> None:
