@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,43 +12,98 @@ from typing import Any
 from pytest_medgan.errors import SettingsError
 from pytest_medgan.ground.digests import digest_values
 from pytest_medgan.ground.files import write_text
-from pytest_medgan.ground.processes import process
+from pytest_medgan.ground.terminal import printable
 
 OPTIONS = "options.json"
 _OF_THE_CALL = ("architecture", "out", "resume", "runs")
 
 
-def option_keeper(arguments: argparse.Namespace, defaults: Mapping[str, Any]) -> Callable[..., None]:
-    """Return a function that writes the options of a run into its folder when it is first called, on process 0.
+def complete(typed: argparse.Namespace, defaults: Mapping[str, Any]) -> argparse.Namespace:
+    """Return the command line with a value for every option.
+
+    What was typed comes first. With --resume, what the run in --out was begun with follows; with --runs, these are the
+    options of the run of --seed, or of the lowest seed in --out. Defaults come last.
 
     Args:
-        arguments: The command line of the run.
-        defaults: Value of every argument where it is not typed.
+        typed: The arguments that were typed, and no others.
+        defaults: Value of every option that is neither typed nor stored.
+
+    Raises:
+        SettingsError: There is no run to resume, it is of another architecture, or the file of its options cannot be
+            read or was edited.
+    """
+    arguments = argparse.Namespace(**{**defaults, **vars(typed)})
+    if not arguments.resume:
+        return arguments
+    folders = _run_folders(arguments)
+    if not any(_holds_run(folder, one_of_several=arguments.runs is not None) for folder in folders):
+        raise SettingsError(
+            f"There is no run to resume in --out: it holds neither a checkpoint nor {OPTIONS}. Name the folder of a "
+            "run, or leave --resume out."
+        )
+    held = [folder / OPTIONS for folder in folders if (folder / OPTIONS).exists()]
+    of_seed = arguments.out / f"seed-{arguments.seed}" / OPTIONS
+    stored = _read(of_seed if of_seed in held else held[0], arguments) if held else {}
+    known = {name: _as_parsed(stored[name], defaults[name]) for name in stored.keys() & defaults.keys()}
+    return argparse.Namespace(**{**vars(arguments), **known, **vars(typed)})
+
+
+def option_keeper(arguments: argparse.Namespace, defaults: Mapping[str, Any]) -> Callable[[Path, int], None]:
+    """Return a function that writes the options of a run into its folder, given the folder and the seed of the run.
+
+    It prints a line where the run is to be resumed and the folder holds no checkpoint.
+
+    Args:
+        arguments: The command line of the run, complete.
+        defaults: Value of every option where it is not typed.
     """
     own = {name: getattr(arguments, name) for name in defaults if name not in _OF_THE_CALL}
-    typed = {name: value for name, value in own.items() if value != defaults[name]}
-    waiting = process() == 0
+    options = json.loads(
+        json.dumps({name: value for name, value in own.items() if value != defaults[name]}, default=str)
+    )
 
-    def keep(*progress: object) -> None:
-        nonlocal waiting
-        if waiting:
-            content = {"architecture": arguments.architecture, "options": json.loads(json.dumps(typed, default=str))}
-            sealed = content | {"digest": _digest(content)}
-            write_text(arguments.out / OPTIONS, json.dumps(sealed, indent=1) + "\n")
-            waiting = False
+    def keep(folder: Path, seed: int) -> None:
+        content = {"architecture": arguments.architecture, "options": options | {"seed": seed}}
+        if arguments.runs is not None:
+            content["first_seed"] = options.get("seed", seed)
+        sealed = content | {"digest": _digest(content)}
+        write_text(folder / OPTIONS, json.dumps(sealed, indent=1) + "\n")
+        if arguments.resume and not _checkpoints(folder):
+            said = f"medgan: the folder {folder.absolute().name} holds no checkpoint, so the run begins at step 0"
+            print(printable(f"{said} with the options in its {OPTIONS}"), file=sys.stderr, flush=True)
 
     return keep
 
 
-def take_over(arguments: argparse.Namespace, defaults: Mapping[str, Any]) -> None:
-    """Give each argument that was not typed the value that the run in --out was begun with, where its folder holds it.
+def _run_folders(arguments: argparse.Namespace) -> list[Path]:
+    """Return the folder of the run; with --runs, those of all runs in --out, the lowest seed first."""
+    if arguments.runs is None:
+        return [arguments.out]
+    seeds = [path.name.removeprefix("seed-") for path in arguments.out.glob("seed-*")]
+    return [arguments.out / f"seed-{seed}" for seed in sorted((one for one in seeds if one.isdecimal()), key=int)]
+
+
+def _holds_run(folder: Path, *, one_of_several: bool) -> bool:
+    """Return whether a folder holds what a run can be resumed from; one of several runs may be finished."""
+    from pytest_medgan.gan.run_folder import FINISHED
+
+    kept = (folder / OPTIONS).exists() or bool(_checkpoints(folder))
+    return kept or (one_of_several and (folder / FINISHED).exists())
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """Return the checkpoints that a folder holds."""
+    from pytest_medgan.gan.run_folder import RunFolder
+
+    return RunFolder(folder).checkpoints()
+
+
+def _read(path: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the options that a file stores, those of the call left out.
 
     Raises:
-        SettingsError: The run is of another architecture, or the file of its options cannot be read or was edited.
+        SettingsError: The run is of another architecture, or the file cannot be read or was edited.
     """
-    path = arguments.out / OPTIONS
-    if not path.exists():
-        return
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         architecture, options = content["architecture"], content["options"]
@@ -59,9 +115,9 @@ def take_over(arguments: argparse.Namespace, defaults: Mapping[str, Any]) -> Non
         ) from None
     if architecture != arguments.architecture:
         raise SettingsError(f"The run in --out is of a {architecture}. Write medgan train {architecture}.")
-    for name in options.keys() & defaults.keys() - {*_OF_THE_CALL}:
-        if getattr(arguments, name) == defaults[name]:
-            setattr(arguments, name, _as_parsed(options[name], defaults[name]))
+    if arguments.runs is not None and "first_seed" in content:
+        options["seed"] = content["first_seed"]
+    return {name: value for name, value in options.items() if name not in _OF_THE_CALL}
 
 
 def _digest(content: Mapping[str, Any]) -> str:

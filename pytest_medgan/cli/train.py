@@ -8,12 +8,12 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_medgan.cli.resuming import option_keeper, take_over
+from pytest_medgan.cli.resuming import complete, option_keeper
 from pytest_medgan.cli.training_images import training_images
 from pytest_medgan.errors import SettingsError
 from pytest_medgan.gan.architecture import Architecture, NetworkConfig, TrainingSettings
@@ -26,18 +26,40 @@ if TYPE_CHECKING:
     from pytest_medgan.records import ImageSet, Progress
 
 LOG_INTERVAL = 15.0  # seconds between two lines of losses
+# Of the options that no dataclass holds. The parser gives none, so that --resume knows which options were typed.
+_DEFAULTS: Mapping[str, Any] = {
+    "resume": False,
+    "runs": None,
+    "images": "phantom",
+    "split": "patient",
+    "split_seed": 0,
+    "crop": "auto",
+    "slices": None,
+    "patients": None,
+    "limit": None,
+    "cache_dir": Path(".medgan"),
+    "device": "cpu",
+    "threads": None,
+    "graph": True,
+    "checkpoint_every": 1000,
+    "grid_every": 1000,
+    "keep": 3,
+    "half": False,
+}
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """Declare the command's arguments; those of networks and training come from the architectures' settings."""
-    parser = subparsers.add_parser("train", help="train a generator on a set of images")
+    parser = subparsers.add_parser(
+        "train", help="train a generator on a set of images", argument_default=argparse.SUPPRESS
+    )
     parser.add_argument("architecture", choices=tuple(ARCHITECTURES))
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="continue the run in DIR with the options that it was begun with; --runs needs them again. It ends "
-        "bit-identical to a run without interruption",
+        help="continue the run in DIR with the options that it was begun with; an option that is typed again replaces "
+        "the stored one. It ends bit-identical to a run without interruption",
     )
     parser.add_argument(
         "--runs",
@@ -50,14 +72,22 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_options(parser.add_argument_group("networks"), networks)
     group = parser.add_argument_group("training")
     _add_options(group, training)
-    group.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
+    group.add_argument("--device", help="cpu or cuda (default cpu)")
     group.add_argument("--threads", type=int, help="CPU threads; with a fixed number, equal runs give equal bits")
-    group.add_argument("--no-graph", action="store_true", help="on a GPU, launch every kernel by itself")
+    group.add_argument(
+        "--graph",
+        action=argparse.BooleanOptionalAction,
+        help="on a GPU, replay steps as CUDA graphs; --no-graph launches every kernel by itself (default --graph)",
+    )
     files = parser.add_argument_group("files")
-    files.add_argument("--checkpoint-every", type=int, default=1000, metavar="STEPS")
-    files.add_argument("--grid-every", type=int, default=1000, metavar="STEPS", help="0 draws no sample grids")
-    files.add_argument("--keep", type=int, default=3, help="checkpoints to resume from (default 3)")
-    files.add_argument("--half", action="store_true", help="store the finished generator's weights as float16")
+    files.add_argument("--checkpoint-every", type=int, metavar="STEPS", help="default 1000")
+    files.add_argument("--grid-every", type=int, metavar="STEPS", help="0 draws no sample grids (default 1000)")
+    files.add_argument("--keep", type=int, help="checkpoints to resume from (default 3)")
+    files.add_argument(
+        "--half",
+        action=argparse.BooleanOptionalAction,
+        help="store the finished generator's weights as float16 (default --no-half)",
+    )
     return parser
 
 
@@ -85,19 +115,16 @@ def _add_images(group: argparse._ArgumentGroup) -> None:
     """Declare the arguments that name the training images."""
     group.add_argument(
         "--images",
-        default="phantom",
         metavar="SET",
         help="a folder of DICOM studies, `phantom`, `phantom:PATIENTSxSLICES`, or an .npz (default phantom)",
     )
-    group.add_argument("--split", choices=("patient", "slice"), default="patient")
-    group.add_argument("--split-seed", type=int, default=0)
-    group.add_argument("--crop", choices=("auto", "tumour", "image"), default="auto")
+    group.add_argument("--split", choices=("patient", "slice"), help="default patient")
+    group.add_argument("--split-seed", type=int, help="default 0")
+    group.add_argument("--crop", choices=("auto", "tumour", "image"), help="default auto")
     group.add_argument("--slices", type=int, help="slices of a patient at most; 0 takes all (default 64)")
     group.add_argument("--patients", type=int, help="the first N in PatientID order (default all)")
     group.add_argument("--limit", type=int, help="train on the first N images only")
-    group.add_argument(
-        "--cache-dir", type=Path, default=Path(".medgan"), help="where prepared images are kept (default .medgan)"
-    )
+    group.add_argument("--cache-dir", type=Path, help="where prepared images are kept (default .medgan)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -105,17 +132,15 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_medgan.cli.progress import ConsoleProgress
     from pytest_medgan.gan.training import train
 
-    if arguments.resume and not _has_run(arguments.out):
-        raise SettingsError("There is no run to resume in --out. Leave --resume out, or name the folder of a run.")
-    defaults = _defaults(arguments.architecture)
-    if arguments.resume and arguments.runs is None:
-        take_over(arguments, defaults)
+    defaults = _defaults()
+    arguments = complete(arguments, defaults)
     if arguments.threads is not None:
         import torch
 
         torch.set_num_threads(max(1, arguments.threads))
     if arguments.runs is not None and arguments.runs < 1:
         raise SettingsError(f"--runs {arguments.runs} is out of range. Choose 1 or more.")
+    run_settings = _run_settings(arguments, option_keeper(arguments, defaults))
     config, settings = _config_and_settings(arguments)  # before studies are read, which can take minutes
     with ConsoleProgress(quiet=process() > 0) as progress:
         images = training_images(arguments, config.size, progress)
@@ -123,16 +148,15 @@ def run(arguments: argparse.Namespace) -> int:
             raise SettingsError("The networks here draw images, and planes=volume asks for volumes. Leave planes= out.")
         config = _with_channels(config, images.pixels.shape[1])
         if arguments.runs is not None:
-            return _train_runs(arguments, config, settings, images, progress)
+            return _train_runs(arguments, config, settings, images, run_settings=run_settings, progress=progress)
         generator = train(
             config,
             settings,
             images,
             arguments.out,
-            run=_run_settings(arguments),
+            run=run_settings,
             device=arguments.device,
             resume=arguments.resume,
-            on_checkpoint=option_keeper(arguments, defaults),
             on_log=_LogLines(),
             progress=progress,
         )
@@ -142,15 +166,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _defaults(architecture: str) -> dict[str, Any]:
-    """Return what every argument is where it is not typed."""
-    parser = add_parser(argparse.ArgumentParser().add_subparsers())
-    return vars(parser.parse_args([architecture, "--out", "."]))
-
-
-def _has_run(folder: Path) -> bool:
-    """Return whether a run, or one of several runs, was begun in a folder."""
-    return any(any(folder.glob(pattern)) for pattern in ("run.lock", "*.safetensors", "seed-*"))
+def _defaults() -> dict[str, Any]:
+    """Return what every option is where it is not typed; None leaves it to the dataclass of an architecture."""
+    return {**_DEFAULTS, **{one.name: None for offered in offered_options() for one in offered}}
 
 
 def _train_runs(
@@ -158,6 +176,8 @@ def _train_runs(
     config: NetworkConfig,
     settings: TrainingSettings,
     images: ImageSet,
+    *,
+    run_settings: RunSettings,
     progress: Progress,
 ) -> int:
     """Train this process's part of several runs of one recipe."""
@@ -171,7 +191,7 @@ def _train_runs(
         images,
         arguments.out,
         seeds=seeds,
-        run=_run_settings(arguments),
+        run=run_settings,
         device=arguments.device,
         resume=arguments.resume,
         on_log=_LogLines(),
@@ -234,8 +254,8 @@ class _LogLines:
         print(f"medgan: step {step}: {losses}; {rate:.0f} images/s, {left:.0f} min left", file=sys.stderr, flush=True)
 
 
-def _run_settings(arguments: argparse.Namespace) -> RunSettings:
-    """Return how the run is stored."""
+def _run_settings(arguments: argparse.Namespace, keep_options: Callable[[Path, int], None]) -> RunSettings:
+    """Return how the run is stored, with its options."""
     from pytest_medgan.gan.loop import RunSettings
 
     return RunSettings(
@@ -243,5 +263,6 @@ def _run_settings(arguments: argparse.Namespace) -> RunSettings:
         grid_every=arguments.grid_every,
         keep=arguments.keep,
         half=arguments.half,
-        graph=not arguments.no_graph,
+        graph=arguments.graph,
+        on_begin=keep_options,
     )

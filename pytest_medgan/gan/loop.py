@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import isfinite
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -50,6 +51,8 @@ class RunSettings:
     grid_every: int = 1000  # steps between sample grids; 0 draws none
     half: bool = False  # store the finished generator's weights as float16
     graph: bool = True  # on one GPU, replay steps as CUDA graphs
+    # called before the first step with the folder, whose lock is held, and the seed; in the process that writes
+    on_begin: Callable[[Path, int], None] | None = None
 
     def __post_init__(self) -> None:
         if min(self.checkpoint_every, self.keep, self.log_every) < 1 or self.grid_every < 0:
@@ -124,11 +127,14 @@ class Loop:
                     file=self.folder.folder.name,
                 )
             self.world.wait()
-            return
-        found = self.folder.latest(self.progress)
-        if found is None:
-            return
-        self._refuse_other_run(found)
+        elif (found := self.folder.latest(self.progress)) is not None:
+            self._refuse_other_run(found)
+            self._continue(found)
+        if self.run.on_begin is not None and self.world.writes:
+            self.run.on_begin(self.folder.folder, self.settings.seed)
+
+    def _continue(self, found: Checkpoint) -> None:
+        """Restore the trainer, the step and the history of a checkpoint."""
         self.trainer.restore(found.tensors)
         self.step = found.step
         self.history = [dict(row) for row in found.progress.get("history", [])]

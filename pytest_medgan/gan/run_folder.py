@@ -4,7 +4,7 @@ run.lock                         held by the process that trains here
 checkpoint-00004000.safetensors  the last few, each enough to resume from
 generator.safetensors            the finished generator alone, small
 history.csv                      losses and metrics by step
-options.json                     what was typed after `medgan train`, for --resume
+options.json                     what was typed after `medgan train`, written before the first step, for --resume
 samples-00004000.png             grids of the same 64 latents
 """
 

@@ -193,32 +193,6 @@ def test_processes_of_torchrun_share_the_runs(images: Path, tmp_path: Path, monk
         assert one.identity() == two.identity()
 
 
-def test_resumed_run_takes_its_own_options(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    typed = [*SMALL, "--stables=8:24", "--batches=4:16", "--fading=16", "--stable=16", "--limit=16", "--seed=3"]
-    where = ["--images", str(images), "--cache-dir", str(tmp_path / "cache")]
-    assert main(["train", "pggan", *where, *typed, "--out", str(tmp_path / "whole")]) == 0
-    assert main(["train", "pggan", *where, *typed, "--checkpoint-every=4", "--out", str(tmp_path / "cut")]) == 0
-    whole, cut = (load(tmp_path / name / "generator.safetensors") for name in ("whole", "cut"))
-    assert whole.identity() == cut.identity()
-    first, *later = sorted((tmp_path / "cut").glob("*.safetensors"))
-    assert first.name.startswith("checkpoint-")
-    for path in later:  # what a run that was killed early leaves
-        path.unlink()
-    assert main(["train", "pggan", "--resume", "--out", str(tmp_path / "cut")]) == 0
-    assert load(tmp_path / "cut" / "generator.safetensors").identity() == whole.identity()
-    assert main(["train", "dcgan", "--resume", "--out", str(tmp_path / "cut")]) == 2
-    assert "is of a pggan. Write medgan train pggan." in capsys.readouterr().err
-    assert main(["train", "pggan", "--resume", "--latent=9", "--out", str(tmp_path / "cut")]) == 2
-    assert "differs in latent." in capsys.readouterr().err
-    kept = tmp_path / "cut" / "options.json"
-    whole_text = kept.read_text()
-    for text in ("[]", "", whole_text[:-9], whole_text.replace('"latent": 8', '"latent": "eight"')):
-        assert text != whole_text
-        kept.write_text(text)
-        assert main(["train", "pggan", "--resume", "--out", str(tmp_path / "cut")]) == 2
-        assert "options.json in --out is damaged or was edited." in capsys.readouterr().err
-
-
 def test_options_behind_the_images_are_refused(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -239,13 +213,3 @@ def test_training_on_all_patients_of_a_file_is_said(
         np.savez(tmp_path / "alone.npz", pixels=arrays["pixels"])
     assert main([*command, "--images", str(tmp_path / "alone.npz"), "--out", str(tmp_path / "alone")]) == 0
     assert "trains on all" not in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("more", [(), ("--runs=2",)])
-def test_resuming_where_there_is_no_run_is_refused_before_images_are_read(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...]
-) -> None:
-    (tmp_path / "run").mkdir()
-    gone = str(tmp_path / "gone.npz")  # it would be told first if images were read
-    assert main(["train", "dcgan", "--images", gone, "--out", str(tmp_path / "run"), "--resume", *more]) == 2
-    assert "There is no run to resume" in capsys.readouterr().err
