@@ -58,7 +58,7 @@ def try_space(space: FeatureSpace, pixels: UInt8) -> None:
     is_grey = pixels.ndim == 4 and pixels.shape[1] == 1
     if is_grey and not space.is_users:
         return
-    some = np.ascontiguousarray(pixels[:TRIED])
+    some = pixels[:TRIED]
     what = "volumes" if pixels.ndim == 5 else "grey images" if is_grey else "images in colour"
     first = _embed(space, [some], what)
     if not _distance(_embed(space, [some], what), first) <= CANARY_TOLERANCE[space.numeric_class]:
@@ -77,7 +77,7 @@ def try_space(space: FeatureSpace, pixels: UInt8) -> None:
 
 
 def _embed(space: FeatureSpace, batches: Sequence[UInt8], what: str) -> Float32:
-    """Return the features of batches, each embedded by itself.
+    """Return the features of batches, each embedded by itself; the space gets copies, because it may write to them.
 
     Raises:
         ExtractorError: It fails, or returns something that is no features.
@@ -85,7 +85,7 @@ def _embed(space: FeatureSpace, batches: Sequence[UInt8], what: str) -> Float32:
     found: list[Float32] = []
     for batch in batches:
         try:
-            features, _ = check_answer(space.embed(batch), len(batch))
+            features, _ = check_answer(space.embed(batch.copy()), len(batch))
         except MedganError:
             raise
         except Exception as error:  # a foreign network raises anything where a shape does not suit it

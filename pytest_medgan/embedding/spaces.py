@@ -76,7 +76,7 @@ def _stream(name: str, function: Function) -> Stream:
 
     def run(pixels: UInt8, batch: int) -> Iterator[Answer]:
         for start in range(0, len(pixels), batch):
-            given = pixels[start : start + batch]
+            given = pixels[start : start + batch].copy()  # the function may write to it, and may be asked again
             with arithmetic("float32"):
                 features, probabilities = _split_answer(function(given))
             if features.ndim != 2 or len(features) != len(given):

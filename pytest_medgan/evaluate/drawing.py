@@ -176,7 +176,7 @@ def look_order(seed: int, full: int) -> Int64:
 
 
 def checked_images(pixels: object, count: int, shape: tuple[int, ...]) -> UInt8:
-    """Return what a generator returned, uint8 [count, *shape].
+    """Return a copy of what a generator returned, uint8 [count, *shape].
 
     Raises:
         CheckpointError: The type or the shape is another one.
@@ -200,4 +200,4 @@ def checked_images(pixels: object, count: int, shape: tuple[int, ...]) -> UInt8:
             f"The generator returned shape {list(array.shape)} where {[count, *shape]} was asked for. "
             "Return exactly `count` images of the real images' size."
         )
-    return array
+    return array.copy()  # a generator may use one array for all that it returns

@@ -123,6 +123,23 @@ def error_as_mean(metric: Metric, score: Score, n_fake: int, prior: Prior | None
     return math.hypot(_of_mean(metric, score, n_fake).se, math.sqrt(found.extra / len(score.each_run())))
 
 
+def mean_of_recipe(metric: Metric, row: Score, selected_from: int, n_fake: int, seen: Difference) -> Score:
+    """Return what the recipe of a selected row is expected to give on average, worse than the row, with its error.
+
+    Args:
+        metric: The metric, whose direction and range count.
+        row: The selected row's score.
+        selected_from: Runs that the row's were chosen from as the best.
+        n_fake: Images per sample group.
+        seen: Its difference from another row, which tells the spread of runs: those that were chosen lie too close.
+    """
+    runs = len(row.each_run())
+    worse = -1.0 if metric.higher_is_better else 1.0
+    value = row.mean + worse * advantage_of_best(runs, selected_from) * math.sqrt(seen.extra)
+    se = math.hypot(_of_mean(metric, row, n_fake).se, math.sqrt(seen.extra / runs))
+    return Score(min(max(value, metric.low), metric.high), se, groups=row.groups)
+
+
 def expected_difference(
     metric: Metric, base: Score, n_fake: int, prior: Prior | None = None, runs: int = 1
 ) -> Difference:

@@ -6,14 +6,22 @@ later rows could become worse in it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from types import MappingProxyType
 
 from pytest_medgan.catalogue import METRICS, ordered
 from pytest_medgan.gate.anchors import updated
-from pytest_medgan.gate.comparable import same_runs
+from pytest_medgan.gate.comparable import is_selected, same_runs
 from pytest_medgan.gate.decision import spreads_of
-from pytest_medgan.gate.difference import against_anchor, difference, error_as_mean
+from pytest_medgan.gate.difference import (
+    Difference,
+    advantage_of_best,
+    against_anchor,
+    difference,
+    error_as_mean,
+    mean_of_recipe,
+)
 from pytest_medgan.gate.looking import Comparison, look
 from pytest_medgan.gate.risks import Question, Settings, criticals
 from pytest_medgan.records import Anchor, Change, Outcome, Row, Score, Scores, Verdict
@@ -48,7 +56,8 @@ def with_anchors(old: Row | None, new: Row, day: str, settings: Settings) -> Row
     """Return the new row with the anchors that lead on from the old one.
 
     A metric without an anchor is its own: it is the first, or it is better than its anchor was by more than chance.
-    The same training runs measured once more tell nothing new, so their anchors stay as they are.
+    The same training runs measured once more tell nothing new, so their anchors stay as they are. A row whose runs were
+    the best of several counts as what its recipe is expected to give, as it does where a candidate is compared with it.
 
     Args:
         old: The row that it replaces; None where there is none, where the two cannot be compared, or where a person
@@ -65,8 +74,8 @@ def with_anchors(old: Row | None, new: Row, day: str, settings: Settings) -> Row
         if repeated:
             entries[name] = replace(entries[name], anchor=old.entries[name].anchor)
             continue
-        before = old.entries[name].anchor or Anchor(day, 1, MappingProxyType(_means(old, name)))
-        anchor = None if _better(before, old, new, name, settings) else _moved(before, new, name)
+        before = old.entries[name].anchor or Anchor(day, 1, MappingProxyType(_means(old, new, name)))
+        anchor = None if _better(before, old, new, name, settings) else _moved(before, old, new, name)
         entries[name] = replace(entries[name], anchor=anchor)
     return replace(new, entries=MappingProxyType(entries))
 
@@ -79,9 +88,9 @@ def scores_of(row: Row, n: int) -> Scores:
     return Scores(count.n_real, n, tuple(map(str, range(count.groups))), MappingProxyType(metrics), runs=names)
 
 
-def _moved(before: Anchor, new: Row, name: str) -> Anchor:
+def _moved(before: Anchor, old: Row, new: Row, name: str) -> Anchor:
     """Return the anchor with one more row in it."""
-    means, at = _means(new, name), {}
+    means, at = _means(new, old, name), {}
     for n, score in before.at.items():
         if n in means:
             value, se = updated(score.mean, score.se, before.rows, means[n].mean, means[n].se)
@@ -94,20 +103,35 @@ def _better(before: Anchor, old: Row, new: Row, name: str, settings: Settings) -
     metric, n = METRICS[name], _full(old, new, name)
     if n not in before.at:
         return False
-    scores = scores_of(new, n)
-    seen = difference(metric, old.entries[name].at[n], scores[name], n, spreads_of(old, scores, n).at_look)
+    scores, seen = scores_of(new, n), _seen(old, new, name, n)
     gained = against_anchor(metric, before.at[n], scores[name], n, seen)
+    luck = advantage_of_best(max(len(new.runs), 1), new.selected_from) * math.sqrt(seen.extra)
     question = Question(recipe=seen.run_sd is not None, runs=max(len(scores.runs), 1))
-    return gained.loss < -criticals(settings, question, gained.error).certain * gained.error.se
+    return gained.loss + luck < -criticals(settings, question, gained.error).certain * gained.error.se
 
 
-def _means(row: Row, name: str) -> dict[int, Score]:
-    """Return a row's values with their errors as estimates of what its recipe gives."""
+def _means(row: Row, other: Row, name: str) -> dict[int, Score]:
+    """Return a row's values with their errors as estimates of what its recipe gives.
+
+    Args:
+        row: The row.
+        other: The row that it replaces or that replaces it.
+        name: The metric, which both have.
+    """
     means = {}
     for n, score in row.entries[name].at.items():
-        prior = spreads_of(row, scores_of(row, n), n).row_at_look
-        means[n] = Score(score.mean, error_as_mean(METRICS[name], score, n, prior), groups=score.groups)
+        if is_selected(row) and n in other.entries[name].at:
+            means[n] = mean_of_recipe(METRICS[name], score, row.selected_from, n, _seen(row, other, name, n))
+        else:
+            prior = spreads_of(row, scores_of(row, n), n).row_at_look
+            means[n] = Score(score.mean, error_as_mean(METRICS[name], score, n, prior), groups=score.groups)
     return means
+
+
+def _seen(first: Row, second: Row, name: str, n: int) -> Difference:
+    """Return the difference of two rows in one metric, which tells the spread of training runs."""
+    scores = scores_of(second, n)
+    return difference(METRICS[name], first.entries[name].at[n], scores[name], n, spreads_of(first, scores, n).at_look)
 
 
 def _shared(old: Row, new: Row) -> tuple[str, ...]:

@@ -20,20 +20,25 @@ class CustomMetric:
     """A metric that the user defines."""
 
     metric: Metric  # its name, direction and range, like a row of the catalogue
-    function: Callable[..., float]  # function(real=, fake=) of features float32 [N,D] and [M,D], numpy arrays
+    # function(real=, fake=) of features float32 [N,D] and [M,D], numpy arrays of its own that it may write to
+    function: Callable[..., float]
 
 
 def custom_estimate(custom: CustomMetric, look: Look) -> Estimate:
-    """Return a user's metric with the errors of a jackknife over blocks; too large for most metrics of neighbours."""
+    """Return a user's metric with the errors of a jackknife over blocks; too large for most metrics of neighbours.
+
+    The function gets copies, so that one which writes to its arguments changes no other value. They are not read-only,
+    because torch.from_numpy warns of read-only arrays. A choice of rows is a copy already.
+    """
     real, fake = look.real.raw.cpu().numpy(), look.fake.raw.cpu().numpy()
-    value = float(custom.function(real=real, fake=fake))
+    value = float(custom.function(real=real.copy(), fake=fake.copy()))
     errors = []
     for side, block in (("fake", look.fake_block % BLOCKS), ("real", look.reference.block % BLOCKS)):
         names, sizes = np.unique(block, return_counts=True)
         without = [
-            custom.function(real=real, fake=fake[block != name])
+            custom.function(real=real.copy(), fake=fake[block != name])
             if side == "fake"
-            else custom.function(real=real[block != name], fake=fake)
+            else custom.function(real=real[block != name], fake=fake.copy())
             for name in names.tolist()
         ]
         errors.append(jackknife_se(value, np.array(without, np.float64), sizes))

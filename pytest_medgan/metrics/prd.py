@@ -23,7 +23,7 @@ from pytest_medgan.metrics.pairwise import mean_of, points
 from pytest_medgan.metrics.prd_clusters import Clustered
 from pytest_medgan.metrics.prd_curve import BETA, f_pair
 from pytest_medgan.metrics.uncertainty import combine_se, largest, mean_se
-from pytest_medgan.records import Cause, Contribution, Estimate
+from pytest_medgan.records import Cause, Contribution, Estimate, Int64
 
 CLUSTERS, RUNS = 20, 10
 
@@ -106,17 +106,30 @@ def _estimate(look: Look, beta: float) -> Estimate:
     # k-means adds an error, since another set gives other clusters; every run is read at the best angle of the mean
     # curve, because the largest F of each run would vary too little
     runs = float(np.std(each, ddof=1) / np.sqrt(len(each)))
-    fake_group = None if look.fake_group is None else look.fake_group[sample.rows_fake]
-    se = combine_se(mean_se(sample.influence(beta), fake_group), runs)
+    drawn = look.keep(_spreads_by_group)
+    se = combine_se(mean_se(sample.influence(beta)) if drawn is None else drawn[beta > 1], runs)
     total = combine_se(look.keep(_spreads)[beta > 1], runs)
     return Estimate(value, se, largest(total, se))
+
+
+def _spreads_by_group(look: Look) -> tuple[float, float] | None:
+    """Return the standard errors of precision and recall over new groups of images; None where images are single."""
+    group = _fake_group(look)
+    return None if group is None else look.keep(clustered).spread_by_group(group)
 
 
 def _spreads(look: Look) -> tuple[float, float]:
     """Return the standard errors of precision and recall over new draws of both sets."""
     sample = look.keep(clustered)
-    fake_group = None if look.fake_group is None else look.fake_group[sample.rows_fake]
-    return sample.spread_of_halves(look.reference.group[sample.rows_real], fake_group)
+    return sample.spread_of_halves(look.reference.group[sample.rows_real], _fake_group(look))
+
+
+def _fake_group(look: Look) -> Int64 | None:
+    """Return the group of every generated row in the clusters; None where no two of them share one."""
+    if look.fake_group is None:
+        return None
+    group = look.fake_group[look.keep(clustered).rows_fake]
+    return group if len(np.unique(group)) < len(group) else None
 
 
 def _contribution(look: Look, beta: float) -> Contribution:

@@ -47,6 +47,19 @@ def test_batch_too_large_for_memory_is_halved_until_it_fits(make_images: MakeIma
     assert seen[-1] == 2
 
 
+def test_second_attempt_after_memory_ran_out_embeds_the_images_as_they_were(make_images: MakeImages) -> None:
+    """A user's function may have written to the images before it ran out of memory."""
+    pixels, answer = make_images(6, size=16).pixels, means_of_at_most(2, [])
+
+    def darkening(given: UInt8) -> Float32:
+        before = given.copy()
+        given //= 2
+        return answer(before)
+
+    features, _ = space_of_function("darkening", "darkening", darkening, batch=4).embed(pixels.copy())
+    np.testing.assert_allclose(features, pixels.mean((2, 3)), rtol=1e-6)
+
+
 def test_error_that_is_not_about_memory_is_raised_as_it_came() -> None:
     def stream(pixels: UInt8, batch: int) -> Any:
         raise RuntimeError("a bug")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,41 @@ def test_space_that_does_not_stand_the_trial_is_refused(pixels: np.ndarray, answ
 def test_trial_is_passed_by_equal_features_and_a_space_that_ships_is_not_tried_with_grey_images(of_images: Any) -> None:
     try_space(of_images, COLOUR)
     try_space(space_of_function("odd", "odd", counted([]), 4), GREY)
+
+
+def darkening_means(pixels: np.ndarray) -> np.ndarray:
+    """Return means, and change the images in place."""
+    found = means(pixels).astype(np.float32)
+    pixels //= 2
+    return found
+
+
+class Darkening:
+    identity, numeric_class = "darkening", "float32"
+
+    def __init__(self, *, takes_volumes: bool) -> None:
+        self.takes_volumes = takes_volumes
+
+    def embed(self, pixels: np.ndarray, progress: Any = None) -> tuple[np.ndarray, None]:
+        return darkening_means(pixels), None
+
+
+@pytest.mark.parametrize("kind", ["function", "object"])
+@pytest.mark.parametrize("shape", [(6, 1, 8, 8), (6, 3, 8, 8), (6, 1, 4, 8, 8)])
+def test_extractor_that_writes_to_its_images_leaves_the_real_ones_as_they_were(
+    kind: str, shape: tuple[int, ...]
+) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
+    before, volumes = pixels.copy(), len(shape) == 5
+    space = resolve_extractor(Darkening(takes_volumes=volumes))
+    if kind == "function":
+        space = replace(
+            space_of_function("darkening", "darkening", darkening_means, 2), is_users=True, takes_volumes=volumes
+        )
+    try_space(space, pixels)
+    found = embed_images(space, ImageSet(pixels, np.arange(6).astype(str), "six"))
+    np.testing.assert_array_equal(pixels, before)
+    np.testing.assert_allclose(found.features, means(before))
 
 
 BATCHED = """

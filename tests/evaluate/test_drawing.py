@@ -98,3 +98,21 @@ def test_generator_is_asked_twice_once_for_all_seeds() -> None:
     for seed in range(3):
         images.take(seed, 64)
     assert asked == [(4, 0), (4, 0), (64, 0), (64, 1), (64, 2)]
+
+
+@pytest.mark.parametrize("given", [noise, seeded], ids=["unseeded", "seeded"])
+def test_generator_that_returns_one_array_again_and_again_is_read_at_once(given: Callable[..., UInt8]) -> None:
+    buffer = np.empty((64, 1, 8, 8), np.uint8)
+
+    def draw(count: int, seed: int) -> UInt8:
+        buffer[:count] = noise(count) if given is noise else seeded(count, seed)
+        return buffer[:count]
+
+    drawn = images_of(draw)
+    if given is noise:
+        with pytest.raises(CheckpointError, match="other images when asked again"):
+            drawn.sequence(0, 64)
+        return
+    first = drawn.sequence(0, 64).copy()
+    assert (drawn.sequence(1, 64) != first).any()
+    np.testing.assert_array_equal(drawn.sequence(0, 64), first)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
 from pytest_medgan.catalogue import Metric
 from pytest_medgan.metrics import CustomMetric, measure, prepare_reference
@@ -57,3 +60,42 @@ def test_function_gets_features_as_numpy_arrays():
     reference = prepare_reference(np.zeros((30, 3), np.float32), metrics=())
     measure(reference, fake=np.zeros((30, 3)), metrics=(), custom=[CustomMetric(ROW, look)])
     assert set(seen) == {(np.ndarray, np.dtype(np.float32), 3, np.ndarray)}
+
+
+def centring_gap(*, real: np.ndarray, fake: np.ndarray) -> float:
+    """Return what `gap` returns, and change both arguments in place."""
+    found = gap(real=real, fake=fake)
+    for side in (real, fake):
+        np.subtract(side, side.mean(0), out=side)
+    return found
+
+
+def test_metric_that_writes_to_its_arguments_changes_no_other_value():
+    """Neither the package's metrics, now or later in the session, nor another custom metric, nor its own errors."""
+    rng = np.random.default_rng(0)
+    real, fakes = rng.standard_normal((120, 4)).astype(np.float32) + 3, rng.standard_normal((3, 60, 4)) + 3
+    names = ("fid", "kid", "recall", "improved_precision", "coverage")
+    custom = [CustomMetric(replace(ROW, name="writes"), centring_gap), CustomMetric(ROW, gap)]
+    found, alone = [], []
+    for results, own in ((found, custom), (alone, custom[1:])):
+        reference = prepare_reference(real.copy(), metrics=names)
+        for fake in fakes.astype(np.float32):
+            given = fake.copy()
+            results.append(dict(measure(reference, fake=given, metrics=names, custom=own).estimates))
+            np.testing.assert_array_equal(given, fake)
+    for ours in found:
+        writes = ours.pop("writes")
+        assert writes == ours["gap"]
+    assert found == alone
+
+
+def test_arguments_may_be_written_to_and_become_tensors_without_a_warning():
+    seen = []
+
+    def look(*, real: np.ndarray, fake: np.ndarray) -> float:
+        seen.append(real.flags.writeable and fake.flags.writeable)
+        return float((torch.from_numpy(real).mean() - torch.from_numpy(fake).mean()).abs())
+
+    reference = prepare_reference(np.zeros((30, 3), np.float32), metrics=())
+    measure(reference, fake=np.zeros((30, 3), np.float32), metrics=(), custom=[CustomMetric(ROW, look)])
+    assert all(seen)

@@ -7,10 +7,20 @@ import pytest
 import torch
 
 from pytest_medgan.errors import MetricInputError
-from pytest_medgan.metrics import kmeans, prd, prd_curve, precision_recall_distribution
+from pytest_medgan.metrics import (
+    kmeans,
+    measure,
+    prd,
+    prd_curve,
+    precision_recall_distribution,
+    prepare_reference,
+)
 from pytest_medgan.metrics.pairwise import mean_of, points
 from pytest_medgan.metrics.prd_clusters import Clustered
 from pytest_medgan.metrics.prd_curve import curve, f_beta, f_pair
+from pytest_medgan.metrics.uncertainty import random_half
+
+PRD = ("precision", "recall")
 
 
 def eleven(evaluated, reference):
@@ -111,6 +121,32 @@ def test_value_is_the_mean_of_the_runs_at_the_best_angle(two_sets):
     assert clustered.best(1 / 8)[1].mean() == pytest.approx(precision, abs=1e-9)
     assert clustered.best(8)[1].mean() == pytest.approx(recall, abs=1e-9)
     assert clustered.best(8)[1].std() > 0
+
+
+def test_errors_of_groups_of_one_image_are_those_without_groups(two_sets):
+    real, fake = (side[:200] for side in two_sets)
+    reference = prepare_reference(real, metrics=PRD)
+    single, plain = (
+        measure(reference, fake=fake, fake_groups=groups, metrics=PRD).estimates
+        for groups in (np.arange(200)[::-1], None)
+    )
+    assert dict(single) == dict(plain)
+
+
+def test_error_by_group_is_the_spread_over_halves_of_the_groups(two_sets):
+    real, fake = (torch.from_numpy(side[:200]) for side in two_sets)
+    sample = Clustered(points(real, mean_of(real)), points(fake, mean_of(real)), 20, 3, 0)
+    group, rng, values = np.arange(200) // 20, np.random.default_rng(0), []
+    for _ in range(50):
+        rows = random_half(group, rng)
+        pairs = zip(sample.real, sample.fake[:, rows], strict=True)
+        curves = [
+            curve(real=np.bincount(r, minlength=20) / 200, fake=np.bincount(f, minlength=20) / 100) for r, f in pairs
+        ]
+        values.append(f_pair(np.mean(curves, 0)))
+    assert sample.spread_by_group(group) == pytest.approx(tuple(np.std(values, axis=0, ddof=1)))
+    assert sample.spread_by_group(group + 7) == sample.spread_by_group(group)
+    assert np.isnan(sample.spread_by_group(np.zeros(200, int))).all()
 
 
 def test_too_few_rows_for_the_clusters_are_refused():

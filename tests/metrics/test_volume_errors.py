@@ -65,9 +65,9 @@ def ratios(
     return shares
 
 
-def slices_of_volumes(rng: np.random.Generator, volumes: int, offset: float) -> np.ndarray:
-    """Return features float32 [volumes * SLICES, 8]; the slices of a volume are alike."""
-    volume = np.repeat(rng.standard_normal((volumes, 8)), SLICES, 0)
+def slices_of_volumes(rng: np.random.Generator, volumes: int, offset: float, slices: int = SLICES) -> np.ndarray:
+    """Return features float32 [volumes * slices, 8]; the slices of a volume are alike."""
+    volume = np.repeat(rng.standard_normal((volumes, 8)), slices, 0)
     return (volume + 0.7 * rng.standard_normal(volume.shape) + offset).astype(np.float32)
 
 
@@ -80,6 +80,22 @@ def test_errors_by_volume_agree_with_a_bootstrap_over_volumes() -> None:
     for name in AGREE:
         assert by_volume[name] == pytest.approx(1, abs=WITHIN), (name, by_volume)
         assert by_slice[name] < 0.8, (name, by_slice)
+
+
+@pytest.mark.parametrize(("volumes", "slices"), [(12, 16), pytest.param(24, 8, marks=pytest.mark.slow)])
+def test_errors_of_prd_by_few_volumes_are_not_below_the_spread_of_new_volumes(volumes: int, slices: int) -> None:
+    """New volumes reach clusters that the others did not, which the influence of the drawn slices does not show.
+
+    The errors are above the spread, since the clusters follow the drawn volumes and would follow new ones as well.
+    """
+    rng, names = np.random.default_rng(4), ("precision", "recall")
+    real = slices_of_volumes(rng, 40, 0.0, 8)
+    reference = prepare_reference(real, groups=np.arange(len(real)) // 8, metrics=names)
+    fake = slices_of_volumes(rng, 1000, 0.0, slices)
+    group = np.arange(len(fake)) // slices
+    by_volume, _ = ratios(reference, fake, group, volumes=volumes, draws=60, metrics=names)
+    for name in names:
+        assert 1 - WITHIN < by_volume[name] < 1.7, (name, by_volume)
 
 
 @pytest.mark.slow
