@@ -213,7 +213,7 @@ def test_combine_groups_takes_groups_as_independent_given_the_reference() -> Non
 
 def test_checked_images_refuses_other_types_and_shapes() -> None:
     good = np.zeros((4, 1, 8, 8), np.uint8)
-    assert checked_images(good, 4, (1, 8, 8)) is good
+    np.testing.assert_array_equal(checked_images(good, 4, (1, 8, 8)), good)
     for bad in (good[:3], good.astype(np.float32), good[:, 0], good[..., :4]):
         with pytest.raises(CheckpointError, match="The generator returned"):
             checked_images(bad, 4, (1, 8, 8))
