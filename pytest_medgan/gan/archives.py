@@ -109,27 +109,8 @@ def from_archive(
     shape = find_volume_shape(images)
     if values is not None:
         network = Rescaled(network, *values)
-    try:
-        # a whole grey level: TorchScript rounds otherwise once it has compiled the graph
-        check_network(
-            network,
-            found,
-            device=device,
-            is_said=values is not None,
-            count=PROBES if shape is None else PROBED_VOLUMES,
-            file=path.name,
-            tolerance=GREY_LEVEL,
-        )
-    except CheckpointError:
-        raise
-    except Exception as error:  # it drew two images, and fails on more
-        if opened.batch == 2 or _fails(network, found, device):
-            raise _fixed_batch(2, path) from error
-        raise CheckpointError(
-            f"The model draws 2 images and fails on {PROBES} ({name_kind(error)}). Call it on {PROBES} latents in "
-            "Python to see what it says.",
-            file=path.name,
-        ) from error
+    count = PROBES if shape is None else PROBED_VOLUMES
+    _check(network, found, path, count=count, device=device, is_said=values is not None, is_fixed=opened.batch == 2)
     identity = hashlib.sha256(content + (b"" if values in (None, (-1.0, 1.0)) else repr(values).encode())).hexdigest()
     if given is not None:
         identity = digest_values(identity, "class", given.label, given.shape)
@@ -145,6 +126,40 @@ def from_archive(
     )
     generator.condition = Conditions(None if given is None else given.label).text
     return generator
+
+
+def _check(
+    network: nn.Module, latent: int, path: Path, *, count: int, device: str, is_said: bool, is_fixed: bool
+) -> None:
+    """Check the images of a network that draws two of them.
+
+    Args:
+        network: The network.
+        latent: Numbers of a latent.
+        path: Its file.
+        count: Images or volumes to check.
+        device: "cpu" or "cuda".
+        is_said: Whether the range of its values was said.
+        is_fixed: Whether the file says that it draws two images and no other number.
+
+    Raises:
+        CheckpointError: It fails on more than two, or `check_network` refuses it.
+    """
+    try:
+        # a whole grey level: TorchScript rounds otherwise once it has compiled the graph
+        check_network(
+            network, latent, device=device, is_said=is_said, count=count, file=path.name, tolerance=GREY_LEVEL
+        )
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever torch raises inside a foreign network
+        if is_fixed or _fails(network, latent, device):
+            raise _fixed_batch(2, path) from error
+        raise CheckpointError(
+            f"The model draws 2 images and fails on {count} ({name_kind(error)}). Call it on {count} latents in "
+            "Python to see what it says.",
+            file=path.name,
+        ) from error
 
 
 @dataclass(frozen=True)

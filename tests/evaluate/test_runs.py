@@ -10,22 +10,8 @@ import pytest
 from pytest_medgan.embedding import resolve_extractor
 from pytest_medgan.errors import SettingsError
 from pytest_medgan.evaluate import ModelEvaluation, RunsEvaluation, Settings, Subject, Workbench
-from pytest_medgan.records import DataSettings, Float32, ImageSet, Progress, RealSets, UInt8, no_progress
-
-
-class Projections:
-    """A feature space that counts what it embeds."""
-
-    identity = "fixed projections"
-    numeric_class = "float32"
-
-    def __init__(self) -> None:
-        self.embedded = 0
-
-    def embed(self, pixels: UInt8, progress: Progress = no_progress) -> tuple[Float32, None]:
-        self.embedded += len(pixels)
-        matrix = np.random.default_rng(5).normal(size=(pixels[0].size, 12)) / 16
-        return (pixels.reshape(len(pixels), -1) / 255.0 @ matrix).astype(np.float32), None
+from pytest_medgan.records import DataSettings, ImageSet, RealSets, UInt8
+from tests.evaluate.test_evaluation import Projections
 
 
 class Noise:
