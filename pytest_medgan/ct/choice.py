@@ -10,11 +10,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from pytest_medgan.ct.findings import Findings
+from pytest_medgan.ct.phases import main_volume
 from pytest_medgan.ct.regions import StructureFile, choose_file
 from pytest_medgan.ct.series import GapError, Series, build_series, outline_series, reason_unsuitable, set_scouts_apart
 from pytest_medgan.ct.slices import Cause, Faulty, Header
 from pytest_medgan.errors import DataError
 
+_OWN_SERIES = 3  # slices of one patient from which they are no strays in the series of another
 SamePixels = Callable[[Header, Header], bool]
 
 
@@ -27,7 +29,8 @@ def choose_series(
 ) -> dict[str, Series]:
     """Return the series of each patient: the one with a contour, else the one with the most slices.
 
-    A projection of several slices on one (ImageType MIP, MINIP) is taken only where there is no other.
+    A projection of several slices on one (ImageType MIP, MINIP) or a computed map (SUBTRACTION, IODINE) is taken only
+    where there is no other. Of a series that holds several volumes, such as phases, one is taken (see `main_volume`).
 
     Args:
         headers: Every slice that was read.
@@ -49,9 +52,11 @@ def choose_series(
         raise DataError("The folder holds no CT slice. Name a folder of CT studies, or phantom.")
     patients = _by_patient(headers, findings)
     chosen: dict[str, Series] = {}
-    several, left_out = 0, 0
+    several, left_out, divided = 0, 0, 0
     for patient in sorted(patients):
-        usable = _usable(patients[patient], findings)
+        volumes, other_volumes = _volumes(patients[patient], structures, findings)
+        divided += other_volumes
+        usable = _usable(volumes, findings)
         if not usable:
             continue
         uid = _best_series(usable, structures)
@@ -70,6 +75,11 @@ def choose_series(
         raise DataError("No CT series of the folder is an axial volume. Name a folder of axial CT studies, or phantom.")
     for item in sorted(faulty, key=lambda item: item.file):
         findings.pass_over(item.error(), item.cause.value)
+    if divided:
+        findings.warn(
+            f"{divided} series hold several volumes, such as phases: the one with a contour, else the one with the "
+            "most slices, else the first is used"
+        )
     if several:
         findings.warn(
             f"{several} patients have several CT series: the one with a contour, else the one with the most slices is "
@@ -91,26 +101,59 @@ def _refuse_synthetic(faulty: Sequence[Faulty]) -> None:
 
 
 def _by_patient(headers: Sequence[Header], findings: Findings) -> dict[str, dict[str, list[Header]]]:
-    """Return patient -> SeriesInstanceUID -> slices; a series belongs to its most frequent PatientID."""
+    """Return patient -> SeriesInstanceUID -> slices.
+
+    A series belongs to its most frequent PatientID, and a few slices of another one in it are an error later. Where
+    several patients or studies have many slices of one SeriesInstanceUID, as some programs write when they remove
+    names, each has a series of its own.
+    """
     series: dict[str, list[Header]] = defaultdict(list)
     for header in headers:
         series[header.series].append(header)
     patients: dict[str, dict[str, list[Header]]] = defaultdict(dict)
+    shared = 0
     for uid in sorted(series):
-        names = Counter(patient_or_study(header) for header in series[uid])
-        patients[max(sorted(names), key=lambda name: names[name])][uid] = series[uid]
+        owners: dict[tuple[str, str], list[Header]] = defaultdict(list)
+        for header in series[uid]:
+            owners[patient_or_study(header), header.study].append(header)
+        if len(owners) > 1 and min(map(len, owners.values())) >= _OWN_SERIES:
+            shared += 1
+            for (patient, study), own in owners.items():
+                patients[patient][f"{uid} of {study}"] = own
+        else:
+            names = Counter(patient_or_study(header) for header in series[uid])
+            patients[max(sorted(names), key=lambda name: names[name])][uid] = series[uid]
+    if shared:
+        findings.warn(
+            f"{shared} SeriesInstanceUIDs are those of several patients or studies: the slices of each are a series"
+        )
     nameless = len({header.study for header in headers if not header.patient})
     if nameless:
         findings.warn(f"{nameless} studies have no PatientID: each is taken as one patient")
     return patients
 
 
+def _volumes(
+    series: Mapping[str, list[Header]], structures: Sequence[StructureFile], findings: Findings
+) -> tuple[dict[str, list[Header]], int]:
+    """Return one volume of each series without scouts, and how many series hold others; record what is not used."""
+    taken, divided = {}, 0
+    for uid, found in series.items():
+        kept, scouts = set_scouts_apart(found)
+        findings.skip("image of another orientation than its series", [header.file for header in scouts])
+        taken[uid] = main_volume(kept, structures)
+        if len(taken[uid]) < len(kept):
+            divided += 1
+            used = {(header.file, header.frame) for header in taken[uid]}
+            others = [header.file for header in kept if (header.file, header.frame) not in used]
+            findings.skip("slice of another volume of its series", others)
+    return taken, divided
+
+
 def _usable(series: Mapping[str, list[Header]], findings: Findings) -> dict[str, list[Header]]:
     """Return the series that are axial volumes; record the files of the others as not used."""
     usable = {}
-    for uid, found in series.items():
-        headers, scouts = set_scouts_apart(found)
-        findings.skip("image of another orientation than its series", [header.file for header in scouts])
+    for uid, headers in series.items():
         reason = reason_unsuitable(headers)
         if reason is None:
             usable[uid] = headers
@@ -126,7 +169,12 @@ def _best_series(usable: Mapping[str, list[Header]], structures: Sequence[Struct
     if len(usable) == 1:
         return next(iter(usable))
     drawn = {uid for uid, headers in usable.items() if choose_file(structures, outline_series(headers)) is not None}
-    return max(drawn or usable, key=lambda uid: (not usable[uid][0].projection, len(usable[uid]), uid))
+    return max(drawn or usable, key=lambda uid: (not usable[uid][0].processed, _count(usable[uid]), uid))
+
+
+def _count(headers: Sequence[Header]) -> int:
+    """Return the number of slices; copies of a slice count once."""
+    return len({header.instance for header in headers})
 
 
 def _build(headers: Sequence[Header], faulty: Sequence[Faulty], same_pixels: SamePixels | None) -> Series:

@@ -35,7 +35,7 @@ class ClinicalRow:
 
 
 def read_rows(path: Path, name: str) -> list[list[str]]:
-    """Read a table of text, fields separated by commas, semicolons or (in a .tsv) tabs.
+    """Read a table of text, fields separated by commas, semicolons or tabs, whichever its first line has most of.
 
     Args:
         path: The file. It is UTF-8, UTF-16 with a byte order mark, or an 8-bit encoding, whose letters beyond ASCII
@@ -54,7 +54,8 @@ def read_rows(path: Path, name: str) -> list[list[str]]:
                 text = content.decode("utf-8-sig")
             except UnicodeDecodeError:
                 text = content.decode("latin-1")
-        separator = "\t" if name.lower().endswith(".tsv") else ("," if text.partition("\n")[0].count(",") else ";")
+        head = text.partition("\n")[0]
+        separator = "\t" if name.lower().endswith(".tsv") else max(",;\t", key=head.count)  # the first of equals
         return list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError("A table cannot be read. Save it as UTF-8 CSV, or remove it.", file=name) from error
@@ -136,6 +137,12 @@ def choose_patients(
     wanted = {name.strip().casefold() for name in settings.histologies}
     if wanted and not table:
         raise DataError("Histologies were asked for and there is no clinical table. Add it, or leave them out.")
+    unknown = sorted(wanted - {row.histology for row in table.values()})
+    if unknown and len(unknown) < len(wanted):
+        findings.warn(
+            f"no patient of the clinical table has {len(unknown)} of the histologies that were asked for: "
+            f"{', '.join(unknown)}"
+        )
     chosen = [name for name in patients if not wanted or (name in table and table[name].histology in wanted)]
     if not chosen:
         raise DataError("No patient has a histology that was asked for. Compare them with the clinical table's names.")

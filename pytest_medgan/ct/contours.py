@@ -10,7 +10,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from pytest_medgan.ct.bounded import BoundedFile
-from pytest_medgan.ct.enhanced import possible_instances, referenced_images
+from pytest_medgan.ct.enhanced import referenced_images
 from pytest_medgan.ct.polygons import fill_polygon
 from pytest_medgan.ct.quiet import quiet_pydicom
 from pytest_medgan.ct.regions import StructureFile, rank
@@ -137,7 +137,7 @@ def read_structures(root: Path, name: str, digest: str, roi: str | None = None) 
         patient,
         series,
         frames,
-        possible_instances(images),
+        frozenset(images),
         tuple(regions),
         tuple(names.values()),
         tuple(faults),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from pytest_medgan.ct.choice import patient_or_study
@@ -18,16 +19,17 @@ def sound_structures(
     structures: Sequence[StructureFile | Faulty], headers: Sequence[Header], findings: Findings
 ) -> list[StructureFile]:
     """Return the structure sets that can be used: readable, and of the patient on whose images they were drawn."""
-    by_series = {header.series: patient_or_study(header) for header in headers}
-    by_image = {header.instance: patient_or_study(header) for header in headers}
-    present = set(by_series.values())
+    owners: dict[str, set[str]] = defaultdict(set)  # of a series or an image
+    for header in headers:
+        for uid in (header.series, *header.references):
+            owners[uid].add(patient_or_study(header))
+    present = set().union(*owners.values())
     sound, lost = [], []
     for item in structures:
         if isinstance(item, Faulty):
             findings.pass_over_part(item.error(), "damaged RTSTRUCT or SEG")
             continue
-        drawn_on = {by_series[uid] for uid in item.series & by_series.keys()}
-        drawn_on |= {by_image[uid] for uid in item.images & by_image.keys()}
+        drawn_on = set().union(*(owners[uid] for uid in (item.series | item.images) & owners.keys()))
         if item.patient and drawn_on and item.patient not in drawn_on:
             findings.pass_over_part(
                 DataError("A structure set names another patient than its images. Correct one.", file=item.file),

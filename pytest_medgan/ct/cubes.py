@@ -16,7 +16,8 @@ import numpy as np
 
 from pytest_medgan.ct.images import WEIGHT_BITS
 from pytest_medgan.ct.plan import Job
-from pytest_medgan.ct.planes import THREE, cut_planes
+from pytest_medgan.ct.planes import AXIAL, THREE, cut_planes
+from pytest_medgan.ct.series import EDGE_TOLERANCE
 from pytest_medgan.errors import DataError
 from pytest_medgan.records import DataSettings, UInt8
 
@@ -80,6 +81,34 @@ def plan_cube(
     start = max(floor(first - reach), 0)
     stop = min(ceil(first + step * (size - 1) + reach) + 1, len(jobs))
     return CubeJob(tuple(jobs[start:stop]), first - start, step, size, settings.slices, settings.planes)
+
+
+def tilted_error(planes: str, file: str) -> DataError:
+    """Return the error for a scan whose slices are not stacked along their normal."""
+    return DataError(
+        f"A scan was made with a tilted gantry, so that planes={planes} would cut it askew. Resample it to upright "
+        f"slices, leave it out, or take planes={AXIAL}.",
+        file=file,
+    )
+
+
+def is_square(height: float, width: float, pixels: int) -> bool:
+    """Return whether pixels are as high as they are wide, mm: over `pixels` of them within EDGE_TOLERANCE."""
+    return abs(height - width) * pixels <= EDGE_TOLERANCE
+
+
+def check_square(height: float, width: float, pixels: int, planes: str, file: str) -> None:
+    """Check that the pixels of a slice are as high as they are wide, mm, since a cube has voxels of one length.
+
+    Raises:
+        DataError: They are not (see `is_square`).
+    """
+    if not is_square(height, width, pixels):
+        raise DataError(
+            f"The pixels of a scan are {height:g} mm high and {width:g} mm wide, so planes={planes} would make no "
+            f"cube. Resample it to square pixels, leave it out, or take planes={AXIAL}.",
+            file=file,
+        )
 
 
 def interpolate(axial: UInt8, first: Fraction, step: Fraction, size: int) -> UInt8:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from pydicom.dataset import Dataset
 
-from pytest_medgan.ct.slices import Header, check_rescale, check_spacing, number_list
+from pytest_medgan.ct.slices import MARKS, Header, check_rescale, check_spacing, is_processed, number_list
 from pytest_medgan.errors import DataError
 
 # where PS3.3 C.7.6.16 keeps what a single-frame image has at the top
@@ -21,18 +21,34 @@ GROUPS = {
     "RescaleIntercept": "PixelValueTransformationSequence",
     "RescaleType": "PixelValueTransformationSequence",
     "FrameType": "CTImageFrameTypeSequence",
+    "VolumeBasedCalculationTechnique": "CTImageFrameTypeSequence",
+    "TemporalPositionIndex": "FrameContentSequence",
+    "FrameAcquisitionNumber": "FrameContentSequence",
 }
 GROUP_SEQUENCES = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 
 
-def lift_first_frame(dataset: Dataset) -> None:
-    """Put the first frame's geometry and rescale at the top, where the single-frame reader looks for them."""
+def lift_first_slice(dataset: Dataset) -> bool:
+    """Put the geometry and rescale of the first frame that is no scout at the top, where a single-frame file has them.
+
+    Returns:
+        Whether there is one; so it is where the file names no frames, which `frame_headers` refuses.
+    """
     frames = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    first = next((frame for frame in frames if not _is_scout(dataset, frame)), None)
+    if first is None:
+        return not frames
     for keyword in GROUPS:
-        if frames and keyword != "FrameType":
-            value = frame_value(dataset, frames[0], keyword)
+        if keyword != "FrameType":
+            value = frame_value(dataset, first, keyword)
             if value is not None:
                 setattr(dataset, keyword, value)
+    return True
+
+
+def _is_scout(dataset: Dataset, frame: Dataset) -> bool:
+    """Return whether a frame is a localizer."""
+    return "LOCALIZER" in [str(part).upper() for part in frame_value(dataset, frame, "FrameType") or []]
 
 
 def frame_items(dataset: Dataset, frame: Dataset, sequence: str) -> list[Dataset]:
@@ -56,7 +72,7 @@ def frame_headers(dataset: Dataset, first: Header) -> list[Header]:
 
     Args:
         dataset: The file's data set.
-        first: The file's own header, read as if it had a single frame.
+        first: The file's own header, read as if its first slice were its only frame.
 
     Raises:
         DataError: Frames and their functional groups do not agree in number, or the rescale or the spacing of one
@@ -71,7 +87,7 @@ def frame_headers(dataset: Dataset, first: Header) -> list[Header]:
         )
     found = []
     for number, frame in enumerate(frames):
-        if "LOCALIZER" in [str(part).upper() for part in frame_value(dataset, frame, "FrameType") or []]:
+        if _is_scout(dataset, frame):
             continue
         values = {
             keyword: number_list(frame_value(dataset, frame, keyword), size, keyword, first.file)
@@ -99,24 +115,37 @@ def frame_headers(dataset: Dataset, first: Header) -> list[Header]:
                 pixels=replace(first.pixels, slope=slope, intercept=intercept),
                 offset=first.offset + number * first.length if first.offset >= 0 else -1,
                 frame=number,
+                processed=first.processed or is_processed(_frame_types(dataset, frame)),
+                marks=_frame_marks(dataset, frame, first.marks),
             )
         )
     return found
 
 
+def _frame_types(dataset: Dataset, frame: Dataset) -> list[str]:
+    """Return the words of a frame that say how it was made."""
+    technique = frame_value(dataset, frame, "VolumeBasedCalculationTechnique")
+    return [*map(str, frame_value(dataset, frame, "FrameType") or []), str(technique or "")]
+
+
+def _frame_marks(dataset: Dataset, frame: Dataset, shared: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the values of MARKS of one frame: its own, else those of the file."""
+    own = {
+        "TemporalPositionIndex": frame_value(dataset, frame, "TemporalPositionIndex"),
+        "AcquisitionNumber": frame_value(dataset, frame, "FrameAcquisitionNumber"),
+        "ImageType": frame_value(dataset, frame, "FrameType"),
+    }
+    return tuple(
+        usual if own.get(keyword) is None else str(own[keyword]) for keyword, usual in zip(MARKS, shared, strict=True)
+    )
+
+
 def referenced_images(item: Dataset) -> list[str]:
-    """Return what an image reference means: UID/frame for each frame that it names, else the UID of the file."""
+    """Return what an image reference says: UID/frame for each frame that it names, else the UID of the file.
+
+    `Header.references` holds what means a slice.
+    """
     uid, frames = str(item.ReferencedSOPInstanceUID), item.get("ReferencedFrameNumber")
     if frames is None:
         return [uid]
     return [f"{uid}/{int(number) - 1}" for number in (frames if isinstance(frames, Sequence) else [frames])]
-
-
-def possible_instances(images: Iterable[str]) -> frozenset[str]:
-    """Return every `Header.instance` that these references may mean.
-
-    A file may have one slice or many, which the reference does not say. Where it names no frame it means all of them,
-    and the first one shows that the file is here.
-    """
-    split = [(image, *image.partition("/")[::2]) for image in images]
-    return frozenset(name for image, uid, frame in split for name in (image, uid, f"{uid}/{frame or 0}"))

@@ -16,10 +16,11 @@ from pydicom.uid import UID
 
 from pytest_medgan.ct.bounded import BoundedFile
 from pytest_medgan.ct.encodings import dataset_start, open_dataset, transfer_syntax
-from pytest_medgan.ct.enhanced import GROUP_SEQUENCES, frame_headers, lift_first_frame
+from pytest_medgan.ct.enhanced import GROUP_SEQUENCES, frame_headers, lift_first_slice
 from pytest_medgan.ct.places import find_pixels
 from pytest_medgan.ct.quiet import quiet_pydicom
 from pytest_medgan.ct.slices import (
+    MARKS,
     Cause,
     Faulty,
     Header,
@@ -28,6 +29,7 @@ from pytest_medgan.ct.slices import (
     Skipped,
     check_rescale,
     check_spacing,
+    is_processed,
     number_list,
 )
 from pytest_medgan.ct.stored_bits import OVERLAY_TAGS, overlay_bits, padding_range
@@ -46,7 +48,6 @@ STRUCTURE_CLASSES = {
 }
 _DIRECTORY = "1.2.840.10008.1.3.10"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-_PROJECTIONS = frozenset(("MIP", "MINIP"))
 _KEYWORDS = (
     "SpecificCharacterSet",
     "ImageType",
@@ -77,6 +78,9 @@ _KEYWORDS = (
     "RescaleSlope",
     "RescaleType",
     "LossyImageCompression",
+    "VolumeBasedCalculationTechnique",
+    *MARKS[:4],
+    *MARKS[5:],
     *GROUP_SEQUENCES,
 )
 _TAGS = [*map(Tag, _KEYWORDS), *OVERLAY_TAGS]  # looked up here, once, rather than for every file
@@ -162,6 +166,7 @@ def _skip(dataset: Dataset, name: str) -> str | None:
         return "secondary capture"
     # a modality is a code of capital letters; anything else is not repeated, since it may be free text
     coded = f"modality {modality}" if modality.isalpha() and modality.isupper() else "no image"
+    modality = modality.upper()  # as some archives write it
     # private or damaged; a CT slice or a contour must not vanish among what is skipped
     if modality in ("CT", *STRUCTURE_CLASSES.values()) and uid not in CT_CLASSES and UID(uid).name == uid:
         raise DataError(
@@ -179,11 +184,12 @@ def _image_type(dataset: Dataset) -> set[str]:
     return {word for part in dataset.get("ImageType") or [] for word in str(part).upper().split()}
 
 
-def _ct_header(dataset: Dataset, stream: BoundedFile, end: int, name: str, digest: str) -> list[Header]:
+def _ct_header(dataset: Dataset, stream: BoundedFile, end: int, name: str, digest: str) -> list[Header | Skipped]:
     """Return the slices of a CT file. Raises DataError where it lacks what a slice must have."""
     multiframe = CT_CLASSES[text_of(dataset, "SOPClassUID")] != "CT"
-    if multiframe:
-        lift_first_frame(dataset)
+    if multiframe and not lift_first_slice(dataset):
+        identity = text_of(dataset, "PatientID"), text_of(dataset, "SeriesInstanceUID")
+        return [Skipped(name, digest, "localizer", *identity)]
     fields = _Fields(dataset, name)
     pixels = _pixel_format(fields)
     frames = fields.frames()
@@ -208,9 +214,12 @@ def _ct_header(dataset: Dataset, stream: BoundedFile, end: int, name: str, diges
         pixels=pixels,
         offset=offset,
         length=length,
-        projection=not _PROJECTIONS.isdisjoint(_image_type(dataset)),
+        processed=is_processed(
+            [*(dataset.get("ImageType") or []), dataset.get("VolumeBasedCalculationTechnique") or ""]
+        ),
+        marks=tuple(text_of(dataset, keyword) for keyword in MARKS),
     )
-    return frame_headers(dataset, header) if multiframe else [header]
+    return [*frame_headers(dataset, header)] if multiframe else [header]
 
 
 @dataclass(frozen=True)
@@ -260,7 +269,7 @@ class _Fields:
 def _pixel_format(fields: _Fields) -> PixelFormat:
     """Return how pixels lie in the file and what they mean."""
     name, dataset = fields.file, fields.dataset
-    photometric = text_of(dataset, "PhotometricInterpretation")
+    photometric = text_of(dataset, "PhotometricInterpretation").upper()
     # MONOCHROME1 says how to display the values, not what they are (PS3.3 C.8.2.1.1.2)
     if fields.integer("SamplesPerPixel", default=1) != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise NoHounsfieldError("A CT slice holds colour and not Hounsfield units. Leave its series out.", file=name)

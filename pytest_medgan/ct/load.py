@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pytest_medgan.ct.cohort import pseudonyms
+from pytest_medgan.ct.companions import companion_stamps
 from pytest_medgan.ct.crew import Crew, worker_count
 from pytest_medgan.ct.findings import Findings
 from pytest_medgan.ct.grouping import RULES
@@ -37,7 +38,9 @@ from pytest_medgan.ground.locks import locked
 from pytest_medgan.records import DataSettings, Progress, RealSets, UInt8, no_progress
 
 RECIPE = 1  # raised whenever the same files would give other images
+_READING = 2  # raised whenever other files would be chosen, or read in another way: they are then looked through again
 _WHITE = 0.5  # share of white pixels beyond which the window or the rescale is probably wrong
+_FEW_LEVELS = 64  # grey levels below which range= or the scale of pictures is probably wrong
 
 
 def load_real(settings: DataSettings, *, cache_dir: Path, progress: Progress = no_progress) -> RealSets:
@@ -93,12 +96,12 @@ def prepare(
     files = list_files(root)
     make_private_folder(cache_dir)
     folder = cache_dir / "prepared"
-    listing = folder / f"listing-{_listing_key(root, files, settings)}"
+    base = root if root.is_dir() else root.parent
+    listing = folder / f"listing-{_listing_key(root, files, companion_stamps(base, files), settings)}"
     with locked(listing):  # other processes wait here and do not read the same files
         note = None if reread else recall(listing)
         if note is not None and (stored := load_prepared(folder / f"{note.digest}.npz")) is not None:
             return replace(stored, warnings=note.warnings, counts=note.counts)
-        base = root if root.is_dir() else root.parent
         with Crew(base, worker_count(len(files))) as crew:
             findings = Findings(strict=settings.strict)
             plan = plan_source(Reading(base, tuple(files), settings, findings, crew, progress))
@@ -111,7 +114,7 @@ def prepare(
                     remove_leftovers(kept)
                     save_prepared(kept, made)
         # equal images may come from an earlier reading with other warnings, so these warnings are stored apart
-        warnings = (*plan.warnings, *_white(made.pixels))
+        warnings = (*plan.warnings, *_grey_levels(made.pixels, plan.window))
         remember(listing, Note(digest, warnings, plan.counts))
     return replace(made, warnings=warnings, counts=plan.counts, named=plan.named)
 
@@ -160,25 +163,33 @@ def _render(plan: Plan, settings: DataSettings, digest: str, crew: Crew, progres
         window=plan.window,
         settings=ImageSettings.of(settings, plan.crop),
         digest=digest,
-        warnings=(*plan.warnings, *_white(pixels)),
+        warnings=(*plan.warnings, *_grey_levels(pixels, plan.window)),
         counts=plan.counts,
         named=plan.named,
     )
 
 
-def _white(pixels: UInt8) -> list[str]:
-    """Return a warning if most pixels are white."""
-    share = float(np.mean(pixels == 255))
-    return [f"{100 * share:.0f}% of the pixels are white: the window or the rescale is wrong"] if share > _WHITE else []
+def _grey_levels(pixels: UInt8, window: tuple[float, float] | None) -> list[str]:
+    """Return a warning if most pixels are white, or without a window of HU all of nearly one grey."""
+    share, low, high = float(np.mean(pixels == 255)), int(pixels.min()), int(pixels.max())
+    if share > _WHITE:
+        return [f"{100 * share:.0f}% of the pixels are white: the window or the rescale is wrong"]
+    if window is None and high - low < _FEW_LEVELS:
+        return [f"the images hold grey levels from {low} to {high} alone: range= or their scale is wrong"]
+    return []
 
 
-def _listing_key(root: Path, files: Sequence[SourceFile], settings: DataSettings) -> str:
+def _listing_key(
+    root: Path, files: Sequence[SourceFile], beside: Sequence[tuple[str, int, int, int]], settings: DataSettings
+) -> str:
     """Return a key of a folder's present state, so that an unchanged folder need not be read again."""
     return sha256(
         {
             "recipe": RECIPE,
+            "reading": _READING,
             "root": str(root.resolve()),
             "files": [(file.name, file.kind, file.size, file.stamp) for file in files],
+            **({"beside": list(beside)} if beside else {}),
             "settings": ImageSettings.of(settings, settings.crop).as_fields(),
             "split": settings.split,  # unknown patients are an error under split=patient only
             "strict": settings.strict,

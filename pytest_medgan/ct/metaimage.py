@@ -8,6 +8,7 @@ import numpy as np
 
 from pytest_medgan.ct.volume_file import Volume, check_size, damaged_error, data_file, unpack
 from pytest_medgan.errors import DataError
+from pytest_medgan.records import Float64
 
 _TYPES = {
     "MET_CHAR": "i1",
@@ -21,7 +22,9 @@ _TYPES = {
     "MET_DOUBLE": "f8",
 }
 _LONGEST = 1 << 16  # bytes of a header
+LOCAL = "LOCAL"  # in place of a data file: the values follow the header
 _MATRIX = ("TransformMatrix", "Rotation", "Orientation")
+_SPACING = ("ElementSpacing", "ElementSize")  # mm along each array axis
 
 
 def read_metaimage(path: Path, name: str) -> Volume:
@@ -35,14 +38,16 @@ def read_metaimage(path: Path, name: str) -> Volume:
     kind = _TYPES.get(fields.get("ElementType", ""))
     if len(sizes) != 3 or int(fields.get("ElementNumberOfChannels", "1")) != 1 or kind is None:
         raise DataError("A MetaImage file is not one volume of numbers. Leave it out, or convert it.", file=name)
+    if not _says_yes(fields, "BinaryData", default=True):
+        raise DataError("A MetaImage file holds its values as text. Save it as binary.", file=name)
     big = _says_yes(fields, "BinaryDataByteOrderMSB") or _says_yes(fields, "ElementByteOrderMSB")
     dtype = np.dtype(kind if kind.endswith("1") else (">" if big else "<") + kind)
     compressed = _says_yes(fields, "CompressedData")
     named = fields["ElementDataFile"]
-    place = path if named == "LOCAL" else data_file(path, named, name)
+    place = path if named == LOCAL else data_file(path, named, name)
     needed = check_size(sizes, dtype.itemsize, place, name, compressed=compressed)
     with place.open("rb") as stream:
-        skip = int(fields.get("HeaderSize", "0")) if named != "LOCAL" else start
+        skip = int(fields.get("HeaderSize", "0")) if named != LOCAL else start
         if skip < 0:  # the values end the file
             stream.seek(-needed, 2)
         else:
@@ -76,17 +81,30 @@ def read_fields(path: Path, name: str) -> tuple[dict[str, str], int]:
     raise damaged_error(name)
 
 
-def _says_yes(fields: dict[str, str], key: str) -> bool:
-    """Whether a field is true."""
-    return fields.get(key, "False").casefold() in ("true", "1")
+def _says_yes(fields: dict[str, str], key: str, *, default: bool = False) -> bool:
+    """Whether a field is true; `default` where it is missing."""
+    return fields.get(key, str(default)).casefold() in ("true", "1")
 
 
-def _axes(fields: dict[str, str], name: str) -> tuple[np.ndarray, bool]:
-    """Return the directions of the array axes, and whether the file names none."""
-    text = next((fields[key] for key in _MATRIX if key in fields), None)
-    if text is None:
-        return np.eye(3), True
-    numbers = [float(part) for part in text.split()]
-    if len(numbers) != 9 or not np.isfinite(numbers).all():
+def _axes(fields: dict[str, str], name: str) -> tuple[Float64, bool]:
+    """Return a step along each array axis in mm, and whether the file names no directions."""
+    lengths = _numbers(fields, _SPACING, 3, name)
+    if lengths is None:
+        lengths = np.ones(3)
+    if (lengths <= 0).any():
         raise damaged_error(name)
-    return np.asarray(numbers).reshape(3, 3).T, False  # each three numbers are one array axis
+    directions = _numbers(fields, _MATRIX, 9, name)
+    if directions is None:
+        return np.diag(lengths), True
+    return directions.reshape(3, 3).T * lengths, False  # each three numbers are one array axis
+
+
+def _numbers(fields: dict[str, str], keys: tuple[str, ...], count: int, name: str) -> Float64 | None:
+    """Return the numbers of the first field that is there, else None. Raises DataError if one is not finite."""
+    text = next((fields[key] for key in keys if key in fields), None)
+    if text is None:
+        return None
+    numbers = np.array([float(part) for part in text.split()], np.float64)
+    if len(numbers) != count or not np.isfinite(numbers).all():
+        raise damaged_error(name)
+    return numbers

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pytest_medgan.ct.volume_file import Volume, check_size, damaged_error, data_file, unpack
 from pytest_medgan.errors import DataError
+from pytest_medgan.records import Float64
 
 _TYPES = {
     "i1": ("signed char", "int8", "int8_t"),
@@ -37,12 +39,7 @@ def read_nrrd(path: Path, name: str) -> Volume:
     Raises:
         DataError: It is damaged, holds several volumes, or is encoded as text.
     """
-    import nrrd
-
-    with path.open("rb") as stream, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        header = nrrd.read_header(stream)
-        start = stream.tell()
+    header, start = _read_header(path)
     sizes = [int(side) for side in header["sizes"]]
     if len([side for side in sizes if side != 1]) > 3 or len(sizes) < 3:
         raise DataError("An NRRD file is not one volume. Leave it out, or split it.", file=name)
@@ -52,8 +49,8 @@ def read_nrrd(path: Path, name: str) -> Volume:
         raise DataError("An NRRD file has a type or encoding that is not read. Save it raw or with gzip.", file=name)
     order = ">" if str(header.get("endian", "little")) == "big" else "<"
     dtype = np.dtype(kind if kind.endswith("1") else order + kind)
-    named = header.get("data file", header.get("datafile"))
-    place = path if named is None else data_file(path, str(named), name)
+    named = _data_file(header)
+    place = path if named is None else data_file(path, named, name)
     needed = check_size(sizes, dtype.itemsize, place, name, compressed=bool(encoding))
     with place.open("rb") as stream:
         stream.seek(start if named is None else 0)
@@ -74,6 +71,26 @@ def read_nrrd(path: Path, name: str) -> Volume:
     return Volume(values.reshape(shape, order="F"), 1.0, 0.0, axes, guessed)
 
 
+def detached_name(path: Path) -> str | None:
+    """Return the data file that a header names, as it names it; None where the values follow the header."""
+    return _data_file(_read_header(path)[0])
+
+
+def _read_header(path: Path) -> tuple[dict[str, Any], int]:
+    """Return the fields of a header, and where it ends."""
+    import nrrd
+
+    with path.open("rb") as stream, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return dict(nrrd.read_header(stream)), stream.tell()
+
+
+def _data_file(header: dict[str, Any]) -> str | None:
+    """Return the data file that a header names; None where it names none."""
+    named = header.get("data file", header.get("datafile"))
+    return None if named is None else str(named)
+
+
 def _kept(sizes: list[int]) -> list[bool]:
     """Return which axes stay: all but surplus ones of length 1."""
     surplus = len(sizes) - 3
@@ -84,10 +101,13 @@ def _kept(sizes: list[int]) -> list[bool]:
     return kept
 
 
-def _axes(header: dict[str, object], sizes: list[int]) -> tuple[np.ndarray, bool]:
-    """Return the directions of the array axes, and whether they had to be guessed."""
+def _axes(header: dict[str, Any], sizes: list[int]) -> tuple[Float64, bool]:
+    """Return a step along each array axis in mm, and whether its direction had to be guessed."""
     space, directions = str(header.get("space", "")).casefold(), header.get("space directions")
-    if space not in _SPACES or directions is None:
-        return np.eye(3), True
+    if directions is None:
+        lengths = np.asarray(header.get("spacings", np.ones(len(sizes))), np.float64)[_kept(sizes)]
+        return np.diag(np.where(np.isfinite(lengths) & (lengths > 0), lengths, 1.0)), True
     rows = np.asarray(directions, np.float64)[_kept(sizes)]
+    if space not in _SPACES:
+        return np.diag(np.linalg.norm(rows, axis=1)), True
     return np.diag(_SPACES[space]).astype(np.float64) @ rows.T, False

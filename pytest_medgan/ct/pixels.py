@@ -8,15 +8,17 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, JPEG2000TransferSyntaxes
+from scipy.ndimage import binary_opening, label
 
 from pytest_medgan.ct.bounded import BoundedFile
 from pytest_medgan.ct.encodings import open_dataset
 from pytest_medgan.ct.quiet import quiet_pydicom
 from pytest_medgan.ct.slices import Header, PixelFormat
 from pytest_medgan.errors import DataError
-from pytest_medgan.records import Float64, Int64
+from pytest_medgan.records import Bool, Float64, Int64
 
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
+_AREA = 5  # pixels a side that an area of padding has somewhere
 _METAL, _VOID = 3500.0, -1500.0  # HU beyond 12 bits on the usual scale of -1024 to 3071
 # By preference: RLE by pydicom itself, JPEG 2000 by OpenJPEG, JPEG-LS by CharLS, the older JPEGs by GDCM. One order
 # everywhere, since decoders of lossy images may differ by a grey level. pylibjpeg's own libjpeg is GPL and comes last.
@@ -39,14 +41,29 @@ def read_hounsfield(root: Path, header: Header, rows: slice | None = None) -> Fl
         DataError: The pixel data cannot be decoded, or hold values beyond BitsStored.
     """
     pixels = header.pixels
+    if pixels.pads_tissue and rows is not None:
+        return read_hounsfield(root, header)[rows]  # what is padding shows in the whole slice alone
     first, last, _ = (rows or slice(None)).indices(pixels.rows)
     values = _read_rows(root, header, first, last) if header.offset >= 0 else _decode(root, header)[first:last]
     values = _as_signed(values, pixels, header.file)
     hounsfield = values.astype(np.float64) * pixels.slope + pixels.intercept
     if pixels.padding is not None:
-        hounsfield[(values >= pixels.padding[0]) & (values <= pixels.padding[1])] = np.nan
+        padded = (values >= pixels.padding[0]) & (values <= pixels.padding[1])
+        hounsfield[_surround(padded) if pixels.pads_tissue else padded] = np.nan
     _check_lone(hounsfield, header.file)
     return hounsfield
+
+
+def _surround(padded: Bool) -> Bool:
+    """Return those of the pixels that make up wide areas at the edge of the image, bool [H,W].
+
+    Pixels of the patient that happen to hold the padding value are single ones or lie inside.
+    """
+    areas, _ = label(padded, np.ones((3, 3)))
+    edges = np.concatenate([areas[0], areas[-1], areas[:, 0], areas[:, -1]])
+    wide = areas[binary_opening(padded, np.ones((_AREA, _AREA)))]
+    surround: Bool = np.isin(areas, np.intersect1d(edges, wide))  # 0, the pixels that are not padded, is never wide
+    return surround
 
 
 def _check_lone(hounsfield: Float64, name: str) -> None:

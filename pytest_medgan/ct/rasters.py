@@ -248,13 +248,14 @@ def _check_numbers(pictures: dict[str, PictureProperties]) -> None:
 
 
 def _check_deep(pictures: dict[str, PictureProperties], findings: Findings) -> None:
-    """Raise DataError for 16-bit pictures that hold 12-bit values."""
-    high = max(picture.high for picture in pictures.values())
-    if high < _TWELVE_BITS:
+    """Raise DataError if most 16-bit pictures hold 12-bit values; a few may be brighter, by metal or by a mark."""
+    low = {name: picture.high for name, picture in pictures.items() if picture.high < _TWELVE_BITS}
+    if 2 * len(low) > len(pictures):
+        some = "The" if len(low) == len(pictures) else f"{len(low)} of {len(pictures)}"
         raise DataError(
-            f"The 16-bit pictures hold values of at most {high:.0f}, so 65535 is not their white. State black and "
-            "white, as in range=0:4095, or give slope and intercept to HU in a table of files.",
-            file=next(iter(pictures)),
+            f"{some} 16-bit pictures hold values of at most {max(low.values()):.0f}, so 65535 is not their white. "
+            "State black and white, as in range=0:4095, or give slope and intercept to HU in a table of files.",
+            file=next(iter(low)),
         )
     findings.warn(
         "16-bit pictures are taken as grey of full scale; range= or a table with slope and intercept says otherwise"

@@ -53,7 +53,7 @@ class StructureFile:
     patient: str
     series: frozenset[str]  # SeriesInstanceUIDs it refers to
     frames: frozenset[str]  # FrameOfReferenceUIDs
-    images: frozenset[str]  # SOPInstanceUIDs its regions lie on
+    images: frozenset[str]  # SOPInstanceUIDs its regions lie on, with /frame for one frame of an enhanced CT
     regions: Sequence[Region]
     names: tuple[str, ...] = ()  # of all its regions, as written in the file
     faults: tuple[DataError, ...] = ()  # regions that may be a tumour and could not be read
@@ -61,7 +61,9 @@ class StructureFile:
     def drawn_on(self, series: Series) -> bool:
         """Whether it was drawn on a series: by series or images, else by frame of reference, else by position."""
         if self.series or self.images:
-            return series.uid in self.series or any(header.instance in self.images for header in series.slices)
+            return series.uid in self.series or any(
+                not header.references.isdisjoint(self.images) for header in series.slices
+            )
         if self.frames and any(header.frame_of_reference in self.frames for header in series.slices):
             return True
         return self.patient == series.patient and any(_fits(region, series, self.file) for region in self.regions)
@@ -140,6 +142,10 @@ def choose_region(structures: StructureFile, series: Series, wanted: str | None 
 
 
 def choose_file(files: Sequence[StructureFile], series: Series) -> StructureFile | None:
-    """Return the structure set drawn on a series: one with a tumour first, then RTSTRUCT before SEG, then by digest."""
-    drawn = [file for file in files if file.drawn_on(series)]
+    """Return the structure set drawn on a series: one with a tumour first, then RTSTRUCT before SEG, then by digest.
+
+    One of another patient is none of them, even where files of several patients have the same UIDs.
+    """
+    own = (file for file in files if not file.patient or not series.patient or file.patient == series.patient)
+    drawn = [file for file in own if file.drawn_on(series)]
     return min(drawn, key=lambda file: (not file.regions, file.kind, file.digest)) if drawn else None

@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset
 
 from pytest_medgan.ct.bounded import BoundedFile
 from pytest_medgan.ct.contours import outside_error
-from pytest_medgan.ct.enhanced import frame_items, frame_value, possible_instances, referenced_images
+from pytest_medgan.ct.enhanced import frame_items, frame_value, referenced_images
 from pytest_medgan.ct.quiet import quiet_pydicom
 from pytest_medgan.ct.regions import StructureFile, rank
 from pytest_medgan.ct.series import EDGE_TOLERANCE, Series
@@ -28,6 +28,7 @@ from pytest_medgan.errors import DataError
 from pytest_medgan.records import Bool, Float64, UInt8
 
 _LARGEST = 1 << 30  # bytes of unpacked pixels
+_SAME_PIXELS = 0.1  # mm; positions written to a tenth of a millimetre are that exact
 
 
 @dataclass(frozen=True)
@@ -50,24 +51,33 @@ class Segment:
     rows: int
     columns: int
     frames: tuple[SegmentFrame, ...]
+    frame_of_reference: str = ""  # FrameOfReferenceUID of its positions; "" where the file names none
 
     def masks(self, series: Series, file: str) -> dict[int, Bool]:
         """Return the segment on each slice it lies on, slice index -> bool [H,W]; pixels beyond the edge are cut off.
 
         Raises:
             DataError: A frame belongs to no slice of the series or lies completely outside the image, its pixels are
-                not those of the slice, or its position contradicts the image that it names.
+                not those of the slice, its position contradicts the image that it names, or it lies in another frame
+                of reference and not exactly on the slice.
         """
+        known = {header.frame_of_reference for header in series.slices} - {""}
+        is_foreign = bool(self.frame_of_reference and known) and self.frame_of_reference not in known
         named: dict[str, set[int]] = defaultdict(set)
         for index, header in enumerate(series.slices):
-            uid = header.instance.partition("/")[0]
-            named[uid].add(index)  # a reference to a file means all of its frames
-            named[f"{uid}/{header.frame}"].add(index)
+            for image in header.references:  # a reference to a file means all of its frames
+                named[image].add(index)
         found: dict[int, Bool] = {}
         for frame in self.frames:
             index = _slice_of(frame, series, named, file)
             bits = np.unpackbits(frame.packed, count=self.rows * self.columns)
             drawn = bits.astype(bool).reshape(self.rows, self.columns)
+            if is_foreign and not _coincides(drawn.shape, frame, series.slices[index]):
+                raise DataError(
+                    "A SEG lies in another frame of reference than its series, and its pixels are not those of the "
+                    "slices. Draw it again on this series, or use crop=image.",
+                    file=file,
+                )
             mask = _onto_slice(drawn, frame, series.slices[index], file)
             found[index] = found[index] | mask if index in found else mask
         return found
@@ -136,6 +146,22 @@ def _onto_slice(drawn: Bool, frame: SegmentFrame, header: Header, file: str) -> 
     return mask
 
 
+def _coincides(shape: tuple[int, ...], frame: SegmentFrame, header: Header) -> bool:
+    """Return whether the pixels of a frame lie exactly on those of a slice, and all within it.
+
+    This says that positions of two frames of reference mean the same places, as where every slice of a series was
+    given one of its own. A frame without a position takes that of its slice.
+    """
+    steps = _pixel_steps(frame.orientation or header.orientation, frame.spacing or header.spacing)
+    own_steps = _pixel_steps(header.orientation, header.spacing)
+    offset = np.subtract(frame.position or header.position, header.position)
+    corners = offset + np.array([(row, column) for row in (0, shape[0] - 1) for column in (0, shape[1] - 1)]) @ steps
+    places = np.rint(corners @ np.linalg.pinv(own_steps))
+    off = np.linalg.norm(corners - places @ own_steps, axis=1).max()
+    inside = (places >= 0) & (places < (header.pixels.rows, header.pixels.columns))
+    return bool(off <= _SAME_PIXELS and inside.all())
+
+
 def _pixel_steps(orientation: tuple[float, ...], spacing: tuple[float, ...]) -> Float64:
     """Return the way from a pixel to that of the next row and of the next column, float64 [2,3] mm."""
     along, down = np.array(orientation[:3]), np.array(orientation[3:])  # of a row, of a column
@@ -166,7 +192,7 @@ def read_segmentation(root: Path, name: str, digest: str, roi: str | None = None
         patient=patient,
         series=series,
         frames=frozenset({frame_of_reference} - {""}),
-        images=possible_instances(image for region in regions for frame in region.frames for image in frame.images),
+        images=frozenset(image for region in regions for frame in region.frames for image in frame.images),
         regions=regions,
         names=tuple(labels.values()),
     )
@@ -192,7 +218,10 @@ def _segments(dataset: Dataset, wanted: dict[int, str]) -> tuple[Segment, ...]:
         for number, mask in drawn.items():
             if kind != "LABELMAP" or mask.any():
                 frames[number].append(_read_frame(dataset, groups, mask))
-    return tuple(Segment(number, wanted[number], rows, columns, tuple(frames[number])) for number in sorted(frames))
+    reference = str(dataset.get("FrameOfReferenceUID") or "")
+    return tuple(
+        Segment(number, wanted[number], rows, columns, tuple(frames[number]), reference) for number in sorted(frames)
+    )
 
 
 def _read_frame(dataset: Dataset, groups: Dataset, mask: Bool) -> SegmentFrame:

@@ -4,10 +4,31 @@ from __future__ import annotations
 
 import enum
 import math
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from pytest_medgan.errors import DataError
+
+MARKS = (  # elements that tell volumes of one series apart, the most telling first
+    "TemporalPositionIdentifier",
+    "TemporalPositionIndex",
+    "NominalPercentageOfCardiacPhase",
+    "AcquisitionNumber",
+    "ImageType",
+    "ConvolutionKernel",
+    "KVP",
+    "SeriesDescription",
+    "TriggerTime",
+)
+
+_AIR_AT_MOST = -900.0  # HU of air; padding has no more, where no pixel of the patient is taken for it
+_PROCESSED = re.compile(
+    r"\b(?:MIP|MINIP|MAXIP|MIN IP|MAX IP|MAXIMUM|MINIMUM)\b"  # projections
+    r"|\b(?:STD DEVIATION|SUBTRACTION|DIVISION|MULTIPLICATION|QUANTITY)\b|PERFUSION"  # computed, PS3.3 C.8.16.1.4
+    r"|IODINE|\bVNC\b|VIRTUAL NON|\bMAT (?:SPECIFIC|FRACTIONAL|REMOVED|MODIFIED|VALUE)|EFF ATOMIC|ELECTRON DENSITY"
+)
 
 
 class NoHounsfieldError(DataError):
@@ -46,6 +67,11 @@ class PixelFormat:
         """Slope and intercept."""
         return self.slope, self.intercept
 
+    @property
+    def pads_tissue(self) -> bool:
+        """Whether the padding value is one that the patient may have too, as where a program kept it and not its HU."""
+        return self.padding is not None and self.padding[1] * self.slope + self.intercept > _AIR_AT_MOST
+
 
 @dataclass(frozen=True)
 class Header:
@@ -66,7 +92,14 @@ class Header:
     offset: int  # of the pixel values in the file; -1 where a decoder must find them
     length: int  # bytes of pixel values, of one frame
     frame: int = 0  # index in a multi-frame file
-    projection: bool = False  # whether ImageType says that it shows the brightest or darkest of several slices
+    processed: bool = False  # whether it says that it is a projection of several slices or a map computed from them
+    marks: tuple[str, ...] = ()  # values of MARKS; "" where the file has none
+
+    @property
+    def references(self) -> frozenset[str]:
+        """What a reference that means this slice says: the UID of its file, or UID/frame."""
+        uid = self.instance.partition("/")[0]
+        return frozenset((uid, f"{uid}/{self.frame}"))
 
 
 @dataclass(frozen=True)
@@ -120,7 +153,7 @@ def number_list(value: Any, count: int, keyword: str, name: str) -> tuple[float,
 
 def check_rescale(slope: float, kind: str, name: str) -> None:
     """Raise an error for a RescaleSlope or a RescaleType (`kind`, "" where there is none) that does not give HU."""
-    if kind not in ("", "HU", "US"):
+    if kind.upper() not in ("", "HU", "US"):
         raise NoHounsfieldError("The RescaleType of a CT slice is not HU. Leave its series out.", file=name)
     if slope <= 0:
         raise DataError("The RescaleSlope of a CT slice is not positive. Copy the file again.", file=name)
@@ -130,3 +163,13 @@ def check_spacing(spacing: tuple[float, float], name: str) -> None:
     """Raise DataError for a PixelSpacing that is not positive."""
     if min(spacing) <= 0:
         raise DataError("The PixelSpacing of a CT slice is not positive. Copy the file again.", file=name)
+
+
+def is_processed(words: Iterable[Any]) -> bool:
+    """Return whether ImageType or FrameType says that an image is a projection of several slices or a computed map.
+
+    Examples:
+        >>> is_processed(["DERIVED", "SECONDARY", "AXIAL", "CT_SOM5 MIP"]), is_processed(["ORIGINAL", "PRIMARY"])
+        (True, False)
+    """
+    return any(_PROCESSED.search(re.sub(r"[_ ]+", " ", str(word).upper())) is not None for word in words)

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from pytest_medgan.ct.arrays import plan_arrays
+from pytest_medgan.ct.companions import companions
 from pytest_medgan.ct.contours import read_structures
 from pytest_medgan.ct.headers import read_headers
 from pytest_medgan.ct.idle_options import refuse_idle, refuse_idle_crop_size
@@ -17,7 +18,7 @@ from pytest_medgan.ct.regions import StructureFile
 from pytest_medgan.ct.segmentation import read_segmentation
 from pytest_medgan.ct.slices import Cause, Faulty, Skipped
 from pytest_medgan.ct.studies import plan_studies
-from pytest_medgan.ct.volumes import VolumeProperties, companions, inspect_volume, is_drawing, plan_volumes
+from pytest_medgan.ct.volumes import VolumeProperties, inspect_volume, is_drawing, plan_volumes
 from pytest_medgan.errors import DataError
 from pytest_medgan.ground.digests import digest_file
 from pytest_medgan.ground.listing import PICTURES, VOLUMES
@@ -31,6 +32,7 @@ _IDLE_FOR_VOLUMES = {
     "range": "on volumes, whose values are HU. Leave range= out; window= sets black and white.",
     "roi": "on volumes, which have no structure sets. Leave roi= out.",
 }
+_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 _KINDS = {
     **dict.fromkeys(PICTURES, "pictures"),
     **dict.fromkeys(VOLUMES, "volumes"),
@@ -48,6 +50,8 @@ def plan_source(reading: Reading) -> Plan:
     if reading.names("dicom"):
         return _plan_dicom(reading)
     kinds = {_KINDS[file.kind] for file in reading.files if file.kind in _KINDS}
+    if not kinds and any(file.suffix in _ARCHIVES for file in reading.files):
+        raise DataError("The data source holds archives and no image outside of them. Unpack them.")
     if not kinds:
         raise DataError("The data source holds no DICOM file and no other image. Name a folder of studies, or phantom.")
     if len(kinds) > 1:
@@ -99,11 +103,12 @@ def _plan_dicom(reading: Reading) -> Plan:
 def _plan_volumes(reading: Reading) -> Plan:
     """Return the plan of a folder with volumes."""
     refuse_idle(reading.settings, _IDLE_FOR_VOLUMES)
-    used = [file for file in reading.files if file.kind in VOLUMES and not is_drawing(file)]
     drawings = [file.name for file in reading.files if is_drawing(file)]
     reading.findings.skip("drawing", drawings)
-    values = companions(reading.root, used)
-    reading.skip_others(*VOLUMES, known=frozenset((*values.values(), *drawings)))
+    values = companions(reading.root, reading.files)
+    known = frozenset(values.values())
+    used = [file for file in reading.files if file.kind in VOLUMES and file.name not in (*drawings, *known)]
+    reading.skip_others(*VOLUMES, known=known | frozenset(drawings))
     seen = reading.crew.map(
         inspect_volume, [(file.name, file.kind) for file in used], what="reading volumes", progress=reading.progress
     )

@@ -13,8 +13,9 @@ import numpy as np
 from pytest_medgan.ct.choice import choose_series, patient_or_study
 from pytest_medgan.ct.cohort import UNKNOWN, ClinicalRow, choose_patients
 from pytest_medgan.ct.cropping import effective_crop, find_tumour, sound_structures
-from pytest_medgan.ct.cubes import plan_cube
+from pytest_medgan.ct.cubes import check_square, is_square, plan_cube, tilted_error
 from pytest_medgan.ct.findings import LEAK, Findings
+from pytest_medgan.ct.finished import check_crop, crop_size_of, settings_for
 from pytest_medgan.ct.images import crop_corner, finish_image, upright
 from pytest_medgan.ct.neighbours import check_neighbours, decoded
 from pytest_medgan.ct.pixels import read_hounsfield
@@ -26,7 +27,6 @@ from pytest_medgan.ct.scale import check_scale, check_thorax
 from pytest_medgan.ct.series import EDGE_TOLERANCE, Series
 from pytest_medgan.ct.slices import Cause, Faulty, Header, Skipped
 from pytest_medgan.ct.tumour import Centre, Tumour
-from pytest_medgan.errors import DataError
 from pytest_medgan.ground.listing import SourceFile
 from pytest_medgan.records import DataSettings, UInt8
 
@@ -93,6 +93,8 @@ def plan_studies(
     _note_leaks(headers, findings)
     eligible = choose_patients(sorted(chosen), table, settings, findings)
     tumours = {patient: find_tumour(chosen[patient], drawn, settings, findings) for patient in eligible}
+    settings = settings_for(settings, [_shape(chosen[patient]) for patient in eligible])
+    check_crop(settings, "image" if None in tumours.values() else "tumour")
     crop = effective_crop(settings, tumours, drawn, findings)
     known_tumours = tumours if crop == "tumour" else {}
     if settings.planes != AXIAL:
@@ -115,7 +117,7 @@ def plan_studies(
         labels=tuple(table[patient].label if patient in table else UNKNOWN for patient in eligible),
         owners=tuple(owners),
         jobs=tuple(planned),
-        inputs=tuple(sorted(job.header.digest for job in jobs)) + tuple(sorted({file.digest for file in outlines})),
+        inputs=_inputs(jobs, outlines, settings),
         instances=tuple(header.instance for series in chosen.values() for header in series.slices),
         window=settings.window,
         crop=crop,
@@ -124,6 +126,15 @@ def plan_studies(
         counts=_counts(reading, headers, used, jobs, outlines) | findings.counts,
         named=findings.named,
     )
+
+
+def _inputs(jobs: Sequence[SliceJob], outlines: Sequence[StructureFile], settings: DataSettings) -> tuple[str, ...]:
+    """Return what names the content that the images depend on."""
+    headers = [job.header for job in jobs]
+    # such slices were once read with holes in the patient, or cropped, and must not be taken for today's
+    padded = sorted(f"{header.digest} padding" for header in headers if header.pixels.pads_tissue)
+    whole = sorted(f"{job.header.digest} whole" for job in jobs if job.crop_size != settings.crop_size)
+    return (*sorted(header.digest for header in headers), *sorted({file.digest for file in outlines}), *padded, *whole)
 
 
 def files_named_like_slices(files: Sequence[SourceFile], headers: Sequence[Header]) -> list[Faulty]:
@@ -164,7 +175,7 @@ def _same_pixels(root: Path) -> Callable[[Header, Header], bool]:
 
 
 def _note_leaks(headers: Sequence[Header], findings: Findings) -> None:
-    """Warn if a study or an image has two PatientIDs, which then belong to one person."""
+    """Warn if a study or an image has two PatientIDs, which then belong to one person, or if two are nearly alike."""
     owners: dict[str, set[str]] = defaultdict(set)
     for header in headers:
         owners[header.study].add(patient_or_study(header))
@@ -172,6 +183,13 @@ def _note_leaks(headers: Sequence[Header], findings: Findings) -> None:
     shared = {patient for patients in owners.values() if len(patients) > 1 for patient in patients}
     if shared:
         findings.warn(f"{LEAK}: {len(shared)} PatientIDs share a study or an image with another")
+    names = {header.patient for header in headers}
+    alike = len(names) - len({name.casefold() for name in names})
+    if alike:
+        findings.warn(
+            f"{alike} PatientIDs differ from another one in capital letters alone: if they are one person's, write "
+            "them alike, since each is taken as a patient"
+        )
 
 
 def _note_series(used: Sequence[Series], settings: DataSettings, findings: Findings) -> None:
@@ -187,6 +205,12 @@ def _note_series(used: Sequence[Series], settings: DataSettings, findings: Findi
     frames = sum(len({header.frame_of_reference for header in series.slices}) > 1 for series in used)
     if frames:
         findings.warn(f"{frames} series have several frames of reference: their positions are taken as one frame")
+    small = sum(min(_shape(series)) < settings.crop_size for series in used)
+    if small and not settings.generated:
+        findings.warn(f"{small} series have slices smaller than crop_size={settings.crop_size}: air fills the rest")
+    oblong = sum(not is_square(*series.slices[0].spacing, settings.crop_size) for series in used)
+    if oblong:
+        findings.warn(f"{oblong} series have pixels that are not square: their images are stretched")
     short = sum(len(series) < (settings.slices or 0) for series in used)
     if short and settings.planes == AXIAL and settings.source.partition(":")[0] != "phantom":
         findings.warn(f"{short} of {len(used)} patients have fewer than {settings.slices} slices: all of them are used")
@@ -233,20 +257,25 @@ def _jobs(
     return jobs, owners
 
 
+def _shape(series: Series) -> tuple[int, int]:
+    """Return the rows and columns of the slices of a series."""
+    pixels = series.slices[0].pixels
+    return pixels.rows, pixels.columns
+
+
 def _cube(series: Series, tumour: Tumour | None, settings: DataSettings) -> tuple[Job, list[SliceJob]]:
     """Return the cube of a series round its tumour or its middle, and the axial slices that it is made of.
 
     Raises:
-        DataError: The scan is shorter than the cube, or its slices are not stacked along their normal.
+        DataError: The scan is shorter than the cube, its slices are not stacked along their normal, or its pixels are
+            not square.
     """
-    side = settings.crop_size * series.slices[0].spacing[1]
+    pixels = crop_size_of(_shape(series), settings, series.slices[0].file)
+    side = pixels * series.slices[0].spacing[1]
     height = (len(series) - 1) * series.step
     if height > 0 and series.sideways * min(side / height, 1.0) > EDGE_TOLERANCE:
-        raise DataError(
-            f"A scan was made with a tilted gantry, so that planes={settings.planes} would cut it askew. Resample it "
-            f"to upright slices, leave it out, or take planes={AXIAL}.",
-            file=series.slices[0].file,
-        )
+        raise tilted_error(settings.planes, series.slices[0].file)
+    check_square(*series.slices[0].spacing, pixels, settings.planes, series.slices[0].file)
     middle, *centre = tumour.centroid if tumour is not None else (Fraction(len(series) - 1, 2),)
     place = (centre[0], centre[1]) if centre else None
     axial = _slice_jobs(series, range(len(series)), lambda _: place, settings)
@@ -265,6 +294,7 @@ def _slice_jobs(
 ) -> list[SliceJob]:
     """Return the tasks of some slices of a series; `centre` is that of the crop, by slice."""
     jobs: list[SliceJob] = []
+    crop_size = crop_size_of(_shape(series), settings, series.slices[0].file)
     for index in indices:
         header = series.slices[index]
         near = (*series.slices[max(index - 1, 0) : index], *series.slices[index + 1 : index + 2])
@@ -272,7 +302,7 @@ def _slice_jobs(
             SliceJob(
                 header,
                 centre(index),
-                settings.crop_size,
+                crop_size,
                 settings.size,
                 settings.window,
                 neighbours=near if header.offset < 0 or series.mixed_pixel_formats else (),

@@ -26,8 +26,9 @@ class Volume:
     values: npt.NDArray[Any]  # [i,j,k], as stored
     slope: float  # to HU
     intercept: float
-    axes: Float64  # [3,3], column a is the direction of array axis a in left, back, head
+    axes: Float64  # [3,3] mm, column a is a step along array axis a in left, back, head
     guessed: bool = False  # whether the file has no orientation, so that one is assumed
+    disputed: bool = False  # whether the file states another orientation or spacing too
 
 
 def check_size(shape: Sequence[int], itemsize: int, path: Path, name: str, *, compressed: bool) -> int:
@@ -92,11 +93,18 @@ def data_file(path: Path, named: str, name: str) -> Path:
     Raises:
         DataError: It is not in the folder of its header.
     """
-    if Path(named).name != named or named in ("", ".", ".."):
+    plain = plain_name(named)
+    if plain is None:
         raise DataError(
             "A volume's header names a data file in another folder. Move it into the folder of the header.", file=name
         )
-    found = path.with_name(named)
+    found = path.with_name(plain)
     if not found.is_file():
         raise DataError("A volume's header names a data file that is not there. Copy it again.", file=name)
     return found
+
+
+def plain_name(named: str) -> str | None:
+    """Return the name of a file in the folder of its header, "x.raw" of "./x.raw"; None where it lies elsewhere."""
+    plain = named.removeprefix("./")
+    return plain if Path(plain).name == plain and plain not in ("", ".", "..") else None

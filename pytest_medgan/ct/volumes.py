@@ -11,7 +11,7 @@ import re
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -19,15 +19,18 @@ from pathlib import Path
 import numpy as np
 
 from pytest_medgan.ct.cohort import ClinicalRow
-from pytest_medgan.ct.cubes import CubeJob, plan_cube
-from pytest_medgan.ct.grouping import RULES, finish_picture, natural, patient_of, plan_pictures, stem_of
-from pytest_medgan.ct.metaimage import read_fields, read_metaimage
+from pytest_medgan.ct.cubes import CubeJob, check_square, is_square, plan_cube, tilted_error
+from pytest_medgan.ct.finished import check_crop, settings_for
+from pytest_medgan.ct.grouping import finish_picture, natural, plan_pictures
+from pytest_medgan.ct.metaimage import read_metaimage
 from pytest_medgan.ct.nifti import read_nifti
 from pytest_medgan.ct.nrrd_file import read_nrrd
 from pytest_medgan.ct.plan import Job, Plan
 from pytest_medgan.ct.planes import AXIAL
 from pytest_medgan.ct.reading import Reading
+from pytest_medgan.ct.series import EDGE_TOLERANCE
 from pytest_medgan.ct.volume_file import Volume, damaged_error
+from pytest_medgan.ct.volume_patients import patients_of
 from pytest_medgan.errors import DataError
 from pytest_medgan.ground.listing import VOLUMES, SourceFile
 from pytest_medgan.records import DataSettings, Float64, UInt8
@@ -36,7 +39,6 @@ _READERS = {"nifti": read_nifti, "nrrd": read_nrrd, "metaimage": read_metaimage}
 _DRAWING = re.compile(r"(?<![a-z])(?:i?gtv|mask|seg|label)")
 _DRAWING_FOLDER = re.compile(r"(?:labels?|masks?|seg(?:mentations?)?|annotations?)(?:tr|ts)?")
 _AIR_AT_MOST = -200.0  # HU; a volume without a value below this holds no lung and no air, so it is not CT in HU
-_COLLECTION = 3  # volumes per folder; with more on average, folders are collections and not patients
 
 
 class ReaderMissingError(DataError):
@@ -49,9 +51,12 @@ class VolumeProperties:
 
     planes: int  # number of axial planes
     shape: tuple[int, int]  # of one, in pixels
-    width: float  # mm of a pixel
-    distance: float  # mm between planes
+    width: float  # mm of a pixel, from the right to the left
+    height: float  # mm of a pixel, from the front to the back
+    distance: float  # mm between planes, along their normal
+    sideways: float  # mm from one plane to the next beside the normal: a tilted gantry
     guessed: bool  # whether the file has no orientation, so that one is assumed
+    disputed: bool  # whether the file states another orientation or spacing too
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,7 @@ def open_volume(path: str, kind: str, name: str) -> Volume:
     upright = np.transpose(values, (places.index(2), places.index(1), places.index(0)))
     if float(upright.min()) * volume.slope + volume.intercept > _AIR_AT_MOST:
         raise DataError("A volume holds no air, so it is not CT in HU. Leave it out.", file=name)
-    return Volume(upright, volume.slope, volume.intercept, volume.axes, volume.guessed)
+    return replace(volume, values=upright)
 
 
 def inspect_volume(root: Path, file: tuple[str, str]) -> VolumeProperties | DataError:
@@ -143,31 +148,20 @@ def inspect_volume(root: Path, file: tuple[str, str]) -> VolumeProperties | Data
         raise
     except DataError as error:
         return error
-    lengths = np.linalg.norm(volume.axes, axis=0)  # mm of a step along each array axis
     along = np.abs(volume.axes).argmax(axis=0).tolist()
+    left, back, head = (volume.axes[:, along.index(axis)] for axis in range(3))  # mm, a step in each direction
+    normal = np.cross(left, back) / np.linalg.norm(np.cross(left, back))
     rows, columns = volume.values.shape[1:]
     return VolumeProperties(
         len(volume.values),
         (rows, columns),
-        float(lengths[along.index(0)]),
-        float(lengths[along.index(2)]),
-        volume.guessed,
+        width=float(np.linalg.norm(left)),
+        height=float(np.linalg.norm(back)),
+        distance=abs(float(head @ normal)),
+        sideways=float(np.linalg.norm(head - (head @ normal) * normal)),
+        guessed=volume.guessed,
+        disputed=volume.disputed,
     )
-
-
-def companions(root: Path, files: Sequence[SourceFile]) -> dict[str, str]:
-    """Return header -> the file next to it that holds its values, for MetaImage; both relative to the data root."""
-    found = {}
-    for file in files:
-        if file.kind == "metaimage":
-            try:
-                fields, _ = read_fields(root / file.name, file.name)
-            except (DataError, OSError):
-                continue  # `inspect_volume` reports it
-            if fields["ElementDataFile"] != "LOCAL":
-                folder = f"{file.folder}/" if file.folder else ""
-                found[file.name] = folder + fields["ElementDataFile"]
-    return found
 
 
 def plan_volumes(
@@ -184,9 +178,11 @@ def plan_volumes(
     Raises:
         DataError: As `plan_pictures`, or two volumes of one patient.
     """
-    settings = reading.settings
+    settings = settings_for(reading.settings, [volume.shape for volume in volumes.values()])
+    check_crop(settings, "image")
+    reading = replace(reading, settings=settings)
     kinds = {file.name: file.kind for file in reading.files}
-    patients, rule = _patients(list(volumes), settings)
+    patients, rule = patients_of(list(volumes), settings, reading.findings)
     jobs: dict[str, list[Job]] = defaultdict(list)
     for name in sorted(volumes, key=natural):
         if jobs[patients[name]]:
@@ -200,9 +196,18 @@ def plan_volumes(
             for index in range(volumes[name].planes)
         ]
         jobs[patients[name]] += [_cube(axial, volumes[name], settings)] if settings.planes != AXIAL else axial
-    guessed = sum(volume.guessed for volume in volumes.values())
-    if guessed:
-        reading.findings.warn(f"{guessed} volumes have no orientation: their axes are taken as left, back and head")
+    # nibabel takes the second axis of such a NIfTI file to run to the front
+    guessed = Counter("front" if kinds[name] == "nifti" else "back" for name in volumes if volumes[name].guessed)
+    for second, count in sorted(guessed.items()):
+        reading.findings.warn(f"{count} volumes have no orientation: their axes are taken as left, {second} and head")
+    oblong = sum(not is_square(one.height, one.width, settings.crop_size) for one in volumes.values())
+    if oblong:
+        reading.findings.warn(f"{oblong} volumes have pixels that are not square: their images are stretched")
+    disputed = sum(volume.disputed for volume in volumes.values())
+    if disputed:
+        reading.findings.warn(
+            f"{disputed} NIfTI volumes state two geometries that differ: the sform is taken, not the qform or pixdim"
+        )
     return plan_pictures(
         jobs,
         reading,
@@ -217,30 +222,26 @@ def plan_volumes(
 def _cube(axial: Sequence[VolumeJob], volume: VolumeProperties, settings: DataSettings) -> CubeJob:
     """Return the cube of a volume; a plane that has the finished size already is not cropped."""
     pixels = settings.size if volume.shape == (settings.size, settings.size) else settings.crop_size
+    side = pixels * volume.width
+    if volume.distance > 0 and volume.sideways / volume.distance * side > EDGE_TOLERANCE:
+        raise tilted_error(settings.planes, axial[0].file)
+    check_square(volume.height, volume.width, pixels, settings.planes, axial[0].file)
     return plan_cube(
         axial,
         middle=Fraction(len(axial) - 1, 2),
-        side=pixels * volume.width,
+        side=side,
         distance=volume.distance,
         settings=settings,
     )
 
 
 def _digest_of(job: Job) -> str:
-    """Return the digest of the file that a job reads."""
+    """Return what names the content that a job reads."""
     one = job.jobs[0] if isinstance(job, CubeJob) else job
-    return one.digest if isinstance(one, VolumeJob) else ""
-
-
-def _patients(names: Sequence[str], settings: DataSettings) -> tuple[dict[str, str], str]:
-    """Return file -> patient, and in words how patients were identified."""
-    stems = {name: stem_of(name.rpartition("/")[2]) for name in names}
-    tops = Counter(name.partition("/")[0] for name in names if "/" in name)
-    collections = tops and sum(tops.values()) >= _COLLECTION * len(tops)
-    uses_default_rule = settings.patient == "top" and "patient" not in settings.given
-    if settings.patient == "file" or not tops or (uses_default_rule and collections):
-        return stems, "the files' names"
-    return {name: patient_of(name, stems[name], settings.patient) for name in names}, RULES[settings.patient]
+    if not isinstance(one, VolumeJob):
+        return ""
+    # cubes of these formats were once made without the spacing of their voxels, and must not be taken for today's
+    return f"{one.digest} mm" if isinstance(job, CubeJob) and one.kind != "nifti" else one.digest
 
 
 def is_drawing(file: SourceFile) -> bool:

@@ -39,8 +39,15 @@ def _count_or_all(text: str) -> int | None:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    """Read names separated by colons."""
-    return tuple(text.split(":"))
+    """Read names separated by colons, none of them empty: patients of unknown histology would fit it."""
+    return tuple(_name(part) for part in text.split(":"))
+
+
+def _name(text: str) -> str:
+    """Read a name."""
+    if not text.strip():
+        raise ValueError("empty")
+    return text.strip()
 
 
 def _channels(text: str) -> int:
@@ -64,7 +71,7 @@ _DATA_OPTIONS = {
     "slices": Option(_count_or_all, "a whole number or all"),
     "patients": Option(_count_or_all, "a whole number or all"),
     "histologies": Option(_names, "names such as A:B"),
-    "roi": Option(str, "the name of a region"),
+    "roi": Option(_name, "the name of a region"),
     "range": Option(numbers(2), "the values of black and white such as 0:1"),
     "patient": Option(one_of("top", "folder", "file"), "top, folder or file"),
     "planes": Option(one_of("axial", "three", "volume"), "axial, three or volume"),

@@ -220,7 +220,8 @@ def read_volumes(
     settings = DataSettings(
         source=str(path),
         split="slice",
-        crop="image" if data.crop == "image" else "auto",
+        crop=data.crop,
+        roi=data.roi if data.crop == "tumour" else None,
         crop_size=data.crop_size,
         size=data.size,
         window=window,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_medgan.errors import OutputError, SettingsError
+from pytest_medgan.evaluate.file_state import file_state
 from pytest_medgan.evaluate.settings import Settings
 from pytest_medgan.ground.files import make_private_folder
 from pytest_medgan.ground.processes import local_device
@@ -159,11 +160,13 @@ class Workbench:
             return self.train(ARCHITECTURES[spec].config(size=side, channels=channels), images)
         if isdir(spec) and not is_model_folder(Path(spec)) and is_volume_folder(Path(spec)):
             return self._volumes(Path(spec), settings)
+        state = file_state(spec)  # a test may write another model to the path that an earlier one used
         generator = self.keep(
-            ("generator", spec), lambda: load_generator(spec, device=self.local_device(), progress=self.progress)
+            ("generator", spec, state),
+            lambda: load_generator(spec, device=self.local_device(), progress=self.progress),
         )
         if isinstance(generator, ImagePool):
-            return self.keep(("dealt", spec, settings.seeds), lambda: generator.dealt(settings.seeds))
+            return self.keep(("dealt", spec, state, settings.seeds), lambda: generator.dealt(settings.seeds))
         return generator
 
     def _volumes(self, path: Path, settings: Settings) -> Generator:
@@ -181,7 +184,7 @@ class Workbench:
                 progress=self.progress,
             )
 
-        return self.keep(("volumes", path, settings.data, settings.seeds), make)
+        return self.keep(("volumes", path, file_state(str(path)), settings.data, settings.seeds), make)
 
     def train(self, config: NetworkConfig, images: ImageSet, settings: TrainingSettings | None = None) -> Generator:
         """Return the generator of these settings and images: loaded, resumed or trained."""

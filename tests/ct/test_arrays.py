@@ -124,3 +124,14 @@ def test_load_real_array_of_three_channels_is_read_in_colour(*, last: bool, smal
     found = np.concatenate([real.training.pixels, real.reference.pixels, real.held_out.pixels])
     assert found.shape == (8, 3, 16, 16)
     assert {image.tobytes() for image in found} == {image.tobytes() for image in pixels}
+
+
+@pytest.mark.parametrize(("limits", "low", "high"), [((-1000.0, 400.0), 182, 182), ((0.0, 1.0), 0, 255)])
+def test_prepare_images_of_nearly_one_grey_are_warned_of(
+    small: Small, tmp_path: Path, limits: tuple[float, float], low: int, high: int
+) -> None:
+    np.save(tmp_path / "a.npy", np.linspace(0, 1, 4 * 256).reshape(4, 16, 16))
+    prepared = prepare(small(tmp_path / "a.npy", split="slice", range=limits), cache_dir=tmp_path / "cache")
+    assert (prepared.pixels.min(), prepared.pixels.max()) == (low, high)
+    warning = "the images hold grey levels from 182 to 182 alone: range= or their scale is wrong"
+    assert (warning in prepared.warnings) is (low == high)

@@ -11,7 +11,7 @@ import pytest
 from pytest_medgan.ct.choice import choose_series, patient_or_study
 from pytest_medgan.ct.findings import Findings
 from pytest_medgan.ct.headers import read_headers
-from pytest_medgan.ct.regions import StructureFile
+from pytest_medgan.ct.regions import StructureFile, choose_file
 from pytest_medgan.ct.slices import Cause, Faulty, Header
 from pytest_medgan.errors import DataError
 
@@ -106,3 +106,45 @@ def test_choose_series_without_patient_ids_takes_each_study_as_one(headers: list
     assert sorted(len(series) for series in chosen.values()) == [6, 6]
     assert {patient_or_study(header) for header in second} == {"study 1.8"}
     assert findings.warnings == ("2 studies have no PatientID: each is taken as one patient",)
+
+
+def test_choose_series_counts_copies_of_a_slice_once(headers: list[Header]) -> None:
+    copies = [replace(header, file=f"copy/{number}.dcm") for number, header in enumerate(headers[:5])]
+    chosen = choose_series([*headers[:5], *copies, *other(headers, "1.0")], [], [], Findings())
+    assert chosen["PAT-001"].uid == "1.0"
+
+
+def test_choose_series_one_uid_of_several_patients_is_a_series_of_each(headers: list[Header]) -> None:
+    patients = [other(headers, f"x{n}", patient=f"PAT-{n}", study=f"1.{n}") for n in range(4)]
+    everyone = [replace(header, series="1.2.3") for own in patients for header in own]
+    findings = Findings()
+    chosen = choose_series(everyone, [], [], findings)
+    assert {name: {h.patient for h in series.slices} for name, series in chosen.items()} == {
+        f"PAT-{n}": {f"PAT-{n}"} for n in range(4)
+    }
+    assert findings.warnings == (
+        "1 SeriesInstanceUIDs are those of several patients or studies: the slices of each are a series",
+    )
+
+
+def test_choose_series_one_uid_of_several_studies_of_a_patient_is_a_series_of_each(headers: list[Header]) -> None:
+    later = [replace(header, study="1.9", file=f"later/{n}", instance=f"9.{n}") for n, header in enumerate(headers)]
+    findings = Findings()
+    assert len(choose_series([*headers, *later], [], [], findings)["PAT-001"]) == 6
+    assert findings.counts == {"skipped: slice of another series of its patient": 6}
+
+
+def test_choose_series_stray_slice_of_another_patient_is_still_an_error(headers: list[Header]) -> None:
+    stray = replace(
+        headers[0], patient="PAT-9", study="1.9", file="stray", instance="9", position=(-31.5, -31.5, -82.0)
+    )
+    with pytest.raises(DataError, match="The PatientID of a CT slice differs"):
+        choose_series([*headers, stray], [], [], Findings())
+
+
+def test_contours_of_another_patient_are_not_those_of_a_series_of_the_same_uid(headers: list[Header]) -> None:
+    patients = [other(headers, f"x{n}", patient=f"PAT-00{n}", study=f"1.{n}") for n in (1, 2)]
+    everyone = [replace(header, series="1.2.3") for own in patients for header in own]
+    first, second = choose_series(everyone, [], [], Findings()).values()
+    drawn = drawing("1.2.3")
+    assert (choose_file([drawn], first), choose_file([drawn], second)) == (drawn, None)

@@ -35,6 +35,8 @@ def test_read_table_of_nsclc_radiomics_is_read(tmp_path: Path) -> None:
         "case;histology;vital.status\nA;nos;dead\nB;nos;alive\n",
         "﻿Patient_ID,deceased\nA,yes\nB,no\n",
         "subject,x,event\nA,,1\nB,,0.0\n",
+        "patient;TNM, 8th edition;event\nA;T1;1\nB;T2;0\n",
+        "patient\tstage, grade\tevent\nA\t1\t1\nB\t2\t0\n",
     ],
 )
 def test_read_table_under_other_names_is_read(tmp_path: Path, text: str) -> None:
@@ -125,3 +127,13 @@ def test_pseudonyms_depend_on_the_data_set_only() -> None:
     assert set(names["A"][1:]) <= set("0123456789abcdef")
     assert len(names["A"]) == 13
     assert pseudonyms(["A", "B"], ["1.2"])["A"] != names["A"]
+
+
+def test_choose_patients_histology_that_nobody_has_is_warned_of_beside_others() -> None:
+    table = {name: ClinicalRow(name, kind, 1) for name, kind in (("A", "adenocarcinoma"), ("B", "nos"))}
+    findings = Findings()
+    settings = DataSettings(histologies=("Adenocarcinoma", "sqamous"))
+    assert choose_patients(["A", "B"], table, settings, findings) == ["A"]
+    assert findings.warnings == (
+        "no patient of the clinical table has 1 of the histologies that were asked for: sqamous",
+    )

@@ -302,3 +302,44 @@ def test_read_headers_unknown_class_of_a_modality_that_is_read_is_faulty(tmp_pat
     (found,) = read_headers(tmp_path, "a.dcm")
     assert isinstance(found, Faulty)
     assert found.message == f"A DICOM file says {modality} but is of no known class. Copy it again, or remove it."
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"Modality": "ct"},
+        {"Modality": "Ct "},
+        {"PhotometricInterpretation": "monochrome2"},
+        {"RescaleType": "hu"},
+        {"ImageType": ["original", "primary", "axial"]},
+    ],
+)
+def test_read_headers_code_in_small_letters_is_that_in_capitals(
+    tmp_path: Path, one: Callable[..., str], values: dict[str, Any]
+) -> None:
+    (header,) = read_headers(tmp_path, one(setter(**values)))
+    assert isinstance(header, Header)
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+@pytest.mark.parametrize(
+    ("image_type", "processed"),
+    [
+        (["ORIGINAL", "PRIMARY", "AXIAL", "CT_SOM5 SPI"], False),
+        (["DERIVED", "SECONDARY", "REFORMATTED", "AVERAGE"], False),
+        (["DERIVED", "SECONDARY", "AXIAL", "CT_SOM5 MIP"], True),
+        (["DERIVED", "SECONDARY", "REFORMATTED", "MIN IP"], True),
+        (["DERIVED", "PRIMARY", "VOLUME", "MAX_IP"], True),
+        (["derived", "secondary", "minip"], True),
+        (["DERIVED", "SECONDARY", "AXIAL", "DE_IODINE"], True),
+        (["DERIVED", "PRIMARY", "VOLUME", "SUBTRACTION"], True),
+        (["DERIVED", "SECONDARY", "AXIAL", "MIPPED_SHIMIPS"], False),
+    ],
+)
+def test_read_headers_tells_projections_and_maps_from_slices(
+    tmp_path: Path, one: Callable[..., str], image_type: list[str], processed: bool
+) -> None:
+    (header,) = read_headers(tmp_path, one(setter(ImageType=image_type)))
+    assert isinstance(header, Header)
+    assert header.processed is processed

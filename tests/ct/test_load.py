@@ -289,3 +289,12 @@ def test_load_real_from_a_script_without_a_main_guard_works(cohort: Path, tmp_pa
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True, timeout=120)
     assert json.loads(done.stdout) == [12, 6]
     assert done.stderr == ""
+
+
+def test_prepare_folder_of_archives_says_that_they_must_be_unpacked(small: Small, tmp_path: Path) -> None:
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "README.txt").write_text("one archive a patient")
+    shutil.make_archive(str(tmp_path / "studies" / "PAT-001"), "zip", tmp_path / "studies")
+    for source in (tmp_path / "studies", tmp_path / "studies" / "PAT-001.zip"):
+        with pytest.raises(DataError, match="archives and no image outside of them"):
+            prepare(small(source), cache_dir=tmp_path / "cache")

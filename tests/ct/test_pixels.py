@@ -238,3 +238,29 @@ def lossless_jpeg(pixels: np.ndarray) -> bytes:
     frame = bytes([16]) + rows.to_bytes(2, "big") + columns.to_bytes(2, "big") + bytes([1, 1, 0x11, 0])
     start = bytes([1, 1, 0, 1, 0, 0])
     return b"\xff\xd8" + segment(0xC3, frame) + segment(0xC4, table) + segment(0xDA, start) + scan + b"\xff\xd9"
+
+
+@pytest.mark.parametrize("rows", [None, slice(20, 50)])
+@pytest.mark.parametrize("padded_circle", [False, True])
+def test_padding_value_of_tissue_leaves_the_patient_whole(
+    tmp_path: Path, study_class: Any, padded_circle: bool, rows: slice | None
+) -> None:
+    """A program that rewrites values to HU may keep the PixelPaddingValue 0 of its source: 0 HU is water."""
+    row, column = np.mgrid[:64, :64]
+    body, inside = (row - 32) ** 2 + (column - 32) ** 2 < 20**2, (row - 32) ** 2 + (column - 32) ** 2 < 30**2
+    values = np.where(body, np.random.default_rng(0).integers(-20, 21, (64, 64)), -1000)
+    values[30:40, 30:40] = 0  # a cyst
+    if padded_circle:
+        values[~inside] = 0
+
+    def change(dataset: Dataset, index: int) -> None:
+        dataset.PixelData = values.astype("<i2").tobytes()
+        dataset.PixelRepresentation, dataset.RescaleIntercept = 1, 0
+        dataset.add_new("PixelPaddingValue", "SS", 0)
+
+    study = study_class(tmp_path, slices=1, change=change).write()
+    expected = values.astype(float)
+    if padded_circle:
+        expected[~inside] = np.nan
+    read = read_hounsfield(tmp_path, header_of(study), rows)
+    assert np.array_equal(read, expected[rows or slice(None)], equal_nan=True)

@@ -395,3 +395,24 @@ def test_prepare_coloured_picture_names_the_option_for_colours(small: Small, tmp
 def test_prepare_of_two_channels_is_refused(folder: Path, small: Small, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"channels is 2\. Give 1 for grey or 3 for colour"):
         prepare(small(folder, channels=2), cache_dir=tmp_path / "cache")
+
+
+@pytest.mark.parametrize(("bright", "refused"), [(0, True), (2, True), (5, False), (8, False)])
+def test_prepare_twelve_bits_are_noticed_where_a_few_pictures_hold_a_bright_mark(
+    small: Small, tmp_path: Path, bright: int, refused: bool
+) -> None:
+    (tmp_path / "p").mkdir()
+    for at in range(8):
+        values = np.random.default_rng(at).integers(0, 4096, (16, 16)).astype(np.uint16)
+        values[0, 0] = 65535 if at < bright else 4095
+        Image.fromarray(values).save(tmp_path / "p" / f"{at}.png")
+    settings = small(tmp_path / "p", split="slice")
+    if not refused:
+        assert prepare(settings, cache_dir=tmp_path / "cache").pixels.shape == (8, 1, 16, 16)
+        return
+    some = "The" if not bright else f"{8 - bright} of 8"
+    with pytest.raises(
+        DataError, match=f"{some} 16-bit pictures hold values of at most 4095, so 65535 is not"
+    ) as caught:
+        prepare(settings, cache_dir=tmp_path / "cache")
+    assert caught.value.file == f"{bright}.png"

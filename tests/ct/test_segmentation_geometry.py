@@ -446,3 +446,41 @@ def test_seg_on_an_enhanced_ct_lies_on_its_frames(tmp_path: Path, study_class: A
         assert sorted(masks) == [2, 3]
         assert all((masks[index] == lopsided()[index]).all() for index in masks)
         change_file(path, without_geometry)  # its own frame number suffices
+
+
+def of_another_frame_of_reference(dataset: Dataset) -> None:
+    dataset.FrameOfReferenceUID = "1.2.3.4.5"
+
+
+def test_seg_of_another_frame_of_reference_is_read_where_its_pixels_are_those_of_the_slices(study: Any) -> None:
+    path = change_file(write_segmentation(study, {"Tumour": lopsided()}), of_another_frame_of_reference)
+    assert (read_masks(study, path) == lopsided()).all()
+    box = lopsided()[2:4, 8:24, 38:52]
+    path = write_grid(study, box, first=place(2, 8, 38), along=AXES["left"], down=AXES["back"], spacing=SPACING)
+    assert (read_masks(study, change_file(path, of_another_frame_of_reference)) == lopsided()).all()
+
+
+@pytest.mark.parametrize(("distance", "axis"), [(8.2, 0), (-11.0, 1), (1.0, 2), (0.2, 0)])
+def test_seg_of_another_frame_of_reference_beside_the_pixels_of_the_slices_is_refused(
+    study: Any, distance: float, axis: int
+) -> None:
+    """Its positions mean other places, so that the tumour would be cut where it is not."""
+    path = change_file(write_segmentation(study, {"Tumour": lopsided()}), move(distance, axis))
+    change_file(path, of_another_frame_of_reference)
+    with pytest.raises(DataError, match="another frame of reference than its series"):
+        read_masks(study, path)
+
+
+def test_seg_is_read_as_before_where_the_series_names_no_frame_of_reference(tmp_path: Path, study_class: Any) -> None:
+    def forget(dataset: Dataset, index: int) -> None:
+        uneven(dataset, index)
+        dataset.FrameOfReferenceUID = ""
+
+    study = study_class(tmp_path, change=forget).write()
+    for image in (dcmread(file) for file in study.files):
+        assert not image.FrameOfReferenceUID
+    complete = study_class(tmp_path / "complete", change=uneven).write()
+    path = change_file(write_segmentation(complete, {"Tumour": lopsided()}), move(0.2))
+    moved = study.root / "seg.dcm"
+    path.rename(moved)
+    assert (read_masks(study, moved) == lopsided()).all()

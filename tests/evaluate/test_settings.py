@@ -74,3 +74,15 @@ def test_parse_samples_refuses_too_few(text: str) -> None:
 )
 def test_looks_are_an_eighth_a_quarter_a_half_and_all(full: int, counts: tuple[int, ...]) -> None:
     assert looks(full) == counts
+
+
+@pytest.mark.parametrize("text", ["histologies=", "histologies=adenocarcinoma:", "histologies=:", "roi=", "roi= "])
+def test_parse_data_empty_names_are_refused(text: str) -> None:
+    """An empty histology would choose the patients of whom none is known."""
+    with pytest.raises(SettingsError, match=text.partition("=")[0]):
+        parse_data(f"studies,{text}")
+
+
+def test_parse_data_names_have_no_spaces_around_them() -> None:
+    data = parse_data("studies,histologies=adenocarcinoma : squamous cell carcinoma,roi= GTV-1 ")
+    assert (data.histologies, data.roi) == (("adenocarcinoma", "squamous cell carcinoma"), "GTV-1")

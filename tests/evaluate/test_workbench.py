@@ -14,9 +14,10 @@ import pytest
 from pytest_medgan.embedding import resolve_extractor
 from pytest_medgan.embedding.spaces import space_of_function
 from pytest_medgan.errors import ExtractorError
-from pytest_medgan.evaluate import Workbench
+from pytest_medgan.evaluate import Settings, Workbench
+from pytest_medgan.evaluate.file_state import file_state
 from pytest_medgan.evaluate.workbench import MODELS
-from pytest_medgan.records import ImageSet
+from pytest_medgan.records import DataSettings, ImageSet
 
 SPACE = """
 import pathlib
@@ -97,13 +98,16 @@ def test_session_that_embeds_checks_the_stored_canary(space: Any) -> None:
     assert session(space, images(2))[1] == 28
 
 
-def test_changed_source_changes_the_canary(space: Any) -> None:
-    first, _ = session(space, images())
+def test_changed_source_under_an_old_identity_is_refused(space: Any) -> None:
+    """The stored features are those of the source before."""
+    session(space, images())
     module = Path("counted_space.py")
-    module.write_text(module.read_text().replace("* factor", "* 2 * factor"))
-    second, asked = session(fresh(), images())
-    assert asked == 8
-    np.testing.assert_allclose(second, 2 * np.array(first))
+    whole = module.read_text()
+    module.write_text(whole.replace("* factor", "* 2 * factor"))
+    with pytest.raises(ExtractorError, match="other features than those stored under the same identity"):
+        session(fresh(), images())
+    module.write_text(f"{whole}# a comment\n")
+    assert session(fresh(), images())[1] == 8
 
 
 def test_extractor_without_source_is_checked_every_time(space: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,3 +131,31 @@ def test_models_that_were_not_asked_for_lately_are_released(tmp_path: Path) -> N
     assert made[-1] == MODELS
     keep(1)
     assert made[-1] == 1
+
+
+def test_model_that_was_written_anew_is_loaded_anew(tmp_path: Path) -> None:
+    """A test may export one checkpoint after the other to the same path."""
+    bench, path = Workbench(tmp_path / "cache"), tmp_path / "made.npz"
+    settings = Settings(DataSettings(str(tmp_path), size=8), generator=str(path), seeds=(0,))
+    drawn = []
+    for grey in (10, 200):
+        np.savez(path, pixels=np.full((20, 8, 8), grey, np.uint8))
+        generator = bench.generator(settings)
+        assert bench.generator(settings) is generator
+        drawn.append((int(generator(4, 0).mean()), generator.identity))
+    assert [grey for grey, _ in drawn] == [10, 200]
+    assert drawn[0][1] != drawn[1][1]
+
+
+def test_state_of_files_sees_weights_and_the_parts_of_a_folder(tmp_path: Path) -> None:
+    weights, part = tmp_path / "w.safetensors", tmp_path / "pipeline" / "unet" / "weights.bin"
+    part.parent.mkdir(parents=True)
+    for path in (weights, part):
+        path.write_bytes(b"1")
+    for spec in (f"package.module:build,weights={weights}", f"{weights},latent=512", str(tmp_path / "pipeline")):
+        before = file_state(spec)
+        assert before == file_state(spec)
+        for path in (weights, part):
+            path.write_bytes(path.read_bytes() + b"2")
+        assert file_state(spec) != before
+    assert file_state("package.module:build") == file_state("dcgan") == ()
