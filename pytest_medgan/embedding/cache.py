@@ -64,6 +64,8 @@ class Cache:
     patience: float = PATIENCE
     counts: Counts = field(default_factory=Counts)
     trouble: str | None = None  # why nothing is stored, in words without a path; None while all is well
+    # (identity, numeric class) of spaces that compute something else than what is stored -> the error, in words
+    moved: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def space(self, identity: str, numeric_class: str, *, counted: bool = True) -> Space:
         """Return the part of the folder that belongs to one feature space; `counted` adds to `counts`."""

@@ -4,8 +4,9 @@ A baseline stores it. When the features of these images have moved by more than 
 library or the weights compute something else, and scores may not be compared.
 
 The store of features keeps it too, under the digest of all that could move it (`digest_environment`): with nothing
-changed it is not computed again. Files that a user's extractor reads are not part of that digest. So before anything is
-embedded the canary is computed all the same and compared with the stored one (`check_canary`).
+changed it is not computed again. Where it differs from the first one of the same identity, nothing is embedded, since
+features are stored by identity alone. Files that a user's extractor reads are not part of that digest. So before
+anything is embedded the canary is computed all the same and compared with the stored one (`check_canary`).
 """
 
 from __future__ import annotations
@@ -54,20 +55,39 @@ def canary(space: FeatureSpace) -> tuple[float, ...]:
 def stored_canary(space: FeatureSpace, cache: Cache, device: str = "cpu") -> tuple[tuple[float, ...], bool]:
     """Return the canary, and whether it was computed now; it is read where nothing that could move it has changed.
 
+    Where the extractor computes something else than when features were first stored under its identity, `cache.moved`
+    says so, and `embed_images` refuses to mix both.
+
     Raises:
         ExtractorError: The extractor returns something that is no features.
     """
     environment = digest_environment(space, device)
-    if environment is None:
-        return canary(space), True
     images = _canned(space)
-    stored = cache.space(f"canary {environment} of {space.identity}", space.numeric_class, counted=False)
 
     def compute(index: list[int], done: int) -> Answer:
         return check_answer(space.embed(images[index]), len(index))
 
-    features, _ = stored.gather(image_digests(images), compute, len(images))
-    return project(features), stored.counts.computed > 0
+    is_new, digests = True, image_digests(images)
+    if environment is None:
+        answer = compute(list(range(len(images))), 0)
+    else:
+        stored = cache.space(f"canary {environment} of {space.identity}", space.numeric_class, counted=False)
+        answer = stored.gather(digests, compute, len(images))
+        is_new = stored.counts.computed > 0
+    found = project(answer[0])
+    first = cache.space(f"first canary of {space.identity}", space.numeric_class, counted=False)
+    features, _ = first.gather(digests, lambda index, done: _rows(answer, index), len(images))
+    try:
+        _compare(found, project(features), space)
+    except ExtractorError as error:  # a baseline is compared with what the extractor computes now, and says so itself
+        cache.moved[space.identity, space.numeric_class] = str(error)
+    return found, is_new
+
+
+def _rows(answer: Answer, index: list[int]) -> Answer:
+    """Return some rows of an answer."""
+    features, probabilities = answer
+    return features[index], None if probabilities is None else probabilities[index]
 
 
 def _canned(space: FeatureSpace) -> UInt8:
@@ -81,7 +101,12 @@ def check_canary(space: FeatureSpace, known: tuple[float, ...]) -> None:
     Raises:
         ExtractorError: It computes something else.
     """
-    gap = distance(canary(space), known)
+    _compare(canary(space), known, space)
+
+
+def _compare(found: tuple[float, ...], known: tuple[float, ...], space: FeatureSpace) -> None:
+    """Raise ExtractorError where a canary has moved by more than the space's numeric class allows."""
+    gap = distance(found, known)
     if not gap <= CANARY_TOLERANCE[space.numeric_class]:  # NaN must not pass
         how = f"differ by {gap:.1e}" if math.isfinite(gap) else "cannot be compared"
         raise ExtractorError(

@@ -82,13 +82,13 @@ def resolve_extractor(extractor: Any) -> FeatureSpace:
 
 
 def check_answer(answer: Answer, count: int) -> Answer:
-    """Return what an extractor returned for `count` images as float32.
+    """Return a copy in float32 of what an extractor returned for `count` images; it may use its arrays again.
 
     Raises:
         ExtractorError: A shape is wrong, a feature is NaN or infinite, or probabilities do not sum to 1.
     """
-    features = np.asarray(answer[0], dtype=np.float32)
-    probabilities = None if answer[1] is None else np.asarray(answer[1], dtype=np.float32)
+    features = np.array(answer[0], dtype=np.float32)
+    probabilities = None if answer[1] is None else np.array(answer[1], dtype=np.float32)
     if features.ndim != 2 or len(features) != count or features.shape[1] == 0:
         raise ExtractorError(
             f"The extractor returned features {list(features.shape)} for {count} images. Return [{count},D]."

@@ -93,7 +93,8 @@ def embed_images(
 
     Raises:
         ExtractorError: The extractor takes no images or volumes of this kind, or returns NaN, another count, or another
-            width from one block to the next. It is raised in every process where it happens in one.
+            width from one block to the next; or `cache.moved` says that it is not what the stored features are of. It
+            is raised in every process where it happens in one.
     """
     space, pixels = resolve_extractor(extractor), images.pixels
     if pixels.ndim not in (4, 5) or pixels.shape[1] not in (1, 3) or pixels.dtype != np.uint8 or len(pixels) == 0:
@@ -134,4 +135,6 @@ def _embed_share(
     stored, images = cache.space(space.identity, space.numeric_class), image_digests(pixels)
     if before is not None and stored.lacks(images):
         before()
+    if (problem := cache.moved.get((space.identity, space.numeric_class))) is not None:
+        raise ExtractorError(problem)
     return stored.gather(images, compute, block)

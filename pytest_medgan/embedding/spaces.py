@@ -2,8 +2,8 @@
 
 `package.module:callable` names one of
   a function   uint8 [N,1,H,W] or in colour [N,3,H,W] (numpy) -> features [N,D], or (features [N,D], probabilities
-               [N,K]). Its identity is its attribute `identity`, or else a digest of its module's source, which does not
-               cover files that it reads.
+               [N,K]). Its identity is its attribute `identity`, or else a digest of its module's source and, of a
+               torch module, of its weights; neither covers files that it reads.
   an object    with `identity`, `numeric_class` and `embed(pixels, progress)`: the Extractor protocol itself
   a class      of such objects, made without arguments
 
@@ -33,12 +33,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pytest_medgan.embedding.arithmetic import arithmetic
 from pytest_medgan.embedding.batches import Batches, Stream
 from pytest_medgan.embedding.contract import Answer, FeatureSpace, resolve_extractor
 from pytest_medgan.embedding.spec import ExtractorSpec
+from pytest_medgan.embedding.state_files import digest_state
 from pytest_medgan.errors import ExtractorError
 from pytest_medgan.ground.torch_files import file_operators, tensors_only
 from pytest_medgan.ground.user_code import calling, find_named
@@ -89,18 +90,27 @@ def _stream(name: str, function: Function) -> Stream:
 
 
 def _split_answer(answer: object) -> Answer:
-    """Return features and probabilities, in whichever form they came."""
-    if isinstance(answer, tuple | list) and len(answer) == 2:
+    """Return features and probabilities, in whichever form they came; a list of two rows is no pair."""
+    if isinstance(answer, tuple | list) and len(answer) == 2 and not _is_row(answer[0]):
         return _to_array(answer[0]), None if answer[1] is None else _to_array(answer[1])
     return _to_array(answer), None
 
 
+def _is_row(values: object) -> bool:
+    """Return whether these are the features of one image."""
+    if isinstance(values, tuple | list):
+        return bool(values) and np.isscalar(values[0])
+    return getattr(values, "ndim", 2) == 1
+
+
 def _to_array(values: Any) -> Float32:
-    """Return an array or tensor as a float32 array."""
+    """Return a copy of an array or tensor in float32; a function may use one array for all that it returns."""
     if isinstance(values, Tensor):
-        values = values.detach().float().cpu().numpy()
+        values = (values.detach() if values.is_complex() else values.detach().float()).cpu().numpy()
     try:
-        return np.asarray(values, dtype=np.float32)
+        if np.iscomplexobj(values):
+            raise ExtractorError("The extractor returned complex numbers. Return real ones, such as their magnitudes.")
+        return np.array(values, dtype=np.float32)
     except (TypeError, ValueError):
         raise ExtractorError(
             f"The extractor returned a {type(values).__name__} that is no array of numbers. Return [N,D]."
@@ -149,9 +159,12 @@ def _from_module(module: str, spec: ExtractorSpec) -> FeatureSpace:
     if not callable(found):
         raise ExtractorError(f"{spec.name} is no function. Give one that takes uint8 [N,1,H,W] and returns [N,D].")
     _check_signature(found, spec.name)
-    identity = vars(found).get("identity") if hasattr(found, "__dict__") else None
-    if identity is None:
+    identity = getattr(found, "identity", None)  # its own, its class's or a property
+    if identity is None or callable(identity):
         identity = f"{spec.name};source {hashlib.sha256(_source(sys.modules[module])).hexdigest()[:16]}"
+        if isinstance(found, nn.Module):
+            weights = {name: value for name, value in found.state_dict().items() if isinstance(value, Tensor)}
+            identity += f";weights {digest_state(weights)}"
     return replace(space_of_function(spec.name, str(identity), found, _batch(spec), (module,)), is_users=True)
 
 

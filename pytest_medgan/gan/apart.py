@@ -180,5 +180,4 @@ def _open(file: ModelFile) -> BlockGenerator:
     choice = None if said.label is None else ClassChoice(said.label, said.classes)
     if path.suffix == onnx_files.SUFFIX:
         return onnx_files.from_onnx(path, latent=said.latent, values=said.values, choice=choice, device=device)
-    numbers = None if said.latent is None else said.latent[0]
-    return from_archive(path, latent=numbers, values=said.values, choice=choice, device=device)
+    return from_archive(path, latent=said.latent, values=said.values, choice=choice, device=device)

@@ -23,21 +23,20 @@ from torch.export.passes import move_to_device_pass
 from pytest_medgan.errors import CheckpointError
 from pytest_medgan.gan.architecture import NetworkConfig
 from pytest_medgan.gan.checkpoint import CONVERSION, is_bare_pickle
-from pytest_medgan.gan.class_inputs import ClassChoice, ClassNetwork, NetworkInput, fit_class, order_inputs
+from pytest_medgan.gan.class_inputs import ClassChoice, ClassNetwork, NetworkInput, fit_class
 from pytest_medgan.gan.conditions import Conditions
 from pytest_medgan.gan.description import ENTRY, read_description
+from pytest_medgan.gan.latent_inputs import find_latents, shape_network
 from pytest_medgan.gan.networks import Joined, noise_of, restore_generator
 from pytest_medgan.gan.probing import (
     GREY_LEVEL,
     PROBED_VOLUMES,
     PROBES,
-    USUAL_LATENTS,
     Rescaled,
     check_network,
     check_shape,
     find_volume_shape,
     probing_latents,
-    try_latents,
 )
 from pytest_medgan.gan.sampling import NetworkGenerator, choose_device
 from pytest_medgan.gan.state_files import read_state
@@ -53,21 +52,23 @@ _PICKLE = f"The file is a pickle, which runs code when it is loaded. {CONVERSION
 def from_archive(
     path: Path,
     *,
-    latent: int | None = None,
+    latent: int | tuple[int, ...] | None = None,
     values: tuple[float, float] | None = None,
     choice: ClassChoice | None = None,
     device: str = "cpu",
     progress: Progress = no_progress,
 ) -> NetworkGenerator:
-    """Return the generator of a TorchScript or torch.export file: z float32 [N,latent] -> images [N,C,H,W].
+    """Return the generator of a TorchScript or torch.export file: z [N,latent] or [N,...] -> images [N,C,H,W].
 
-    It may draw volumes, [N,1,D,H,W].
+    It may draw volumes, [N,1,D,H,W]. Latents have the floating point type that the file states of its input or, of
+    TorchScript, that of the weights.
 
     Args:
         path: The file.
-        latent: Dimension of the latent; None takes it from what the file says of itself (`medgan convert` writes it),
-            from its name (`generator-z512.pt`) or from the exported program's example input, and otherwise tries 100,
-            512, 128, 64 and 256.
+        latent: Shape of a latent, or how many numbers it has; None takes it from what the file says of itself
+            (`medgan convert` writes it), from its name (`generator-z512.pt`) or from the exported program's example
+            input, and otherwise tries 100, 512, 128, 64 and 256. Where the file states no shape, [N,latent] is tried
+            before [N,latent,1,1].
         values: What the model returns for black and for white; None takes what the file says of itself, or else -1 and
             1, and a model with few values below -0.25 is then refused, since it may well mean 0 and 1.
         choice: The class to draw, for a model with a second input that takes one (see `class_inputs`).
@@ -87,11 +88,10 @@ def from_archive(
         network = ClassNetwork(network, given, by_name=given.name in opened.by_name)
     said = read_description(opened.description, path.name)
     values = said.values if values is None else values
-    candidates = (latent,) if latent is not None else said.candidates or _named_latent(path) or _stated_latent(inputs)
+    shape = (latent,) if isinstance(latent, int) else latent
+    latents = find_latents(opened.network, inputs, shape, described=said.candidates, path=path)
     try:
-        found, images = try_latents(
-            network, candidates or USUAL_LATENTS, device=device, file=path.name, action=_DYNAMIC
-        )
+        network, found, images = shape_network(network, latents, device=device, file=path.name, action=_DYNAMIC)
     except CheckpointError as error:
         if opened.batch not in (None, 2):
             raise _fixed_batch(opened.batch, path) from error
@@ -106,14 +106,16 @@ def from_archive(
             file=path.name,
         ) from error
     check_shape(images, 2, is_volume=True, file=path.name)
-    shape = find_volume_shape(images)
+    volume = find_volume_shape(images)
     if values is not None:
         network = Rescaled(network, *values)
-    count = PROBES if shape is None else PROBED_VOLUMES
+    count = PROBES if volume is None else PROBED_VOLUMES
     _check(network, found, path, count=count, device=device, is_said=values is not None, is_fixed=opened.batch == 2)
     identity = hashlib.sha256(content + (b"" if values in (None, (-1.0, 1.0)) else repr(values).encode())).hexdigest()
     if given is not None:
         identity = digest_values(identity, "class", given.label, given.shape)
+    if shape is not None and len(shape) > 1:
+        identity = digest_values(identity, "latent", shape)
     noise = said.noise if (found,) == said.candidates else 0
     generator = NetworkGenerator(
         Joined(network) if noise else network,
@@ -121,7 +123,7 @@ def from_archive(
         identity=identity,
         device=device,
         noise=noise,
-        volume_shape=shape,
+        volume_shape=volume,
         progress=progress,
     )
     generator.condition = Conditions(None if given is None else given.label).text
@@ -225,12 +227,6 @@ def _open(path: Path, content: bytes, device: str, *, takes_class: bool) -> _Ope
     return opened
 
 
-def _stated_latent(inputs: Sequence[NetworkInput]) -> tuple[int, ...]:
-    """Return the dimension of the latent that a file states of its inputs, or nothing."""
-    shape = order_inputs(inputs)[0].shape if inputs else None
-    return (shape[0],) if shape is not None and len(shape) == 1 and shape[0] is not None else ()
-
-
 def _scripted_inputs(network: Any, *, takes_class: bool) -> list[NetworkInput]:
     """Return the inputs of a TorchScript module that are given: those without a default, and the class."""
     _, *taken = network.forward.schema.arguments  # the first is the module itself
@@ -269,12 +265,6 @@ def _kind(path: Path) -> str:
     ):
         return "torch.export"
     raise CheckpointError(_PICKLE, file=path.name)
-
-
-def _named_latent(path: Path) -> tuple[int, ...]:
-    """Return the dimension of the latent that a file's name states, or nothing."""
-    parts = path.stem.replace("_", "-").split("-")
-    return tuple(int(part[1:]) for part in parts if part[:1] == "z" and part[1:].isdigit())[:1]
 
 
 def from_state_dict(

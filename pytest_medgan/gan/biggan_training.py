@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -136,12 +137,24 @@ class BigGANTrainer(AdversarialTrainer):
 
 
 def _checked_labels(images: ImageSet, classes: int) -> Tensor:
-    """Return the labels of images, int64 [N], on the CPU; raise TrainingError where one is missing or no class."""
+    """Return the labels of images, int64 [N], on the CPU.
+
+    Raises:
+        TrainingError: An image has no label or one that is no class, or a class has no image and would be drawn by
+            weights that were never trained.
+    """
     found = images.labels
     if found is None or found.size == 0 or found.min() < 0 or found.max() >= classes:
         raise TrainingError(
             f"The training images do not all have a label of 0 to {classes - 1}. Leave out those without one, or leave "
             "--classes out."
+        )
+    missing = np.flatnonzero(np.bincount(found, minlength=classes) == 0)
+    if len(missing):
+        more = f" and {len(missing) - 1} more" if missing[1:].size else ""
+        raise TrainingError(
+            f"The training images hold none of class {missing[0]}{more}. Number the classes that they hold from 0 and "
+            "correct --classes, or train on more images than --limit leaves."
         )
     return torch.from_numpy(found.astype("int64"))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_medgan.errors import CheckpointError, SettingsError
-from pytest_medgan.gan import onnx_files, pipelines
+from pytest_medgan.gan import pipelines
 from pytest_medgan.gan.apart import ApartGenerator, ModelChoices, from_model_file, is_model
 from pytest_medgan.gan.architecture import Architecture
 from pytest_medgan.gan.architectures import ARCHITECTURES
@@ -37,11 +37,11 @@ def load_generator(text: str, *, device: str = "cpu", progress: Progress = no_pr
 
     - `PATH.safetensors[,truncation=T][,class=C]`: a checkpoint; PATH may be the folder of a finished training run; a
       class is one of those that a BigGAN was trained with
-    - `PATH.pt`, `PATH.pt2`: TorchScript or torch.export, z float32 [N,latent] -> images in -1..1; behind it
-      `,latent=DIMENSION`, `,range=BLACK:WHITE` where the images lie in another range, such as `range=0:1`, and
-      `,seconds=NUMBER`, the time that a block of 32 images may take (300 unless said); `,class=NUMBER` for a model
-      whose second input takes the class of each image, and `,classes=NUMBER` where it takes it one-hot and does not say
-      of how many
+    - `PATH.pt`, `PATH.pt2`: TorchScript or torch.export, z [N,latent] -> images in -1..1; behind it
+      `,latent=DIMENSION` or a shape, such as `latent=100x1x1`; `,range=BLACK:WHITE` where the images lie in another
+      range, such as `range=0:1`; `,seconds=NUMBER`, the time that a block of 32 images may take (300 unless said);
+      `,class=NUMBER` for a model whose second input takes the class of each image, and `,classes=NUMBER` where it takes
+      it one-hot and does not say of how many
     - `PATH.onnx`: an ONNX graph, read as the above; `,latent=` only where the graph leaves it open
     - `package.module:name`: a callable `(count, seed) -> uint8 [N,C,H,W]`; or a model, a class of one or a function
       that builds one: a torch module, or an object with `sample(count)` or `decode(z)`; behind it `,latent=`,
@@ -112,11 +112,6 @@ def _read_shape(text: str) -> tuple[int, ...]:
     return tuple(map(whole_number(1), text.split("x")))
 
 
-def _read_number(text: str) -> tuple[int, ...]:
-    """Return how many numbers a latent has, as its shape."""
-    return (whole_number(1)(text),)
-
-
 def _read_seconds(text: str) -> float:
     """Return a time limit."""
     seconds = float(text)
@@ -126,7 +121,6 @@ def _read_seconds(text: str) -> float:
 
 
 _RANGE = Option(_read_range, "the values of black and white, such as 0:1")
-_LATENT = Option(_read_number, "a whole number of at least 1")
 _SHAPE = Option(_read_shape, "a whole number of at least 1, or several, such as 4x8x8")
 _SECONDS = Option(_read_seconds, "a number of at least 1, in seconds")
 _STEPS = Option(whole_number(1), "a whole number of at least 1")
@@ -156,8 +150,7 @@ def _from_model_file(path: Path, spec: Spec, device: str, progress: Progress) ->
     elif path.is_dir():
         known = {"trust": _TRUST, "latent": _SHAPE, "range": _RANGE, "steps": _STEPS}
     else:
-        known = {"latent": _SHAPE if path.suffix == onnx_files.SUFFIX else _LATENT, "range": _RANGE}
-        known |= {"class": _CLASS, "classes": _CLASSES}
+        known = {"latent": _SHAPE, "range": _RANGE, "class": _CLASS, "classes": _CLASSES}
     chosen = read_options(spec.options, {**known, "seconds": _SECONDS}, _SUBJECT)
     if "classes" in chosen and "class" not in chosen:
         raise SettingsError(f"{_SUBJECT} has classes= and no class to draw. Add class=NUMBER, or leave classes= out.")

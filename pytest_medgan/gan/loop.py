@@ -26,6 +26,7 @@ from pytest_medgan.gan.checkpoint import Checkpoint, current_versions
 from pytest_medgan.gan.described import added_fields, plain_values
 from pytest_medgan.gan.distributed import World
 from pytest_medgan.gan.latents import BLOCK
+from pytest_medgan.gan.recipes import pseudonyms
 from pytest_medgan.gan.run_folder import FINISHED, RunFolder
 from pytest_medgan.gan.sampling import NetworkGenerator, from_checkpoint
 from pytest_medgan.gan.stepping import stepper
@@ -104,6 +105,7 @@ class Loop:
         progress: Progress,
     ) -> None:
         self.config, self.settings, self.images, self.folder, self.run = config, settings, images, folder, run
+        self._patients = pseudonyms(images)
         self.trainer, self.key, self.world, self.device = trainer, key, world, device
         self.on_checkpoint, self.on_log, self.progress = on_checkpoint, on_log, progress
         self._stepper = stepper(trainer, graph=run.graph and world.size == 1)
@@ -130,6 +132,12 @@ class Loop:
         elif (found := self.folder.latest(self.progress)) is not None:
             self._refuse_other_run(found)
             self._continue(found)
+        elif (self.folder.folder / FINISHED).exists():
+            raise TrainingError(
+                "The folder holds a finished generator and no checkpoint to continue from. Choose another --out, or "
+                "move the generator away to train anew.",
+                file=self.folder.folder.name,
+            )
         if self.run.on_begin is not None and self.world.writes:
             self.run.on_begin(self.folder.folder, self.settings.seed)
 
@@ -156,6 +164,18 @@ class Loop:
             raise TrainingError(
                 f"The run in this folder differs in {', '.join(different)}. Resume it with the settings that it was "
                 "begun with, or choose another --out.",
+                file=self.folder.folder.name,
+            )
+        if found.revision != row.revision:
+            raise TrainingError(
+                "The run in this folder was begun with another revision of the training code, and would not end as it "
+                "would have. Continue it with the version that it was begun with, or choose another --out.",
+                file=self.folder.folder.name,
+            )
+        if found.step > self.trainer.steps:  # a recipe names the steps
+            raise TrainingError(
+                f"The run in this folder is at step {found.step}, and {self.trainer.steps} were asked for. Ask for at "
+                "least as many, or choose another --out.",
                 file=self.folder.folder.name,
             )
 
@@ -284,7 +304,7 @@ class Loop:
             tensors={name: tensor.detach().cpu().clone() for name, tensor in self.trainer.state().items()},
             stage=self.trainer.stage(self.step),
             training_recipe=self.images.recipe,
-            patients=tuple(sorted(set(map(str, self.images.groups)))),
+            patients=self._patients,
             images=len(self.images),
             window=self.images.window,
             seed=self.settings.seed,

@@ -70,7 +70,7 @@ class Model:
         images = self.images(self.block, z, seed, block)
         check_shape(images, self.block, is_volume=self.draws_volumes)
         if images.dtype == torch.uint8:
-            pixels: UInt8 = images.cpu().numpy()
+            pixels: UInt8 = images.cpu().numpy().copy()  # a model may use one array for all that it returns
             return pixels
         return to_grey(images if self.values is None else rescale(images, self.values))
 
@@ -127,10 +127,9 @@ def check_model(
         raise CheckpointError("The model returns grey levels, uint8, which have no other range. Leave range= out.")
 
     def draw(latents: Tensor | None) -> Tensor:
-        images = model.images(count, latents, 0, 0)
-        return _signed(images, values)
+        return _signed(model.images(count, latents, 0, 0), values)
 
-    first = _signed(first, values)
+    first = _signed(first, values).clone()  # a model may use one array for all that it returns
     if not is_grey:
         check_range(first, is_said=values is not None)
     if z is None or model.block == 1:

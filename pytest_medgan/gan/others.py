@@ -29,7 +29,7 @@ from pytest_medgan.records import ImageSet, Int64, Names, UInt8
 
 
 def check_images(images: object, count: int, dimensions: int = 4) -> UInt8:
-    """Return the images of a generator as a uint8 array [count,C,H,W].
+    """Return a copy of a generator's images, uint8 [count,C,H,W]; it may use one array for all that it returns.
 
     Args:
         images: What it returned.
@@ -58,7 +58,7 @@ def check_images(images: object, count: int, dimensions: int = 4) -> UInt8:
         raise CheckpointError(
             f"The generator returned {len(images)} images instead of {count}. Return the number asked for."
         )
-    pixels: UInt8 = images
+    pixels: UInt8 = np.array(images, order="C")
     return pixels
 
 
@@ -216,7 +216,7 @@ def from_pool(path: Path) -> ImagePool:
         CheckpointError: It holds no usable images; the error names the file.
     """
     try:
-        images = read_folder(path) if path.is_dir() else read_npz(path)
+        images = read_folder(path) if path.is_dir() else read_npz(path, has_labels=False)
     except DataError as error:
         raise CheckpointError(str(error), file=error.file) from error
     if path.is_dir() or images.groups.tolist() == [str(i) for i in range(len(images))]:

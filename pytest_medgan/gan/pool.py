@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pytest_medgan.errors import DataError
 from pytest_medgan.ground.arrays import read_arrays
@@ -14,15 +15,21 @@ from pytest_medgan.ground.listing import PICTURES, VOLUMES, list_files
 from pytest_medgan.ground.pictures import SUFFIXES, PictureKind, holds_colour, read_picture
 from pytest_medgan.records import ImageSet, UInt8
 
-_ARRAYS = ("pixels", "groups", "patient", "labels", "window", "recipe")
+_GROUPS = ("groups", "patient", "patients", "patient_id")  # as those who read studies from an .npz call them
+_ARRAYS = ("pixels", *_GROUPS, "labels", "window", "recipe")
+_UNKNOWN = -1  # the label of an image whose class nobody knows
 
 
-def read_npz(path: Path) -> ImageSet:
+def read_npz(path: Path, *, has_labels: bool = True) -> ImageSet:
     """Read images from an .npz file, without unpickling anything.
 
-    The file holds `pixels`, uint8 [N,H,W] or [N,C,H,W], and may hold `groups` (or `patient`) [N], `labels` [N],
-    `window` [2] and `recipe`. Without groups every image is its own group; without a recipe, pixels and labels are
-    digested.
+    The file holds `pixels`, uint8 [N,H,W] or [N,C,H,W], and may hold `groups` (or `patient`, `patients`, `patient_id`)
+    [N], `labels` [N], `window` [2] and `recipe`. Without groups every image is its own group; without a recipe, pixels
+    and labels are digested.
+
+    Args:
+        path: The file.
+        has_labels: Whether labels are read; generated images need none.
 
     Raises:
         DataError: The file cannot be read, or its arrays are not these.
@@ -34,8 +41,9 @@ def read_npz(path: Path) -> ImageSet:
         )
     pixels = _as_images(arrays["pixels"], path)
     n = len(pixels)
-    groups = arrays.get("groups", arrays.get("patient", np.arange(n))).astype(np.str_)
-    labels = arrays["labels"].astype(np.int8) if "labels" in arrays else None
+    key = next((name for name in _GROUPS if name in arrays), None)
+    groups = (np.arange(n) if key is None else arrays[key]).astype(np.str_)
+    labels = _labels(arrays["labels"], path) if has_labels and "labels" in arrays else None
     if groups.shape != (n,) or (labels is not None and labels.shape != (n,)):
         raise DataError(
             f"The array file holds {n} images, but groups or labels of another length. Save one for each image.",
@@ -46,7 +54,24 @@ def read_npz(path: Path) -> ImageSet:
     return ImageSet(pixels, groups, recipe, labels, _window(arrays.get("window"), path))
 
 
-def _window(values: np.typing.NDArray[Any] | None, path: Path) -> tuple[float, float] | None:
+def _labels(values: npt.NDArray[Any], path: Path) -> npt.NDArray[np.int8]:
+    """Return labels as they are kept; NaN, as tables write it, is an unknown one.
+
+    Raises:
+        DataError: One is no whole number of -1 to 127.
+    """
+    if values.dtype.kind in "iubf":
+        whole = np.where(np.isnan(values), _UNKNOWN, values)
+        if values.size == 0 or (whole.min() >= _UNKNOWN and whole.max() <= 127 and (whole == np.rint(whole)).all()):
+            return np.asarray(whole, np.int8)
+    raise DataError(
+        f"The array `labels` is {values.dtype} and holds other values than whole numbers of -1 to 127. Number the "
+        "classes from 0, and write -1 where one is unknown.",
+        file=path.name,
+    )
+
+
+def _window(values: npt.NDArray[Any] | None, path: Path) -> tuple[float, float] | None:
     """Return the HU of 0 and 255, or None."""
     if values is None:
         return None
@@ -55,7 +80,7 @@ def _window(values: np.typing.NDArray[Any] | None, path: Path) -> tuple[float, f
     return float(values[0]), float(values[1])
 
 
-def _as_images(pixels: np.typing.NDArray[Any], path: Path) -> UInt8:
+def _as_images(pixels: npt.NDArray[Any], path: Path) -> UInt8:
     """Return pixels as [N,C,H,W]."""
     if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4) or pixels.size == 0:
         raise DataError(

@@ -80,6 +80,7 @@ def try_latents(
     """
     problem: Exception | None = None
     misfit: tuple[int, Tensor] | None = None  # of a dimension that is taken for several latents of another
+    other: type | None = None  # what it returns in place of a tensor
     for latent in candidates:
         try:
             with torch.no_grad(), exact_convolutions():
@@ -90,12 +91,17 @@ def try_latents(
             problem = error
             continue
         if not isinstance(images, Tensor):
+            other = type(images)
             continue
         if images.ndim and len(images) == 2:
             return latent, images
         misfit = misfit or (latent, images)
     if misfit is not None:
         return misfit
+    if other is not None:
+        raise CheckpointError(
+            f"The model returns a {other.__name__}. Make it return the images alone, [N,C,H,W].", file=file
+        )
     cause = "" if explain is None or problem is None else f" ({explain(problem)})"
     if len(candidates) == 1:
         raise CheckpointError(
@@ -167,12 +173,17 @@ def check_range(images: Tensor, *, is_said: bool, file: str | None = None) -> No
     """Raise CheckpointError where values are not in -1..1, or may be meant as 0..1 and no range was said."""
     images = images.float()
     low, high = float(images.min()), float(images.max())
-    beyond, dark = _share(images.abs() > MOST), _share(images < DARK)
-    if not math.isfinite(low + high) or beyond > (FEW_BEYOND_SAID if is_said else FEW_BEYOND):
-        where = "the range that was said (brought to -1..1, they are" if is_said else "-1..1 (they are"
-        share = f", {beyond:.0%} of them beyond -{MOST} to {MOST}" if math.isfinite(low + high) else ""
+    if not math.isfinite(low + high):
         raise CheckpointError(
-            f"The model's values lie outside {where} {low:.3g} to {high:.3g}{share}). Make it end in -1..1, or say "
+            "The model draws pixels that are NaN or infinite. Use an earlier checkpoint, or mend its last layers.",
+            file=file,
+        )
+    beyond, dark = _share(images.abs() > MOST), _share(images < DARK)
+    if beyond > (FEW_BEYOND_SAID if is_said else FEW_BEYOND):
+        where = "the range that was said (brought to -1..1, they are" if is_said else "-1..1 (they are"
+        raise CheckpointError(
+            f"The model's values lie outside {where} {low:.3g} to {high:.3g}, {beyond:.0%} of them beyond -{MOST} to "
+            f"{MOST}). Make it end in -1..1, or say "
             "what it returns for black and white by range=0:255 behind the name.",
             file=file,
         )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 import pytest_medgan
 from pytest_medgan.errors import CheckpointError
@@ -12,6 +16,8 @@ from pytest_medgan.gan.architectures import ARCHITECTURES, architecture_of
 from pytest_medgan.gan.described import added_fields, plain_values
 from pytest_medgan.ground.digests import digest_values
 from pytest_medgan.records import ImageSet
+
+_PSEUDONYM = re.compile("p[0-9a-f]{12}")
 
 
 def run_key(config: NetworkConfig, settings: TrainingSettings, images: ImageSet, *, half: bool = False) -> str:
@@ -26,6 +32,22 @@ def run_key(config: NetworkConfig, settings: TrainingSettings, images: ImageSet,
     row = architecture_of(config)
     chosen = _without_defaults(row.name, plain_values(config), plain_values(settings))
     return digest_values(row.name, row.revision, *chosen, images.recipe, len(images), half)
+
+
+def pseudonyms(images: ImageSet) -> tuple[str, ...]:
+    """Return the patients of a training set, sorted, none by name: checkpoints are handed on.
+
+    Studies come with pseudonyms, which stay; an array file may hold names. These become hashes of the same form, keyed
+    by the images, so without them a name cannot be tried out. No checkpoint holds the key: its `training_recipe` is
+    another digest.
+    """
+    names = set(map(str, images.groups))
+    named = {name for name in names if not _PSEUDONYM.fullmatch(name)}
+    if not named:
+        return tuple(sorted(names))
+    key = hashlib.blake2b(np.ascontiguousarray(images.pixels).data, digest_size=32).digest()
+    hashed = (hashlib.blake2b(name.encode(errors="surrogateescape"), key=key, digest_size=6) for name in named)
+    return tuple(sorted([*(names - named), *(f"p{digest.hexdigest()}" for digest in hashed)]))
 
 
 def run_recipe(

@@ -7,6 +7,7 @@ import pickle
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import torch
@@ -16,11 +17,13 @@ from torch import Tensor, nn
 from pytest_medgan.errors import CheckpointError
 from pytest_medgan.gan.checkpoint import CONVERSION
 
+_HOLDERS = ("state_dict", "model")  # of Lightning, and of MONAI's CheckpointSaver
+_WRAPPERS = ("module.", "_orig_mod.")  # of DistributedDataParallel and of torch.compile
 _DAMAGED = "The file cannot be read as a state dict; it may be truncated. Copy it again."
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a state dict by name, without `module.` in front.
+    """Return the tensors of a state dict by name, without `module.` or `_orig_mod.` in front of all of them.
 
     Args:
         path: A .safetensors file, or a file of torch.save, whose state dict may lie under `state_dict` or `model`.
@@ -28,35 +31,89 @@ def read_state(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: There is no such file, or it holds more than tensors or no state dict, or cannot be read.
     """
+    return _without_wrappers(_bare_state(_read(path), path))
+
+
+def _read(path: Path) -> Any:
+    """Return what a file of weights holds, read without running anything."""
     if not path.is_file():
         raise CheckpointError("The file of weights does not exist. Correct weights=.", file=path.name)
     try:
         with warnings.catch_warnings():  # torch warns of unusual pickles before it refuses them
             warnings.simplefilter("ignore")
             is_plain = path.suffix == ".safetensors"
-            weights = load_file(path) if is_plain else torch.load(path, map_location="cpu", weights_only=True)
+            return load_file(path) if is_plain else torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"The file holds more than tensors. {CONVERSION}", file=path.name) from error
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, safetensors.SafetensorError) as error:
         raise CheckpointError(_DAMAGED, file=path.name) from error
-    for name in ("state_dict", "model"):  # of Lightning, and of MONAI's CheckpointSaver
-        if isinstance(weights, Mapping) and isinstance(weights.get(name), Mapping):
-            weights = weights[name]
-    if not isinstance(weights, Mapping) or not all(isinstance(w, Tensor) for w in weights.values()):
+
+
+def _bare_state(content: Any, path: Path) -> dict[str, Tensor]:
+    """Return the state dict that a file's content is, or holds under one of the usual names."""
+    for name in _HOLDERS:
+        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
+            content = content[name]
+    if not isinstance(content, Mapping) or not all(isinstance(w, Tensor) for w in content.values()):
         raise CheckpointError(
             "The file holds no state dict. Save model.state_dict(), names to tensors.", file=path.name
         )
-    return {str(name).removeprefix("module."): weight for name, weight in weights.items()}
+    return {str(name): weight for name, weight in content.items()}
+
+
+def _without_wrappers(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return a state dict without the names of wrappers that all its names begin with."""
+    while wrapper := next((w for w in _WRAPPERS if state and all(name.startswith(w) for name in state)), None):
+        state = {name.removeprefix(wrapper): weight for name, weight in state.items()}
+    return state
+
+
+def _state_of(network: nn.Module, path: Path) -> dict[str, Tensor]:
+    """Return a network's weights among those of a file, which may hold other networks and optimisers as well.
+
+    Raises:
+        CheckpointError: There are several such sets of weights, as of a network and of its moving average.
+    """
+    content = _read(path)
+    flat, own = _flat(content), network.state_dict()
+    needed = {name for name in own if not name.endswith("num_batches_tracked")}  # older files have no such counters
+    first = next(iter(needed), "")
+    found: dict[str, dict[str, Tensor]] = {}
+    for front in {name[: len(name) - len(first)] for name in flat if name == first or name.endswith(f".{first}")}:
+        under = {name.removeprefix(front): weight for name, weight in flat.items() if name.startswith(front)}
+        if needed <= under.keys() <= own.keys() and all(under[name].shape == own[name].shape for name in needed):
+            found[front] = under
+    for front in ("", *(f"{holder}." for holder in _HOLDERS)):
+        if front in found:
+            return found[front]
+    if len(found) > 1:
+        names = ", ".join(repr(front.removesuffix(".")) for front in sorted(found))
+        raise CheckpointError(
+            f"The file holds several sets of weights of this network: {names}. Save the one to draw with in a file of "
+            "its own.",
+            file=path.name,
+        )
+    return next(iter(found.values())) if found else _without_wrappers(_bare_state(content, path))
+
+
+def _flat(content: Any, front: str = "") -> dict[str, Tensor]:
+    """Return all tensors in nested dictionaries by their names, joined by dots."""
+    if isinstance(content, Tensor):
+        return {front.removesuffix("."): content}
+    if not isinstance(content, Mapping):
+        return {}
+    parts = (_flat(value, f"{front}{name}.") for name, value in content.items())
+    return {name: weight for part in parts for name, weight in part.items()}
 
 
 def load_state(network: nn.Module, path: Path) -> None:
-    """Read the weights of a network from a file.
+    """Read the weights of a network from a file, which may hold more than them, such as a checkpoint of Lightning.
 
     Raises:
         CheckpointError: The file cannot be used, or holds the weights of another network.
     """
     try:
-        found = network.load_state_dict(read_state(path), strict=False)
+        found = network.load_state_dict(_state_of(network, path), strict=False)
     except RuntimeError as error:  # a weight of another shape
         raise CheckpointError(
             "The file's weights are of another shape than the network's. Build the network as it was trained.",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_medgan.embedding import Cache, FeatureSpace, canaries, canary, resolve_extractor
+from pytest_medgan.embedding import Cache, FeatureSpace, canaries, canary, embed_images, resolve_extractor
 from pytest_medgan.embedding.canaries import (
     LIBRARIES,
     check_canary,
@@ -22,7 +22,7 @@ from pytest_medgan.embedding.canaries import (
 from pytest_medgan.embedding.canned import canned_images, canned_volumes
 from pytest_medgan.embedding.contract import Answer
 from pytest_medgan.errors import ExtractorError
-from pytest_medgan.records import CANARY_TOLERANCE, Progress, UInt8
+from pytest_medgan.records import CANARY_TOLERANCE, ImageSet, Progress, UInt8
 
 SUMS = [1345600, 535011, 1320055, 2080769, 2129920, 1894400, 2089292, 1434896]
 
@@ -130,6 +130,26 @@ def test_canary_without_a_source_is_computed_every_time(space: FeatureSpace, qui
         _, computed = stored_canary(space, Cache(tmp_path))
         assert computed
         assert quick.asked == 8 * times
+
+
+@pytest.mark.parametrize("modules", [("no_such_module",), ()])
+def test_space_that_differs_from_the_first_of_its_identity_embeds_nothing(
+    modules: tuple[str, ...], space: FeatureSpace, tmp_path: Path
+) -> None:
+    """Features are stored by identity: those of an edited function would be mixed with older ones."""
+    space = replace(space, modules=modules)
+    first, _ = stored_canary(space, Cache(tmp_path))
+    images = ImageSet(canned_images(), np.arange(8).astype(str), "canned")
+    edited = replace(scaled(space, 1.1), engine="another environment")
+    for _ in range(2):
+        cache = Cache(tmp_path)
+        assert distance(stored_canary(edited, cache)[0], first) == pytest.approx(0.1, rel=1e-3)
+        with pytest.raises(ExtractorError, match="other features than those stored under the same identity"):
+            embed_images(edited, images, cache=cache)
+    for sound in (replace(edited, identity="version 2"), replace(space, engine="a third environment")):
+        cache = Cache(tmp_path)
+        stored_canary(sound, cache)
+        assert len(embed_images(sound, images, cache=cache).features) == 8
 
 
 def test_canned_volumes_have_the_shape_asked_for_and_differ_from_plane_to_plane() -> None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pytest_medgan.embedding import canary, embed_images, load_extractor
+from pytest_medgan.embedding.kinds import try_space
 from pytest_medgan.errors import ExtractorError
 from pytest_medgan.records import ImageSet
 from tests.shared_data import shared_data
@@ -48,6 +49,43 @@ def test_function_may_have_an_identity_and_give_probabilities(make_images: Calla
     embedded = embed_images(extractor, make_images(3, size=16))
     assert embedded.probabilities is not None
     assert embedded.probabilities.shape == (3, 2)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("name", ["reusing", "Reusing", "rows", "plain_rows", "network"])
+def test_features_are_right_in_each_form(name: str, make_images: Callable[..., ImageSet]) -> None:
+    """One array for all batches, and lists, which may hold the rows of two images."""
+    images = make_images(150, size=16)
+    extractor = load_extractor(f"own_spaces:{name}")
+    try_space(extractor, images.pixels)
+    expected = images.pixels.reshape(150, 4, 4, 4, 4).mean((2, 4)).reshape(150, 16)
+    np.testing.assert_allclose(embed_images(extractor, images).features, expected, rtol=1e-6)
+
+
+@pytest.mark.usefixtures("here")
+def test_complex_features_are_refused(make_images: Callable[..., ImageSet]) -> None:
+    with pytest.raises(ExtractorError, match="complex numbers"):
+        embed_images(load_extractor("own_spaces:complex_numbers"), make_images(3, size=16))
+
+
+@pytest.mark.usefixtures("here")
+def test_identity_of_a_callable_object_may_be_a_property(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise features of other weights would be read from the store."""
+    extractor = load_extractor("own_spaces:of_its_weights")
+    assert extractor.identity == "weight 1.0"
+    monkeypatch.setattr(sys.modules["own_spaces"].OfItsWeights, "weight", 2.0)
+    assert load_extractor("own_spaces:of_its_weights").identity == "weight 2.0"
+
+
+@pytest.mark.usefixtures("here")
+def test_identity_of_a_network_follows_its_weights() -> None:
+    first = load_extractor("own_spaces:network").identity
+    assert load_extractor("own_spaces:network").identity == first
+    scale = sys.modules["own_spaces"].network.scale
+    with torch.no_grad():
+        scale.fill_(2.0)
+        assert load_extractor("own_spaces:network").identity != first
+        scale.fill_(1.0)
 
 
 @pytest.mark.usefixtures("here")

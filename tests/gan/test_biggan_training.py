@@ -6,13 +6,14 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch.nn.functional import relu
 
-from pytest_medgan.errors import CheckpointError, SettingsError, TrainingError
+from pytest_medgan.errors import CheckpointError, DataError, SettingsError, TrainingError
 from pytest_medgan.gan.biggan import BigGANGenerator
 from pytest_medgan.gan.biggan_settings import BigGANConfig, BigGANSettings
 from pytest_medgan.gan.biggan_training import BigGANTrainer
@@ -22,6 +23,7 @@ from pytest_medgan.gan.latents import Stream, latents
 from pytest_medgan.gan.loading import load_generator
 from pytest_medgan.gan.loop import RunSettings
 from pytest_medgan.gan.losses import hinge_loss
+from pytest_medgan.gan.others import from_pool
 from pytest_medgan.gan.pool import read_npz
 from pytest_medgan.gan.stepping import Eager
 from pytest_medgan.gan.training import train
@@ -199,6 +201,47 @@ def test_images_without_a_label_for_each_are_refused(make_images: MakeImages, la
     images = make_images() if labels is None else labelled(make_images(), labels)
     with pytest.raises(TrainingError, match="do not all have a label of 0 to 1"):
         BigGANTrainer(replace(CONFIG, latent=7, classes=2), SETTINGS, images, world=World(), device=torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("labels", "words"), [([0, 1] * 20, "class 2 and 1 more"), ([0, 1, 3, 1] * 10, "class 2")])
+def test_class_without_an_image_is_refused(make_images: MakeImages, labels: list[int], words: str) -> None:
+    """`class=2` would be drawn by weights that were never trained."""
+    images = labelled(make_images(), labels)
+    with pytest.raises(TrainingError, match=rf"hold none of {words}\. .* --limit"):
+        BigGANTrainer(replace(CONFIG, latent=7, classes=4), SETTINGS, images, world=World(), device=torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "kept"),
+    [
+        (np.array([0.0, 1.0, np.nan, 1.0]), [0, 1, -1, 1]),  # as pandas writes a column with an unknown one
+        (np.array([True, False, True, True]), [1, 0, 1, 1]),
+        (np.array([0, 127, -1, 3], np.int64), [0, 127, -1, 3]),
+    ],
+)
+def test_labels_of_a_file_are_read_as_whole_numbers(labels: Any, kept: list[int], tmp_path: Path) -> None:
+    np.savez(tmp_path / "images.npz", pixels=np.zeros((4, 16, 16), np.uint8), labels=labels)
+    found = read_npz(tmp_path / "images.npz").labels
+    assert found is not None
+    assert found.tolist() == kept
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [np.array([0, 1, 256, 257]), np.array([0.0, 0.9, 1.9, 1.0]), np.array(list("abca")), np.array([0, 1, -2, 1])],
+)
+def test_labels_that_would_become_others_are_refused(labels: Any, tmp_path: Path) -> None:
+    """256 would be class 0. Generated images need no labels, so theirs are not read."""
+    np.savez(tmp_path / "images.npz", pixels=np.zeros((4, 16, 16), np.uint8), labels=labels)
+    with pytest.raises(DataError, match="whole numbers of -1 to 127"):
+        read_npz(tmp_path / "images.npz")
+    assert from_pool(tmp_path / "images.npz")(4, 0).shape == (4, 1, 16, 16)
+
+
+@pytest.mark.parametrize("key", ["groups", "patient", "patients", "patient_id"])
+def test_patients_of_a_file_have_the_names_that_studies_have(key: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "images.npz", pixels=np.zeros((4, 16, 16), np.uint8), **{key: np.array(list("aabb"))})
+    assert read_npz(tmp_path / "images.npz").groups.tolist() == list("aabb")
 
 
 def test_file_with_other_labels_is_another_training_set(tmp_path: Path, make_images: MakeImages) -> None:

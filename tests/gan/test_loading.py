@@ -24,6 +24,7 @@ from pytest_medgan.gan import load_generator
 from pytest_medgan.gan.checkpoint import load
 from pytest_medgan.gan.contract import resolve_generator
 from pytest_medgan.gan.latents import latents
+from pytest_medgan.gan.others import from_callable
 from pytest_medgan.gan.run_folder import write_png
 
 
@@ -274,6 +275,20 @@ def assert_seed_names_all(draw: Callable[..., Any], *numbers: int) -> None:
     assert (before[0] == after[0]).all()
     assert (before[1] == after[1]).all()
     assert before[2] == after[2]
+
+
+def test_callable_may_use_one_array_for_all_that_it_returns() -> None:
+    """`medgan sample` asks for the images of one seed after another and joins them."""
+    shared = np.zeros((4, 1, 8, 8), np.uint8)
+
+    def draw(count: int, seed: int) -> Any:
+        shared[:] = seed
+        return shared[:count]
+
+    generator = from_callable(draw)
+    first, second = generator(3, 1), generator(3, 2)
+    assert (first == 1).all()
+    assert (second == 2).all()
 
 
 def test_random_numbers_of_a_callable_follow_from_the_seed(module: str) -> None:

@@ -66,6 +66,13 @@ class Seeds:
     def sample(self, num_samples, seed):
         return np.random.default_rng(seed).integers(0, 256, (num_samples, 1, 8, 8), dtype=np.uint8)
 
+class Reused:
+    """Draws the same into one array."""
+    shared = np.zeros((64, 1, 8, 8), np.uint8)
+    def sample(self, num_samples, seed):
+        self.shared[:num_samples] = Seeds().sample(num_samples, seed)
+        return self.shared[:num_samples]
+
 class Both:
     """Is a function of (count, seed) and has decode."""
     def __call__(self, count, seed):
@@ -177,6 +184,13 @@ def test_negative_seed_is_refused(module: str) -> None:
 
 
 # ----------------------------------------------------------------------------------------------------------- identities
+
+
+def test_model_may_use_one_array_for_all_that_it_returns(module: str) -> None:
+    """Images are drawn in blocks of 32, each by a call of its own."""
+    expected = load_generator(f"{module}:Seeds")(64, 0)
+    assert len(np.unique(expected.reshape(64, -1), axis=0)) == 64
+    np.testing.assert_array_equal(load_generator(f"{module}:Reused")(64, 0), expected)
 
 
 def test_identity_names_code_weights_and_options(module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

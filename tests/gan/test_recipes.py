@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pytest_medgan.errors import CheckpointError
@@ -16,7 +18,7 @@ from pytest_medgan.gan.dcgan_settings import DCGANConfig, DCGANSettings
 from pytest_medgan.gan.described import plain_values
 from pytest_medgan.gan.loading import load_generator
 from pytest_medgan.gan.pggan_settings import PGGANConfig, PGGANSettings
-from pytest_medgan.gan.recipes import run_key, run_recipe
+from pytest_medgan.gan.recipes import pseudonyms, run_key, run_recipe
 from pytest_medgan.records import ImageSet
 
 MakeImages = Callable[..., ImageSet]
@@ -54,6 +56,17 @@ def test_key_changes_with_the_revision_of_the_code(
     later = {**ARCHITECTURES, "dcgan": replace(ARCHITECTURES["dcgan"], revision=99)}
     monkeypatch.setattr("pytest_medgan.gan.architectures.ARCHITECTURES", later)
     assert run_key(tiny, SETTINGS, make_images()) != before
+
+
+def test_names_of_patients_become_hashes_that_follow_from_the_images(make_images: MakeImages) -> None:
+    images = make_images()
+    names = np.array(["SMITH^JOHN", "p0123456789ab"] * 20)
+    found = pseudonyms(replace(images, groups=names))
+    assert len(found) == 2
+    assert found == pseudonyms(replace(images, groups=names[::-1]))
+    assert "p0123456789ab" in found  # of studies, whose names are hashes already
+    assert all(re.fullmatch("p[0-9a-f]{12}", name) for name in found)
+    assert found != pseudonyms(replace(make_images(seed=3), groups=names))
 
 
 def test_recipe_is_that_of_every_seed_and_changes_with_code_settings_and_data(tiny: DCGANConfig) -> None:

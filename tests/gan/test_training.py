@@ -18,6 +18,7 @@ import torch
 
 from pytest_medgan.errors import CheckpointError, SettingsError, TrainingError
 from pytest_medgan.gan.architecture import NetworkConfig, TrainingSettings
+from pytest_medgan.gan.architectures import ARCHITECTURES
 from pytest_medgan.gan.biggan_settings import BigGANConfig, BigGANSettings
 from pytest_medgan.gan.checkpoint import load, save
 from pytest_medgan.gan.dcgan_settings import DCGANConfig, DCGANSettings
@@ -60,7 +61,7 @@ def test_run_leaves_checkpoints_history_grids_and_generator(finished_run: Path) 
     ]
     final = load(finished_run / "generator.safetensors")
     assert (final.finished, final.step, final.seed, final.images) == (True, 10, 1, 40)
-    assert final.patients == ("P0000", "P0001", "P0002", "P0003")
+    assert len(final.patients) == 4
     assert {name.split(".")[0] for name in final.tensors} == {"generator"}
     with (finished_run / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -254,6 +255,33 @@ def test_another_run_is_not_resumed(finished_run: Path, tiny: DCGANConfig, make_
     images = replace(make_images(size=32), recipe=make_images().recipe)
     with pytest.raises(TrainingError, match=r"differs in generator_width, size\."):
         train(replace(tiny, size=32, generator_width=5), SETTINGS, images, finished_run, run=RUN, resume=True)
+
+
+def test_run_that_has_taken_more_steps_is_not_resumed_for_fewer(
+    finished_run: Path, tiny: DCGANConfig, make_images: MakeImages
+) -> None:
+    """Its recipe would name fewer steps than its weights have seen."""
+    with pytest.raises(TrainingError, match=r"is at step 10, and 9 were asked for"):
+        train(tiny, replace(SETTINGS, steps=9), make_images(), finished_run, run=RUN, resume=True)
+
+
+def test_run_of_another_revision_of_the_code_is_not_resumed(
+    finished_run: Path, tiny: DCGANConfig, make_images: MakeImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = {**ARCHITECTURES, "dcgan": replace(ARCHITECTURES["dcgan"], revision=99)}
+    monkeypatch.setattr("pytest_medgan.gan.architectures.ARCHITECTURES", later)
+    with pytest.raises(TrainingError, match="another revision of the training code"):
+        train(tiny, SETTINGS, make_images(), finished_run, run=RUN, resume=True)
+
+
+def test_finished_generator_without_checkpoints_is_not_written_over(
+    finished_run: Path, tiny: DCGANConfig, make_images: MakeImages, tmp_path: Path
+) -> None:
+    content = (finished_run / "generator.safetensors").read_bytes()
+    (tmp_path / "generator.safetensors").write_bytes(content)
+    with pytest.raises(TrainingError, match="no checkpoint to continue from"):
+        train(tiny, replace(SETTINGS, steps=12), make_images(), tmp_path, run=RUN, resume=True)
+    assert (tmp_path / "generator.safetensors").read_bytes() == content
 
 
 def test_run_without_a_setting_added_later_is_resumed(

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from pytest_medgan.catalogue import Metric
+from pytest_medgan.errors import MetricInputError
 from pytest_medgan.metrics import CustomMetric, measure, prepare_reference
 
 ROW = Metric("gap", "Gap", False, 0.0, np.inf, "a user", True)
@@ -99,3 +100,29 @@ def test_arguments_may_be_written_to_and_become_tensors_without_a_warning():
     reference = prepare_reference(np.zeros((30, 3), np.float32), metrics=())
     measure(reference, fake=np.zeros((30, 3), np.float32), metrics=(), custom=[CustomMetric(ROW, look)])
     assert all(seen)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (None, "NoneType"),
+        ("0.5", "str"),
+        (1j, "complex"),
+        (np.zeros(2), r"ndarray of shape \[2\]"),
+        (torch.zeros(2), r"Tensor of shape \[2\]"),
+        ((1.0, 2.0), "tuple"),
+    ],
+)
+def test_answer_that_is_no_number_is_named(answer, kind):
+    reference = prepare_reference(np.zeros((30, 3), np.float32), metrics=())
+    custom = CustomMetric(ROW, lambda *, real, fake: answer)
+    with pytest.raises(MetricInputError, match=f"metric 'gap' returned a {kind}; return one number"):
+        measure(reference, fake=np.zeros((30, 3), np.float32), metrics=(), custom=[custom])
+
+
+@pytest.mark.parametrize("answer", [2, np.float32(2), np.array(2.0), torch.tensor(2.0), True])
+def test_answer_may_be_a_number_of_any_library(answer):
+    reference = prepare_reference(np.zeros((30, 3), np.float32), metrics=())
+    custom = CustomMetric(ROW, lambda *, real, fake: answer)
+    found = measure(reference, fake=np.zeros((30, 3), np.float32), metrics=(), custom=[custom]).estimates["gap"]
+    assert (found.value, found.se) == (float(answer), 0.0)
