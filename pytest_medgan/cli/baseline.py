@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from pytest_medgan.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_medgan.gate.document import Document
-    from pytest_medgan.records import Margin, Row, Score
+    from pytest_medgan.records import Anchor, Entry, Margin, Row, Score
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -126,7 +128,9 @@ def _diff(arguments: argparse.Namespace) -> int:
     differs = False
     for name in _names(old, new, arguments.row):
         before, after = old.rows.get(name), new.rows.get(name)
-        print(name if before and after else f"{name} ({'added' if after else 'not in the candidate'})")
+        gone = "not in the candidate" if new.complete is not None else "removed"
+        print(name if before and after else f"{name} ({'added' if after else gone})")
+        differs = differs or (after is None and new.complete is None)  # a candidate holds one model's row
         if after is not None:
             lines = _row_lines(before, after)
             lines += [f"  fingerprint: {line}" for line in replaced_conditions(after, before, old.fingerprint)]
@@ -168,7 +172,11 @@ def _names(old: Document, new: Document, row: str | None) -> list[str]:
 
 
 def _row_lines(before: Row | None, after: Row) -> list[str]:
-    """Return one line per metric with its old and new value, at the largest count that both rows have."""
+    """Return one line per metric with its old and new value, at the largest count that both rows have.
+
+    A line that ends with "unchanged" stands for a metric whose values, margin and anchor are those of the old row. A
+    candidate has neither margin nor anchor, and a new row of them is compared by its values alone.
+    """
     from pytest_medgan.catalogue import METRICS, ordered
 
     lines = []
@@ -189,11 +197,30 @@ def _row_lines(before: Row | None, after: Row) -> list[str]:
         margin = "" if new.margin is None else f", margin {new.margin}"
         if old is None:
             lines.append(f"  {name:<20} {shown}{margin}, new")
-        elif old.at[n] == value:
-            lines.append(f"  {name:<20} {shown}{margin}, unchanged")
-        else:
-            lines.append(f"  {name:<20} {old.at[n].mean:.{decimals}f} -> {shown}{margin}")
+            continue
+        if new.margin is not None and old.margin is not None and new.margin != old.margin:
+            margin = f", margin {old.margin} -> {new.margin}"
+        moved = not _is_same(old.at[n], value)
+        was = f"{old.at[n].mean:.{decimals}f} -> " if moved else ""
+        state = "" if moved else _state_of(old, new, counts)
+        lines.append(f"  {name:<20} {was}{shown}{margin}{state}")
     return lines
+
+
+def _state_of(old: Entry, new: Entry, counts: Sequence[int]) -> str:
+    """Return what else differs in an entry whose value at the largest count is that of the old one."""
+    others = [n for n in counts if not _is_same(old.at[n], new.at[n])]
+    if others:
+        return f", changed at {', '.join(f'{n:,}' for n in others)}"
+    accepted = new.margin is not None and old.margin is not None  # neither is a candidate's
+    if accepted and new.margin != old.margin:
+        return ""
+    return ", anchor changed" if accepted and not _is_same(new.anchor, old.anchor) else ", unchanged"
+
+
+def _is_same(one: Score | Anchor | None, other: Score | Anchor | None) -> bool:
+    """Return whether two records hold the same; a spread that is not known equals another one."""
+    return repr(one) == repr(other)
 
 
 def _value_and_spread(score: Score, decimals: int) -> str:

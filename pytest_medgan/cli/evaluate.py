@@ -75,8 +75,15 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_medgan.ground.specs import parse_spec
     from pytest_medgan.session.paper_figures import write_figures
     from pytest_medgan.session.paper_table import table_to_plain
+    from pytest_medgan.session.places import check_meaning
 
     models, options = _models(arguments.model), _options(arguments)
+    check_meaning(arguments.data, "data", "--data")
+    for spec in models.values():
+        check_meaning(spec, "generator", "--model")
+    for option in ("extractor", "beside"):
+        if (space := getattr(arguments, option)) is not None:
+            check_meaning(space, option, f"--{option}")
     data = parse_data(arguments.data, "--data")
     split = data.split if "split" in parse_spec(arguments.data, "--data").options else "slice"
     if arguments.out is not None and not arguments.out.parent.is_dir():
@@ -146,7 +153,11 @@ def _write_reports(table: Table, options: RunOptions) -> tuple[Path, ...]:
         evaluation.key: Model(findings_of(evaluation, evidence=keep_evidence(evaluation, options)))
         for evaluation in table.evaluations.values()
     }
-    return write_reports(models, [], options)
+    problems: list[str] = []
+    reports = write_reports(models, problems, options)
+    for problem in problems:
+        print(f"warning: {problem}")
+    return reports
 
 
 def _options(arguments: argparse.Namespace) -> RunOptions:

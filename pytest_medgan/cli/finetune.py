@@ -20,7 +20,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--resume", action="store_true", help="continue the run in DIR")
     parser.add_argument(
         "--data",
-        default="phantom",
         metavar="SOURCE",
         help="real images, written like --medgan-data: studies with a clinical table, or phantom (default)",
     )
@@ -53,7 +52,11 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_medgan.embedding.sharding import processes
     from pytest_medgan.evaluate.settings import parse_data
     from pytest_medgan.evaluate.sources import load_real
+    from pytest_medgan.session.places import check_meaning
 
+    if arguments.data is not None:
+        check_meaning(arguments.data, "data", "--data")
+    check_meaning(arguments.weights, "weights", "--weights")
     if min(arguments.epochs, arguments.batch, arguments.checkpoint_every) < 1 or arguments.seed < 0:
         raise SettingsError("--epochs, --batch and --checkpoint-every must be at least 1, and --seed at least 0.")
     if arguments.resume and not any((arguments.out / name).exists() for name in (UNFINISHED, FINISHED)):
@@ -68,7 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
     )
     with processes() as (rank, _), ConsoleProgress(quiet=rank > 0) as progress:
-        real = load_real(parse_data(arguments.data, "--data"), cache_dir=arguments.cache_dir, progress=progress)
+        data = parse_data(arguments.data or "phantom", "--data")
+        real = load_real(data, cache_dir=arguments.cache_dir, progress=progress)
         if real.training.pixels.ndim != 4:
             raise SettingsError("InceptionV3 learns images, and planes=volume asks for volumes. Leave planes= out.")
         held_out = real.held_out if real.settings.split == "patient" else None

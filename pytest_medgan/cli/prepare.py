@@ -85,7 +85,9 @@ def run(arguments: argparse.Namespace) -> int:
 def data_settings(arguments: argparse.Namespace) -> DataSettings:
     """Return the options as settings. Raises SettingsError naming the option."""
     from pytest_medgan.evaluate.settings import parse_data, read_data_option
+    from pytest_medgan.session.places import check_meaning
 
+    check_meaning(arguments.source, "data", "SOURCE")
     settings = parse_data(arguments.source, "SOURCE")
     given: dict[str, Any] = {}
     for key, _, _ in _OPTIONS:

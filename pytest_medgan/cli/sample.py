@@ -45,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_medgan.gan import load_generator
     from pytest_medgan.gan.run_folder import grid, write_png
     from pytest_medgan.ground.files import write_file
+    from pytest_medgan.session.places import model_path
 
     seeds = arguments.seed or [0]
     if arguments.count < 1 or arguments.columns < 1 or min(seeds) < 0:
@@ -58,10 +59,11 @@ def run(arguments: argparse.Namespace) -> int:
             f"--out {arguments.out} holds pictures already, which would be mixed with the new ones. "
             "Name a new folder, or remove those pictures first."
         )
+    name = model_path(arguments.generator)
     with ConsoleProgress() as progress:
-        volumes = find_volumes(arguments.generator, "The generator", middle=True)
+        volumes = find_volumes(name, "The generator", middle=True)
         generator = (
-            load_generator(arguments.generator, device=arguments.device, progress=progress)
+            load_generator(name, device=arguments.device, progress=progress)
             if volumes is None
             else open_volumes(volumes, seeds, middle=True, cache_dir=arguments.cache_dir, progress=progress)
         )

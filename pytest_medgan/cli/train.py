@@ -131,7 +131,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Train and leave DIR/generator.safetensors, or one for each of several runs. Return 0."""
     from pytest_medgan.cli.progress import ConsoleProgress
     from pytest_medgan.gan.training import train
+    from pytest_medgan.session.places import check_meaning
 
+    if (typed := getattr(arguments, "images", None)) is not None:
+        check_meaning(typed, "data", "--images")
     defaults = _defaults()
     arguments = complete(arguments, defaults)
     if arguments.threads is not None:

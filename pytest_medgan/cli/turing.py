@@ -91,8 +91,10 @@ def _score(arguments: argparse.Namespace) -> int:
 
 def _real(arguments: argparse.Namespace) -> tuple[UInt8, RealSets | None]:
     """Return the images of an image set, or the held-out images of studies, and these studies."""
+    from pytest_medgan.session.places import check_meaning
     from pytest_medgan.turing import read_pixels
 
+    check_meaning(arguments.real, "data", "--real")
     pixels = read_pixels(Path(arguments.real))
     if pixels is not None:
         return pixels, None
@@ -101,7 +103,7 @@ def _real(arguments: argparse.Namespace) -> tuple[UInt8, RealSets | None]:
     from pytest_medgan.evaluate.sources import load_real
 
     with ConsoleProgress() as progress:
-        sets = load_real(parse_data(arguments.real), cache_dir=arguments.cache_dir, progress=progress)
+        sets = load_real(parse_data(arguments.real, "--real"), cache_dir=arguments.cache_dir, progress=progress)
     if sets.held_out.pixels.shape[1] != 1 or sets.held_out.pixels.ndim != 4:
         raise SettingsError(
             "--real is in colour or of whole volumes, and readers see grey slices. Leave channels= and planes=volume "
@@ -112,9 +114,11 @@ def _real(arguments: argparse.Namespace) -> tuple[UInt8, RealSets | None]:
 
 def _fake(arguments: argparse.Namespace, real: RealSets | None) -> UInt8:
     """Return the images of an image set, the slices of a folder of volumes, or samples of a generator."""
+    from pytest_medgan.session.places import model_path
     from pytest_medgan.turing import read_pixels
 
-    pixels = read_pixels(Path(arguments.fake))
+    name = model_path(arguments.fake)
+    pixels = read_pixels(Path(name))
     if pixels is not None:
         return pixels
     from pytest_medgan.cli.progress import ConsoleProgress
@@ -123,9 +127,9 @@ def _fake(arguments: argparse.Namespace, real: RealSets | None) -> UInt8:
     from pytest_medgan.gan import load_generator
 
     with ConsoleProgress() as progress:
-        volumes = find_volumes(arguments.fake, "--fake")
+        volumes = find_volumes(name, "--fake")
         if volumes is not None:
             seeds = (arguments.seed,)
             return open_volumes(volumes, seeds, real=real, cache_dir=arguments.cache_dir, progress=progress).pixels
-        generator = load_generator(arguments.fake, device=arguments.device, progress=progress)
+        generator = load_generator(name, device=arguments.device, progress=progress)
         return middle_slices(generator(arguments.count, arguments.seed))

@@ -81,6 +81,7 @@ def accept(request: Request, settings: Settings = DEFAULT) -> Accepted:
         raise BaselineError(f"There is no override {', '.join(unknown)}; there are {', '.join(OVERRIDES)}.")
     documents = [_candidate(path) for path in request.candidates]
     chosen = [chosen_row(document, request.row) for document in documents]
+    _refuse_several(request, documents, [name for name, _ in chosen])
     name = chosen[0][0]
     source = replace(combined([row for _, row in chosen]), name=name)
     path = _target(request.into, documents[0].baseline)
@@ -95,6 +96,20 @@ def accept(request: Request, settings: Settings = DEFAULT) -> Accepted:
         write_text(path, canonical.text(document))
     warnings = (*_replaced_real(old, document, name), *blind_metrics(after, settings))
     return Accepted(path, name, old is None, before, after, overridden, warnings)
+
+
+def _refuse_several(request: Request, documents: Sequence[Document], rows: Sequence[str]) -> None:
+    """Raise BaselineError where candidates name several rows or baselines and the request names none."""
+    if len(names := dict.fromkeys(rows)) > 1:
+        raise BaselineError(
+            f"The candidates are of {len(names)} rows ({', '.join(names)}), and one acceptance makes one row. Accept "
+            "each by itself, or name the row by --row where all are training runs of one recipe."
+        )
+    if request.into is None and len(files := dict.fromkeys(one.baseline for one in documents)) > 1:
+        raise BaselineError(
+            f"The candidates are meant for other baselines ({', '.join(file or 'none' for file in files)}). Name the "
+            "file by --into FILE."
+        )
 
 
 def _target(into: Path | None, named: str) -> Path:

@@ -111,6 +111,11 @@ def assert_no_regression(
         SettingsError: The row has no metric; `paired` for a row without margins.
     """
     __tracebackhide__ = True
+    if not isinstance(row, Row):
+        raise SettingsError(
+            f"assert_no_regression takes a row of the baseline, such as medgan_baseline.row('NAME'), not {_kind(row)}. "
+            "Give the row; a single limit is for assert_metric."
+        )
     names = ordered(row.entries)
     if row.kind == "missing":
         names = ordered(_current().metrics)
@@ -163,12 +168,16 @@ def _gate(
 ) -> tuple[Verdict, ...]:
     """Judge, tell the session, and raise unless all is green; `together` forgives metrics that are blind."""
     __tracebackhide__ = True
+    if not isinstance(scores, Scores) and not all(hasattr(scores, name) for name in ("counts", "fingerprint", "at")):
+        raise SettingsError(
+            f"An assertion takes medgan_scores first, or what its at(n) returns, not {_kind(scores)}. Give the scores."
+        )
     current = _current()
     unknown = [name for name, _ in limits if name not in current.metrics]
     if unknown:
         raise SettingsError(f"There is no metric {', '.join(unknown)}; there are {', '.join(current.metrics)}.")
-    if confidence is not None and not 0.5 <= confidence < 1.0:
-        raise SettingsError(f"The confidence is {confidence}. Give at least 0.5 and less than 1, such as 0.95.")
+    if confidence is not None and not 0.5 <= _as_number(confidence) < 1.0:
+        raise SettingsError(f"The confidence is {confidence!r}. Give at least 0.5 and less than 1, such as 0.95.")
     pairs = tuple((current.metrics[name], limit) for name, limit in limits)
     if confidence is not None and any(limit.margin is not None for _, limit in pairs):
         raise SettingsError(
@@ -233,19 +242,33 @@ def _current() -> GateContext:
 
 def _limit(name: str, limit: float | Limit | Row) -> Limit:
     """Return what was given as a Limit."""
+    if not isinstance(name, str):
+        raise SettingsError(f"A metric is named by text, such as 'fid', not by {_kind(name)}. Give one name.")
     if isinstance(limit, Row):
         return limit[name] if name in limit.entries else limit.without(name)
     if isinstance(limit, Limit):
         if limit.metric != name:
             raise SettingsError(f"A limit for {limit.metric} ({limit.origin}) was given for {name}.")
         return limit
-    try:
-        number = math.nan if isinstance(limit, bool | str | bytes) else float(limit)
-    except (TypeError, ValueError):
-        number = math.nan
+    number = _as_number(limit)
     if math.isnan(number):
         raise SettingsError(f"The limit for {name} is {limit!r}. Give a number, a Limit or a Row.")
     return plain_limit(name, number, _caller())
+
+
+def _as_number(value: object) -> float:
+    """Return a number as a float; nan for text, for True and False, those of arrays as well, and for anything else."""
+    if isinstance(value, bool | str | bytes) or str(getattr(value, "dtype", "")) in ("bool", "torch.bool"):
+        return math.nan
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        return math.nan
+
+
+def _kind(value: object) -> str:
+    """Return what a value is, for a message."""
+    return f"a {type(value).__name__}"
 
 
 def _caller() -> str:

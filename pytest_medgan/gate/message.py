@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterable, Sequence
 
 from pytest_medgan.catalogue import Metric
@@ -169,4 +170,6 @@ def _number(verdict: Verdict, value: float | None) -> str:
 
 def _quoted(row: str) -> str:
     """Return a row's name as a shell takes it."""
+    if set(row) & set('"$`\\!\n'):  # what a shell reads inside double quotes
+        return shlex.quote(row)
     return row if row.replace("-", "").replace("_", "").replace(".", "").isalnum() else f'"{row}"'

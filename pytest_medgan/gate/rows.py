@@ -10,6 +10,8 @@ from pytest_medgan.errors import BaselineError
 from pytest_medgan.gate.document import REAL, Document
 from pytest_medgan.records import Entry, Row, TrainingRun, mean_of_runs
 
+_ONE_RUN = (TrainingRun(),)  # of a row that does not say which model it was measured on
+
 
 def chosen_row(document: Document, row: str | None) -> tuple[str, Row]:
     """Return the name to accept under and the candidate's row: the one of that name, else its only model.
@@ -38,8 +40,9 @@ def combined(rows: Sequence[Row]) -> Row:
     first = rows[0]
     for other in rows[1:]:
         _refuse_unlike(first, other)
-    runs = tuple(run for row in rows for run in (row.runs or (TrainingRun(),)))
+    runs = tuple(run for row in rows for run in (row.runs or _ONE_RUN))
     _refuse_doubles(runs)
+    _refuse_equal(rows)
     _refuse_other_recipes(runs)
     if len(rows) == 1:
         return first
@@ -89,6 +92,24 @@ def _refuse_doubles(runs: Sequence[TrainingRun]) -> None:
         raise BaselineError(
             "Two candidates hold the same checkpoint, which is one training run and not two. Give each run once."
         )
+
+
+def _refuse_equal(rows: Sequence[Row]) -> None:
+    """Raise BaselineError where two runs of models without an identity have the same values throughout."""
+    runs = [(run.checkpoint, _values(row, place)) for row in rows for place, run in enumerate(row.runs or _ONE_RUN)]
+    nameless = [values for checkpoint, values in runs if checkpoint is None]
+    for place, values in enumerate(nameless):
+        if values in nameless[:place] and any(number not in (0.0, 1.0) for number in values):  # shares may well agree
+            raise BaselineError(
+                "Two candidates hold the same values, so they are one measurement and not two training runs. Give each "
+                "run once."
+            )
+
+
+def _values(row: Row, run: int) -> list[float]:
+    """Return all values of one training run."""
+    at = [entry.at[n].each_run()[run] for _, entry in sorted(row.entries.items()) for n in sorted(entry.at)]
+    return [number for score in at for number in (score.mean, *score.values)]
 
 
 def _listed(names: object) -> str:

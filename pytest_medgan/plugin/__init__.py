@@ -17,7 +17,7 @@ from pytest_medgan.errors import MedganError, SettingsError
 from pytest_medgan.plugin import hookspecs
 from pytest_medgan.plugin.channel import forget, hand_over, hand_over_line
 from pytest_medgan.plugin.controller import Controller
-from pytest_medgan.plugin.earlier import Earlier
+from pytest_medgan.plugin.earlier import SCORES, Earlier
 from pytest_medgan.plugin.fixtures import (
     _medgan_inputs,
     _medgan_models,
@@ -34,7 +34,7 @@ from pytest_medgan.plugin.fixtures import (
 )
 from pytest_medgan.plugin.options import MARKERS, add_options
 from pytest_medgan.plugin.rootdir import check_rootdir
-from pytest_medgan.plugin.state import SHARED, STATE, PluginState, state_of
+from pytest_medgan.plugin.state import SHARED, STATE, VERDICTS, PluginState, state_of
 
 SHARED_FOLDER = pytest.StashKey[str | None]()  # None where none could be made
 
@@ -133,6 +133,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="needs a GPU: run with --medgan-gpu"))
         elif config.pluginmanager.hasplugin("xdist"):
             item.add_marker(pytest.mark.xdist_group("medgan_gpu"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Record the verdicts that fixtures of the test reach. Where one of them fails, they are handed over at once."""
+    forget(item)  # a test that a plugin runs again must not hand over what it found before
+    if SCORES not in getattr(item, "fixturenames", ()):
+        return (yield)
+    try:
+        with state_of(item.config).recording(item, in_setup=True):
+            result = yield
+    except AssertionError:
+        if item.stash.get(VERDICTS, []):
+            hand_over(item)
+        raise
+    return result
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,9 @@ class Controller:
         """Take a test's findings out of its report, and leave one plain property per metric for JUnit files."""
         for plain in take_findings(report):
             found = findings_from_plain(plain)
+            found = self._gathered().told_apart(found, _process_of(report))
+            if str(report.outcome) == "rerun":  # pytest-rerunfailures runs the test again, and the last run counts
+                found = replace(found, models=(), verdicts=(), gpu=False)
             if report.when != "teardown":  # the teardown report repeats the properties, and JUnit files read it
                 self._gathered().add(found, report.nodeid, ran=not report.skipped)
                 for model in found.models:
@@ -177,6 +181,11 @@ class Controller:
             has_no_row = any(judged.verdict.cause is VerdictCause.NO_ROW for judged in model.verdicts)
             if has_no_row and "html" not in options.reports:
                 _write_line(reporter, "look at the samples before you accept it: run again with --medgan-report=html")
+
+
+def _process_of(report: pytest.TestReport) -> str:
+    """Return the name of the worker of pytest-xdist that ran a test; "" where this process did."""
+    return str(getattr(getattr(getattr(report, "node", None), "gateway", None), "id", ""))
 
 
 def _write_line(reporter: TerminalReporter, text: str, **markup: bool) -> None:

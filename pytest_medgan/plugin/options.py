@@ -14,10 +14,10 @@ import pytest
 
 from pytest_medgan.errors import SettingsError
 from pytest_medgan.plugin.markers import marker_values
-from pytest_medgan.plugin.places import located
 from pytest_medgan.plugin.precedence import chosen_model, given, located_value, value_of
 from pytest_medgan.session.candidates import NEW_BASELINE
 from pytest_medgan.session.options import RunOptions
+from pytest_medgan.session.places import located
 
 if TYPE_CHECKING:
     from pytest_medgan.evaluate.settings import Settings

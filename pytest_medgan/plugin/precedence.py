@@ -16,7 +16,7 @@ import pytest
 
 from pytest_medgan.errors import SettingsError
 from pytest_medgan.plugin.markers import MODEL
-from pytest_medgan.plugin.places import located, located_runs
+from pytest_medgan.session.places import located, located_runs
 
 
 class Level(IntEnum):

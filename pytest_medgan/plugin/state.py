@@ -81,10 +81,15 @@ class PluginState:
         return tuple(given)
 
     @contextmanager
-    def recording(self, item: pytest.Item) -> Iterator[None]:
-        """Record the verdicts that a test's assertions reach on `medgan_scores`, and apply the session's options."""
+    def recording(self, item: pytest.Item, *, in_setup: bool = False) -> Iterator[None]:
+        """Record the verdicts that a test's assertions reach on `medgan_scores`, and apply the session's options.
+
+        Args:
+            item: The test.
+            in_setup: Its fixtures are being made, and may assert something as well; the test itself follows.
+        """
         evaluations = item.stash.setdefault(EVALUATIONS, [])
-        if not evaluations and ASSERTIONS not in sys.modules:  # not loaded for a test that cannot need them
+        if not (evaluations or in_setup) and ASSERTIONS not in sys.modules:  # such a test cannot need them
             yield
             return
         from pytest_medgan.gate.assertions import GateContext, context
@@ -99,15 +104,11 @@ class PluginState:
             elif before.listener is not None:
                 before.listener(verdict)
 
-        command = before.accept_command
-        if evaluations:
-            model = evaluations[0]
-            command = accept_command(self.options.report_dir, model.name, model.subject.settings.baseline)
         token = context.set(
             replace(
                 before,
                 listener=record,
-                accept_command=command,
+                accept_command=self._accept_command(evaluations[0]) if evaluations else before.accept_command,
                 report_only=before.report_only or self.options.report_only,
                 every_look=before.every_look or self.options.full,
                 metrics={**before.metrics, **{custom.metric.name: custom.metric for custom in self.custom}},
@@ -119,9 +120,14 @@ class PluginState:
             self._compute_all_looks(evaluations)
             raise
         else:
-            self._compute_all_looks(evaluations)
+            if not in_setup:
+                self._compute_all_looks(evaluations)
         finally:
             context.reset(token)
+
+    def _accept_command(self, model: ModelEvaluation | RunsEvaluation) -> str:
+        """Return the command that accepts a model's candidate."""
+        return accept_command(self.options.report_dir, model.name, model.subject.settings.baseline)
 
     def _compute_all_looks(self, evaluations: list[ModelEvaluation | RunsEvaluation]) -> None:
         """Under --medgan-full, compute every look that the verdicts did not need."""
@@ -145,6 +151,9 @@ class PluginState:
         evaluations = item.stash.setdefault(EVALUATIONS, [])
         if evaluation not in evaluations:
             evaluations.append(evaluation)
+        known = None if ASSERTIONS not in sys.modules else sys.modules[ASSERTIONS].context
+        if known is not None and known.get() is not None:  # a fixture or the test itself asks for it while recording
+            known.set(replace(known.get(), accept_command=self._accept_command(evaluations[0])))
 
 
 def state_of(config: pytest.Config) -> PluginState:

@@ -31,7 +31,8 @@ def render(
         formats: Of "html", "md" and "json". The last is the folder's own `scores.json`, which exists already.
         include_real: Whether to show pictures of real images where the folder has any.
         against: The run folder of an accepted model, whose samples and curves are shown as the baseline's. Models are
-            matched by the baseline row they are compared with, whatever they are called.
+            matched by the baseline row they are compared with, whatever they are called; of several that share a row,
+            by the checkpoint that the row was measured on, or else by name.
 
     Returns:
         The files asked for.
@@ -45,12 +46,12 @@ def render(
     if unknown:
         raise SettingsError(f"Report format {unknown[0]!r} is unknown. Give some of {', '.join(FORMATS)}.")
     saved = read_run(folder)
-    accepted = {} if against is None else _by_row(read_run(against))
+    accepted = None if against is None else read_run(against)
     evidence = {}
     for model in saved.run.models:
         if model.name in saved.evidence:
             found = saved.evidence[model.name] if include_real else without_real(saved.evidence[model.name])
-            evidence[model.name] = with_accepted(found, accepted.get(_row_of(model)))
+            evidence[model.name] = with_accepted(found, None if accepted is None else _accepted_model(accepted, model))
     written = []
     if "html" in wanted:
         from pytest_medgan.report.html import page  # imports jinja2 and matplotlib
@@ -63,9 +64,23 @@ def render(
     return tuple(written)
 
 
-def _by_row(saved: SavedRun) -> dict[str, Evidence]:
-    """Return what is shown of each model of an accepted run, by its baseline row."""
-    return {_row_of(m): worth_keeping(saved.evidence[m.name]) for m in saved.run.models if m.name in saved.evidence}
+def _accepted_model(saved: SavedRun, model: ModelRecord) -> Evidence | None:
+    """Return what is shown of the accepted model of another run; None where the run does not say which one it is.
+
+    Of several models that were compared with one row, it is the one that the row was measured on, else the one of the
+    same name.
+    """
+    alike = [one for one in saved.run.models if one.name in saved.evidence and _row_of(one) == _row_of(model)]
+    accepted = () if model.baseline is None else [run.checkpoint for run in model.baseline.runs if run.checkpoint]
+    for found in ([one for one in alike if one.checkpoint in accepted], alike, _of_name(alike, model.name)):
+        if len(found) == 1:
+            return worth_keeping(saved.evidence[found[0].name])
+    return None
+
+
+def _of_name(models: Iterable[ModelRecord], name: str) -> list[ModelRecord]:
+    """Return the models of a name."""
+    return [model for model in models if model.name == name]
 
 
 def _row_of(model: ModelRecord) -> str:

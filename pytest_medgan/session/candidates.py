@@ -49,7 +49,7 @@ def write_model_candidate(model: ModelFindings, row: str, report_dir: Path) -> P
     """
     from pytest_medgan.gate.candidate import write_candidate
 
-    path, facts = candidate_path(report_dir, model.name), commit_facts(Path.cwd(), model.baseline)
+    path, facts = candidate_path(report_dir, model.name), commit_facts(Path.cwd(), *_baselines(model.baseline))
     write_candidate(
         path,
         row=row,
@@ -61,6 +61,17 @@ def write_model_candidate(model: ModelFindings, row: str, report_dir: Path) -> P
         baseline=portable_name(model.baseline),
     )
     return path
+
+
+def _baselines(baseline: str | None) -> tuple[str, ...]:
+    """Return the baseline files of both feature spaces, named by that of either."""
+    from pytest_medgan.session.beside import FILE, file_beside
+
+    if baseline is None:
+        return ()
+    stem, suffix = os.path.splitext(baseline)
+    first = f"{stem.removesuffix(FILE)}{suffix}"
+    return first, file_beside(first)
 
 
 def portable_name(baseline: str | None) -> str:

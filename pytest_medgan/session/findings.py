@@ -6,6 +6,7 @@ and no patient.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -16,6 +17,9 @@ from pytest_medgan.session.history import collection_of
 
 if TYPE_CHECKING:
     from pytest_medgan.evaluate import ModelEvaluation, RunsEvaluation
+
+# two measurements of one generator differ by less than this, relative and absolute, whatever the order of its sums
+_RELATIVE, _ABSOLUTE = 1e-4, 1e-6
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,11 @@ class ModelFindings:
     evidence: str | None = None  # the file with what pictures need; None where no report was asked for
     runs: tuple[TrainingRun, ...] = ()  # the training runs that were measured
     beside: str | None = None  # the key of the model that these are the findings of in a second feature space
+
+    @property
+    def is_identified(self) -> bool:
+        """Whether its key names the same model in every process; otherwise only within the process that made it."""
+        return self.identity is not None or (bool(self.runs) and all(run.checkpoint for run in self.runs))
 
     def joined(self, other: ModelFindings) -> ModelFindings:
         """Return the findings of two tests on the same model together."""
@@ -118,6 +127,39 @@ class Findings:
     models: dict[str, Model] = field(default_factory=dict)
     gpu_tests_run: int = 0
     terminal_lines: list[str] = field(default_factory=list)  # may name files of the data: for the terminal only
+    _own_keys: dict[tuple[str, str], str] = field(default_factory=dict)  # (key in a process, process) -> key here
+
+    def told_apart(self, found: TestFindings, process: str) -> TestFindings:
+        """Return findings under keys that no model of another process has.
+
+        A generator without an identity is named by its place in its own process, where another one may have the same.
+        Two of them are taken for one model only where they measured the same numbers.
+
+        Args:
+            found: The findings of a test.
+            process: Names the process that ran it.
+        """
+        for model in found.models:
+            if not model.is_identified and (model.key, process) not in self._own_keys:
+                self._own_keys[model.key, process] = self._own_key(model, process)
+        keys = {key: own for (key, of), own in self._own_keys.items() if of == process and key != own}
+        if not keys:
+            return found
+        return replace(
+            found,
+            models=tuple(
+                replace(one, key=keys.get(one.key, one.key), beside=keys.get(one.beside or "", one.beside))
+                for one in found.models
+            ),
+            verdicts=tuple(replace(one, model=keys.get(one.model, one.model)) for one in found.verdicts),
+        )
+
+    def _own_key(self, model: ModelFindings, process: str) -> str:
+        """Return the key under which a model without an identity is gathered."""
+        taken = [own for (key, _), own in self._own_keys.items() if key == model.key]
+        known = (own for own in taken if own in self.models)
+        same = (own for own in known if have_equal_numbers(self.models[own].findings.looks, model.looks))
+        return next(same, f"{model.key}-{process}" if taken else model.key)
 
     def add(self, found: TestFindings, nodeid: str, *, ran: bool = True) -> None:
         """Add one test's findings; `ran` is false where the test skipped itself."""
@@ -145,6 +187,23 @@ class Findings:
         self.models = dict(
             sorted(self.models.items(), key=lambda item: min(map(place_of, item[1].verdicts), default=len(places)))
         )
+
+
+def have_equal_numbers(ours: Mapping[int, Scores], theirs: Mapping[int, Scores]) -> bool:
+    """Return whether two models have a look in common, and every metric that both have there has the same value."""
+    shared = ours.keys() & theirs.keys()
+    return bool(shared) and all(
+        _is_equal(ours[n].metrics[name].mean, theirs[n].metrics[name].mean)
+        for n in shared
+        for name in ours[n].metrics
+        if name in theirs[n]
+    )
+
+
+def _is_equal(one: float, other: float) -> bool:
+    """Return whether two values differ by no more than rounding does."""
+    both_unknown = math.isnan(one) and math.isnan(other)
+    return both_unknown or math.isclose(one, other, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)
 
 
 def findings_of(

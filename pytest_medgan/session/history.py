@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # name of a collection of studies, as in folder names -> built-in file of the figures published for it
 PUBLISHED = {"nsclc-radiomics": "nsclc_radiomics_jang2022"}
+# other collections whose names begin like that of a published one
+OTHERS = ("nsclc-radiomics-genomics", "nsclc-radiomics-interobserver")
 MOST_COMMITS = 30  # a history reads at most this many commits of the baseline file
 
 # settings of the user that add lines to the output of git log or write it in another encoding
@@ -29,7 +31,8 @@ _COMMIT = re.compile(r"([0-9a-f]+) (\d{4}-\d\d-\d\d)")
 def collection_of(source: str) -> str:
     """Return the public collection that a source belongs to, by the names of its folders; "" if unknown."""
     names = [part.casefold().replace("_", "-").replace(" ", "-") for part in PurePath(source).parts]
-    return next((name for name in PUBLISHED if any(part.startswith(name) for part in names)), "")
+    own = [part for part in names if not part.startswith(OTHERS)]
+    return next((name for name in PUBLISHED if any(part.startswith(name) for part in own)), "")
 
 
 def published_for(collection: str, baseline: Baseline | None, *names: str) -> tuple[Baseline, Row] | None:

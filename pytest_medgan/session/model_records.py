@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shlex
 from collections.abc import Iterable, Iterator
@@ -16,15 +15,12 @@ from pytest_medgan.records import Entry, Row, Score, Scores
 from pytest_medgan.report import Comparison, ModelRecord
 from pytest_medgan.report.privacy import scrub
 from pytest_medgan.session.candidates import accept_command, candidate_path, portable_name
+from pytest_medgan.session.findings import have_equal_numbers
 from pytest_medgan.session.history import accepted_history, published_for
 
 if TYPE_CHECKING:
     from pytest_medgan.session.findings import Model
     from pytest_medgan.session.options import RunOptions
-
-
-# two measurements of one generator differ by less than this, relative and absolute, whatever the order of its sums
-_RELATIVE, _ABSOLUTE = 1e-4, 1e-6
 
 
 @dataclass(frozen=True)
@@ -125,20 +121,8 @@ def _is_same_model(one: ReportedModel, other: ReportedModel) -> bool:
 
 def _have_equal_numbers(one: ModelRecord, other: ModelRecord) -> bool:
     """Return whether every metric that both have at one look has the same value."""
-    looks = {look.n_fake: look for look in one.looks}
-    pairs = [(looks[look.n_fake], look) for look in other.looks if look.n_fake in looks]
-    return all(
-        _is_equal(ours[name].mean, theirs[name].mean)
-        for ours, theirs in pairs
-        for name in ours.metrics
-        if name in theirs
-    )
-
-
-def _is_equal(one: float, other: float) -> bool:
-    """Return whether two values differ by no more than rounding does."""
-    both_unknown = math.isnan(one) and math.isnan(other)
-    return both_unknown or math.isclose(one, other, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)
+    ours, theirs = ({look.n_fake: look for look in record.looks} for record in (one, other))
+    return not ours.keys() & theirs.keys() or have_equal_numbers(ours, theirs)
 
 
 def _with_own_candidates(models: Iterable[ReportedModel], options: RunOptions) -> Iterator[ReportedModel]:

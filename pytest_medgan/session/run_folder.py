@@ -67,7 +67,8 @@ def write_reports(models: Mapping[str, Model], problems: list[str], options: Run
 
     Args:
         models: Model key -> what was found.
-        problems: What forbids a green run whatever the verdicts are, one line each.
+        problems: What forbids a green run whatever the verdicts are, one line each. A line is added where the summary
+            page of a CI job cannot be written.
         options: Where to write what.
 
     Returns:
@@ -102,8 +103,12 @@ def write_reports(models: Mapping[str, Model], problems: list[str], options: Run
     written = render(options.report_dir, options.reports, include_real=options.report_real)
     if "md" in options.reports and (summary := os.environ.get("GITHUB_STEP_SUMMARY")):
         text = (options.report_dir / MARKDOWN_FILE).read_text(encoding="utf-8")  # filtered, as the folder is
-        with open(summary, "a", encoding="utf-8") as page:
-            page.write(text)
+        try:
+            with open(summary, "a", encoding="utf-8") as page:
+                page.write(text)
+        except OSError as error:  # the report itself is written
+            reason = error.strerror or "no reason given"
+            problems.append(f"The summary page of the CI job (GITHUB_STEP_SUMMARY) could not be written: {reason}.")
     return written
 
 

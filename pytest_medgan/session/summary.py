@@ -74,9 +74,15 @@ def _limit_lines(verdicts: list[Verdict]) -> list[tuple[str, str]]:
     for verdict in verdicts:
         if verdict.limit is not None:
             file, _, line = verdict.origin.rpartition(":")
-            places.setdefault((verdict.row or "number", file), []).append(int(line) if line.isdigit() else 0)
-    words = [f"{name} ({file}:{_line_range(numbers)})" for (name, file), numbers in places.items()]
+            file, number = (file, int(line)) if file and line.isdigit() else (verdict.origin, 0)
+            places.setdefault((verdict.row or "number", file), []).append(number)
+    words = [f"{name} ({_place(file, numbers)})" for (name, file), numbers in places.items()]
     return [(f"  limits: {', '.join(words)}", "")] if words else []
+
+
+def _place(file: str, numbers: list[int]) -> str:
+    """Return a file and its lines; what is in no file has no line."""
+    return f"{file}:{_line_range(numbers)}" if all(numbers) else file
 
 
 def _line_range(numbers: list[int]) -> str:

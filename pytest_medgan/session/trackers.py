@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pytest_medgan.errors import SettingsError
 
 if TYPE_CHECKING:
+    from pytest_medgan.records import Verdict
     from pytest_medgan.session.findings import Model
 
 GROUP = "medgan_loggers"  # entry points; each names a Logger
@@ -74,9 +75,8 @@ def logged_model(model: Model, files: tuple[Path, ...] = ()) -> LoggedModel:
             values[name], values[f"{name}.se"] = scores[name].mean, scores[name].se
             if real is not None and name in real.metrics:
                 values[f"{name}.real"] = real[name].mean
-    for judged in sorted(model.verdicts, key=lambda judged: not judged.verdict.outcome.green):
-        verdict = judged.verdict
-        tags[f"{verdict.metric.name}.verdict"] = str(verdict.outcome)  # of several the one that is not green
+    for verdict in sorted((judged.verdict for judged in model.verdicts), key=_severity, reverse=True):
+        tags[f"{verdict.metric.name}.verdict"] = str(verdict.outcome)  # of several the worst, which comes last
         if verdict.bound is not None:
             values[f"{verdict.metric.name}.limit"] = verdict.bound
     parameters = {
@@ -94,7 +94,16 @@ def logged_model(model: Model, files: tuple[Path, ...] = ()) -> LoggedModel:
 
 
 def overall_outcome(model: Model) -> str:
-    """Return "PASS" where every verdict is green, else the outcome of the first that is not; "none" without any."""
-    outcomes = [judged.verdict.outcome for judged in model.verdicts if not judged.verdict.forgiven]
-    red = [outcome for outcome in outcomes if not outcome.green]
-    return str(red[0]) if red else ("PASS" if outcomes else "none")
+    """Return "PASS" where every verdict is green, else the worst outcome; "none" without any."""
+    counted = [judged.verdict for judged in model.verdicts if not judged.verdict.forgiven]
+    worst = min(counted, key=_severity, default=None)
+    if worst is None:
+        return "none"
+    return "PASS" if worst.outcome.green else str(worst.outcome)
+
+
+def _severity(verdict: Verdict) -> int:
+    """Return the place of a verdict's outcome among all, the worst first."""
+    from pytest_medgan.report.record import SEVERITY
+
+    return SEVERITY.index(str(verdict.outcome))

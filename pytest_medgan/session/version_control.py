@@ -10,10 +10,14 @@ if TYPE_CHECKING:
     from pytest_medgan.records import Scalar
 
 
-def commit_facts(folder: Path, baseline: str | None = None) -> dict[str, Scalar]:
+def commit_facts(folder: Path, *baselines: str) -> dict[str, Scalar]:
     """Return the commit and whether tracked files differ from it; empty where there is no git or no repository.
 
-    The baseline file may differ: a second model is accepted right after the first, before either is committed.
+    The baseline files may differ: a second model is accepted right after the first, before either is committed.
+
+    Args:
+        folder: A folder of the repository.
+        *baselines: The baseline files, relative to the folder.
     """
     try:
         commit = git(folder, "rev-parse", "HEAD").strip()
@@ -22,7 +26,7 @@ def commit_facts(folder: Path, baseline: str | None = None) -> dict[str, Scalar]
     except (OSError, subprocess.SubprocessError):
         return {}
     changed = {(top / entry[3:]).resolve() for entry in status.split("\0") if entry}
-    return {"commit": commit, "dirty": bool(changed - {(folder / (baseline or "")).resolve()})}
+    return {"commit": commit, "dirty": bool(changed - {(folder / baseline).resolve() for baseline in baselines})}
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -57,12 +57,14 @@ class TuringScore:
     cohen: Mapping[tuple[str, str], float]  # agreement of each pair of readers
 
 
-def turing_accuracy(answers: Iterable[str | Path], *, keys: Iterable[str | Path] | None = None) -> TuringScore:
+def turing_accuracy(
+    answers: str | Path | Iterable[str | Path], *, keys: str | Path | Iterable[str | Path] | None = None
+) -> TuringScore:
     """Score answer files.
 
     Args:
-        answers: Files that pages saved.
-        keys: Key files of the pages. None takes every `*.key.json` in the folders of the answer files.
+        answers: A file that a page saved, or several.
+        keys: Key files of the pages, or one. None takes every `*.key.json` in the folders of the answer files.
 
     Returns:
         The scores of each reader and of all.
@@ -71,10 +73,10 @@ def turing_accuracy(answers: Iterable[str | Path], *, keys: Iterable[str | Path]
         DataError: A file is not an answer file, its key is missing or of another page, or one reader has two files of
             one page.
     """
-    files = [(path, read_answers(path)) for path in map(Path, answers)]
+    files = [(path, read_answers(path)) for path in _paths(answers)]
     if not any(file.answers for _, file in files):
         raise DataError("There is no answer to score. Save the answers from the page and name their files.")
-    known = keys_in_folders_of(path for path, _ in files) if keys is None else read_keys(map(Path, keys))
+    known = keys_in_folders_of(path for path, _ in files) if keys is None else read_keys(_paths(keys))
     by_reader: dict[str, dict[Image, tuple[bool, Answer]]] = {}
     scored: set[tuple[str, str]] = set()
     for path, file in files:
@@ -92,7 +94,10 @@ def turing_accuracy(answers: Iterable[str | Path], *, keys: Iterable[str | Path]
 
 
 def assert_turing_accuracy_below(
-    answers: Iterable[str | Path] | TuringScore, limit: float = 0.6, *, keys: Iterable[str | Path] | None = None
+    answers: str | Path | Iterable[str | Path] | TuringScore,
+    limit: float = 0.6,
+    *,
+    keys: str | Path | Iterable[str | Path] | None = None,
 ) -> TuringScore:
     """Assert that readers cannot tell real from generated images.
 
@@ -133,6 +138,11 @@ def assert_turing_accuracy_below(
             "the generator."
         )
     raise AssertionError(f"Visual Turing test: {found} (95% interval {low:.3f} to {high:.3f}). {reason}")
+
+
+def _paths(given: str | Path | Iterable[str | Path]) -> list[Path]:
+    """Return one path or several as a list; a text is one path and not its characters."""
+    return [Path(given)] if isinstance(given, str | Path) else [Path(path) for path in given]
 
 
 def _key_of(file: AnswerFile, keys: Keys, path: Path) -> tuple[bool, ...]:

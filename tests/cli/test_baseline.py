@@ -148,6 +148,38 @@ def test_diff_prints_both_values_and_exits_1(capsys):
         medgan("diff", "base.yaml", candidate(), "--row", "other")
 
 
+def test_diff_of_two_baselines_sees_margins_small_counts_and_rows(capsys):
+    """A margin that was widened by hand used to be `unchanged`, and a row that was removed no difference."""
+    medgan("accept", candidate(), "--reason", "first")
+    medgan("accept", candidate(name="other"), "--row", "other", "--reason", "first")
+    text = Path("base.yaml").read_text()
+    capsys.readouterr()
+
+    def diff(changed: str) -> tuple[int, str]:
+        Path("new.yaml").write_text(changed)
+        return medgan("diff", "base.yaml", "new.yaml"), capsys.readouterr().out
+
+    assert diff(text)[0] == 0
+    wide = "margin: {kind: relative, amount: 0.5}"
+    assert "margin auto -> relative 0.5" in diff(text.replace("margin: {kind: auto}", wide, 1))[1]
+    assert diff(text.replace("margin: {kind: auto}", wide, 1))[0] == 1
+    status, out = diff(text.replace("256: {value: 20.0,", "256: {value: 19.0,", 1))
+    assert (status, "changed at 256" in out) == (1, True)
+    status, out = diff(text[: text.index("  other:")])
+    assert (status, "other (removed)" in out) == (1, True)
+
+
+def test_diff_takes_unknown_spreads_for_equal(capsys):
+    """Of a single sample group no spread is known."""
+    medgan("accept", candidate(), "--reason", "first")
+    text = Path("base.yaml").read_text().replace(", sd: 0.1", "")
+    for name in ("a.yaml", "b.yaml"):
+        Path(name).write_text(text)
+    assert "sd:" not in text
+    assert medgan("diff", "a.yaml", "b.yaml") == 0
+    assert "unchanged" in capsys.readouterr().out
+
+
 def test_diff_compares_the_conditions_of_each_row_with_its_own(capsys):
     """A row that was accepted under other conditions than its file's is compared with by its own, as the gate does."""
     medgan("accept", candidate(), "--row", "other", "--reason", "first")

@@ -377,3 +377,21 @@ def test_two_processes_that_accept_at_once_keep_both_rows(candidate, here, pairs
             process.join()
         assert [process.exitcode for process in both] == [0, 0]
     assert set(baseline.load(here / "base.yaml").rows) == {REAL, *(f"row {i}" for i in range(2 * pairs))}
+
+
+def test_candidates_of_several_rows_are_not_made_one_unasked(candidate, here):
+    """`accept medgan-report/candidate-*.yaml` finds those of every model; foreign models name no recipe."""
+    paths = [candidate("a.yaml", row="DCGAN", fid=20.0), candidate("b.yaml", row="PGGAN", fid=90.0)]
+    with pytest.raises(BaselineError, match=r"of 2 rows \(DCGAN, PGGAN\), and one acceptance makes one row"):
+        take(*paths)
+    assert not Path("base.yaml").exists()
+    take(*paths, row="GAN")
+    assert len(load("GAN").runs) == 2
+
+
+def test_candidates_of_several_baselines_need_one_that_is_named(candidate, here):
+    paths = [candidate("a.yaml", fid=20.0), candidate("b.yaml", fid=21.0, baseline="other.yaml")]
+    with pytest.raises(BaselineError, match=r"meant for other baselines \(base.yaml, other.yaml\)"):
+        take(*paths)
+    take(*paths, into=Path("other.yaml"))
+    assert not Path("base.yaml").exists()

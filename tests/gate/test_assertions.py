@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from decimal import Decimal
 
+import numpy as np
 import pytest
+import torch
 
 import pytest_medgan
 from pytest_medgan import assert_fid_below, assert_metric, assert_no_regression
@@ -238,3 +241,32 @@ def test_helpers_survive_optimised_python(evaluation):
     with pytest.raises(AssertionError) as caught:
         assert_fid_below(evaluation(fid=20.0), 10)
     assert type(caught.value) is AssertionError
+
+
+@pytest.mark.parametrize("limit", [True, np.bool_(True), np.array(True), torch.tensor(True), "1.0", None, [1.0], {}])
+def test_what_is_no_number_is_no_limit(evaluation, limit):
+    """A comparison of arrays gives a truth value of its own, which used to be the limit 1.0."""
+    with pytest.raises(SettingsError, match=r"The limit for fid is .*Give a number, a Limit or a Row\."):
+        assert_fid_below(evaluation(fid=0.5), limit)
+    with pytest.raises(SettingsError, match="The confidence is"):
+        assert_fid_below(evaluation(fid=0.5), 1.0, confidence=True if limit is None else limit)
+
+
+@pytest.mark.parametrize("limit", [1, np.float32(1), np.array(1.0), np.int64(1), torch.tensor(1.0), Decimal(1)])
+def test_numbers_of_other_libraries_are_limits(evaluation, limit):
+    assert assert_fid_below(evaluation(fid=0.5), limit, confidence=np.float64(0.9)).limit == 1.0
+
+
+def test_arguments_of_another_kind_are_refused_in_one_line(evaluation, row, tmp_path):
+    given, known = evaluation(fid=0.5), row(fid=20.0)
+    for wrong in (known.fid, baseline.load(tmp_path / "none.yaml"), 5.0, "model", [known], given):
+        with pytest.raises(SettingsError, match=r"takes a row of the baseline, such as .* not a \w+\. Give the row"):
+            assert_no_regression(given, wrong)
+    for scores in (0.5, {"fid": 0.5}, known, "fid", None):
+        with pytest.raises(SettingsError, match=r"takes medgan_scores first, .* not a \w+\. Give the scores"):
+            assert_fid_below(scores, 1.0)
+        with pytest.raises(SettingsError, match=r"takes medgan_scores first"):
+            assert_no_regression(scores, known)
+    for name in (None, ["fid"], given):
+        with pytest.raises(SettingsError, match=r"named by text, such as 'fid', not by a \w+\. Give one name"):
+            assert_metric(given, name, 1.0)

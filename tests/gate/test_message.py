@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 
 from pytest_medgan.catalogue import METRICS
@@ -72,6 +73,11 @@ def test_a_small_number_keeps_two_digits():
 
 def test_a_row_name_that_a_shell_would_split_is_quoted():
     assert '--row "my model"' in failure([replace(FAIL, row="my model")], "medgan baseline accept c.yaml")
+    for name in ("a $b", 'a "b"', "a`b`", "a!", "a\\b"):
+        message = failure([replace(FAIL, row=name)], "medgan baseline accept c.yaml")
+        command = next(line for line in message.splitlines() if "--row" in line)
+        assert shlex.split(command)[5] == name
+        assert '"' not in command.replace(name, ""), "a shell would read it inside double quotes"
 
 
 def test_a_metric_without_a_row_offers_nothing_to_accept():

@@ -89,3 +89,20 @@ def test_which_row_is_meant_must_be_clear(row):
     assert chosen_row(two, "b")[0] == "b"
     with pytest.raises(BaselineError, match="--row"):
         chosen_row(two, "c")
+
+
+def test_one_measurement_of_a_nameless_model_is_not_two_runs(row):
+    """A file that was given twice used to become two training runs without any spread."""
+    nameless = [replace(row(fid=value, kid=0.0), runs=(TrainingRun(),)) for value in (20.0, 20.0, 21.0)]
+    with pytest.raises(BaselineError, match="hold the same values"):
+        combined(nameless[:2])
+    assert len(combined(nameless[1:]).runs) == 2
+    with pytest.raises(BaselineError, match="hold the same values"):
+        combined([replace(row(fid=(20.0, 21.0, 20.0)), runs=(TrainingRun(),) * 3)])
+
+
+def test_nameless_models_may_have_equal_shares(row):
+    rows = [replace(row(copy_rate=0.0, se=0.0), runs=(TrainingRun(),)) for _ in range(2)]
+    same = replace(rows[0].copy_rate.values[128], values=(0.0, 0.0, 0.0))
+    rows = [replace(one, entries={"copy_rate": replace(one.entries["copy_rate"], at={128: same})}) for one in rows]
+    assert len(combined(rows).runs) == 2

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_medgan.evaluate.settings import parse_runs
 from pytest_medgan.plugin.markers import marker_values
-from pytest_medgan.plugin.places import located, located_runs
+from pytest_medgan.session.places import located, located_runs
 
 SHOW = """
 import pytest

@@ -11,7 +11,7 @@ from pytest_medgan.errors import SettingsError
 from pytest_medgan.evaluate.settings import parse_data, parse_runs
 from pytest_medgan.evaluate.sources import prepare
 from pytest_medgan.gan.architectures import ARCHITECTURES
-from pytest_medgan.plugin.places import located, located_runs
+from pytest_medgan.session.places import located, located_runs
 
 MODELS = ("generator", "paired_with")
 
@@ -57,6 +57,15 @@ def test_word_that_could_mean_both_is_refused_among_runs(here: Path) -> None:
     with pytest.raises(SettingsError, match=r"--medgan-runs: 'dcgan' could"):
         located_runs(["dcgan", "pggan"], here)
     assert parse_runs(located_runs(["./dcgan", "./pggan"], here)) == ("./dcgan", "./pggan")
+
+
+def test_pattern_of_runs_holds_no_absolute_path(here: Path) -> None:
+    """The message for a pattern without a match reaches JUnit files; a match must not become a built-in name."""
+    for pattern in ("seed-*", "[x]/seed-?"):
+        with pytest.raises(SettingsError, match="matches no file") as caught:
+            parse_runs(located_runs([pattern], here))
+        assert str(here) not in str(caught.value)
+    assert parse_runs(located_runs(["?cgan", "pgg*"], here)) == ("./dcgan", "./pggan")
 
 
 @pytest.mark.parametrize(("setting", "name"), [("data", "phantom,size=64"), ("generator", "dcgan")])

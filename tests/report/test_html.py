@@ -17,10 +17,12 @@ import pytest
 from pytest_medgan.catalogue import NAMES
 from pytest_medgan.errors import SettingsError
 from pytest_medgan.evaluate.pictures import with_pictures
-from pytest_medgan.records import Evidence, ImageSet, Outcome, VerdictCause
+from pytest_medgan.records import Evidence, ImageSet, Outcome, TrainingRun, VerdictCause
 from pytest_medgan.report import ReportRun, render, write_run
 from pytest_medgan.report.accepted import with_accepted, worth_keeping
 from pytest_medgan.report.causes import _WORDS
+from pytest_medgan.report.evidence_file import without_real
+from pytest_medgan.report.folder import read_run
 from pytest_medgan.report.html import page
 from pytest_medgan.report.view import LINKS
 
@@ -153,6 +155,30 @@ def test_baseline_samples_come_from_the_accepted_run_by_row(tmp_path: Path, make
     both = (tmp_path / "new" / "report.html").read_text(encoding="utf-8")
     assert both.index("Baseline: 48 generated images") < both.index("This run: 48 generated images")
     assert "--against" not in both
+
+
+@pytest.mark.parametrize("order", [("first", "second"), ("second", "first")])
+@pytest.mark.parametrize("known", ["checkpoint", "name", "neither"])
+def test_baseline_samples_are_those_of_the_accepted_one_of_several_models(
+    tmp_path: Path, make_run: MakeRun, draw: Draw, order: tuple[str, str], known: str
+) -> None:
+    """Of models that shared a row the last one was shown as the baseline, whichever it was."""
+    alike = make_run(past=False).models[0]
+    drawn = {"first": draw("fair"), "second": draw("broken")}
+    old = [replace(alike, name=name, checkpoint=f"digest of {name}") for name in order]
+    write_run(tmp_path / "old", replace(make_run(), models=tuple(old)), drawn)
+    assert alike.baseline is not None
+    runs = (TrainingRun("digest of first"),) if known == "checkpoint" else ()
+    name = "first" if known == "name" else "new name"
+    new = replace(alike, name=name, checkpoint="new", baseline=replace(alike.baseline, runs=runs))
+    write_run(tmp_path / "new", replace(make_run(), models=(new,)), {name: draw("broken")})
+    render(tmp_path / "new", ["html"], against=tmp_path / "old")
+    text = (tmp_path / "new" / "report.html").read_text(encoding="utf-8")
+    expected = with_accepted(draw("broken"), worth_keeping(draw("fair")))
+    if known == "neither":
+        assert "Baseline: 48 generated images" not in text
+    else:
+        assert text == page(read_run(tmp_path / "new").run, {name: without_real(expected)})
 
 
 def test_run_without_evidence_has_a_page(make_run: MakeRun) -> None:

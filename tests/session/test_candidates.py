@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,3 +51,26 @@ def test_candidate_is_complete_only_with_every_look(
     assert document.complete is complete
     assert sorted(document.rows) == ["Real", "TOY"]
     assert [run.checkpoint for run in document.rows["TOY"].runs] == ["digest"]
+
+
+@pytest.mark.parametrize("baseline", ["base.yaml", "base-beside.yaml"])
+def test_baseline_files_of_both_feature_spaces_may_be_uncommitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_model: Callable[..., ModelFindings], baseline: str
+) -> None:
+    """Accepting into both used to make the tree dirty for the model that is accepted next."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("base.yaml", "base-beside.yaml", "toy.py"):
+        (tmp_path / name).write_text("old")
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+    for words in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-qm", "x")):
+        subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
+
+    def is_dirty() -> bool:
+        path = write_model_candidate(make_model(baseline=baseline), "TOY", tmp_path / "report")
+        return parse(path.read_text(), path.name).rows["TOY"].runs[0].facts["dirty"] is True
+
+    for name in ("base.yaml", "base-beside.yaml"):
+        (tmp_path / name).write_text("new")
+    assert not is_dirty()
+    (tmp_path / "toy.py").write_text("new")
+    assert is_dirty()

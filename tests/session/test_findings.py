@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pytest_medgan.ground.plain import from_plain, to_plain
-from pytest_medgan.records import Outcome, Scores, Verdict
+from pytest_medgan.records import Outcome, Score, Scores, TrainingRun, Verdict
 from pytest_medgan.session.findings import Findings, JudgedVerdict, ModelFindings, TestFindings
 
 MakeModel = Callable[..., ModelFindings]
@@ -91,3 +91,42 @@ def test_models_and_verdicts_are_arranged_in_the_order_of_the_tests(
     both.arrange(["test_a", "test_b", "test_c", "test_d"])
     assert list(both.models) == ["early", "late", "unjudged"]
     assert [judged.nodeid for judged in both.models["late"].verdicts] == ["test_c", "test_d"]
+
+
+def test_nameless_models_of_two_processes_are_told_apart(
+    make_model: MakeModel, make_verdict: MakeVerdict, make_scores: MakeScores
+) -> None:
+    """Each process counts generators without an identity from 0; the two used to be one model of mixed looks."""
+    both = Findings()
+    for process, fid, looks in (("gw0", 2.0, (64,)), ("gw1", 9.0, (64,)), ("gw0", 2.0, (64, 128)), ("gw1", 9.0, (64,))):
+        model = make_model(identity=None, runs=(TrainingRun(),), looks={n: make_scores(n, fid=fid) for n in looks})
+        second = replace(model, key="beside key", name="toy beside", beside="key")
+        found = TestFindings((model, second), (JudgedVerdict("key", make_verdict(measured=Score(fid))),))
+        both.add(both.told_apart(found, process), process)
+    assert len(both.models) == 4
+    first, other = (model for model in both.models.values() if model.findings.beside is None)
+    assert [sorted(one.findings.looks) for one in (first, other)] == [[64, 128], [64]]
+    for one, fid in ((first, 2.0), (other, 9.0)):
+        assert {look["fid"].mean for look in one.findings.looks.values()} == {fid}
+        assert {judged.verdict.measured.mean for judged in one.verdicts if judged.verdict.measured} == {fid}
+        assert [m.name for m in both.models.values() if m.findings.beside == one.findings.key] == ["toy beside"]
+
+
+def test_nameless_model_that_two_processes_measured_alike_is_one(
+    make_model: MakeModel, make_scores: MakeScores
+) -> None:
+    both = Findings()
+    nameless = make_model(identity=None, runs=(TrainingRun(),))
+    more = {**nameless.looks, 128: make_scores(128, fid=1.0)}
+    for process, looks in (("gw0", nameless.looks), ("gw1", more), ("gw1", nameless.looks)):
+        both.add(both.told_apart(TestFindings((replace(nameless, looks=looks),)), process), process)
+    assert {key: sorted(model.findings.looks) for key, model in both.models.items()} == {"key": [64, 128]}
+
+
+def test_model_with_an_identity_is_one_in_every_process(make_model: MakeModel) -> None:
+    both = Findings()
+    runs = (TrainingRun("a"), TrainingRun("b"))
+    for process in ("gw0", "gw1"):
+        for model in (make_model(looks={}), make_model(key="runs", identity=None, runs=runs, looks={})):
+            both.add(both.told_apart(TestFindings((model,)), process), process)
+    assert list(both.models) == ["key", "runs"]

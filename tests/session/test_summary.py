@@ -80,6 +80,13 @@ def test_limits_of_one_file_share_a_line(make_model: MakeModel, make_verdict: Ma
     assert "  limits: TOY (b.yaml:7-31), number (test_a.py:5)" in lines
 
 
+def test_limit_that_stands_in_no_file_has_no_line(make_model: MakeModel, make_verdict: MakeVerdict) -> None:
+    """It used to be shown as `Real (:0)`."""
+    verdicts = [make_verdict(name, row="Real", origin="the Real row of this session") for name in ("fid", "kid")]
+    lines = [text for text, _ in model_lines(Model(make_model(), judged(*verdicts)))]
+    assert "  limits: Real (the Real row of this session)" in lines
+
+
 def test_unknown_numbers_are_dashes(make_model: MakeModel, make_verdict: MakeVerdict) -> None:
     missing = make_verdict(outcome=Outcome.MISSING, measured=None, n_fake=None, limit=None, margin=None)
     assert table(Model(make_model(), judged(missing)))["FID ↓"] == (["-", "-", "-", "-", "MISSING"], "MISSING")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from math import nan
 from pathlib import Path
 
@@ -37,7 +38,17 @@ def test_value_that_is_not_finite_is_left_out(make_model: MakeModel) -> None:
     assert logged_model(Model(make_model(looks={64: scores}, real={}))).values == {"fid": 2.0}
 
 
-def test_verdicts_are_tags_and_the_first_that_is_not_green_is_the_whole(
+def test_the_worst_verdict_is_the_whole(make_model: MakeModel, make_verdict: MakeVerdict) -> None:
+    """A metric that a failed one left open, and stands before it, used to be the outcome."""
+    open_, failed = make_verdict("fid", Outcome.UNDECIDED), make_verdict("recall", Outcome.FAIL)
+    verdicts = judged(open_, failed, replace(failed, outcome=Outcome.UNDECIDED))
+    tags = logged_model(Model(make_model(), verdicts)).tags
+    assert (tags["verdict"], tags["fid.verdict"], tags["recall.verdict"]) == ("FAIL", "UNDECIDED", "FAIL")
+    stale = judged(make_verdict(outcome=Outcome.STALE))
+    assert logged_model(Model(make_model(), stale)).tags["verdict"] == "PASS"
+
+
+def test_verdicts_are_tags_and_the_one_that_is_not_green_is_the_whole(
     make_model: MakeModel, make_verdict: MakeVerdict
 ) -> None:
     verdicts = judged(make_verdict(), make_verdict("recall", Outcome.FAIL), make_verdict("recall", Outcome.PASS))

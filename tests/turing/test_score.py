@@ -215,3 +215,11 @@ def test_gate_fails_in_the_test_that_calls_it(save: Save, pytester: pytest.Pytes
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*readers were right in 40 of 40 answers*Readers can tell real from generated*"])
     result.stdout.no_fnmatch_line("*turing/score.py*")
+
+
+def test_one_path_is_one_file_and_not_its_characters(save: Save, tmp_path: Path) -> None:
+    path, key = save("A", [True] * 40), tmp_path / "page.key.json"
+    for answers, keys in ((path, key), (str(path), str(key)), ([path], [key]), (iter([str(path)]), iter([str(key)]))):
+        assert turing_accuracy(answers, keys=keys).pooled.answered == 40
+    with pytest.raises(AssertionError, match="20 of 40"):
+        assert_turing_accuracy_below(str(path), keys=str(key))
