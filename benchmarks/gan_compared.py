@@ -294,7 +294,7 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(CONFIGURATIONS), help="architectures, separated by commas")
     parser.add_argument("--batch", type=int, default=16)
     # 0.995 averages about 200 steps; a slower average makes a short run show an outdated generator
-    parser.add_argument("--average", type=float, default=0.995, help="of the generator, kept a step")
+    parser.add_argument("--average", type=float, default=0.995, help="decay of the generator's moving average per step")
     parser.add_argument("--precision", default="float32", choices=PRECISIONS, help="of the forward passes")
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()

@@ -76,5 +76,6 @@ def _words_of_user_code(error: Exception) -> str | None:
     text = str(error).partition("\n")[0]
     said = f" ({text})" if text else ""
     return printable(
-        f"Your code raises {type(error).__name__} in {place}{said}. Correct it there, or call it in Python to see all."
+        f"Your code raises {type(error).__name__} in {place}{said}. Correct it there, or call it in Python "
+        "to see the traceback."
     )

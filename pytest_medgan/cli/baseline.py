@@ -20,12 +20,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Declare the command and its four actions."""
     parser = subparsers.add_parser("baseline", help="accept, compare, format or seal a baseline file")
     actions = parser.add_subparsers(dest="action", required=True, metavar="accept|diff|format|seal")
-    _add_accept(actions.add_parser("accept", help="make candidates a row of the baseline"))
+    _add_accept(actions.add_parser("accept", help="write candidates into the baseline as one row"))
     diff = actions.add_parser("diff", help="compare a baseline with a candidate or another baseline")
     diff.add_argument("baseline", help="path or built-in name of a baseline")
     diff.add_argument("candidate", type=Path)
     diff.add_argument("--row", help="only this row")
-    formatting = actions.add_parser("format", help="write a baseline in canonical form; remarks move to `note`")
+    formatting = actions.add_parser("format", help="write a baseline in canonical form; comments are moved to `note`")
     formatting.add_argument("baseline", type=Path)
     formatting.add_argument("--check", action="store_true", help="write nothing; exit 1 when the file would change")
     formatting.add_argument(
@@ -58,7 +58,8 @@ def _add_accept(accept: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         choices=("dirty", "fingerprint", "drift"),
-        help="accept in spite of a dirty tree, another fingerprint, or a loss or lack of a metric; recorded in the row",
+        help="accept although the working tree is dirty, the fingerprint differs, or a metric is worse or missing; "
+        "recorded in the row",
     )
     accept.add_argument(
         "--margin",

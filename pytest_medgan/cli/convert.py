@@ -26,12 +26,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="run the code that NETWORK and --code hold, in a process of its own without network access",
     )
     parser.add_argument("--config", type=Path, metavar="FILE.yaml", help="configuration of a StudioGAN network")
-    parser.add_argument("--class", type=int, dest="label", metavar="INDEX", help="class that the network is to draw")
+    parser.add_argument("--class", type=int, dest="label", metavar="INDEX", help="class to draw")
     parser.add_argument(
         "--truncation",
         type=float,
         metavar="T",
-        help="StyleGAN: how far latents keep from their mean, 1 for all; StudioGAN: bound of each number",
+        help="StyleGAN: factor of the distance of latents from their mean (truncation_psi), 1 changes nothing; "
+        "StudioGAN: bound of each number of the latent",
     )
     parser.add_argument("--grey", action="store_true", help="draw the mean of the channels of an RGB network")
     parser.add_argument(
@@ -40,7 +41,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--allow-network",
         action="store_true",
-        help="go on where this machine cannot take network access away from a process",
+        help="run the code even where this machine cannot refuse it network access",
     )
     return parser
 

@@ -28,7 +28,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--model", action="append", required=True, metavar="NAME=SPEC", help="a column of the table; may be repeated"
     )
     parser.add_argument(
-        "--extractor", default="inception_v3,weights=imagenet", metavar="SPEC", help="(default: %(default)s)"
+        "--extractor",
+        default="inception_v3,weights=imagenet",
+        metavar="SPEC",
+        help="feature space, written like --medgan-extractor (default: %(default)s)",
     )
     parser.add_argument(
         "--beside",
@@ -36,7 +39,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="a second feature space: print its table too, and where the two spaces rank models differently",
     )
     parser.add_argument(
-        "--samples", default="6080", metavar="N", help="images per sample group; 'all' takes as many as the reference"
+        "--samples",
+        default="6080",
+        metavar="N",
+        help="images per sample group, or 'all' for as many as the reference (default: %(default)s)",
     )
     parser.add_argument("--seeds", default="0,1,2", metavar="SEEDS", help="latent seeds (default: %(default)s)")
     parser.add_argument("--metrics", default="", metavar="NAMES", help="default: the six of the paper's Table 1")

@@ -26,9 +26,14 @@ _OPTIONS = (  # (data option, metavar, help); the keys are those that may follow
     ("channels", "1|3", "channels of an image: 1 grey, 3 colour (default 1)"),
     ("patients", "N", "the first N by PatientID, or all (default all)"),
     ("histologies", "A:B", "only patients with these histologies"),
-    ("roi", "NAME", "the region that crop=tumour lies on (default: what is called a GTV or a tumour)"),
-    ("range", "LOW:HIGH", "values shown as black and white where pictures hold numbers, as in --range=0:1"),
-    ("patient", "top|folder|file", "what names the patient of a picture (default top: its topmost folder)"),
+    ("roi", "NAME", "name of the region that crop=tumour is centred on (default: a region named GTV or tumour)"),
+    ("range", "LOW:HIGH", "values of black and white, for pictures that do not have 8 bits, as in --range=0:1"),
+    (
+        "patient",
+        "top|folder|file",
+        "what names the patient of a picture or volume: its topmost folder (top, the default), its own folder, or its "
+        "file name",
+    ),
     ("split", "patient|slice", "what is divided into the three sets (default patient)"),
     (
         "fractions",

@@ -22,7 +22,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="the run folder of the accepted model, whose samples and curves are shown as the baseline's",
     )
     parser.add_argument(
-        "--real", action="store_true", help="show images of real patients where the run kept any: patient data"
+        "--real", action="store_true", help="show real images, which are patient data, where the run stored them"
     )
     return parser
 

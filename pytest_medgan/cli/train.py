@@ -80,8 +80,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="on a GPU, replay steps as CUDA graphs; --no-graph launches every kernel by itself (default --graph)",
     )
     files = parser.add_argument_group("files")
-    files.add_argument("--checkpoint-every", type=int, metavar="STEPS", help="default 1000")
-    files.add_argument("--grid-every", type=int, metavar="STEPS", help="0 draws no sample grids (default 1000)")
+    files.add_argument(
+        "--checkpoint-every", type=int, metavar="STEPS", help="steps between two checkpoints (default 1000)"
+    )
+    files.add_argument(
+        "--grid-every", type=int, metavar="STEPS", help="steps between two sample grids; 0 draws none (default 1000)"
+    )
     files.add_argument("--keep", type=int, help="checkpoints to resume from (default 3)")
     files.add_argument(
         "--half",

@@ -34,8 +34,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--fake",
         metavar="SET",
-        help="generated images: .npz, .npy, a folder of .png, or a generator; a folder of volumes is read as the "
-        "studies of --real are, or else as the options behind it say",
+        help="generated images: .npz, .npy, a folder of .png, or a generator; a folder of volumes is read with the "
+        "settings of the studies in --real, or with the options behind its name",
     )
     parser.add_argument("--out", type=Path, metavar="PAGE.html", help="the page to write")
     parser.add_argument("--count", type=int, default=50, help="images of each kind (default: %(default)s)")

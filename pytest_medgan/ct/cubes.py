@@ -86,8 +86,8 @@ def plan_cube(
 def tilted_error(planes: str, file: str) -> DataError:
     """Return the error for a scan whose slices are not stacked along their normal."""
     return DataError(
-        f"A scan was made with a tilted gantry, so that planes={planes} would cut it askew. Resample it to upright "
-        f"slices, leave it out, or take planes={AXIAL}.",
+        f"A scan was made with a tilted gantry, so its volume is sheared and planes={planes} cannot cut it. Resample "
+        f"it to upright slices, leave it out, or take planes={AXIAL}.",
         file=file,
     )
 

@@ -153,7 +153,9 @@ def _skip(dataset: Dataset, name: str) -> str | None:
     uid = text_of(dataset, "SOPClassUID") or outer
     if outer and outer != uid:
         raise DataError(
-            "A DICOM file names one class inside and another in its preamble. Copy it again, or remove it.", file=name
+            "A DICOM file names one SOP class in its data set and another in its file meta header. Copy it "
+            "again, or remove it.",
+            file=name,
         )
     if uid == _DIRECTORY:
         return "directory"
@@ -170,7 +172,7 @@ def _skip(dataset: Dataset, name: str) -> str | None:
     # private or damaged; a CT slice or a contour must not vanish among what is skipped
     if modality in ("CT", *STRUCTURE_CLASSES.values()) and uid not in CT_CLASSES and UID(uid).name == uid:
         raise DataError(
-            f"A DICOM file says {modality} but is of no known class. Copy it again, or remove it.", file=name
+            f"A DICOM file says {modality} but has no known SOP class. Copy it again, or remove it.", file=name
         )
     if modality != "CT":
         return coded

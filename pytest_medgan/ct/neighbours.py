@@ -35,13 +35,13 @@ def check_neighbours(root: Path, header: Header, neighbours: Sequence[Header]) -
     """Check a slice against its neighbours.
 
     Raises:
-        DataError: It differs from all of them as only damaged pixels or rescale tags do.
+        DataError: It differs so much from all of them that its pixels or rescale tags must be damaged.
     """
     values = decoded(root, header)
     if neighbours and all(_shifted(values, decoded(root, other)) for other in neighbours):
         raise DataError(
-            "A CT slice differs from its neighbours as only damaged pixels or rescale tags do. Copy the file again, or "
-            "leave its series out.",
+            "A CT slice differs so much from its neighbours that its pixels or rescale tags must be damaged. Copy the "
+            "file again, or leave its series out.",
             file=header.file,
         )
 

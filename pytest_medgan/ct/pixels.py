@@ -78,7 +78,9 @@ def _check_lone(hounsfield: Float64, name: str) -> None:
         patch = hounsfield[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
         others = np.delete(patch.ravel(), min(row, 1) * patch.shape[1] + min(column, 1))
         if not ((others > _METAL / 2) | (others < _VOID)).any():
-            raise DataError("A CT slice has a lone pixel that no scanner measures. Copy the file again.", file=name)
+            raise DataError(
+                "A CT slice has a single pixel whose value no scanner measures. Copy the file again.", file=name
+            )
 
 
 def _read_rows(root: Path, header: Header, first: int, last: int) -> npt.NDArray[np.integer]:

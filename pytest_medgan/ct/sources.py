@@ -104,7 +104,7 @@ def _plan_volumes(reading: Reading) -> Plan:
     """Return the plan of a folder with volumes."""
     refuse_idle(reading.settings, _IDLE_FOR_VOLUMES)
     drawings = [file.name for file in reading.files if is_drawing(file)]
-    reading.findings.skip("drawing", drawings)
+    reading.findings.skip("label map", drawings)
     values = companions(reading.root, reading.files)
     known = frozenset(values.values())
     used = [file for file in reading.files if file.kind in VOLUMES and file.name not in (*drawings, *known)]
@@ -120,7 +120,7 @@ def _plan_volumes(reading: Reading) -> Plan:
             reading.findings.pass_over(volume, "volume that cannot be used")
     if not volumes:
         errors = [volume for volume in seen if isinstance(volume, DataError)]
-        raise errors[0] if errors else DataError("The folder holds drawings and no CT volume. Add the volumes.")
+        raise errors[0] if errors else DataError("The folder holds label maps and no CT volume. Add the volumes.")
     refuse_idle_crop_size(reading.settings, {volume.shape for volume in volumes.values()}, "volumes with planes")
     together = [(name, *([values[name]] if name in values else [])) for name in volumes]
     hashed = reading.crew.map(digest_content, together, what="reading files", progress=reading.progress)

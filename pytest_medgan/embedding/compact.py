@@ -48,7 +48,7 @@ def load_compact(spec: ExtractorSpec, device: str) -> FeatureSpace:
     free = ExtractorSpec(NAME, precision=spec.precision, engine=spec.engine, batch=spec.batch)
     if spec != free:
         raise ExtractorError(
-            "compact has its own weights and preparation. Give it precision=, engine= and batch= alone."
+            "compact has its own weights and preparation. It takes only precision=, engine= and batch=."
         )
     projection = read_projection(PROJECTION)
     state = read_compact_weights()

@@ -48,7 +48,7 @@ def load_fid_inception(spec: ExtractorSpec, device: str) -> FeatureSpace:
     """
     if spec != ExtractorSpec(NAME, weights=spec.weights, batch=spec.batch, sha256=spec.sha256):
         raise ExtractorError(
-            f"{NAME} has its own preparation and numeric class. Give it weights=, sha256= and batch= alone."
+            f"{NAME} has its own preparation and numeric class. It takes only weights=, sha256= and batch=."
         )
     if spec.weights == "random":
         raise ExtractorError(f"{NAME} has no reproducible random weights. Give weights=FILE, or no weights=.")

@@ -70,5 +70,5 @@ def require_given_sha256(spec: ExtractorSpec) -> None:
     file = Path(spec.weights)
     if not file.is_file():
         raise ExtractorError("sha256= belongs to a file, and weights= names none. Give weights=FILE.", file=str(file))
-    action = "Fetch the file again, or give sha256={actual} where it is the one you mean."
+    action = "Fetch the file again, or give sha256={actual} to use this file."
     require_sha256(file, spec.sha256, "The extractor's weights", action)

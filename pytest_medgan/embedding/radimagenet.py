@@ -48,8 +48,8 @@ def load_radimagenet(spec: ExtractorSpec, device: str) -> FeatureSpace:
         raise ExtractorError(f"RadImageNet's network {name!r} is unknown here. Give one of {', '.join(SIZES)}.")
     if spec != ExtractorSpec(spec.name, weights=spec.weights, batch=spec.batch, sha256=spec.sha256):
         raise ExtractorError(
-            "A radimagenet: network has its own preparation and numeric class. Give it weights=, sha256= and batch= "
-            "alone."
+            "A radimagenet: network has its own preparation and numeric class. It takes only weights=, sha256= and "
+            "batch=."
         )
     if spec.weights in ("imagenet", "random"):
         raise ExtractorError(

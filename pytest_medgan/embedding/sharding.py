@@ -75,9 +75,7 @@ def shared(work: Callable[[], T], *, of: UInt8, by: str) -> list[T]:
         if part["trouble"] is not None:
             raise ExtractorError(f"In process {rank} of {size}: {part['trouble']}")
     if len({part["by"] for part in parts}) > 1:
-        raise ExtractorError(
-            "The processes do different things with their images. Start all of them with the same settings."
-        )
+        raise ExtractorError("The processes compute different things. Start all of them with the same settings.")
     if len({part["images"] for part in parts}) > 1:
         raise ExtractorError(
             "The processes have different images. A generator must draw the same from one seed in all of them."

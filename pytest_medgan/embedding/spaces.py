@@ -125,7 +125,7 @@ def load_other(spec: ExtractorSpec, device: str) -> FeatureSpace:
     """
     if spec != ExtractorSpec(spec.name, batch=spec.batch, volumes=spec.volumes):
         raise ExtractorError(
-            "An extractor of your own has its own weights and preparation. Give it batch= and volumes= alone."
+            "An extractor of your own has its own weights and preparation. It takes only batch= and volumes=."
         )
     if spec.name.endswith((".pt", ".pt2")):
         return _of_kind(_from_file(spec, device), spec)

@@ -41,7 +41,7 @@ def load_timm(spec: ExtractorSpec, device: str) -> FeatureSpace:
     free = ExtractorSpec(spec.name, weights=spec.weights, batch=spec.batch, sha256=spec.sha256, size=spec.size)
     if spec != free:
         raise ExtractorError(
-            "A timm: model has its own preparation. Give it weights=, size=, sha256= and batch= alone."
+            "A timm: model has its own preparation. It takes only weights=, size=, sha256= and batch=."
         )
     try:
         import timm

@@ -45,7 +45,7 @@ def load_xrv(spec: ExtractorSpec, device: str) -> FeatureSpace:
         raise ExtractorError(f"torchxrayvision's network {spec.name!r} is unknown here. Give {NAME}.")
     if spec != ExtractorSpec(NAME, weights=spec.weights, batch=spec.batch, sha256=spec.sha256):
         raise ExtractorError(
-            f"{NAME} has its own preparation and numeric class. Give it weights=, sha256= and batch= alone."
+            f"{NAME} has its own preparation and numeric class. It takes only weights=, sha256= and batch=."
         )
     if spec.weights in ("imagenet", "random"):
         raise ExtractorError(f"{NAME} needs its weights as a state_dict. Give weights=FILE.")

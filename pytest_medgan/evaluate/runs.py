@@ -85,7 +85,7 @@ class RunsEvaluation:
             if differences:
                 raise SettingsError(
                     f"Run {number} of --medgan-runs draws under other conditions than the first "
-                    f"({'; '.join(differences)}). Give runs that draw alike, and measure each condition by itself."
+                    f"({'; '.join(differences)}). Give runs of one condition, and measure other conditions separately."
                 )
         return found
 

@@ -39,24 +39,25 @@ class Subject:
         return (*warnings, flattered)
 
     def _small_sets(self) -> list[str]:
-        """Return a warning for each role that has too few images."""
+        """Return a warning for each role that has too few images, or whole volumes."""
         reference, patients, held_out = (
             len(self.real.reference),
             len(set(self.real.reference.groups.tolist())),
             len(self.real.held_out),
         )
-        whole = self.real.settings.planes == "volume"  # one image of each study
+        whole = self.real.settings.planes == "volume"  # one of each study
+        unit = "volumes" if whole else "images"
         more = "Add studies." if whole else "Add studies, or take more slices of each (slices=all)."
         found = []
         if reference < LEAST_REFERENCE or patients < LEAST_PATIENTS:
             found.append(
-                f"The reference has {reference} images of {patients} patients, and at least {LEAST_REFERENCE} of "
+                f"The reference has {reference} {unit} of {patients} patients, and at least {LEAST_REFERENCE} of "
                 f"{LEAST_PATIENTS} are needed: with fewer, FID is far too high and single patients decide recall. "
                 f"{more}"
             )
         if held_out < LEAST_SAMPLES:
             found.append(
-                f"{held_out} images are held out, too few for a Real row, so nothing says what real images score. "
+                f"{held_out} {unit} are held out, too few for a Real row, which would show the values of real {unit}. "
                 f"{more}"
             )
         return found

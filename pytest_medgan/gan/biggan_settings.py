@@ -32,9 +32,9 @@ class BigGANConfig:
     latent: int = described(120, "dimensions of z")
     generator_width: int = described(64, "maps at 128x128, up to 16 times as many below")
     discriminator_width: int = described(64, "maps at half the size, up to 16 times as many below")
-    classes: int = described(0, "classes that the images' labels name, 0, 1, ...; 0 leaves labels out", added=True)
-    embedding: int = described(128, "numbers that stand for a class in every block", added=True)
-    attention: int = described(64, "pixels of the maps that attend to each other, half the size at most; 0 is none")
+    classes: int = described(0, "number of classes, labelled 0, 1, ...; 0 trains without labels", added=True)
+    embedding: int = described(128, "dimensions of the class embedding", added=True)
+    attention: int = described(64, "resolution of the self-attention layer, limited to half of --size; 0 for none")
 
     def __post_init__(self) -> None:
         check_between(16, 256, size=self.size)
@@ -90,13 +90,17 @@ class BigGANSettings(AugmentationSettings):
     beta1: float = described(0.0, "Adam's decay of the first moment")
     beta2: float = described(0.999, "Adam's decay of the second moment")
     epsilon: float = described(1e-6, "Adam's epsilon")
-    shift: int = described(0, "pixels by which the discriminator's images are moved at most")
-    brightness: float = described(0.0, "grey added to them at most, of a range of 2")
-    contrast: float = described(0.0, "share by which their contrast grows or falls at most")
-    cutout: float = described(0.0, "side of a square erased in them, as a share of theirs")
+    shift: int = described(0, "largest shift of the discriminator's images, in pixels")
+    brightness: float = described(
+        0.0, "largest change of the grey of the discriminator's images, whose range is -1 to 1"
+    )
+    contrast: float = described(0.0, "largest relative change of the contrast of the discriminator's images")
+    cutout: float = described(0.0, "side of a square erased in the discriminator's images, as a share of their side")
     penalty: float = described(0.0, "weight of the gradient penalty R1")
-    penalty_every: int = described(8, "steps between two penalties, which then weigh as many times more")
-    average: float = described(0.999, "moving average of the generator kept a step; 0 samples the generator itself")
+    penalty_every: int = described(8, "steps from one penalty to the next; its weight is multiplied by this number")
+    average: float = described(
+        0.999, "decay of the generator's moving average per step; 0 samples the generator itself"
+    )
     precision: str = described("float32", "of the forward passes", choices=PRECISIONS)
     seed: int = described(0, "of weights, latents and order")
 

@@ -165,7 +165,7 @@ def _read_answer(answer: dict[str, Any], order: ConversionOrder) -> Conversion:
     """Return what the process says, none of it trusted."""
     if answer.get("network") is True:
         raise SettingsError(
-            "This machine cannot take network access from a process, so nothing was run. Convert on Linux, or where no "
+            "This machine cannot refuse network access to a process, so nothing was run. Convert on Linux, or where no "
             "network is, and add --allow-network there."
         )
     if "problem" in answer:

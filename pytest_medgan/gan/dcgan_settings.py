@@ -50,13 +50,23 @@ class DCGANSettings(AugmentationSettings):
     beta2: float = described(0.999, "Adam's decay of the second moment")
     noise: float = described(0.0, "sd of the noise on the discriminator's images at the start")
     noise_share: float = described(1.0, "share of the run over which the noise falls to 0")
-    shift: int = described(0, "pixels by which the discriminator's images are moved at most", added=True)
-    brightness: float = described(0.0, "grey added to them at most, of a range of 2", added=True)
-    contrast: float = described(0.0, "share by which their contrast grows or falls at most", added=True)
-    cutout: float = described(0.0, "side of a square erased in them, as a share of theirs", added=True)
+    shift: int = described(0, "largest shift of the discriminator's images, in pixels", added=True)
+    brightness: float = described(
+        0.0,
+        "largest change of the grey of the discriminator's images, whose range is -1 to 1",
+        added=True,
+    )
+    contrast: float = described(
+        0.0, "largest relative change of the contrast of the discriminator's images", added=True
+    )
+    cutout: float = described(
+        0.0, "side of a square erased in the discriminator's images, as a share of their side", added=True
+    )
     penalty: float = described(0.0, "weight of the gradient penalty R1", added=True)
-    penalty_every: int = described(8, "steps between two penalties, which then weigh as many times more", added=True)
-    average: float = described(0.0, "moving average of the generator kept a step; 0 samples the generator itself")
+    penalty_every: int = described(
+        8, "steps from one penalty to the next; its weight is multiplied by this number", added=True
+    )
+    average: float = described(0.0, "decay of the generator's moving average per step; 0 samples the generator itself")
     seed: int = described(0, "of weights, latents and order")
     tolerance: float = described(0.01, "stop when the smoothed losses change by less, relatively; 0 never stops early")
     precision: str = described("float32", "of the forward passes", choices=PRECISIONS)

@@ -189,7 +189,7 @@ class ImagePool:
         index = own if len(own) else self._dealt.get(seed, Stream(seed).permutation(len(self._images)))
         if stop > len(index):
             free = sum(map(len, self._dealt.values()))
-            shared = f" (its share of {free} that are no other seed's)" if seed in self._dealt else ""
+            shared = f" (its share of the {free} images that have no seed)" if seed in self._dealt else ""
             fewer = ", give fewer seeds" if shared else ""
             raise CheckpointError(
                 f"The set holds {len(index)} images of seed {seed}{shared}, and {stop} were asked for. Ask for fewer "

@@ -27,7 +27,7 @@ class PGGANConfig:
     latent: int = described(512, "dimensions of z")
     generator_width: int = described(512, "maps at 4x4 and up to --full-until, halved with each doubling beyond")
     discriminator_width: int = described(512, "maps at 4x4 and up to --full-until, halved with each doubling beyond")
-    full_until: int = described(32, "pixels up to which all maps are kept", added=True)
+    full_until: int = described(32, "largest resolution that has all maps", added=True)
     group: int = 4  # images that share a minibatch standard deviation
 
     def __post_init__(self) -> None:
@@ -47,8 +47,11 @@ class PGGANSettings(AugmentationSettings):
     """How a PGGAN is trained. With the configuration and the images it determines the weights."""
 
     fading: int = described(800_000, "images shown while a resolution fades in")
-    stable: int = described(800_000, "images shown at a resolution thereafter")  # preset-v1-1gpu, which fits batch 16
-    stables: tuple[tuple[int, int], ...] = described((), "the same by resolution, as 128:2000000", added=True)
+    # 800,000 as in preset-v1-1gpu, which fits batch 16
+    stable: int = described(800_000, "images shown at a resolution after its fading")
+    stables: tuple[tuple[int, int], ...] = described(
+        (), "images shown after fading, by resolution, as in 128:2000000", added=True
+    )
     batch: int = described(16, "images a step, over all processes")
     batches: tuple[tuple[int, int], ...] = described((), "batch by resolution, as 4:128,8:128")
     learning_rate: float = described(1e-3, "of both networks")
@@ -57,14 +60,24 @@ class PGGANSettings(AugmentationSettings):
     epsilon: float = described(1e-8, "Adam's epsilon")
     loss: str = described("wgan-gp", "wgan-gp as published, or logistic with R1", choices=LOSSES)
     penalty: float = described(10.0, "weight of the gradient penalty: WGAN-GP, or R1 with the logistic loss")
-    penalty_every: int = described(1, "steps between two penalties R1, which then weigh as many times more", added=True)
+    penalty_every: int = described(
+        1, "steps from one penalty R1 to the next; its weight is multiplied by this number", added=True
+    )
     target: float = described(1.0, "gradient norm that WGAN-GP pulls towards")
     drift: float = described(1e-3, "weight of the squared score of real images, with WGAN-GP")
-    average: float = described(0.999, "moving average of the generator kept a step")
-    shift: int = described(0, "pixels by which the discriminator's images are moved at most at full size", added=True)
-    brightness: float = described(0.0, "grey added to them at most, of a range of 2", added=True)
-    contrast: float = described(0.0, "share by which their contrast grows or falls at most", added=True)
-    cutout: float = described(0.0, "side of a square erased in them, as a share of theirs", added=True)
+    average: float = described(0.999, "decay of the generator's moving average per step")
+    shift: int = described(0, "largest shift of the discriminator's images at full size, in pixels", added=True)
+    brightness: float = described(
+        0.0,
+        "largest change of the grey of the discriminator's images, whose range is -1 to 1",
+        added=True,
+    )
+    contrast: float = described(
+        0.0, "largest relative change of the contrast of the discriminator's images", added=True
+    )
+    cutout: float = described(
+        0.0, "side of a square erased in the discriminator's images, as a share of their side", added=True
+    )
     precision: str = described("float32", "of the forward passes", choices=PRECISIONS)
     seed: int = described(0, "of weights, latents and order")
 

@@ -21,7 +21,7 @@ class StyleGAN2Config:
     mapping: int = described(8, "dense layers from z to w")
     generator_width: int = described(512, "maps at 4x4 and up to --full-until, halved with each doubling beyond")
     discriminator_width: int = described(512, "maps at 4x4 and up to --full-until, halved with each doubling beyond")
-    full_until: int = described(64, "pixels up to which all maps are kept")
+    full_until: int = described(64, "largest resolution that has all maps")
     group: int = 4  # images that share a minibatch standard deviation
 
     def __post_init__(self) -> None:
@@ -57,18 +57,24 @@ class StyleGAN2Settings:
     beta1: float = described(0.0, "Adam's decay of the first moment")
     beta2: float = described(0.99, "Adam's decay of the second moment")
     penalty: float = described(1.0, "weight of the gradient penalty R1")
-    penalty_every: int = described(16, "steps between two penalties, which then weigh as many times more")
+    penalty_every: int = described(16, "steps from one penalty to the next; its weight is multiplied by this number")
     path: float = described(2.0, "weight of the path length penalty; 0 leaves it out")
-    path_every: int = described(8, "steps between two path length penalties, which then weigh as many times more")
-    path_decay: float = described(0.01, "share by which the mean path length follows a step's")
-    mixing: float = described(0.9, "share of images whose style is mixed of two latents")
-    average: float = described(0.998, "moving average of the generator kept a step; 0 samples the generator itself")
+    path_every: int = described(
+        8, "steps from one path length penalty to the next; its weight is multiplied by this number"
+    )
+    path_decay: float = described(0.01, "weight of a step's path length in the moving mean of path lengths")
+    mixing: float = described(0.9, "share of images whose style comes from two latents")
+    average: float = described(
+        0.998, "decay of the generator's moving average per step; 0 samples the generator itself"
+    )
     target: float = described(0.6, "mean sign of real images' logits that the augmentation is adapted to; 0 never")
     adapt_images: int = described(500_000, "images over which the augmentation's probability may rise from 0 to 1")
     shift: float = described(0.125, "share of the side by which an augmented image is moved at most")
     rotation: float = described(10.0, "degrees by which an augmented image is turned at most")
     zoom: float = described(0.2, "share by which an augmented image grows or shrinks at most")
-    flip: float = described(0.0, "share of augmented images that are mirrored; it puts a heart on the right")
+    flip: float = described(
+        0.0, "share of augmented images that are mirrored; a mirrored chest has its heart on the right"
+    )
     gain: float = described(0.2, "share by which an augmented image's contrast grows or falls at most")
     precision: str = described("float32", "of the forward passes", choices=PRECISIONS)
     seed: int = described(0, "of weights, latents and order")

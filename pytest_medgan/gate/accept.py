@@ -123,8 +123,8 @@ def _target(into: Path | None, named: str) -> Path:
     path = into or baseline.find(named)
     if baseline.is_installed(path) or (into is None and baseline.is_built_in(named)):
         raise BaselineError(
-            f"The baseline {path.stem} is part of the package, and an update of it would overwrite what is accepted. "
-            "Name a file of your own by --into FILE, and to pytest by --medgan-baseline=FILE."
+            f"The baseline {path.stem} is part of the package, and an update of the package would overwrite the "
+            "accepted row. Name a file of your own by --into FILE, and to pytest by --medgan-baseline=FILE."
         )
     return path
 
@@ -175,8 +175,8 @@ def _what_is_lost(lost: Sequence[Verdict], missing: Sequence[str]) -> str:
         ways.append("Mend it")
     if missing:
         words.append(
-            f"The candidate has not measured {', '.join(missing)} of the row it would replace, so that nothing would "
-            "notice a later loss there."
+            f"The candidate has not measured {', '.join(missing)} of the row that it would replace, so a later "
+            "loss in these metrics would not be noticed."
         )
         ways.append("Measure all metrics of the row (--medgan-metrics)")
     return f"{' '.join(words)} {'. '.join(ways)}, or accept the loss by --override drift (recorded)."
@@ -240,7 +240,7 @@ def _existing(path: Path) -> Document | None:
     if canonical.text(document) != text:
         raise BaselineError(
             f"{file}: it has an older format, comments or a layout of its own. Run `medgan baseline format {file}` "
-            "first (remarks move to `note`)."
+            "first (comments are moved to `note`)."
         )
     return document
 

@@ -48,7 +48,7 @@ def _how_to_accept(failed: Sequence[Verdict], accept_command: str, row: str) -> 
     """Return what accepts the change. Under other conditions nothing was measured, so the gate has to run first."""
     if all(verdict.cause is VerdictCause.OTHER_CONDITIONS for verdict in failed):
         return [
-            "where the difference is meant, compare with a row of its own, or replace this row: run again with "
+            "if the difference is intended, compare with a row of its own, or replace this row: run again with "
             "--medgan-full, then",
             f"  {accept_command} --row {_quoted(row)} {OVERRIDE_FINGERPRINT} --reason '...'",
         ]

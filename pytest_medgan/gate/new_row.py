@@ -49,8 +49,8 @@ def with_real(row: Row, candidate: Document, old: Document | None) -> Row:
 def with_selection(row: Row, trained: int, old: Document | None) -> Row:
     """Return the row with the number of runs it was chosen from.
 
-    What was chosen by its scores is lucky in them, so it must be measured again, on latent seeds that had no part in
-    the choice.
+    A run chosen by its scores looks better by them than it is, so it must be measured again, with latent seeds that had
+    no part in the choice.
     """
     runs = max(len(row.runs), 1)
     if trained < runs:
@@ -61,8 +61,9 @@ def with_selection(row: Row, trained: int, old: Document | None) -> Row:
     own = _seeds(row.fingerprint.inputs.get(SEEDS)) if row.fingerprint is not None else frozenset()
     if own & used:
         raise BaselineError(
-            f"The best of {trained} runs is lucky in the images it was chosen by, those of the latent seeds "
-            f"{', '.join(sorted(own & used))}. Measure it again on other seeds (--medgan-seeds) and accept that."
+            f"The best of {trained} runs looks better than it is on the images that it was chosen by, those of the "
+            f"latent seeds {', '.join(sorted(own & used))}. Measure it again with other seeds (--medgan-seeds) and "
+            "accept that candidate."
         )
     return replace(row, selected_from=trained)
 

@@ -24,9 +24,7 @@ def chosen_row(document: Document, row: str | None) -> tuple[str, Row]:
     if name in document.rows:
         return name, document.rows[name]
     if not name or len(models) != 1:
-        raise BaselineError(
-            f"Which row is accepted is open: the candidate has {_listed(document.rows)}. Name it by --row."
-        )
+        raise BaselineError(f"The candidate has {_listed(document.rows)}. Choose one by --row.")
     return name, document.rows[models[0]]
 
 

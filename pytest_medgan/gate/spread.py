@@ -2,9 +2,9 @@
 
 Two runs of one recipe differ by more than chance of sampling: another training seed leads to another network. For each
 metric let x be the variance of the runs' values over the mean variance of their sampling errors; without any spread of
-training x is 1 on average. Three or five runs tell x badly for one metric, and 14 metrics tell roughly how large it
-is, so every x is drawn towards what is usual (Smyth 2004, section 6.2, as the R package limma does for genes): with a
-scaled inverse chi-square prior of d0 degrees of freedom and location s0,
+training x is 1 on average. Three or five runs tell x badly for one metric, and all metrics together tell roughly how
+large it is, so every x is drawn towards what is usual (Smyth 2004, section 6.2, as the R package limma does for
+genes): with a scaled inverse chi-square prior of d0 degrees of freedom and location s0,
 
     v = (d0 s0 + d x) / (d0 + d)     and a difference of means follows Student's t with d0 + d degrees of freedom.
 

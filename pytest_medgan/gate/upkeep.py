@@ -20,7 +20,7 @@ _OF_RUN = ("commit", "dirty", "seeds", "training_seed")  # facts that format 1 k
 
 
 def reformat(path: Path, reason: str | None = None) -> bool:
-    """Write a baseline in canonical form, remarks moved into the notes; return whether anything changed.
+    """Write a baseline in canonical form, comments moved into the notes; return whether anything changed.
 
     A file of an older format is upgraded: its rows are sealed as they stand, which is a decision and needs a reason.
 
@@ -39,8 +39,8 @@ def reformat(path: Path, reason: str | None = None) -> bool:
         if document.format != FORMAT and document.kind == "measured":
             if reason is None:
                 raise BaselineError(
-                    f"{baseline.shown(path)}:1: this file has format {document.format}, whose rows nothing vouches "
-                    "for. Check that its values are right and upgrade it by `medgan baseline format FILE --reason ...`."
+                    f"{baseline.shown(path)}:1: this file has format {document.format}, whose rows have no seal. "
+                    "Check that its values are right and upgrade it by `medgan baseline format FILE --reason ...`."
                 )
             document = _upgraded(document, reason_of(reason))
         document = _with_remarks(document, text)

@@ -42,14 +42,14 @@ def _recipe_worse(verdict: Verdict) -> str:
 def _more_runs(verdict: Verdict) -> str:
     far = "" if not verdict.run_sd or verdict.loss is None else f" by {verdict.loss / verdict.run_sd:.1f} run-to-run sd"
     return (
-        f"this run is worse than most runs of the accepted recipe{far}, which one run in ten is by chance: train two "
-        "more and judge the three together with --medgan-runs"
+        f"this run is worse than most runs of the accepted recipe{far}; one run in ten of an unchanged recipe "
+        "is. Train two more and judge the three together with --medgan-runs"
     )
 
 
 def _needed(verdict: Verdict) -> str:
     needed = "" if verdict.needed_margin is None else f"; a margin of {verdict.needed_margin:.4g} would have passed"
-    return f"within chance of the margin{needed}"
+    return f"too close to the margin to decide at the full count{needed}"
 
 
 def _few_images(verdict: Verdict) -> str:
@@ -71,8 +71,8 @@ _WORDS: Mapping[VerdictCause, str | Callable[[Verdict], str]] = MappingProxyType
         _C.WORSE: "worse than the limit by more than the margin",
         _C.RECIPE_WORSE: _recipe_worse,
         _C.ONE_RUN: (
-            "worse than the accepted checkpoint; one run cannot tell whether the recipe became worse as well: train "
-            "two more of the accepted recipe and accept them together"
+            "worse than the accepted checkpoint; a row of one run does not show whether the recipe became worse: "
+            "train two more runs of the accepted recipe and accept the three together"
         ),
         _C.MORE_RUNS: _more_runs,
         _C.DIFFERENT: "the change of form changed the images: the same weights should give the same value",
@@ -80,8 +80,8 @@ _WORDS: Mapping[VerdictCause, str | Callable[[Verdict], str]] = MappingProxyType
         _C.BETTER: "better than the baseline by more than chance: renew the baseline",
         _C.WITHIN_CHANCE: _needed,
         _C.MORE_IMAGES: "more images are needed",
-        _C.WRONG_SIDE: "on the wrong side of the limit",
-        _C.NOT_CERTAIN: "on the right side of the limit, though not with the confidence asked for",
+        _C.WRONG_SIDE: "beyond the limit",
+        _C.NOT_CERTAIN: "within the limit, but not with the confidence that was asked for",
         _C.NO_ERROR: "it has no standard error",
         _C.NOT_FINITE: "not a finite number, which never passes",
         _C.FEW_IMAGES: _few_images,
@@ -90,7 +90,7 @@ _WORDS: Mapping[VerdictCause, str | Callable[[Verdict], str]] = MappingProxyType
         _C.STOPPED: "left undecided: another metric had already failed",
         _C.NO_FINGERPRINT: "the baseline has no fingerprint or no canary; restore it, or accept the row again",
         _C.UNSEALED: (
-            "the row has no seal, so nothing vouches for its values; restore it, or upgrade the file with "
+            "the row has no seal, so a change of its values would not be noticed; restore it, or upgrade the file with "
             "`medgan baseline format FILE --reason ...`"
         ),
         _C.SEAL_BROKEN: (

@@ -120,5 +120,6 @@ def calling(spec: str, subject: str, when: str, action: str, kind: type[MedganEr
         place = find_place(error, package)
         where = "" if place is None else f" ({place})"
         raise kind(
-            f"{subject} raises {name_kind(error)} {when}{where}. Correct it there, or {action} in Python to see all."
+            f"{subject} raises {name_kind(error)} {when}{where}. Correct it there, or {action} in Python "
+            "to see the traceback."
         ) from error

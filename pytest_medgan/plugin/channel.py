@@ -89,7 +89,7 @@ def _add_second_space(
     models: list[ModelFindings],
     judged: list[JudgedVerdict],
 ) -> tuple[str, ...]:
-    """Add what the second feature space says of the model that the verdicts concern; return why it says nothing."""
+    """Add the second feature space's findings on the model that the verdicts concern; return why it was not judged."""
     from pytest_medgan.session.beside import judge_second, second_evaluation
     from pytest_medgan.session.findings import JudgedVerdict, findings_of
 
@@ -103,7 +103,7 @@ def _add_second_space(
                 for n in second.counts:
                     second.at(n)
         except MedganError as error:  # the verdicts of the first space stay valid and must be shown
-            return (f"{item.nodeid}: The second feature space says nothing: {error.for_terminal()}",)
+            return (f"{item.nodeid}: The second feature space could not be judged: {error.for_terminal()}",)
         judged += [JudgedVerdict(second.key, verdict) for verdict in verdicts]
         models.append(findings_of(second, beside=evaluation.key))
     return ()

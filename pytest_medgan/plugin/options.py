@@ -28,7 +28,8 @@ SETTINGS = (
     (
         "data",
         "SOURCE",
-        "real images: a folder of DICOM studies or pictures, an .npz, or 'phantom'; options follow as ,key=value",
+        "real images: a folder of DICOM studies, pictures or volumes, an .npz, or 'phantom'; options follow as "
+        ",key=value",
     ),
     (
         "generator",
@@ -51,15 +52,20 @@ SETTINGS = (
     (
         "beside",
         "SPEC",
-        "a second feature space: it is measured and judged too, fails nothing, and is shown where it disagrees",
+        "a second feature space, written like --medgan-extractor; it gets a table of its own and never fails a test",
     ),
     (
         "baseline",
         "FILE",
-        "the baseline file, or the name of one that ships with the package (default: medgan-baseline.yaml under the "
-        "rootdir; where it does not exist and the data are phantoms, phantom)",
+        "the baseline file, or the name of a baseline of the package (default: medgan-baseline.yaml under the "
+        "rootdir; if this file does not exist and the data are phantoms: phantom)",
     ),
-    ("samples", "N", "images per sample group at the full count (default: as many as there are reference images)"),
+    (
+        "samples",
+        "N",
+        "images per sample group at the full count (default: the number of reference images, or of held-out images "
+        "where these are somewhat fewer)",
+    ),
     ("seeds", "SEEDS", "latent seeds, one sample group each (default: 0,1,2)"),
     ("metrics", "NAMES", "the metrics to measure (default: all)"),
     ("device", "DEVICE", "where networks run: cpu, cuda, cuda:1 (default: cpu)"),
@@ -74,7 +80,7 @@ SETTINGS = (
     ("report-dir", "DIR", "where candidates and reports go (default: medgan-report under the rootdir)"),
 )
 FLAGS = (
-    ("gpu", "run on CUDA, tests marked medgan_gpu included; without a GPU a usage error"),
+    ("gpu", "run on CUDA, including the tests marked medgan_gpu; a usage error without a GPU"),
     ("full", "compute every look, so that the candidate can be accepted as a baseline"),
     ("report-only", "show verdicts and fail no test, while a team adopts a gate"),
     ("report-real", "let reports show real images; they are patient data"),

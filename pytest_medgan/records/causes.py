@@ -36,7 +36,7 @@ _WORDS = {
     Cause.NO_PIXELS: "needs the images' pixels, and only features were given",
     Cause.NO_TRAINING_IMAGES: "needs the generator's own training images, which are not known",
     Cause.NO_PROBABILITIES: "needs class probabilities, and this extractor gives none",
-    Cause.NO_HEADS: "needs heads, which are fitted on at least 200 reference images of 8 patients",
+    Cause.NO_HEADS: "needs at least 200 reference images of 8 patients, on which its heads are trained",
     Cause.NO_NEW_PATIENTS: "needs at least 20 reference images of patients outside of the training set",
     Cause.NO_WINDOW: "needs the window (HU of black and of white), which is not known of these images",
     Cause.NO_RANGE: "needs at least 200 reference images of 8 patients, as pixels",

@@ -118,7 +118,7 @@ def lines(first: Model, second: Model) -> tuple[str, ...]:
     decided = [name for name, outcome in ours.items() if _decides(outcome) and _decides(theirs.get(name))]
     if decided:
         return (f"the second feature space agrees on {', '.join(decided)}",)
-    return ("the second feature space decided on no metric that the first decided on",)
+    return ("no metric was decided in both feature spaces",)
 
 
 def _decides(outcome: Outcome | None) -> bool:

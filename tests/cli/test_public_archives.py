@@ -260,8 +260,8 @@ COLLECTIONS: list[tuple[Callable[[Path], Any], str, list[str]]] = [
             "6 volumes",
             "used 6 patients",
             "30 slices used",
-            "skipped 4 drawing: labelsTr/lung_000.nii.gz, labelsTr/lung_001.nii.gz, labelsTr/lung_002.nii.gz and 1",
-            "1 file of another kind: dataset.json",
+            "skipped 1 file of another kind: dataset.json",
+            "4 label map: labelsTr/lung_000.nii.gz, labelsTr/lung_001.nii.gz, labelsTr/lung_002.nii.gz and 1",
             "named patients are identified by: the files' names",
             "training 15, reference 10, held out 5 images; crop image, split patient",
         ],
@@ -274,7 +274,7 @@ COLLECTIONS: list[tuple[Callable[[Path], Any], str, list[str]]] = [
             "3 volumes",
             "used 3 patients",
             "15 slices used",
-            "skipped 6 drawing: s0000/segmentations/heart.nii.gz, s0000/segmentations/lung_upper_lobe_left.nii.gz, "
+            "skipped 6 label map: s0000/segmentations/heart.nii.gz, s0000/segmentations/lung_upper_lobe_left.nii.gz, "
             "s0001/segmentations/heart.nii.gz and 3 more",
             "named patients are identified by: the topmost folder of each file",
             "training 5, reference 5, held out 5 images; crop image, split patient",

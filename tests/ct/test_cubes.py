@@ -158,7 +158,7 @@ def test_slices_of_a_tilted_gantry_are_not_stacked_askew(
     if not refused:
         assert len(prepare(settings, cache_dir=tmp_path / "cache").pixels) == 3 * 3 * settings.size
         return
-    with pytest.raises(DataError, match="tilted gantry, so that planes=three would cut it askew") as caught:
+    with pytest.raises(DataError, match="tilted gantry, so its volume is sheared and planes=three cannot") as caught:
         prepare(settings, cache_dir=tmp_path / "cache")
     assert caught.value.file == "PAT-001/study/series/000.dcm"
 

@@ -106,7 +106,10 @@ FAULTS = [  # what is used and damaged: one line with the file and the remedy
         lambda f: edit(f / "003.dcm", RescaleIntercept=None), "003.dcm", "no RescaleIntercept", id="no intercept"
     ),
     pytest.param(
-        lambda f: edit(f / "003.dcm", RescaleIntercept=0), "003.dcm", "differs from its neighbours", id="intercept"
+        lambda f: edit(f / "003.dcm", RescaleIntercept=0),
+        "003.dcm",
+        "differs so much from its neighbours",
+        id="intercept",
     ),
     pytest.param(
         lambda f: [edit(p, RescaleSlope=10, RescaleIntercept=1e9) for p in sorted(f.iterdir())],

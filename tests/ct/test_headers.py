@@ -148,7 +148,7 @@ def test_read_headers_class_that_contradicts_the_meta_information_is_faulty(
     dataset.save_as(tmp_path / name, enforce_file_format=False)
     (found,) = read_headers(tmp_path, name)
     assert isinstance(found, Faulty)
-    assert "names one class inside and another in its preamble" in found.message
+    assert "names one SOP class in its data set and another in its file meta header" in found.message
 
 
 def test_read_headers_slice_without_hounsfield_has_a_cause_of_its_own(tmp_path: Path, one: Callable[..., str]) -> None:
@@ -301,7 +301,7 @@ def test_read_headers_unknown_class_of_a_modality_that_is_read_is_faulty(tmp_pat
     dataset.save_as(tmp_path / "a.dcm", implicit_vr=False, little_endian=True)
     (found,) = read_headers(tmp_path, "a.dcm")
     assert isinstance(found, Faulty)
-    assert found.message == f"A DICOM file says {modality} but is of no known class. Copy it again, or remove it."
+    assert found.message == f"A DICOM file says {modality} but has no known SOP class. Copy it again, or remove it."
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR")

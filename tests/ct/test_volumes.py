@@ -112,7 +112,7 @@ def test_load_real_folder_of_volumes_is_split_by_patient(small: Small, tmp_path:
     assert prepared.pixels.shape == (12, 1, 16, 16)
     assert prepared.window == (-1000.0, 400.0)
     assert prepared.counts["volumes"] == 4
-    assert prepared.counts["skipped: drawing"] == 1
+    assert prepared.counts["skipped: label map"] == 1
     real = load_real(small(root), cache_dir=tmp_path / "cache")
     assert [len(side) for side in (real.training, real.reference, real.held_out)] == [10, 5, 5]
 
@@ -357,7 +357,7 @@ def test_prepare_decathlon_layout_takes_each_file_as_a_patient(small: Small, tmp
     (root / "dataset.json").write_text("{}")
     prepared = prepare(small(root), cache_dir=tmp_path / "cache")
     assert (prepared.counts["volumes"], prepared.counts["patients"]) == (6, 6)
-    assert prepared.counts["skipped: drawing"] == 4
+    assert prepared.counts["skipped: label map"] == 4
     assert prepared.named["file of another kind"] == ("dataset.json",)
 
 
@@ -371,4 +371,4 @@ def test_prepare_totalsegmentator_layout_reads_no_segmentation(small: Small, tmp
             (folder / "segmentations" / f"{organ}.nii.gz").write_bytes(b"\x1f\x8bnot even read")
     (root / "meta.csv").write_text("image_id;age;gender\ns0000;60;m\n")
     prepared = prepare(small(root, strict=True), cache_dir=tmp_path / "cache")
-    assert (prepared.counts["patients"], prepared.counts["skipped: drawing"]) == (3, 6)
+    assert (prepared.counts["patients"], prepared.counts["skipped: label map"]) == (3, 6)

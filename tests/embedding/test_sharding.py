@@ -86,8 +86,8 @@ def test_error_and_agreed_value_of_one_process_reach_all(tmp_path: Path) -> None
     assert second[:2] == ["[0, 1]", "no luck"]
     assert "different images" in first[2]
     assert "different images" in second[2]
-    assert "do different things" in first[3]
-    assert "do different things" in second[3]
+    assert "compute different things" in first[3]
+    assert "compute different things" in second[3]
     assert first[4] == second[4] == "verdict of process 0"
 
 

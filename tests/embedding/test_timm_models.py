@@ -61,7 +61,7 @@ def test_features_equal_those_of_timms_own_model(
         ("timm:no/such/folder", r"holds no config\.json"),
         (f"timm:{MODEL},weights=random", "no reproducible random weights"),
         (f"timm:{MODEL},weights=missing.pth", "names no file"),
-        (f"timm:{MODEL},precision=bfloat16", "sha256= and batch= alone"),
+        (f"timm:{MODEL},precision=bfloat16", "sha256= and batch="),
     ],
 )
 def test_unusable_timm_model_is_an_error(spec: str, word: str) -> None:

@@ -41,3 +41,13 @@ def test_small_sets_are_warned_of(reference: ImageSet, held_out: ImageSet, words
     first, *others = subject.warnings
     assert first == "known"
     assert [text[: len(word)] for text, word in zip(others, words, strict=True)] == words
+
+
+def test_small_sets_of_whole_volumes_are_counted_in_volumes(tmp_path: Path) -> None:
+    settings = DataSettings("studies", planes="volume")
+    real = RealSets(images(6, 6), images(9, 9), images(3, 3), settings, "digest")
+    reference, held_out = Subject(real, resolve_extractor(Means()), Settings(), Workbench(tmp_path)).warnings
+    assert reference.startswith("The reference has 9 volumes of 9 patients, and at least 50 of 4 are needed")
+    assert held_out == (
+        "3 volumes are held out, too few for a Real row, which would show the values of real volumes. Add studies."
+    )

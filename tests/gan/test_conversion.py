@@ -214,7 +214,7 @@ SOUND = {"latent": 6, "shape": [1, 16, 16], "low": -1.0, "high": 1.0, "differs":
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ({"network": True}, "cannot take network access"),
+        ({"network": True}, "cannot refuse network access"),
         ({"problem": "The subject has a problem. Act."}, "has a problem"),
         ({}, "cannot be read"),
         ({**SOUND, "shape": [1, 16]}, "cannot be read"),

@@ -384,7 +384,9 @@ def test_images_without_seeds_are_dealt_among_the_seeds_that_are_known(tmp_path:
     taken = [generator(10, seed)[:, 0, 0, 0].tolist() for seed in (0, 1, 5)]
     assert len(set(taken[0] + taken[1] + taken[2])) == 30
     assert generator.identity != loaded.dealt((0, 1)).identity != loaded.identity
-    with pytest.raises(CheckpointError, match=r"10 images of seed 5 \(its share of 31.*11 were asked for.*fewer seeds"):
+    with pytest.raises(
+        CheckpointError, match=r"10 images of seed 5 \(its share of the 31 images.*11 were asked for.*fewer seeds"
+    ):
         generator(11, 5)
 
 

@@ -335,7 +335,7 @@ def test_a_row_that_was_changed_by_hand_is_not_replaced_unseen(candidate, here):
 
 def test_the_best_of_several_must_be_measured_on_fresh_latent_seeds(candidate, here):
     take(candidate())
-    with pytest.raises(BaselineError, match="Measure it again on other seeds"):
+    with pytest.raises(BaselineError, match="Measure it again with other seeds"):
         take(candidate("best.yaml"), selected_from=5)
     inputs = {**load().fingerprint.inputs, "seeds": "7,8,9"}
     fresh = replace(load().fingerprint, inputs=inputs)

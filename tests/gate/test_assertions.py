@@ -213,7 +213,7 @@ def test_a_paired_gate_without_a_row_is_missing(evaluation, row):
 
 def test_a_confidence_asks_for_distance_from_the_limit(evaluation):
     assert assert_fid_below(evaluation(fid=19.9, se=0.1), 20.0).outcome is Outcome.PASS
-    with pytest.raises(AssertionError, match="not with the confidence asked for"):
+    with pytest.raises(AssertionError, match="not with the confidence that was asked for"):
         assert_fid_below(evaluation(fid=19.9, se=0.1), 20.0, confidence=0.95)
     assert assert_fid_below(evaluation(fid=19.0, se=0.1), 20.0, confidence=0.95).outcome is Outcome.PASS
 

@@ -112,7 +112,7 @@ def test_a_row_is_limits_with_origin_margin_real_row_runs_and_fingerprint(tmp_pa
     assert loaded.rows == ("Real", "dcgan")
 
 
-def test_a_file_of_format_1_is_read_and_nothing_vouches_for_it():
+def test_a_file_of_format_1_is_read_and_its_rows_have_no_seal():
     row = baseline.parse(OLD_BASELINE, "old.yaml").rows["dcgan"]
     assert row.seal is Seal.ABSENT
     assert [run.checkpoint for run in row.runs] == ["a1"]

@@ -149,7 +149,7 @@ def test_a_plain_limit_shows_the_distance_in_standard_errors(evaluation):
 def test_two_checkpoints_that_differ_do_not_say_that_the_recipe_became_worse(evaluation, row):
     verdict = compare(row(fid=20.0)["fid"], evaluation(fid=21.0))
     assert (verdict.outcome, verdict.cause) == (Outcome.FAIL, VerdictCause.ONE_RUN)
-    assert "one run cannot tell whether the recipe became worse" in verdict.reason
+    assert "a row of one run does not show whether the recipe became worse" in verdict.reason
 
 
 def test_a_change_of_form_fails_in_either_direction(evaluation, row):

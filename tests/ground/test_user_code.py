@@ -44,7 +44,7 @@ def test_error_on_import_is_named_with_its_place(write: Write) -> None:
     write(mine="import numpy as np\n\nX = np.no_such_function([1])\n\ndef draw(count, seed):\n    pass\n")
     assert message("mine:draw") == (
         "The module of the generator 'mine:draw' raises AttributeError ('no_such_function') on import (mine.py, line "
-        "3). Correct it there, or import it in Python to see all."
+        "3). Correct it there, or import it in Python to see the traceback."
     )
 
 
@@ -120,7 +120,7 @@ def test_error_of_a_builder_is_named_with_its_place(write: Write) -> None:
     write(mine=MODELS)
     assert message("mine:build") == (
         "The generator 'mine:build' raises KeyError while it is built (mine.py, line 23). Correct it there, or call it "
-        "in Python to see all."
+        "in Python to see the traceback."
     )
     assert "needs the Python module 'no_such_package'" in message("mine:lacks")
 

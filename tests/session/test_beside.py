@@ -48,7 +48,7 @@ def test_lines_name_disagreements_or_else_what_both_decided() -> None:
     assert lines(first, model({"fid": STALE, "coverage": FAIL, "density": FAIL})) == (
         "the second feature space agrees on fid, coverage",
     )
-    assert "decided on no metric" in lines(first, model({"fid": MISSING}))[0]
+    assert "no metric was decided in both" in lines(first, model({"fid": MISSING}))[0]
 
 
 def test_second_space_has_a_baseline_file_of_its_own() -> None:
