@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -208,11 +208,15 @@ def plan_volumes(
         reading.findings.warn(
             f"{disputed} NIfTI volumes state two geometries that differ: the sform is taken, not the qform or pixdim"
         )
+    # their cubes were once made without the spacing of their voxels, and must not be taken for today's
+    mended = {
+        name for name, one in volumes.items() if kinds[name] == "metaimage" or (kinds[name] == "nrrd" and one.guessed)
+    }
     return plan_pictures(
         jobs,
         reading,
         table,
-        inputs=_digest_of,
+        inputs=partial(_digest_of, mended=mended),
         window=settings.window,
         counts={"files": len(reading.files), "volumes": len(volumes)},
         identified_by=rule,
@@ -235,13 +239,12 @@ def _cube(axial: Sequence[VolumeJob], volume: VolumeProperties, settings: DataSe
     )
 
 
-def _digest_of(job: Job) -> str:
-    """Return what names the content that a job reads."""
+def _digest_of(job: Job, *, mended: Collection[str]) -> str:
+    """Return what names the content that a job reads; the cubes of some files have a digest of their own."""
     one = job.jobs[0] if isinstance(job, CubeJob) else job
     if not isinstance(one, VolumeJob):
         return ""
-    # cubes of these formats were once made without the spacing of their voxels, and must not be taken for today's
-    return f"{one.digest} mm" if isinstance(job, CubeJob) and one.kind != "nifti" else one.digest
+    return f"{one.digest} mm" if isinstance(job, CubeJob) and one.file in mended else one.digest
 
 
 def is_drawing(file: SourceFile) -> bool:
