@@ -7,10 +7,10 @@ series is checked in full. Of the others only the headers that the choice needs 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pytest_medgan.ct.findings import Findings
-from pytest_medgan.ct.phases import main_volume
+from pytest_medgan.ct.phases import main_volume, overlap
 from pytest_medgan.ct.regions import StructureFile, choose_file
 from pytest_medgan.ct.series import GapError, Series, build_series, outline_series, reason_unsuitable, set_scouts_apart
 from pytest_medgan.ct.slices import Cause, Faulty, Header
@@ -104,8 +104,8 @@ def _by_patient(headers: Sequence[Header], findings: Findings) -> dict[str, dict
     """Return patient -> SeriesInstanceUID -> slices.
 
     A series belongs to its most frequent PatientID, and a few slices of another one in it are an error later. Where
-    several patients or studies have many slices of one SeriesInstanceUID, as some programs write when they remove
-    names, each has a series of its own.
+    several patients have many slices of one SeriesInstanceUID, as some programs write when they remove names, each has
+    a series of its own. So has each of several studies that scanned one place; other studies in a series are an error.
     """
     series: dict[str, list[Header]] = defaultdict(list)
     for header in headers:
@@ -113,16 +113,11 @@ def _by_patient(headers: Sequence[Header], findings: Findings) -> dict[str, dict
     patients: dict[str, dict[str, list[Header]]] = defaultdict(dict)
     shared = 0
     for uid in sorted(series):
-        owners: dict[tuple[str, str], list[Header]] = defaultdict(list)
-        for header in series[uid]:
-            owners[patient_or_study(header), header.study].append(header)
-        if len(owners) > 1 and min(map(len, owners.values())) >= _OWN_SERIES:
-            shared += 1
-            for (patient, study), own in owners.items():
-                patients[patient][f"{uid} of {study}"] = own
-        else:
-            names = Counter(patient_or_study(header) for header in series[uid])
-            patients[max(sorted(names), key=lambda name: names[name])][uid] = series[uid]
+        parts = [part for own in _by_patient_id(series[uid]) for part in _by_study(own)]
+        shared += len(parts) > 1
+        for part in parts:
+            patient, study = (_most_frequent(map(of, part)) for of in (patient_or_study, lambda header: header.study))
+            patients[patient][f"{uid} of {study}" if len(parts) > 1 else uid] = part
     if shared:
         findings.warn(
             f"{shared} SeriesInstanceUIDs are those of several patients or studies: the slices of each are a series"
@@ -133,6 +128,35 @@ def _by_patient(headers: Sequence[Header], findings: Findings) -> dict[str, dict
     return patients
 
 
+def _by_patient_id(headers: Sequence[Header]) -> list[list[Header]]:
+    """Return the slices of each PatientID of a series; those without one are together, for their studies to part."""
+    return _divide(headers, lambda header: header.patient)
+
+
+def _by_study(headers: Sequence[Header]) -> list[list[Header]]:
+    """Return the slices of each study of a series, or all as one where a study may hold a part of another's volume."""
+    parts = _divide(headers, lambda header: header.study)
+    places = [{round(header.position[2], 2) for header in part} for part in parts]
+    return parts if all(overlap(max(places, key=len), other) for other in places) else [list(headers)]
+
+
+def _divide(headers: Sequence[Header], owner_of: Callable[[Header], str]) -> list[list[Header]]:
+    """Return the slices of each owner that has enough for a series; the strays of others are with the largest."""
+    found: dict[str, list[Header]] = defaultdict(list)
+    for header in headers:
+        found[owner_of(header)].append(header)
+    largest = _most_frequent(map(owner_of, headers))
+    parts = {name: own for name, own in found.items() if name == largest or len(own) >= _OWN_SERIES}
+    strays = [header for header in headers if owner_of(header) not in parts]
+    return [own + (strays if name == largest else []) for name, own in parts.items()]
+
+
+def _most_frequent(names: Iterable[str]) -> str:
+    """Return the most frequent name; of several, the first in the alphabet."""
+    counts = Counter(names)
+    return max(sorted(counts), key=lambda name: counts[name])
+
+
 def _volumes(
     series: Mapping[str, list[Header]], structures: Sequence[StructureFile], findings: Findings
 ) -> tuple[dict[str, list[Header]], int]:
@@ -141,7 +165,10 @@ def _volumes(
     for uid, found in series.items():
         kept, scouts = set_scouts_apart(found)
         findings.skip("image of another orientation than its series", [header.file for header in scouts])
-        taken[uid] = main_volume(kept, structures)
+        is_mixed = (
+            len({(header.patient, header.study) for header in kept}) > 1
+        )  # strays must not be left out in silence
+        taken[uid] = kept if is_mixed else main_volume(kept, structures)
         if len(taken[uid]) < len(kept):
             divided += 1
             used = {(header.file, header.frame) for header in taken[uid]}

@@ -79,8 +79,7 @@ _KEYWORDS = (
     "RescaleType",
     "LossyImageCompression",
     "VolumeBasedCalculationTechnique",
-    *MARKS[:4],
-    *MARKS[5:],
+    *(mark for mark in MARKS if mark != "ImageType"),  # named above
     *GROUP_SEQUENCES,
 )
 _TAGS = [*map(Tag, _KEYWORDS), *OVERLAY_TAGS]  # looked up here, once, rather than for every file

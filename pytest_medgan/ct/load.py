@@ -175,7 +175,7 @@ def _grey_levels(pixels: UInt8, window: tuple[float, float] | None) -> list[str]
     if share > _WHITE:
         return [f"{100 * share:.0f}% of the pixels are white: the window or the rescale is wrong"]
     if window is None and high - low < _FEW_LEVELS:
-        return [f"the images hold grey levels from {low} to {high} alone: range= or their scale is wrong"]
+        return [f"the images hold only grey levels {low} to {high}: range= or their scale is wrong"]
     return []
 
 

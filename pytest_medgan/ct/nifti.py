@@ -51,15 +51,21 @@ def read_nifti(path: Path, name: str) -> Volume:
 def _is_disputed(header: Any, sform: Float64, shape: tuple[int, ...], *, has_qform: bool) -> bool:
     """Return whether a header's qform, or its pixdim, places the last voxels elsewhere than its sform does.
 
-    A qform cannot hold the shear of a tilted gantry, so the direction of the third axis is not compared.
+    A qform cannot hold the shear of a tilted gantry, so the direction of the third axis is not compared. A qform that
+    is no rotation, as one with a quaternion longer than 1, differs from every sform.
     """
+    from nibabel.spatialimages import HeaderDataError
+
     lengths = np.linalg.norm(sform, axis=0)
     upright = abs(np.linalg.det(sform)) / np.linalg.norm(np.cross(sform[:, 0], sform[:, 1]))
     stated = np.asarray(header.get_zooms()[:3], np.float64)
     off = np.abs(lengths - stated)
     off[2] = min(off[2], abs(upright - stated[2]))  # pixdim may hold either length of a step along a sheared axis
     if has_qform:
-        qform = np.asarray(header.get_qform(), np.float64)[:3, :3]
+        try:
+            qform = np.asarray(header.get_qform(), np.float64)[:3, :3]
+        except (ValueError, HeaderDataError):
+            return True
         off[:2] = np.maximum(off[:2], np.linalg.norm((sform - qform)[:, :2], axis=0))
         if np.sign(np.linalg.det(sform)) != np.sign(np.linalg.det(qform)):
             return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from itertools import combinations
 
 import numpy as np
@@ -13,13 +13,18 @@ from pytest_medgan.ct.slices import MARKS, Header
 
 _LEAST = 3  # slices of a volume
 _COVERED = 0.6  # least share of the positions of a series at which the volume that is taken must have a slice
+_SHARED = 0.5  # least share of the positions of the smaller of two volumes of one place that lie at those of the other
+_NEAR = 0.45  # of the distance between slices: within this a slice lies at the position of another volume's slice
+_ROUNDING = 0.02  # mm
 
 
 def main_volume(headers: Sequence[Header], structures: Sequence[StructureFile]) -> list[Header]:
     """Return the slices of one volume of a series that has several at the same positions; all where there is one.
 
-    Volumes are told apart by one of MARKS, or by two of them. Taken is the volume on whose slices contours were drawn,
-    else one that was measured rather than computed, else the one with the most slices, else the first by its mark.
+    Volumes are told apart by one of MARKS, or by two of them, and lie at one place: parts of a series that follow one
+    another, such as the acquisitions of one volume, stay together. Taken is the volume on whose slices contours were
+    drawn, else one that was measured rather than computed, else the one with the most slices, else the first by its
+    mark.
 
     Args:
         headers: The slices of one SeriesInstanceUID, in any order.
@@ -34,11 +39,24 @@ def main_volume(headers: Sequence[Header], structures: Sequence[StructureFile]) 
         for header in headers:
             parts[tuple(header.marks[at] for at in marks)].append(header)
         taken = min(parts, key=lambda key: _rank(parts[key], key, structures))
-        found = _places(parts[taken])
+        found = {key: {header.instance: places[header.instance] for header in part} for key, part in parts.items()}
+        own = set(found[taken].values())
         enough = max(_LEAST, _COVERED * len(set(places.values())))
-        if len(set(found.values())) == len(found) >= enough:
+        if len(own) == len(found[taken]) >= enough and all(overlap(own, set(at.values())) for at in found.values()):
             return parts[taken]
     return list(headers)
+
+
+def overlap(one: Set[float], other: Set[float]) -> bool:
+    """Return whether two sets of slices are scans of one place, by their positions along the normal, mm.
+
+    The slices of two scans lie at other positions by less than half a step. Slices that continue or complete a volume
+    lie a step from its own, or between them.
+    """
+    small, large = (np.array(sorted(places)) for places in sorted((one, other), key=len))
+    step = float(np.median(np.diff(large))) if len(large) > 1 else 0.0
+    away = np.abs(small[:, None] - large).min(axis=1)
+    return bool((away <= max(_NEAR * step, _ROUNDING)).mean() >= _SHARED)
 
 
 def _places(headers: Sequence[Header]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,13 @@ from scipy.ndimage import binary_opening, label
 from pytest_medgan.ct.bounded import BoundedFile
 from pytest_medgan.ct.encodings import open_dataset
 from pytest_medgan.ct.quiet import quiet_pydicom
-from pytest_medgan.ct.slices import Header, PixelFormat
+from pytest_medgan.ct.slices import TISSUE, Header, PixelFormat
 from pytest_medgan.errors import DataError
 from pytest_medgan.records import Bool, Float64, Int64
 
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
-_AREA = 5  # pixels a side that an area of padding has somewhere
+_AREA = 5  # pixels a side of a square that lies in a wide area of padding
+_STRETCH = 0.25  # share of a side of the image that an area of padding covers, where it is narrow
 _METAL, _VOID = 3500.0, -1500.0  # HU beyond 12 bits on the usual scale of -1024 to 3071
 # By preference: RLE by pydicom itself, JPEG 2000 by OpenJPEG, JPEG-LS by CharLS, the older JPEGs by GDCM. One order
 # everywhere, since decoders of lossy images may differ by a grey level. pylibjpeg's own libjpeg is GPL and comes last.
@@ -49,20 +51,31 @@ def read_hounsfield(root: Path, header: Header, rows: slice | None = None) -> Fl
     hounsfield = values.astype(np.float64) * pixels.slope + pixels.intercept
     if pixels.padding is not None:
         padded = (values >= pixels.padding[0]) & (values <= pixels.padding[1])
+        beyond = padded & ((hounsfield <= TISSUE[0]) | (hounsfield >= TISSUE[1]))
         hounsfield[_surround(padded) if pixels.pads_tissue else padded] = np.nan
+        hounsfield[beyond] = np.nan
     _check_lone(hounsfield, header.file)
     return hounsfield
 
 
 def _surround(padded: Bool) -> Bool:
-    """Return those of the pixels that make up wide areas at the edge of the image, bool [H,W].
+    """Return those of the pixels that make up areas around the measured part of the image, bool [H,W].
 
-    Pixels of the patient that happen to hold the padding value are single ones or lie inside.
+    Such an area touches the edge of the image and is wide, or covers a stretch of that edge, or is one of four corners
+    outside a round field of view. Pixels of the patient that happen to hold the padding value are single ones or lie
+    inside.
     """
     areas, _ = label(padded, np.ones((3, 3)))
-    edges = np.concatenate([areas[0], areas[-1], areas[:, 0], areas[:, -1]])
+    edges = [areas[0], areas[-1], areas[:, 0], areas[:, -1]]
     wide = areas[binary_opening(padded, np.ones((_AREA, _AREA)))]
-    surround: Bool = np.isin(areas, np.intersect1d(edges, wide))  # 0, the pixels that are not padded, is never wide
+    found = [np.intersect1d(np.concatenate(edges), wide)]
+    for edge in edges:
+        stretch = np.ones(max(_AREA, math.ceil(_STRETCH * len(edge))))
+        found.append(edge[binary_opening(edge > 0, stretch)])
+    corners = areas[[0, 0, -1, -1], [0, -1, 0, -1]]
+    if corners.all():
+        found.append(corners)
+    surround: Bool = np.isin(areas, np.concatenate(found))  # 0, the pixels that are not padded, is never among them
     return surround
 
 

@@ -253,8 +253,9 @@ def _check_deep(pictures: dict[str, PictureProperties], findings: Findings) -> N
     if 2 * len(low) > len(pictures):
         some = "The" if len(low) == len(pictures) else f"{len(low)} of {len(pictures)}"
         raise DataError(
-            f"{some} 16-bit pictures hold values of at most {max(low.values()):.0f}, so 65535 is not their white. "
-            "State black and white, as in range=0:4095, or give slope and intercept to HU in a table of files.",
+            f"{some} 16-bit pictures hold values of at most {max(low.values()):.0f}, so 65535 may not be their white. "
+            "State black and white: range=0:4095 for 12 bits, range=0:65535 for full scale. Or give slope and "
+            "intercept to HU in a table of files.",
             file=next(iter(low)),
         )
     findings.warn(

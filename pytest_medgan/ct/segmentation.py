@@ -29,6 +29,7 @@ from pytest_medgan.records import Bool, Float64, UInt8
 
 _LARGEST = 1 << 30  # bytes of unpacked pixels
 _SAME_PIXELS = 0.1  # mm; positions written to a tenth of a millimetre are that exact
+_HALF = 0.501  # pixel, from the centre of one at the edge of an image to the edge
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Segment:
         Raises:
             DataError: A frame belongs to no slice of the series or lies completely outside the image, its pixels are
                 not those of the slice, its position contradicts the image that it names, or it lies in another frame
-                of reference and not exactly on the slice.
+                of reference and not on the slice: within it where it names an image of the series, else exactly.
         """
         known = {header.frame_of_reference for header in series.slices} - {""}
         is_foreign = bool(self.frame_of_reference and known) and self.frame_of_reference not in known
@@ -72,7 +73,8 @@ class Segment:
             index = _slice_of(frame, series, named, file)
             bits = np.unpackbits(frame.packed, count=self.rows * self.columns)
             drawn = bits.astype(bool).reshape(self.rows, self.columns)
-            if is_foreign and not _coincides(drawn.shape, frame, series.slices[index]):
+            is_named = any(image in named for image in frame.images)
+            if is_foreign and not _coincides(drawn.shape, frame, series.slices[index], exactly=not is_named):
                 raise DataError(
                     "A SEG lies in another frame of reference than its series, and its pixels are not those of the "
                     "slices. Draw it again on this series, or use crop=image.",
@@ -146,8 +148,8 @@ def _onto_slice(drawn: Bool, frame: SegmentFrame, header: Header, file: str) -> 
     return mask
 
 
-def _coincides(shape: tuple[int, ...], frame: SegmentFrame, header: Header) -> bool:
-    """Return whether the pixels of a frame lie exactly on those of a slice, and all within it.
+def _coincides(shape: tuple[int, ...], frame: SegmentFrame, header: Header, *, exactly: bool) -> bool:
+    """Return whether the pixels of a frame lie on a slice, all within it, and exactly on its pixels if asked.
 
     This says that positions of two frames of reference mean the same places, as where every slice of a series was
     given one of its own. A frame without a position takes that of its slice.
@@ -156,10 +158,10 @@ def _coincides(shape: tuple[int, ...], frame: SegmentFrame, header: Header) -> b
     own_steps = _pixel_steps(header.orientation, header.spacing)
     offset = np.subtract(frame.position or header.position, header.position)
     corners = offset + np.array([(row, column) for row in (0, shape[0] - 1) for column in (0, shape[1] - 1)]) @ steps
-    places = np.rint(corners @ np.linalg.pinv(own_steps))
-    off = np.linalg.norm(corners - places @ own_steps, axis=1).max()
-    inside = (places >= 0) & (places < (header.pixels.rows, header.pixels.columns))
-    return bool(off <= _SAME_PIXELS and inside.all())
+    places = corners @ np.linalg.pinv(own_steps)
+    off = np.linalg.norm(corners - (np.rint(places) if exactly else places) @ own_steps, axis=1).max()
+    beyond = np.maximum(-places, places - (header.pixels.rows - 1, header.pixels.columns - 1)).max()
+    return bool(off <= (_SAME_PIXELS if exactly else EDGE_TOLERANCE) and beyond <= _HALF)
 
 
 def _pixel_steps(orientation: tuple[float, ...], spacing: tuple[float, ...]) -> Float64:

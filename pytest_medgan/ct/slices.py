@@ -23,7 +23,7 @@ MARKS = (  # elements that tell volumes of one series apart, the most telling fi
     "TriggerTime",
 )
 
-_AIR_AT_MOST = -900.0  # HU of air; padding has no more, where no pixel of the patient is taken for it
+TISSUE = (-900.0, 3100.0)  # HU between which a patient may have any value: above air, within the usual 12 bits
 _PROCESSED = re.compile(
     r"\b(?:MIP|MINIP|MAXIP|MIN IP|MAX IP|MAXIMUM|MINIMUM)\b"  # projections
     r"|\b(?:STD DEVIATION|SUBTRACTION|DIVISION|MULTIPLICATION|QUANTITY)\b|PERFUSION"  # computed, PS3.3 C.8.16.1.4
@@ -69,8 +69,11 @@ class PixelFormat:
 
     @property
     def pads_tissue(self) -> bool:
-        """Whether the padding value is one that the patient may have too, as where a program kept it and not its HU."""
-        return self.padding is not None and self.padding[1] * self.slope + self.intercept > _AIR_AT_MOST
+        """Whether padding has HU that the patient may have too, as where a program kept its value and not its HU."""
+        if self.padding is None:
+            return False
+        low, high = (value * self.slope + self.intercept for value in self.padding)
+        return high > TISSUE[0] and low < TISSUE[1]
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pytest_medgan.ct.findings import Findings
 from pytest_medgan.ct.grouping import RULES, patient_of, stem_of
+from pytest_medgan.errors import DataError
 from pytest_medgan.records import DataSettings
 
+_BY_NAME = "the files' names"
 _COLLECTION = 3  # volumes per folder, on average, from which folders may be collections and not patients
 _FEW = 3  # folders that may be collections with so few volumes, such as imagesTr and imagesTs
 _MANY = 20  # volumes per folder, on average, that nobody has: then any number of folders are collections
@@ -34,8 +36,20 @@ def patients_of(names: Sequence[str], settings: DataSettings, findings: Findings
     if settings.patient == "file" or not tops or (uses_default_rule and _are_collections(tops, settings)):
         if settings.split == "patient" and not settings.generated:
             _note_scans(list(stems.values()), findings)
-        return stems, "the files' names"
+        return stems, _BY_NAME
     return {name: patient_of(name, stems[name], settings.patient) for name in names}, RULES[settings.patient]
+
+
+def second_volume_error(name: str, patients: Mapping[str, str], rule: str) -> DataError:
+    """Return the error for `name`, a volume of a patient who has another one; the rest is what `patients_of` found."""
+    if rule == _BY_NAME:
+        counts = f"{len(patients)} volumes have {len(set(patients.values()))} names"
+        action = "Rename the files so that each patient has another name"
+    else:
+        inside = [patient for file, patient in patients.items() if "/" in file]
+        counts = f"{len(inside)} volumes lie in {len(set(inside))} folders"
+        action = "Set patient=file where each file is one patient"
+    return DataError(f"{counts}. {action}, or keep one volume of each patient.", file=name)
 
 
 def _are_collections(tops: Counter[str], settings: DataSettings) -> bool:

@@ -30,7 +30,7 @@ from pytest_medgan.ct.planes import AXIAL
 from pytest_medgan.ct.reading import Reading
 from pytest_medgan.ct.series import EDGE_TOLERANCE
 from pytest_medgan.ct.volume_file import Volume, damaged_error
-from pytest_medgan.ct.volume_patients import patients_of
+from pytest_medgan.ct.volume_patients import patients_of, second_volume_error
 from pytest_medgan.errors import DataError
 from pytest_medgan.ground.listing import VOLUMES, SourceFile
 from pytest_medgan.records import DataSettings, Float64, UInt8
@@ -186,11 +186,7 @@ def plan_volumes(
     jobs: dict[str, list[Job]] = defaultdict(list)
     for name in sorted(volumes, key=natural):
         if jobs[patients[name]]:
-            raise DataError(
-                "A folder holds a second volume of one patient. Keep one, or set patient=file if each file is a "
-                "patient of its own.",
-                file=name,
-            )
+            raise second_volume_error(name, patients, rule)
         axial = [
             VolumeJob(name, kinds[name], digests[name], index, settings.crop_size, settings.size, settings.window)
             for index in range(volumes[name].planes)

@@ -30,6 +30,8 @@ from pytest_medgan.gan.losses import hinge_loss, in_float32, squared_gradient
 from pytest_medgan.gan.optimisers import minimise
 from pytest_medgan.records import ImageSet
 
+LABELS = 128  # labels of image sets are int8
+
 
 class BigGANTrainer(AdversarialTrainer):
     """Hold a BigGAN's networks and optimisers, and update them step by step."""
@@ -52,11 +54,12 @@ class BigGANTrainer(AdversarialTrainer):
         networks = BigGANGenerator(config), BigGANDiscriminator(config)
         initialise_all(networks, initialise, settings.seed)
         self._labels: Tensor | None = None
+        self._counts = torch.ones(1)  # images of each class
         if networks[0].classes is not None:
             labels = _checked_labels(images, config.classes)
             counts = torch.bincount(labels, minlength=config.classes)
             networks[0].classes.bounds.copy_((counts.cumsum(0) / len(labels))[:-1])
-            self._labels = labels.to(device)
+            self._labels, self._counts = labels.to(device), counts
         super().__init__(config, settings, images, *networks, world=world, device=device, dtype=dtype)
 
     def _make_optimisers(self) -> Optimisers:
@@ -82,7 +85,12 @@ class BigGANTrainer(AdversarialTrainer):
         """Return rows of real images, latents and the augmentation's numbers, [steps, updates, ...].
 
         The updates are those of the discriminator and, for all but the rows, that of the generator behind them.
+
+        Raises:
+            TrainingError: The run begins, and a class has no image; a run that was begun so goes on.
         """
+        if steps.start == 0:
+            _check_classes(self._counts)
         s, share, turns = self.settings, self._share, self.settings.discriminator_steps
         updates = range(steps.start * (turns + 1), steps.stop * (turns + 1))
         rows = self._batches.rows(steps.start * turns * s.batch, len(steps) * turns, s.batch, share)
@@ -140,23 +148,26 @@ def _checked_labels(images: ImageSet, classes: int) -> Tensor:
     """Return the labels of images, int64 [N], on the CPU.
 
     Raises:
-        TrainingError: An image has no label or one that is no class, or a class has no image and would be drawn by
-            weights that were never trained.
+        TrainingError: An image has no label, or one that is no class.
     """
     found = images.labels
     if found is None or found.size == 0 or found.min() < 0 or found.max() >= classes:
         raise TrainingError(
-            f"The training images do not all have a label of 0 to {classes - 1}. Leave out those without one, or leave "
-            "--classes out."
+            f"The training images do not all have a label that is a whole number of 0 to {min(classes, LABELS) - 1}. "
+            "Correct the labels, leave out the images without one, or leave --classes out."
         )
-    missing = np.flatnonzero(np.bincount(found, minlength=classes) == 0)
+    return torch.from_numpy(found.astype("int64"))
+
+
+def _check_classes(counts: Tensor) -> None:
+    """Raise TrainingError where a class has no image and would be drawn by weights that were never trained."""
+    missing = np.flatnonzero(counts.numpy() == 0)
     if len(missing):
         more = f" and {len(missing) - 1} more" if missing[1:].size else ""
         raise TrainingError(
             f"The training images hold none of class {missing[0]}{more}. Number the classes that they hold from 0 and "
             "correct --classes, or train on more images than --limit leaves."
         )
-    return torch.from_numpy(found.astype("int64"))
 
 
 NETWORKS = Networks(BigGANGenerator, BigGANTrainer, choose=choose)

@@ -22,7 +22,7 @@ from torch import Tensor
 from pytest_medgan.errors import SettingsError, TrainingError
 from pytest_medgan.gan.architecture import NetworkConfig, TrainingSettings
 from pytest_medgan.gan.architectures import architecture_of
-from pytest_medgan.gan.checkpoint import Checkpoint, current_versions
+from pytest_medgan.gan.checkpoint import Checkpoint, current_versions, load
 from pytest_medgan.gan.described import added_fields, plain_values
 from pytest_medgan.gan.distributed import World
 from pytest_medgan.gan.latents import BLOCK
@@ -120,7 +120,7 @@ class Loop:
 
         Raises:
             TrainingError: The folder holds a run that is not to be continued, or another run.
-            CheckpointError: The folder holds checkpoints, and none can be read.
+            CheckpointError: The folder holds checkpoints, and none can be read, or a damaged generator alone.
         """
         if not resume:
             if self.world.writes and (self.folder.checkpoints() or (self.folder.folder / FINISHED).exists()):
@@ -132,10 +132,11 @@ class Loop:
         elif (found := self.folder.latest(self.progress)) is not None:
             self._refuse_other_run(found)
             self._continue(found)
-        elif (self.folder.folder / FINISHED).exists():
+        elif (path := self.folder.folder / FINISHED).exists():
+            other = "" if load(path, prefixes=()).key == self.key else " of other settings, images or code"
             raise TrainingError(
-                "The folder holds a finished generator and no checkpoint to continue from. Choose another --out, or "
-                "move the generator away to train anew.",
+                f"The folder holds a finished generator{other}, and no checkpoint to continue from. Choose another "
+                "--out, or move the generator away to train anew.",
                 file=self.folder.folder.name,
             )
         if self.run.on_begin is not None and self.world.writes:

@@ -216,7 +216,7 @@ def from_pool(path: Path) -> ImagePool:
         CheckpointError: It holds no usable images; the error names the file.
     """
     try:
-        images = read_folder(path) if path.is_dir() else read_npz(path, has_labels=False)
+        images = read_folder(path) if path.is_dir() else read_npz(path, generated=True)
     except DataError as error:
         raise CheckpointError(str(error), file=error.file) from error
     if path.is_dir() or images.groups.tolist() == [str(i) for i in range(len(images))]:

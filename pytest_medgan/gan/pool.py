@@ -15,60 +15,64 @@ from pytest_medgan.ground.listing import PICTURES, VOLUMES, list_files
 from pytest_medgan.ground.pictures import SUFFIXES, PictureKind, holds_colour, read_picture
 from pytest_medgan.records import ImageSet, UInt8
 
-_GROUPS = ("groups", "patient", "patients", "patient_id")  # as those who read studies from an .npz call them
-_ARRAYS = ("pixels", *_GROUPS, "labels", "window", "recipe")
+_GROUPS = ("groups", "patient")
+_PATIENTS = ("patients", "patient_id")  # as studies in an .npz call them; `patients` may also list each patient once
+_ARRAYS = ("pixels", "window", "recipe")
 _UNKNOWN = -1  # the label of an image whose class nobody knows
 
 
-def read_npz(path: Path, *, has_labels: bool = True) -> ImageSet:
+def read_npz(path: Path, *, generated: bool = False) -> ImageSet:
     """Read images from an .npz file, without unpickling anything.
 
     The file holds `pixels`, uint8 [N,H,W] or [N,C,H,W], and may hold `groups` (or `patient`, `patients`, `patient_id`)
     [N], `labels` [N], `window` [2] and `recipe`. Without groups every image is its own group; without a recipe, pixels
-    and labels are digested.
+    and labels are digested. Labels that are no whole numbers of -1 to 127 are left out: most trainings need none, and
+    one with classes refuses images without labels.
 
     Args:
         path: The file.
-        has_labels: Whether labels are read; generated images need none.
+        generated: The images are generated, so groups are latent seeds: patients and labels are not read.
 
     Raises:
         DataError: The file cannot be read, or its arrays are not these.
     """
-    arrays = read_arrays(path, name=path.name, only=_ARRAYS)
+    names = (*_ARRAYS, *_GROUPS) if generated else (*_ARRAYS, *_GROUPS, *_PATIENTS, "labels")
+    arrays = read_arrays(path, name=path.name, only=names)
     if "pixels" not in arrays:
         raise DataError(
             "The array file has no array `pixels`. Save the images under this name with numpy.savez.", file=path.name
         )
     pixels = _as_images(arrays["pixels"], path)
     n = len(pixels)
-    key = next((name for name in _GROUPS if name in arrays), None)
-    groups = (np.arange(n) if key is None else arrays[key]).astype(np.str_)
-    labels = _labels(arrays["labels"], path) if has_labels and "labels" in arrays else None
+    named = [arrays[name] for name in _GROUPS if name in arrays]
+    named += [arrays[name] for name in _PATIENTS if name in arrays and arrays[name].shape == (n,)]
+    groups = (named[0] if named else np.arange(n)).astype(np.str_)
+    saved = arrays.get("labels")
+    labels = None if saved is None else _labels(saved)
     if groups.shape != (n,) or (labels is not None and labels.shape != (n,)):
         raise DataError(
             f"The array file holds {n} images, but groups or labels of another length. Save one for each image.",
             file=path.name,
         )
-    made = digest_array(pixels) if labels is None else digest_values(digest_array(pixels), digest_array(labels))
+    # runs were begun with whole numbers beyond these, wrapped to 8 bits; their training set keeps its name
+    digested = saved.astype(np.int8) if saved is not None and labels is None and saved.dtype.kind in "iu" else labels
+    made = digest_array(pixels) if digested is None else digest_values(digest_array(pixels), digest_array(digested))
     recipe = str(arrays["recipe"]) if "recipe" in arrays else made
     return ImageSet(pixels, groups, recipe, labels, _window(arrays.get("window"), path))
 
 
-def _labels(values: npt.NDArray[Any], path: Path) -> npt.NDArray[np.int8]:
-    """Return labels as they are kept; NaN, as tables write it, is an unknown one.
-
-    Raises:
-        DataError: One is no whole number of -1 to 127.
-    """
-    if values.dtype.kind in "iubf":
-        whole = np.where(np.isnan(values), _UNKNOWN, values)
-        if values.size == 0 or (whole.min() >= _UNKNOWN and whole.max() <= 127 and (whole == np.rint(whole)).all()):
-            return np.asarray(whole, np.int8)
-    raise DataError(
-        f"The array `labels` is {values.dtype} and holds other values than whole numbers of -1 to 127. Number the "
-        "classes from 0, and write -1 where one is unknown.",
-        file=path.name,
-    )
+def _labels(values: npt.NDArray[Any]) -> npt.NDArray[np.int8] | None:
+    """Return labels as they are kept, None where one is no whole number of -1 to 127; NaN is an unknown one."""
+    try:
+        numbers = values.astype(np.float64) if values.dtype.kind in "US" else values  # text may be numbers too
+    except ValueError:
+        return None
+    if numbers.dtype.kind not in "iubf":
+        return None
+    whole = np.where(np.isnan(numbers), _UNKNOWN, numbers)
+    if whole.size == 0 or (whole.min() >= _UNKNOWN and whole.max() <= 127 and (whole == np.rint(whole)).all()):
+        return np.asarray(whole, np.int8)
+    return None
 
 
 def _window(values: npt.NDArray[Any] | None, path: Path) -> tuple[float, float] | None:

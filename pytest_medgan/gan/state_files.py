@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from pytest_medgan.gan.checkpoint import CONVERSION
 
 _HOLDERS = ("state_dict", "model")  # of Lightning, and of MONAI's CheckpointSaver
 _WRAPPERS = ("module.", "_orig_mod.")  # of DistributedDataParallel and of torch.compile
+_MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "square_avg", "grad_avg", "momentum_buffer")
 _DAMAGED = "The file cannot be read as a state dict; it may be truncated. Copy it again."
 
 
@@ -68,6 +69,16 @@ def _without_wrappers(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return state
 
 
+def _without_each_wrapper(state: dict[str, Tensor], needed: set[str]) -> dict[str, Tensor]:
+    """Return a state dict without wrappers in front of single names, where that gives all needed names."""
+    if needed <= state.keys():
+        return state
+    bare: dict[str, Tensor] = {}
+    for name, weight in state.items():
+        bare |= _without_wrappers({name: weight})
+    return bare if needed <= bare.keys() and len(bare) == len(state) else state
+
+
 def _state_of(network: nn.Module, path: Path) -> dict[str, Tensor]:
     """Return a network's weights among those of a file, which may hold other networks and optimisers as well.
 
@@ -81,6 +92,8 @@ def _state_of(network: nn.Module, path: Path) -> dict[str, Tensor]:
     found: dict[str, dict[str, Tensor]] = {}
     for front in {name[: len(name) - len(first)] for name in flat if name == first or name.endswith(f".{first}")}:
         under = {name.removeprefix(front): weight for name, weight in flat.items() if name.startswith(front)}
+        if _is_of_optimiser(front):
+            continue
         if needed <= under.keys() <= own.keys() and all(under[name].shape == own[name].shape for name in needed):
             found[front] = under
     for front in ("", *(f"{holder}." for holder in _HOLDERS)):
@@ -90,10 +103,34 @@ def _state_of(network: nn.Module, path: Path) -> dict[str, Tensor]:
         names = ", ".join(repr(front.removesuffix(".")) for front in sorted(found))
         raise CheckpointError(
             f"The file holds several sets of weights of this network: {names}. Save the one to draw with in a file of "
-            "its own.",
+            f"its own, for example: {_line_to_save(content, _likely(found), path)}",
             file=path.name,
         )
-    return next(iter(found.values())) if found else _without_wrappers(_bare_state(content, path))
+    if found:
+        return next(iter(found.values()))
+    return _without_each_wrapper(_without_wrappers(_bare_state(content, path)), needed)
+
+
+def _is_of_optimiser(front: str) -> bool:
+    """Return whether names that begin so are an optimiser's, which keeps tensors by the names of the weights."""
+    return any(part in _MOMENTS or "optimizer" in part.lower() for part in front.split("."))
+
+
+def _likely(fronts: Collection[str]) -> str:
+    """Return what the names of a moving average begin with, where one is named so, as it usually draws the images."""
+    return next((front for front in sorted(fronts) if "ema" in front.lower()), min(fronts))
+
+
+def _line_to_save(content: Any, front: str, path: Path) -> str:
+    """Return a line of Python that saves the weights whose joined names begin with `front`, alone."""
+    module, read = "torch", f"torch.load({path.name!r}, map_location='cpu', weights_only=True)"
+    if path.suffix == ".safetensors":
+        module, read = "torch, safetensors.torch", f"safetensors.torch.load_file({path.name!r})"
+    while keys := [k for k, v in content.items() if isinstance(v, Mapping) and front.startswith(f"{k}.")]:
+        content, read, front = content[keys[0]], f"{read}[{keys[0]!r}]", front.removeprefix(f"{keys[0]}.")
+    if front:  # the names themselves begin so
+        read = f"{{n.removeprefix({front!r}): w for n, w in {read}.items() if n.startswith({front!r})}}"
+    return f"import {module}; torch.save({read}, 'alone.pt')"
 
 
 def _flat(content: Any, front: str = "") -> dict[str, Tensor]:

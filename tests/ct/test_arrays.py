@@ -133,5 +133,5 @@ def test_prepare_images_of_nearly_one_grey_are_warned_of(
     np.save(tmp_path / "a.npy", np.linspace(0, 1, 4 * 256).reshape(4, 16, 16))
     prepared = prepare(small(tmp_path / "a.npy", split="slice", range=limits), cache_dir=tmp_path / "cache")
     assert (prepared.pixels.min(), prepared.pixels.max()) == (low, high)
-    warning = "the images hold grey levels from 182 to 182 alone: range= or their scale is wrong"
+    warning = "the images hold only grey levels 182 to 182: range= or their scale is wrong"
     assert (warning in prepared.warnings) is (low == high)

@@ -134,6 +134,38 @@ def test_choose_series_one_uid_of_several_studies_of_a_patient_is_a_series_of_ea
     assert findings.counts == {"skipped: slice of another series of its patient": 6}
 
 
+@pytest.mark.parametrize("patient", ["PAT-001", ""])
+@pytest.mark.parametrize("owners", ["AAABBB", "ABABAB", "AABBBA"])
+def test_choose_series_parts_of_one_volume_in_two_studies_are_an_error(
+    headers: list[Header], patient: str, owners: str
+) -> None:
+    """Either part alone would be a shorter scan, and the other one lost."""
+    parts = [replace(h, patient=patient, study=f"1.{own}") for h, own in zip(headers, owners, strict=True)]
+    for found in (parts, parts[::-1]):
+        with pytest.raises(DataError, match="The StudyInstanceUID of a CT slice differs"):
+            choose_series(found, [], [], Findings())
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.1, -4.0])
+def test_choose_series_studies_of_one_place_are_divided(headers: list[Header], shift: float) -> None:
+    later = [
+        replace(h, study="1.9", file=f"later/{n}", instance=f"9.{n}", position=(0.0, 0.0, h.position[2] + shift))
+        for n, h in enumerate(headers)
+    ]
+    assert len(choose_series([*headers, *later], [], [], Findings())["PAT-001"]) == 6
+
+
+def test_choose_series_stray_slice_does_not_join_two_patients(headers: list[Header]) -> None:
+    patients = [other(headers, f"x{n}", patient=f"PAT-{n}", study=f"1.{n}") for n in range(2)]
+    everyone = [replace(header, series="1.2.3") for own in patients for header in own]
+    stray = replace(everyone[0], patient="PAT-9", study="1.9", file="stray", instance="9", position=(0.0, 0.0, -82.0))
+    again = replace(stray, position=headers[2].position, marks=("5",))
+    for one in (stray, again):
+        with pytest.raises(DataError, match="The PatientID of a CT slice differs") as caught:
+            choose_series([*everyone, one], [], [], Findings())
+        assert caught.value.file == "stray"
+
+
 def test_choose_series_stray_slice_of_another_patient_is_still_an_error(headers: list[Header]) -> None:
     stray = replace(
         headers[0], patient="PAT-9", study="1.9", file="stray", instance="9", position=(-31.5, -31.5, -82.0)

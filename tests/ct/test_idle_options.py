@@ -198,5 +198,5 @@ def test_patients_of_volumes_are_the_topmost_folders_where_that_was_written(tmp_
             scan.to_filename(tmp_path / "v" / f"p{patient}" / f"{patient}{number}.nii")
     text = f"{tmp_path / 'v'},size=16,slices=all,split=slice"
     assert prepare(parse_data(text), cache_dir=tmp_path / "cache").counts["patients"] == 12  # each file, where unsaid
-    with pytest.raises(DataError, match="second volume of one patient"):
+    with pytest.raises(DataError, match=r"12 volumes lie in 3 folders\. Set patient=file where"):
         prepare(parse_data(f"{text},patient=top"), cache_dir=tmp_path / "cache")

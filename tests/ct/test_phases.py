@@ -132,6 +132,38 @@ def test_other_series_stay_whole(kind: str) -> None:
     assert main_volume(found, []) == found
 
 
+def test_parts_that_follow_one_another_stay_whole() -> None:
+    """A position of one volume in two acquisitions was scanned twice: an error names it later."""
+    one = [replace(h, marks=marks(AcquisitionNumber="12"[at >= 14])) for at, h in enumerate(headers_of(20, name="1"))]
+    for twice in (0, 13, 17):
+        for number in "123":
+            again = replace(one[twice], file="again", instance="again", marks=marks(AcquisitionNumber=number))
+            assert main_volume([*one, again], []) == [*one, again]
+
+
+def test_position_scanned_twice_is_named(small: Small, tmp_path: Path, study_class: Any) -> None:
+    def halves(dataset: Dataset, index: int) -> None:
+        dataset.AcquisitionNumber = 1 if index < 14 else 2
+
+    def again(dataset: Dataset, index: int) -> None:
+        dataset.AcquisitionNumber = 2
+
+    write_phases(study_class, tmp_path / "s", [halves, again], [20, 20])
+    for file in tmp_path.rglob("1-*.dcm"):
+        if not file.name.startswith("1-013"):
+            file.unlink()
+    with pytest.raises(DataError, match="at the position of another one of its series"):
+        prepare(small(tmp_path / "s", split="slice"), cache_dir=tmp_path / "cache")
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.6, 1.3])
+def test_volumes_of_one_place_may_be_shifted_or_shorter(shift: float) -> None:
+    first = headers_of(20, name="1", marks=marks(AcquisitionNumber="1"))
+    second = headers_of(12, name="2", marks=marks(AcquisitionNumber="2"))
+    moved = [replace(h, position=(0.0, 0.0, h.position[2] + (shift if at else 0.0))) for at, h in enumerate(second)]
+    assert main_volume([*first, *moved], []) == first
+
+
 def test_volumes_without_a_mark_are_still_refused(small: Small, tmp_path: Path, study_class: Any) -> None:
     write_phases(study_class, tmp_path / "s", [lambda dataset, index: None] * 2, [6, 6])
     with pytest.raises(DataError, match="No CT series of the folder is an axial volume"):

@@ -264,3 +264,84 @@ def test_padding_value_of_tissue_leaves_the_patient_whole(
         expected[~inside] = np.nan
     read = read_hounsfield(tmp_path, header_of(study), rows)
     assert np.array_equal(read, expected[rows or slice(None)], equal_nan=True)
+
+
+def read_padded(
+    tmp_path: Path, study_class: Any, values: np.ndarray, padding: int, limit: int | None = None
+) -> np.ndarray:
+    """Write one slice of signed HU with a PixelPaddingValue and return what is read."""
+
+    def change(dataset: Dataset, index: int) -> None:
+        dataset.PixelData = values.astype("<i2").tobytes()
+        dataset.PixelRepresentation, dataset.RescaleIntercept = 1, 0
+        dataset.add_new("PixelPaddingValue", "SS", padding)
+        if limit is not None:
+            dataset.add_new("PixelPaddingRangeLimit", "SS", limit)
+
+    study = study_class(tmp_path, slices=1, change=change).write()
+    return read_hounsfield(tmp_path, header_of(study))
+
+
+def water() -> np.ndarray:
+    """Noise around 0 HU up to the edges, as where a small field of view lies inside the body."""
+    values = np.random.default_rng(0).integers(-20, 21, (64, 64))
+    values[20:24, 0] = 0  # a few equal pixels at the edge
+    values[0, 0] = 0
+    return values
+
+
+@pytest.mark.parametrize(("padding", "limit"), [(32767, None), (3100, None), (-900, None), (32767, 2000)])
+def test_padding_value_that_no_tissue_has_is_padding_inside_the_image_too(
+    tmp_path: Path, study_class: Any, padding: int, limit: int | None
+) -> None:
+    """A mask over the face or over metal."""
+    values = water()
+    values[20:40, 20:40] = padding
+    values[50, 50] = padding
+    read = read_padded(tmp_path, study_class, values, padding, limit)
+    assert np.array_equal(read, np.where(values == padding, np.nan, values), equal_nan=True)
+
+
+def test_padding_range_leaves_its_values_of_tissue_inside_the_image(tmp_path: Path, study_class: Any) -> None:
+    values = water()
+    values[20:40, 20:40], values[45:55, 45:55] = 2500, 32767
+    read = read_padded(tmp_path, study_class, values, 32767, 2000)
+    assert np.array_equal(read, np.where(values == 32767, np.nan, values), equal_nan=True)
+
+
+def frame(width: int) -> np.ndarray:
+    inside = np.zeros((64, 64), bool)
+    inside[width:-width, width:-width] = True
+    return ~inside
+
+
+def outside(radius: float) -> np.ndarray:
+    row, column = np.mgrid[:64, :64] - 31.5
+    return np.hypot(row, column) > radius
+
+
+STRIP = np.mgrid[:64, :64]
+PLACES = {
+    "frame of one pixel": frame(1),
+    "frame of three pixels": frame(3),
+    "first row": STRIP[0] == 0,
+    "last two columns": STRIP[1] >= 62,
+    "half of the last row": (STRIP[0] == 63) & (STRIP[1] < 32),
+    "corners of three pixels": outside(43.5),
+    "corners": outside(35.0),
+    "one wide corner": (STRIP[0] + STRIP[1]) < 12,
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_narrow_padding_along_the_edge_is_padding_though_tissue_may_have_its_value(
+    tmp_path: Path, study_class: Any, place: str
+) -> None:
+    values = np.where(PLACES[place], 976, water())
+    read = read_padded(tmp_path, study_class, values, 976)
+    assert np.array_equal(read, np.where(PLACES[place], np.nan, values), equal_nan=True)
+
+
+def test_few_pixels_of_the_padding_value_at_the_edge_of_tissue_are_tissue(tmp_path: Path, study_class: Any) -> None:
+    values = water()
+    assert np.array_equal(read_padded(tmp_path, study_class, values, 0), values)

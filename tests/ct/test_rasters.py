@@ -289,7 +289,7 @@ FLOATS = [
     (np.float32, 0.0, 1.0, "from 0 to 1, which are not HU of a chest.*range=0:1"),
     (np.float32, -1.0, 1.0, "from -1 to 1"),
     (np.int32, 0.0, 4095.0, "from 0 to 4095"),
-    (np.uint16, 0.0, 4095.0, "values of at most 4095, so 65535 is not their white.*range=0:4095"),
+    (np.uint16, 0.0, 4095.0, "values of at most 4095, so 65535 may not be their white.*range=0:4095"),
 ]
 
 
@@ -412,7 +412,23 @@ def test_prepare_twelve_bits_are_noticed_where_a_few_pictures_hold_a_bright_mark
         return
     some = "The" if not bright else f"{8 - bright} of 8"
     with pytest.raises(
-        DataError, match=f"{some} 16-bit pictures hold values of at most 4095, so 65535 is not"
+        DataError, match=f"{some} 16-bit pictures hold values of at most 4095, so 65535 may not be"
     ) as caught:
         prepare(settings, cache_dir=tmp_path / "cache")
     assert caught.value.file == f"{bright}.png"
+
+
+def test_prepare_sixteen_bits_of_full_scale_that_are_mostly_dark_are_read_with_the_range_that_the_error_names(
+    small: Small, tmp_path: Path
+) -> None:
+    (tmp_path / "p").mkdir()
+    pixels = [np.random.default_rng(at).integers(0, 4000 if at < 7 else 65536, (16, 16)) for at in range(12)]
+    for at, values in enumerate(pixels):
+        values[0, 0] = 0
+        Image.fromarray(values.astype(np.uint16)).save(tmp_path / "p" / f"{at:02}.png")
+    with pytest.raises(DataError, match=r"7 of 12 16-bit pictures hold .* range=0:65535 for full scale"):
+        prepare(small(tmp_path / "p", split="slice"), cache_dir=tmp_path / "cache")
+    settings = small(tmp_path / "p", split="slice", range=(0.0, 65535.0))
+    prepared = prepare(settings, cache_dir=tmp_path / "cache")
+    assert prepared.warnings == ()
+    assert np.abs(prepared.pixels[:, 0] - np.stack(pixels) / 257).max() <= 0.5

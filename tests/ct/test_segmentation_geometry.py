@@ -467,8 +467,30 @@ def test_seg_of_another_frame_of_reference_beside_the_pixels_of_the_slices_is_re
     """Its positions mean other places, so that the tumour would be cut where it is not."""
     path = change_file(write_segmentation(study, {"Tumour": lopsided()}), move(distance, axis))
     change_file(path, of_another_frame_of_reference)
+    if distance == 0.2:
+        change_file(path, without_sources)
     with pytest.raises(DataError, match="another frame of reference than its series"):
         read_masks(study, path)
+
+
+@pytest.mark.parametrize(("distance", "axis"), [(0.25, 0), (-0.25, 0), (0.4, 1), (0.4, 2)])
+def test_seg_of_another_frame_of_reference_that_names_the_slices_is_read_within_the_tolerance(
+    study: Any, distance: float, axis: int
+) -> None:
+    path = change_file(write_segmentation(study, {"Tumour": lopsided()}), move(distance, axis))
+    expected = read_masks(study, path)
+    assert expected.any()
+    assert (read_masks(study, change_file(path, of_another_frame_of_reference)) == expected).all()
+
+
+def test_seg_of_coarser_pixels_is_named_as_such_in_any_frame_of_reference(square: Any) -> None:
+    """Half as many pixels of twice the size; the action is to resample it, not to draw it again."""
+    tumour = lopsided()[:, ::2, ::2]
+    first = np.array([*(FIRST[:2] + 0.5), FIRST[2]])
+    path = write_grid(square, tumour, first=first, along=AXES["left"], down=AXES["back"], spacing=(2.0, 2.0))
+    for change in (lambda dataset: None, of_another_frame_of_reference):
+        with pytest.raises(DataError, match=ELSEWHERE):
+            read_masks(square, change_file(path, change))
 
 
 def test_seg_is_read_as_before_where_the_series_names_no_frame_of_reference(tmp_path: Path, study_class: Any) -> None:

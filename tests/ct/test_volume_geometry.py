@@ -145,7 +145,20 @@ def forget_pixdim(image: Any) -> None:
     image.header.set_zooms((1.0, 1.0, 1.0))
 
 
-@pytest.mark.parametrize(("change", "warned"), [(flip_qform, True), (forget_pixdim, True), (agree, False), (id, False)])
+def lengthen_quaternion(image: Any) -> None:
+    agree(image)
+    image.header["quatern_b"], image.header["quatern_c"], image.header["quatern_d"] = 0.9, 0.9, 0.0
+
+
+def lose_quaternion(image: Any) -> None:
+    agree(image)
+    image.header["quatern_b"] = np.nan
+
+
+QFORMS = [(flip_qform, True), (forget_pixdim, True), (lengthen_quaternion, True), (lose_quaternion, True)]
+
+
+@pytest.mark.parametrize(("change", "warned"), [*QFORMS, (agree, False), (id, False)])
 def test_two_geometries_of_one_nifti_file_are_warned_of(
     small: Small, folder: Path, change: Callable[[Any], None], warned: bool
 ) -> None:

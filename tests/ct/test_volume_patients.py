@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from pytest_medgan.ct.findings import Findings
-from pytest_medgan.ct.volume_patients import patients_of
+from pytest_medgan.ct.volume_patients import patients_of, second_volume_error
 from pytest_medgan.records import DataSettings
 
 FOLDS = (("imagesTr", range(60)), ("imagesTs", range(60, 90)))
@@ -47,3 +47,34 @@ def test_names_that_look_like_several_scans_of_a_patient_are_warned_of(names: li
 def test_names_that_are_classes_are_not_taken_for_scans_of_a_patient() -> None:
     names = [f"{kind}_{number:02d}.nii.gz" for kind in ("covid", "normal", "tumour") for number in range(12)]
     assert find(names, patient="file") == (36, ())
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "message"),
+    [
+        (
+            [f"hospital{n}/{n}{at}.nii.gz" for n in range(5) for at in range(6)],
+            {},
+            "30 volumes lie in 5 folders. Set patient=file where each file is one patient, or keep one volume of each "
+            "patient.",
+        ),
+        (
+            ["P1/a/1.nii", "P1/a/P1.nii", "P1/b/2.nii", "3.nii"],
+            {"patient": "folder"},
+            "3 volumes lie in 2 folders. Set patient=file where each file is one patient, or keep one volume of each "
+            "patient.",
+        ),
+        (
+            [f"P{n}/ct.nii" for n in range(4)],
+            {"patient": "file"},
+            "4 volumes have 1 names. Rename the files so that each patient has another name, or keep one volume of "
+            "each patient.",
+        ),
+    ],
+)
+def test_second_volume_of_a_patient_is_refused_with_what_was_counted(
+    names: list[str], options: dict[str, str], message: str
+) -> None:
+    patients, rule = patients_of(names, DataSettings(**options), Findings())
+    error = second_volume_error(names[1], patients, rule)
+    assert (error.file, str(error)) == (names[1], message)

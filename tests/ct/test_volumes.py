@@ -158,7 +158,7 @@ def test_load_real_two_volumes_of_one_patient_are_refused(small: Small, tmp_path
     (tmp_path / "data" / "a").mkdir(parents=True)
     for name in ("x.nii", "y.nii"):
         write_nifti(tmp_path / "data" / "a" / name, body())
-    with pytest.raises(DataError, match="second volume of one patient"):
+    with pytest.raises(DataError, match=r"2 volumes lie in 1 folders\. Set patient=file where"):
         load_real(small(tmp_path / "data"), cache_dir=tmp_path / "cache")
 
 

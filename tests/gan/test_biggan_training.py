@@ -199,16 +199,32 @@ def test_class_of_another_architecture_is_refused(finished_run: Path) -> None:
 @pytest.mark.parametrize("labels", [None, [0, 2] * 20, [0, -1] * 20])
 def test_images_without_a_label_for_each_are_refused(make_images: MakeImages, labels: list[int] | None) -> None:
     images = make_images() if labels is None else labelled(make_images(), labels)
-    with pytest.raises(TrainingError, match="do not all have a label of 0 to 1"):
+    with pytest.raises(TrainingError, match="do not all have a label that is a whole number of 0 to 1"):
         BigGANTrainer(replace(CONFIG, latent=7, classes=2), SETTINGS, images, world=World(), device=torch.device("cpu"))
 
 
 @pytest.mark.parametrize(("labels", "words"), [([0, 1] * 20, "class 2 and 1 more"), ([0, 1, 3, 1] * 10, "class 2")])
 def test_class_without_an_image_is_refused(make_images: MakeImages, labels: list[int], words: str) -> None:
     """`class=2` would be drawn by weights that were never trained."""
-    images = labelled(make_images(), labels)
+    images, config = labelled(make_images(), labels), replace(CONFIG, latent=7, classes=4)
+    made = BigGANTrainer(config, SETTINGS, images, world=World(), device=torch.device("cpu"))
     with pytest.raises(TrainingError, match=rf"hold none of {words}\. .* --limit"):
-        BigGANTrainer(replace(CONFIG, latent=7, classes=4), SETTINGS, images, world=World(), device=torch.device("cpu"))
+        made.inputs(range(1))
+    assert made.inputs(range(1, 2))["latents"].shape == (1, 3, 8, 7)
+
+
+def test_run_begun_with_a_class_without_images_is_resumed(
+    make_images: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, config = labelled(make_images(), [0, 1] * 20), replace(CONFIG, latent=7, classes=3)
+    run = RunSettings(grid_every=0, checkpoint_every=2)
+    with pytest.raises(TrainingError, match="hold none of class 2"):
+        train(config, SETTINGS, images, tmp_path, run=run)
+    with monkeypatch.context() as patched:
+        patched.setattr("pytest_medgan.gan.biggan_training._check_classes", lambda counts: None)
+        train(config, replace(SETTINGS, steps=4), images, tmp_path, run=run)
+    train(config, SETTINGS, images, tmp_path, run=run, resume=True)
+    assert load(tmp_path / "generator.safetensors").step == 10
 
 
 @pytest.mark.parametrize(
@@ -217,6 +233,8 @@ def test_class_without_an_image_is_refused(make_images: MakeImages, labels: list
         (np.array([0.0, 1.0, np.nan, 1.0]), [0, 1, -1, 1]),  # as pandas writes a column with an unknown one
         (np.array([True, False, True, True]), [1, 0, 1, 1]),
         (np.array([0, 127, -1, 3], np.int64), [0, 127, -1, 3]),
+        (np.array(["0", "1", "nan", "-1"]), [0, 1, -1, -1]),
+        (np.array([b"0", b"1", b"1", b"12"]), [0, 1, 1, 12]),
     ],
 )
 def test_labels_of_a_file_are_read_as_whole_numbers(labels: Any, kept: list[int], tmp_path: Path) -> None:
@@ -228,13 +246,26 @@ def test_labels_of_a_file_are_read_as_whole_numbers(labels: Any, kept: list[int]
 
 @pytest.mark.parametrize(
     "labels",
-    [np.array([0, 1, 256, 257]), np.array([0.0, 0.9, 1.9, 1.0]), np.array(list("abca")), np.array([0, 1, -2, 1])],
+    [
+        np.array([0, 1, 256, 257]),
+        np.array([0.0, 0.9, 1.9, 1.0]),
+        np.array(list("abca")),
+        np.array([0, 1, -2, 1]),
+        np.array([0, 1, 1, 255], np.uint8),
+        np.array([0, 1, 1, np.inf]),
+        np.array(["0", "1", "1", ""]),
+        np.array([0, 1, 1, 1], complex),
+    ],
 )
-def test_labels_that_would_become_others_are_refused(labels: Any, tmp_path: Path) -> None:
-    """256 would be class 0. Generated images need no labels, so theirs are not read."""
+def test_labels_that_would_become_others_are_refused_where_classes_are_trained(labels: Any, tmp_path: Path) -> None:
+    """256 would be class 0. A training without classes, and a set of generated images, need no labels."""
     np.savez(tmp_path / "images.npz", pixels=np.zeros((4, 16, 16), np.uint8), labels=labels)
-    with pytest.raises(DataError, match="whole numbers of -1 to 127"):
-        read_npz(tmp_path / "images.npz")
+    images = read_npz(tmp_path / "images.npz")
+    trainer(images)
+    for classes, last in ((2, 1), (200, 127)):
+        config = replace(CONFIG, latent=7, classes=classes)
+        with pytest.raises(TrainingError, match=f"whole number of 0 to {last}. .* or leave --classes out"):
+            BigGANTrainer(config, SETTINGS, images, world=World(), device=torch.device("cpu"))
     assert from_pool(tmp_path / "images.npz")(4, 0).shape == (4, 1, 16, 16)
 
 
@@ -244,12 +275,43 @@ def test_patients_of_a_file_have_the_names_that_studies_have(key: str, tmp_path:
     assert read_npz(tmp_path / "images.npz").groups.tolist() == list("aabb")
 
 
+def test_list_of_patients_is_not_taken_as_the_patient_of_each_image(tmp_path: Path) -> None:
+    pixels = np.zeros((4, 16, 16), np.uint8)
+    np.savez(tmp_path / "images.npz", pixels=pixels, patients=np.array(["a", "b"]))
+    assert read_npz(tmp_path / "images.npz").groups.tolist() == list("0123")
+    np.savez(tmp_path / "images.npz", pixels=pixels, patients=np.array(["a", "b"]), patient_id=np.array(list("aabb")))
+    assert read_npz(tmp_path / "images.npz").groups.tolist() == list("aabb")
+    np.savez(tmp_path / "images.npz", pixels=pixels, groups=np.array(["a", "b"]))
+    with pytest.raises(DataError, match="groups or labels of another length"):
+        read_npz(tmp_path / "images.npz")
+
+
+def test_numbers_of_patients_are_no_seeds_of_generated_images(tmp_path: Path) -> None:
+    pixels = np.arange(60, dtype=np.uint8)[:, None, None] + np.zeros((60, 4, 4), np.uint8)
+    for key in ("patient_id", "patients"):
+        np.savez(tmp_path / "images.npz", pixels=pixels, **{key: np.arange(60) // 6})
+        dealt = from_pool(tmp_path / "images.npz").dealt([0, 1, 2])
+        drawn = [dealt(20, seed)[:, 0, 0, 0].tolist() for seed in (0, 1, 2)]
+        assert sorted(np.concatenate(drawn)) == list(range(60))
+    np.savez(tmp_path / "images.npz", pixels=pixels, groups=np.arange(60) // 20)
+    assert from_pool(tmp_path / "images.npz")(20, 1)[:, 0, 0, 0].tolist() == list(range(20, 40))
+
+
 def test_file_with_other_labels_is_another_training_set(tmp_path: Path, make_images: MakeImages) -> None:
     pixels, recipes = make_images().pixels, []
     for labels in ([0, 1] * 20, [1, 0] * 20):
         np.savez(tmp_path / "images.npz", pixels=pixels, labels=np.array(labels))
         recipes.append(read_npz(tmp_path / "images.npz").recipe)
     assert recipes[0] != recipes[1]
+
+
+def test_training_set_keeps_its_name_where_labels_were_wrapped_before(tmp_path: Path, make_images: MakeImages) -> None:
+    """A training without classes that was begun with them can be resumed."""
+    pixels, recipes = make_images().pixels, []
+    for labels in (np.array([0, 255] * 20, np.uint8), np.array([0, -1] * 20, np.int8)):
+        np.savez(tmp_path / "images.npz", pixels=pixels, labels=labels)
+        recipes.append(read_npz(tmp_path / "images.npz").recipe)
+    assert recipes[0] == recipes[1]
 
 
 @pytest.mark.slow

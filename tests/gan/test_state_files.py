@@ -47,6 +47,9 @@ def forms() -> dict[str, Any]:
         "several": {"G": state(), "D": other(), "step": 3, "optimizer": {"state": {0: {"exp_avg": torch.ones(2)}}}},
         "MONAI": {"model": state(), "optimizer": {"state": {}}},
         "average": AveragedModel(network(5.0)).state_dict(),
+        "partly wrapped": {f"module.{n}" if n.startswith("0.") else n: w for n, w in state().items()},
+        "moments": {"G": state(), "opt": {"exp_avg": state(0.1), "exp_avg_sq": state(0.2)}},
+        "named optimiser": {"G": state(), "optimizer_G": {"m": state(0.1)}},
         "without counters": {name: w for name, w in state().items() if not name.endswith("num_batches_tracked")},
     }
 
@@ -76,6 +79,36 @@ def test_safetensors_may_hold_other_networks_too(tmp_path: Path) -> None:
 def test_weights_and_their_moving_average_are_not_chosen_between(content: Any, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "weights.pt")
     with pytest.raises(CheckpointError, match=r"several sets of weights of this network: '.*G', '.*G_ema'"):
+        load_state(network(), tmp_path / "weights.pt")
+
+
+@pytest.mark.parametrize(
+    ("content", "suffix"),
+    [
+        ({"g": state(), "g_ema": state(6)}, ".pt"),
+        ({"nets": {"g": state(), "g_ema": state(6)}, "opt": {"exp_avg": state(), 0: {"step": torch.ones(1)}}}, ".pt"),
+        ({"state_dict": {**state(front="g."), **state(6, front="g_ema.")}}, ".pt"),
+        ({**state(front="g."), **state(6, front="g_ema.")}, ".safetensors"),
+    ],
+)
+def test_message_shows_the_line_that_saves_one_set_of_weights(
+    content: Any, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"weights{suffix}"
+    (torch.save if suffix == ".pt" else save_file)(content, path)
+    with pytest.raises(CheckpointError) as caught:
+        load_state(network(), path)
+    assert "exp_avg" not in str(caught.value)
+    monkeypatch.chdir(tmp_path)
+    exec(str(caught.value).partition("for example: ")[2], {})
+    made = network()
+    load_state(made, tmp_path / "alone.pt")
+    assert all(bool((weight == 6).all()) for weight in made.parameters())
+
+
+def test_optimiser_alone_holds_no_weights(tmp_path: Path) -> None:
+    torch.save({"opt": {"exp_avg": state(0.1)}}, tmp_path / "weights.pt")
+    with pytest.raises(CheckpointError, match="holds no state dict"):
         load_state(network(), tmp_path / "weights.pt")
 
 

@@ -279,8 +279,11 @@ def test_finished_generator_without_checkpoints_is_not_written_over(
 ) -> None:
     content = (finished_run / "generator.safetensors").read_bytes()
     (tmp_path / "generator.safetensors").write_bytes(content)
-    with pytest.raises(TrainingError, match="no checkpoint to continue from"):
-        train(tiny, replace(SETTINGS, steps=12), make_images(), tmp_path, run=RUN, resume=True)
+    for settings, images in ((replace(SETTINGS, steps=12), make_images()), (SETTINGS, make_images(seed=3))):
+        with pytest.raises(TrainingError, match="finished generator of other settings, images or code, and no check"):
+            train(tiny, settings, images, tmp_path, run=RUN, resume=True)
+    with pytest.raises(TrainingError, match="finished generator, and no checkpoint to continue from"):
+        train(tiny, SETTINGS, make_images(), tmp_path, run=RUN, resume=True)
     assert (tmp_path / "generator.safetensors").read_bytes() == content
 
 
