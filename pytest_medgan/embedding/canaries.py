@@ -109,9 +109,13 @@ def _compare(found: tuple[float, ...], known: tuple[float, ...], space: FeatureS
     gap = distance(found, known)
     if not gap <= CANARY_TOLERANCE[space.numeric_class]:  # NaN must not pass
         how = f"differ by {gap:.1e}" if math.isfinite(gap) else "cannot be compared"
-        raise ExtractorError(
-            f"The extractor computes other features than those stored under the same identity (they {how}). "
+        action = (
             "Change its identity, or remove the stored ones by `medgan cache prune --all`."
+            if space.is_users
+            else "A library or the device has changed. Remove the stored ones by `medgan cache prune --all`."
+        )
+        raise ExtractorError(
+            f"The extractor computes other features than those stored under the same identity (they {how}). {action}"
         )
 
 

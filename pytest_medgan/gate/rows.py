@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -97,11 +98,20 @@ def _refuse_equal(rows: Sequence[Row]) -> None:
     runs = [(run.checkpoint, _values(row, place)) for row in rows for place, run in enumerate(row.runs or _ONE_RUN)]
     nameless = [values for checkpoint, values in runs if checkpoint is None]
     for place, values in enumerate(nameless):
-        if values in nameless[:place] and any(number not in (0.0, 1.0) for number in values):  # shares may well agree
+        is_repeated = any(_are_same(values, other) for other in nameless[:place])
+        # shares may well agree, and NaN says nothing
+        if is_repeated and any(math.isfinite(number) and number not in (0.0, 1.0) for number in values):
             raise BaselineError(
                 "Two candidates hold the same values, so they are one measurement and not two training runs. Give each "
                 "run once."
             )
+
+
+def _are_same(ours: Sequence[float], theirs: Sequence[float]) -> bool:
+    """Return whether two runs have the same values; one that is not known equals another one."""
+    return len(ours) == len(theirs) and all(
+        one == other or (math.isnan(one) and math.isnan(other)) for one, other in zip(ours, theirs, strict=True)
+    )
 
 
 def _values(row: Row, run: int) -> list[float]:

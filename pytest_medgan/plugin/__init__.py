@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -141,29 +142,34 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
     forget(item)  # a test that a plugin runs again must not hand over what it found before
     if SCORES not in getattr(item, "fixturenames", ()):
         return (yield)
-    try:
-        with state_of(item.config).recording(item, in_setup=True):
-            result = yield
-    except AssertionError:
-        if item.stash.get(VERDICTS, []):
-            hand_over(item)
-        raise
-    return result
+    with _handing_over(item, in_setup=True):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Record the verdicts of the test, then hand over what it found."""
+    with _handing_over(item):
+        result = yield
+    hand_over(item)
+    return result
+
+
+@contextmanager
+def _handing_over(item: pytest.Item, *, in_setup: bool = False) -> Iterator[None]:
+    """Record verdicts, and hand over what was found where an exception ends the phase.
+
+    Fixtures that fail before a verdict is reached hand over nothing: the test did not run.
+    """
     try:
-        with state_of(item.config).recording(item):
-            result = yield
+        with state_of(item.config).recording(item, in_setup=in_setup):
+            yield
     except (KeyboardInterrupt, pytest.exit.Exception):
         raise  # a run that is stopped ends at once, without its findings
     except BaseException:
-        hand_over(item)
+        if item.stash.get(VERDICTS, []) or not in_setup:
+            hand_over(item)
         raise
-    hand_over(item)
-    return result
 
 
 @pytest.hookimpl(wrapper=True)

@@ -87,6 +87,9 @@ class Controller:
         """Write candidates and reports; a run with --medgan-gpu in which no GPU test ran is a usage error."""
         options = state_of(self._config).options
         findings = self._findings
+        if findings is not None:
+            for joined, key in findings.unite().items():
+                self._tests.setdefault(key, set()).update(self._tests.pop(joined, set()))
         if findings is not None and self._order:
             findings.arrange(self._order)
         if findings is not None and findings.models and self._writes:

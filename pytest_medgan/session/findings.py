@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -130,10 +131,9 @@ class Findings:
     _own_keys: dict[tuple[str, str], str] = field(default_factory=dict)  # (key in a process, process) -> key here
 
     def told_apart(self, found: TestFindings, process: str) -> TestFindings:
-        """Return findings under keys that no model of another process has.
+        """Return findings under keys that no model of another process has; `unite` joins those that are of one model.
 
         A generator without an identity is named by its place in its own process, where another one may have the same.
-        Two of them are taken for one model only where they measured the same numbers.
 
         Args:
             found: The findings of a test.
@@ -141,7 +141,8 @@ class Findings:
         """
         for model in found.models:
             if not model.is_identified and (model.key, process) not in self._own_keys:
-                self._own_keys[model.key, process] = self._own_key(model, process)
+                taken = any(key == model.key for key, _ in self._own_keys)
+                self._own_keys[model.key, process] = f"{model.key}-{process}" if taken else model.key
         keys = {key: own for (key, of), own in self._own_keys.items() if of == process and key != own}
         if not keys:
             return found
@@ -154,12 +155,45 @@ class Findings:
             verdicts=tuple(replace(one, model=keys.get(one.model, one.model)) for one in found.verdicts),
         )
 
-    def _own_key(self, model: ModelFindings, process: str) -> str:
-        """Return the key under which a model without an identity is gathered."""
-        taken = [own for (key, _), own in self._own_keys.items() if key == model.key]
-        known = (own for own in taken if own in self.models)
-        same = (own for own in known if have_equal_numbers(self.models[own].findings.looks, model.looks))
-        return next(same, f"{model.key}-{process}" if taken else model.key)
+    def unite(self) -> dict[str, str]:
+        """Join the models of several processes that are one, after the last test; return the keys that they now have.
+
+        Two models without an identity are one where they measured the same numbers. One that measured nothing is joined
+        with the only model of its name in its process that did, or with others that measured nothing.
+        """
+        united: dict[str, str] = {}
+        while (pair := self._next_pair()) is not None:
+            kept, joined = pair
+            self._join(kept, joined)
+            united = {old: kept if new == joined else new for old, new in {**united, joined: joined}.items()}
+        return united
+
+    def _next_pair(self) -> tuple[str, str] | None:
+        """Return the keys of two models of different processes that are one, the earlier first; None where none are."""
+        groups: dict[tuple[str, str | None], list[Model]] = {}
+        origins = {own: key for (key, _), own in self._own_keys.items()}
+        for own, model in self.models.items():
+            if own in origins:
+                groups.setdefault((origins[own], model.findings.beside), []).append(model)
+        pairs = [(pair, group) for group in groups.values() for pair in combinations(group, 2)]
+        for (one, other), _ in pairs:
+            if have_equal_numbers(one.findings.looks, other.findings.looks):
+                return one.findings.key, other.findings.key
+        for (one, other), group in pairs:
+            measured = [model for model in group if model.findings.looks]
+            undecided = not (one.findings.looks and other.findings.looks)
+            if undecided and len(measured) < 2 and not one.findings.fingerprint.differences(other.findings.fingerprint):
+                return one.findings.key, other.findings.key
+        return None
+
+    def _join(self, kept: str, joined: str) -> None:
+        """Join two models under the key of the first, and let the models of a second feature space follow."""
+        first, second = self.models[kept], self.models.pop(joined)
+        first.findings = replace(first.findings.joined(second.findings), key=kept)
+        first.verdicts += [replace(judged, model=kept) for judged in second.verdicts]
+        for model in self.models.values():
+            if model.findings.beside == joined:
+                model.findings = replace(model.findings, beside=kept)
 
     def add(self, found: TestFindings, nodeid: str, *, ran: bool = True) -> None:
         """Add one test's findings; `ran` is false where the test skipped itself."""
@@ -190,14 +224,15 @@ class Findings:
 
 
 def have_equal_numbers(ours: Mapping[int, Scores], theirs: Mapping[int, Scores]) -> bool:
-    """Return whether two models have a look in common, and every metric that both have there has the same value."""
-    shared = ours.keys() & theirs.keys()
-    return bool(shared) and all(
-        _is_equal(ours[n].metrics[name].mean, theirs[n].metrics[name].mean)
-        for n in shared
+    """Return whether two models measured the same: a finite value that both have is equal, and none differs."""
+    pairs = [
+        (ours[n].metrics[name].mean, theirs[n].metrics[name].mean)
+        for n in ours.keys() & theirs.keys()
         for name in ours[n].metrics
         if name in theirs[n]
-    )
+    ]
+    is_measured = any(math.isfinite(one) and math.isfinite(other) for one, other in pairs)
+    return is_measured and all(_is_equal(one, other) for one, other in pairs)
 
 
 def _is_equal(one: float, other: float) -> bool:

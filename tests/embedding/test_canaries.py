@@ -84,6 +84,16 @@ def test_check_refuses_a_stored_canary_of_another_length_or_with_nan(space: Feat
             check_canary(space, wrong)
 
 
+@pytest.mark.parametrize("is_users", [True, False])
+def test_refusal_names_what_the_user_can_change(is_users: bool, space: FeatureSpace) -> None:
+    """Nobody can change the identity of an extractor of the package."""
+    moved = replace(scaled(space, 1.1), is_users=is_users)
+    with pytest.raises(ExtractorError, match="`medgan cache prune --all`") as refused:
+        check_canary(moved, canary(space))
+    assert ("Change its identity" in str(refused.value)) == is_users
+    assert ("A library or the device has changed" in str(refused.value)) != is_users
+
+
 def test_stored_canary_is_computed_once_and_again_for_another_engine(
     space: FeatureSpace, quick: Any, tmp_path: Path
 ) -> None:

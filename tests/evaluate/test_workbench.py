@@ -147,6 +147,21 @@ def test_model_that_was_written_anew_is_loaded_anew(tmp_path: Path) -> None:
     assert drawn[0][1] != drawn[1][1]
 
 
+@pytest.mark.parametrize("name", ["model.onnx.data", "model.onnx_data", "model.bin"])
+def test_state_of_files_sees_the_data_beside_a_model(name: str, tmp_path: Path) -> None:
+    """Weights that a model keeps in a file of their own used to be replaced unseen."""
+    model, data, other = tmp_path / "model.onnx", tmp_path / name, tmp_path / "another.onnx.data"
+    for path in (model, data, other):
+        path.write_bytes(b"1")
+    (tmp_path / "model").mkdir()
+    before = file_state(f"{model},latent=512")
+    assert [Path(file).name for file, _, _ in before] == sorted(["model.onnx", name])
+    other.write_bytes(b"22")
+    assert file_state(f"{model},latent=512") == before
+    data.write_bytes(b"22")
+    assert file_state(f"{model},latent=512") != before
+
+
 def test_state_of_files_sees_weights_and_the_parts_of_a_folder(tmp_path: Path) -> None:
     weights, part = tmp_path / "w.safetensors", tmp_path / "pipeline" / "unet" / "weights.bin"
     part.parent.mkdir(parents=True)

@@ -106,3 +106,14 @@ def test_nameless_models_may_have_equal_shares(row):
     same = replace(rows[0].copy_rate.values[128], values=(0.0, 0.0, 0.0))
     rows = [replace(one, entries={"copy_rate": replace(one.entries["copy_rate"], at={128: same})}) for one in rows]
     assert len(combined(rows).runs) == 2
+
+
+@pytest.mark.parametrize(("value", "is_refused"), [(20.0, True), (float("nan"), False)])
+def test_values_that_are_not_known_hide_no_repetition_and_prove_none(row, value, is_refused):
+    """NaN, which equals nothing, used to hide that all other values are the same."""
+    nameless = [replace(row(fid=value, kid=float("nan")), runs=(TrainingRun(),)) for _ in range(2)]
+    if is_refused:
+        with pytest.raises(BaselineError, match="hold the same values"):
+            combined(nameless)
+    else:
+        assert len(combined(nameless).runs) == 2

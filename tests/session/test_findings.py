@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import pytest
+
 from pytest_medgan.ground.plain import from_plain, to_plain
-from pytest_medgan.records import Outcome, Score, Scores, TrainingRun, Verdict
-from pytest_medgan.session.findings import Findings, JudgedVerdict, ModelFindings, TestFindings
+from pytest_medgan.records import Fingerprint, Outcome, Score, Scores, TrainingRun, Verdict
+from pytest_medgan.session.findings import (
+    Findings,
+    JudgedVerdict,
+    ModelFindings,
+    TestFindings,
+    have_equal_numbers,
+)
 
 MakeModel = Callable[..., ModelFindings]
 MakeVerdict = Callable[..., Verdict]
@@ -103,6 +112,7 @@ def test_nameless_models_of_two_processes_are_told_apart(
         second = replace(model, key="beside key", name="toy beside", beside="key")
         found = TestFindings((model, second), (JudgedVerdict("key", make_verdict(measured=Score(fid))),))
         both.add(both.told_apart(found, process), process)
+    assert both.unite() == {}
     assert len(both.models) == 4
     first, other = (model for model in both.models.values() if model.findings.beside is None)
     assert [sorted(one.findings.looks) for one in (first, other)] == [[64, 128], [64]]
@@ -120,6 +130,7 @@ def test_nameless_model_that_two_processes_measured_alike_is_one(
     more = {**nameless.looks, 128: make_scores(128, fid=1.0)}
     for process, looks in (("gw0", nameless.looks), ("gw1", more), ("gw1", nameless.looks)):
         both.add(both.told_apart(TestFindings((replace(nameless, looks=looks),)), process), process)
+    assert both.unite() == {"key-gw1": "key"}
     assert {key: sorted(model.findings.looks) for key, model in both.models.items()} == {"key": [64, 128]}
 
 
@@ -129,4 +140,74 @@ def test_model_with_an_identity_is_one_in_every_process(make_model: MakeModel) -
     for process in ("gw0", "gw1"):
         for model in (make_model(looks={}), make_model(key="runs", identity=None, runs=runs, looks={})):
             both.add(both.told_apart(TestFindings((model,)), process), process)
+    assert both.unite() == {}
     assert list(both.models) == ["key", "runs"]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "equal"),
+    [
+        ({"fid": 1.0}, {"fid": 1.0, "kid": 2.0}, True),
+        ({"fid": 1.0, "kid": math.nan}, {"fid": 1.0, "kid": math.nan}, True),
+        ({"fid": 1.0, "kid": 2.0}, {"fid": 1.0, "kid": 3.0}, False),
+        ({"fid": 1.0, "kid": math.nan}, {"fid": 1.0, "kid": 3.0}, False),
+        ({"fid": 1.0}, {"kid": 1.0}, False),
+        ({"fid": math.nan}, {"fid": math.nan}, False),
+        ({"fid": math.inf}, {"fid": math.inf}, False),
+    ],
+)
+def test_equal_numbers_need_a_finite_value_that_both_have(
+    ours: dict[str, float], theirs: dict[str, float], equal: bool, make_scores: MakeScores
+) -> None:
+    one, other = make_scores(64, **ours), make_scores(64, **theirs)
+    assert have_equal_numbers({64: one}, {64: other}) is equal
+    assert not have_equal_numbers({64: one}, {128: one})
+
+
+@pytest.mark.parametrize(
+    ("found", "models"),
+    [
+        ([("gw0", {}), ("gw1", {})], [{}]),
+        ([("gw0", {}), ("gw1", {64: 2.0})], [{64: 2.0}]),
+        ([("gw0", {64: 2.0}), ("gw1", {}), ("gw2", {})], [{64: 2.0}]),
+        ([("gw0", {}), ("gw1", {64: 2.0}), ("gw0", {64: 2.0})], [{64: 2.0}]),
+        ([("gw0", {}), ("gw1", {64: 2.0}), ("gw0", {64: 9.0})], [{64: 9.0}, {64: 2.0}]),
+        ([("gw0", {64: 2.0}), ("gw1", {128: 1.0}), ("gw0", {128: 1.0})], [{64: 2.0, 128: 1.0}]),
+        ([("gw0", {64: 2.0}), ("gw1", {128: 1.0}), ("gw2", {64: 2.0, 128: 1.0})], [{64: 2.0, 128: 1.0}]),
+        ([("gw0", {64: 2.0}), ("gw1", {64: 9.0}), ("gw2", {})], [{64: 2.0}, {64: 9.0}, {}]),
+    ],
+)
+def test_nameless_models_are_united_by_all_that_was_measured(
+    found: Sequence[tuple[str, dict[int, float]]],
+    models: list[dict[int, float]],
+    make_model: MakeModel,
+    make_verdict: MakeVerdict,
+    make_scores: MakeScores,
+) -> None:
+    """A model that measured nothing in one process used to be a second model for the whole run."""
+    both = Findings()
+    for place, (process, fids) in enumerate(found):
+        looks = {n: make_scores(n, fid=fid) for n, fid in fids.items()}
+        model = make_model(identity=None, runs=(TrainingRun(),), looks=looks)
+        verdict = JudgedVerdict("key", make_verdict(measured=Score(fids.get(64, 0.0))))
+        seconds = replace(model, key="beside key", beside="key")
+        both.add(both.told_apart(TestFindings((model, seconds), (verdict,)), process), f"test_{place}")
+    united = both.unite()
+    assert not united.keys() & both.models.keys()
+    keys = [key for key, one in both.models.items() if one.findings.beside is None]
+    assert [one.findings.beside for one in both.models.values() if one.findings.beside is not None] == keys
+    first = [both.models[key] for key in keys]
+    assert [{n: look["fid"].mean for n, look in sorted(one.findings.looks.items())} for one in first] == models
+    for key, one in both.models.items():
+        assert one.findings.key == key
+        assert {judged.model for judged in one.verdicts} <= {key}
+    assert sum(len(one.verdicts) for one in first) == len(found)
+
+
+def test_nameless_model_under_other_conditions_is_another_one(make_model: MakeModel) -> None:
+    both = Findings()
+    for process, seeds in (("gw0", "0"), ("gw1", "1")):
+        model = make_model(identity=None, runs=(TrainingRun(),), looks={}, fingerprint=Fingerprint({"seeds": seeds}))
+        both.add(both.told_apart(TestFindings((model,)), process), process)
+    assert both.unite() == {}
+    assert list(both.models) == ["key", "key-gw1"]
