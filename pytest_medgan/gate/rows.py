@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
+import numpy as np
+
 from pytest_medgan.errors import BaselineError
 from pytest_medgan.gate.document import REAL, Document
 from pytest_medgan.records import Entry, Row, TrainingRun, mean_of_runs
@@ -98,20 +100,13 @@ def _refuse_equal(rows: Sequence[Row]) -> None:
     runs = [(run.checkpoint, _values(row, place)) for row in rows for place, run in enumerate(row.runs or _ONE_RUN)]
     nameless = [values for checkpoint, values in runs if checkpoint is None]
     for place, values in enumerate(nameless):
-        is_repeated = any(_are_same(values, other) for other in nameless[:place])
+        is_repeated = any(np.array_equal(values, other, equal_nan=True) for other in nameless[:place])
         # shares may well agree, and NaN says nothing
         if is_repeated and any(math.isfinite(number) and number not in (0.0, 1.0) for number in values):
             raise BaselineError(
                 "Two candidates hold the same values, so they are one measurement and not two training runs. Give each "
                 "run once."
             )
-
-
-def _are_same(ours: Sequence[float], theirs: Sequence[float]) -> bool:
-    """Return whether two runs have the same values; one that is not known equals another one."""
-    return len(ours) == len(theirs) and all(
-        one == other or (math.isnan(one) and math.isnan(other)) for one, other in zip(ours, theirs, strict=True)
-    )
 
 
 def _values(row: Row, run: int) -> list[float]:
